@@ -1,0 +1,2 @@
+//! Posthouse beside its peers, in one run
+fn main() {}

@@ -1,0 +1,1 @@
+//! The admin role: what the command line asks of a running node

@@ -1,0 +1,1 @@
+//! Address to store to node: records, rules, resolution with explanation

@@ -1,0 +1,1 @@
+//! Driver: files, durable writes, and a simulated disk

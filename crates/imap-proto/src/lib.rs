@@ -1,0 +1,1 @@
+//! IMAP, the server's end, without sockets

@@ -1,0 +1,1 @@
+//! The write-ahead log of a store: framing, group commit, recovery of opaque records

@@ -1,0 +1,1 @@
+//! Driver: the index and the embedded directory on redb

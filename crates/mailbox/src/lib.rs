@@ -1,0 +1,1 @@
+//! Accounts, mailboxes, UIDs, flags, MODSEQ: records and what applying them does

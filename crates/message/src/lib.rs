@@ -1,0 +1,1 @@
+//! Reads RFC 5322 and MIME, never rewrites

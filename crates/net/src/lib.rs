@@ -1,0 +1,1 @@
+//! Driver: sockets, TLS and the loop that runs a machine

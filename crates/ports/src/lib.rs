@@ -1,0 +1,1 @@
+//! The narrow traits between roles and drivers

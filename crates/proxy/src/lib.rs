@@ -1,0 +1,1 @@
+//! The proxy role: who logs in, and which store answers

@@ -1,0 +1,1 @@
+//! The relay role: SMTP in, cut-through to the stores

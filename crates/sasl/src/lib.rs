@@ -1,0 +1,1 @@
+//! SASL exchanges for all protocols, and password schemes

@@ -1,0 +1,1 @@
+//! Whole stores on one thread from one seed, with a disk that fails

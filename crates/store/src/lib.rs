@@ -1,0 +1,1 @@
+//! The store role: mailboxes behind LMTP, IMAP and POP3

@@ -1,0 +1,2 @@
+//! The chores of this repository: tidy, test, ci, soak
+fn main() {}
