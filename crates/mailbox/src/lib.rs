@@ -1,1 +1,29 @@
-//! Accounts, mailboxes, UIDs, flags, MODSEQ: records and what applying them does
+//! Accounts, mailboxes, UIDs, flags and MODSEQs: the records that change them and what applying a record does.
+//!
+//! The crate decides nothing about durability and touches no file. The store role decides *what* happens, writes the
+//! [`Record`] to the journal, and once it is durable calls [`apply`]: live, in recovery, on a replica and for a moved
+//! account alike. `apply` refuses nothing.
+//!
+//! ```text
+//!   Record ──encode──▶ journal ──▶ Durable ──▶ apply(rows, record, stamp, bodies) ──▶ rows + Change feed
+//!                                                 │                     │
+//!                                    Shard: MemTable merged over        body placed in the account's body file
+//!                                    an Index (redb behind a trait)     (Extent: local, never in a record)
+//! ```
+//!
+//! One ordered key space per shard; every row of an account starts with its [`AccountId`], so an account's rows are
+//! neighbours and a delivery touches one leaf.
+//!
+//! Invariants:
+//! 1. Records hold effects: UIDs, MODSEQs, dates and flags are in them; `apply` looks up no clock and draws no number.
+//! 2. UIDs and MODSEQs only grow; a row is written with the MODSEQ of its record.
+//! 3. `apply` of a record at or below a shard's applied LSN is never asked: replay starts behind it.
+//! 4. Rows from disk are checked: a broken one is an [`IndexError`], never a panic.
+
+pub mod index;
+pub mod record;
+pub mod row;
+
+pub use index::{Index, IndexError, Order, RowBytes};
+pub use record::{BodyRef, Record};
+pub use row::{AccountRow, Extent, MailboxRow, MessageRow};

@@ -1,1 +1,26 @@
-//! The narrow traits between roles and drivers
+//! The narrow traits between roles and drivers.
+//!
+//! A role says what it needs of the world in these words; a driver provides it; a world binds the two. The simulator
+//! binds the same roles to simulated drivers.
+//!
+//! ```text
+//!   relay ── Delivery ─────────▶ store            net ── Handler ──▶ every role that talks with a peer
+//!   proxy ── SessionHandover ──▶ store            Clock, Spawn, Disk ◀── roles that need time, tasks, files
+//! ```
+//!
+//! Invariants:
+//! 1. Nothing here names a runtime, a socket or a file.
+//! 2. What a port cannot do now is [`Unavailable`]: a value of its own, never to be mixed up with "does not exist".
+
+mod delivery;
+mod handler;
+mod handover;
+mod world;
+
+pub use delivery::{Delivery, DeliveryTransaction, Envelope, Recipient};
+pub use handler::{Flow, Handler, Peer};
+pub use handover::{LoggedIn, SessionHandover, Unavailable};
+pub use world::{Clock, Random, Spawn, blocking};
+
+/// What a future in an object-safe trait is made of.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,53 @@
+//! A message on its way into a store.
+
+use crate::BoxFuture;
+use bytes::Bytes;
+use journal::Durable;
+use mail_types::{AccountId, Address, DeliveryId, Lsn, ReversePath, StoreName};
+use smtp_proto::Reply;
+
+/// What is known of a message before its recipients.
+#[derive(Clone, Debug)]
+pub struct Envelope {
+    /// Where bounces go; becomes the Return-Path.
+    pub from: ReversePath,
+    /// Names this message for all its recipients, so that a repeated delivery is recognised.
+    pub id: Option<DeliveryId>,
+    /// What MAIL declared with SIZE=, in octets (RFC 1870 §3).
+    pub size: Option<u64>,
+}
+
+/// One recipient at a store.
+#[derive(Clone, Debug)]
+pub struct Recipient {
+    /// Whose mailbox.
+    pub account: AccountId,
+    /// The account's address, under which the store creates it when it is new.
+    pub address: Address,
+    /// The recipient as received, which becomes Delivered-To.
+    pub recipient: Address,
+}
+
+/// The way into stores, in this process or over LMTP.
+pub trait Delivery: Send + Sync {
+    /// Begins a message at a store. `Err` is the reply for every recipient there.
+    fn open<'a>(
+        &'a self,
+        store: &'a StoreName,
+        envelope: Envelope,
+    ) -> BoxFuture<'a, Result<Box<dyn DeliveryTransaction>, Reply>>;
+}
+
+/// One message at one store. Dropped before [`DeliveryTransaction::commit`], it leaves nothing.
+pub trait DeliveryTransaction: Send {
+    /// Adds a recipient, or says why not (quota, unknown here).
+    fn rcpt(&mut self, recipient: Recipient) -> BoxFuture<'_, Result<(), Reply>>;
+
+    /// The next piece of the message, at most 256 kB. `Err` is final for the transaction.
+    fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), Reply>>;
+
+    /// The message is complete: makes it durable, and answers each recipient in the order they were added.
+    fn commit<'a>(self: Box<Self>) -> BoxFuture<'a, Vec<Result<Durable<Lsn>, Reply>>>
+    where
+        Self: 'a;
+}
