@@ -1,0 +1,282 @@
+//! Body files: one per account, append-only, frames that name what they hold.
+//!
+//! `apply` gives each frame its place. A small frame stays in memory until the checkpoint writes all frames of an account
+//! in one go; a large one is copied from the journal at once. Either way it is durable before the rows that point at it.
+
+use super::spool::Chunk;
+use bytes::{Bytes, BytesMut};
+use journal::{Disk, DiskFile};
+use mail_types::{AccountId, SeededMap};
+use mailbox::Extent;
+use mailbox::frame::{self, FrameError, FrameHeader, Trailer};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, RwLock};
+
+/// The body files of a shard's accounts.
+pub(crate) struct BodyFiles {
+    disk: Arc<dyn Disk>,
+    handles: Mutex<Handles>,
+    memory: RwLock<Memory>,
+}
+
+/// Frames not yet in their files, by account and offset.
+type Frames = BTreeMap<(AccountId, u64), Frame>;
+
+#[derive(Default)]
+struct Memory {
+    active: Frames,
+    active_octets: u64,
+    frozen: Arc<Frames>,
+}
+
+/// A frame in the pieces that it is written in: header, head, body, trailer.
+#[derive(Clone)]
+struct Frame {
+    header: Bytes,
+    head: Bytes,
+    body: Bytes,
+    trailer: Bytes,
+}
+
+/// A body cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// Its file cannot be read.
+    #[error("reading the body file of account {account}")]
+    Io {
+        /// Whose.
+        account: AccountId,
+        /// The disk's word.
+        #[source]
+        source: io::Error,
+    },
+    /// What stands there is not the frame.
+    #[error("the body file of account {account} is damaged at octet {offset}")]
+    Damaged {
+        /// Whose.
+        account: AccountId,
+        /// Where.
+        offset: u64,
+        /// In which way.
+        #[source]
+        source: FrameError,
+    },
+}
+
+impl BodyFiles {
+    pub(crate) fn new(disk: Arc<dyn Disk>, seed: u64) -> Self {
+        Self { disk, handles: Mutex::new(Handles::new(seed)), memory: RwLock::default() }
+    }
+
+    /// Puts a frame whose body is in memory.
+    pub(crate) fn hold(&self, header: &FrameHeader, offset: u64, head: &Bytes, body: Bytes) {
+        let mut trailer = Trailer::new();
+        trailer.update(head);
+        trailer.update(&body);
+        let frame = Frame {
+            header: Bytes::copy_from_slice(&header.encode()),
+            head: head.clone(),
+            body,
+            trailer: Bytes::copy_from_slice(&trailer.finish()),
+        };
+        let mut memory = self.memory.write().expect("no holder of this lock panics");
+        memory.active_octets += frame.octets() as u64 + FRAME_OVERHEAD_OCTETS;
+        memory.active.insert((header.account, offset), frame);
+    }
+
+    /// Writes a frame whose body comes in chunks, straight into the file.
+    pub(crate) fn copy(
+        &self,
+        header: &FrameHeader,
+        offset: u64,
+        head: &Bytes,
+        chunks: &[Chunk],
+        mut read: impl FnMut(&Chunk) -> io::Result<Bytes>,
+    ) -> io::Result<()> {
+        let file = self.handle(header.account, Missing::Create)?;
+        let mut trailer = Trailer::new();
+        trailer.update(head);
+        let mut at = offset;
+        let mut write = |piece: &[u8]| {
+            file.write_at(at, piece)?;
+            at += piece.len() as u64;
+            Ok::<_, io::Error>(())
+        };
+        write(&header.encode())?;
+        write(head)?;
+        for chunk in chunks {
+            let piece = read(chunk)?;
+            trailer.update(&piece);
+            write(&piece)?;
+        }
+        write(&trailer.finish())
+    }
+
+    /// The content of a frame: head and body.
+    pub(crate) fn read(&self, account: AccountId, extent: Extent) -> Result<Bytes, BodyError> {
+        if let Some(frame) = self.in_memory(account, extent.offset) {
+            return Ok(frame.content());
+        }
+        let io = |source| BodyError::Io { account, source };
+        let damaged = |source| BodyError::Damaged { account, offset: extent.offset, source };
+        let octets = usize::try_from(extent.octets).map_err(|_| io(io::ErrorKind::OutOfMemory.into()))?;
+        let mut buffer = BytesMut::zeroed(octets);
+        match self.handle(account, Missing::Fails).and_then(|file| file.read_exact_at(extent.offset, &mut buffer)) {
+            Ok(()) => {}
+            // It was in memory when the rows were read and has been written since; or it is really gone.
+            Err(source) => return Err(io(source)),
+        }
+        frame::open(account, buffer.freeze()).map_err(damaged)
+    }
+
+    /// How much memory the frames not yet written take.
+    pub(crate) fn octets(&self) -> u64 {
+        self.memory.read().expect("no holder of this lock panics").active_octets
+    }
+
+    /// What is in memory now becomes the checkpoint's.
+    pub(crate) fn freeze(&self) {
+        let mut memory = self.memory.write().expect("no holder of this lock panics");
+        assert!(memory.frozen.is_empty(), "one checkpoint of a shard at a time");
+        memory.frozen = Arc::new(std::mem::take(&mut memory.active));
+        memory.active_octets = 0;
+    }
+
+    /// Writes the frozen frames, account by account; not yet durable.
+    pub(crate) fn write_frozen(&self) -> io::Result<()> {
+        let frozen = Arc::clone(&self.memory.read().expect("no holder of this lock panics").frozen);
+        let mut frames = frozen.iter().peekable();
+        let mut run = BytesMut::new();
+        while let Some(((account, start), frame)) = frames.next() {
+            frame.put(&mut run);
+            let mut end = start + run.len() as u64;
+            while let Some(((_, _), next)) =
+                frames.next_if(|((owner, at), _)| owner == account && *at == end && run.len() < RUN_OCTETS_MAX)
+            {
+                next.put(&mut run);
+                end = start + run.len() as u64;
+            }
+            self.handle(*account, Missing::Create)?.write_at(*start, &run)?;
+            run.clear();
+        }
+        Ok(())
+    }
+
+    /// The frozen frames are durable in their files.
+    pub(crate) fn drop_frozen(&self) {
+        self.memory.write().expect("no holder of this lock panics").frozen = Arc::default();
+    }
+
+    /// Gives a frame's space back. The file system keeps only what is in whole blocks.
+    pub(crate) fn punch(&self, account: AccountId, extent: Extent) -> io::Result<()> {
+        match self.handle(account, Missing::Fails) {
+            Ok(file) => file.punch_hole(extent.offset..extent.offset + extent.octets),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn in_memory(&self, account: AccountId, offset: u64) -> Option<Frame> {
+        let memory = self.memory.read().expect("no holder of this lock panics");
+        let key = (account, offset);
+        memory.active.get(&key).or_else(|| memory.frozen.get(&key)).cloned()
+    }
+
+    fn handle(&self, account: AccountId, missing: Missing) -> io::Result<Arc<dyn DiskFile>> {
+        if let Some(file) = self.handles.lock().expect("no holder of this lock panics").find(account) {
+            return Ok(file);
+        }
+        let file = self.open(account, missing)?;
+        self.handles.lock().expect("no holder of this lock panics").keep(account, Arc::clone(&file));
+        Ok(file)
+    }
+
+    fn open(&self, account: AccountId, missing: Missing) -> io::Result<Arc<dyn DiskFile>> {
+        let (dir, path) = path(account);
+        match (self.disk.open(&path), missing) {
+            (Err(error), Missing::Create) if error.kind() == io::ErrorKind::NotFound => {}
+            (opened, _) => return opened,
+        }
+        match self.disk.create(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.disk.create_dir_all(&dir)?;
+                self.disk.create(&path)
+            }
+            created => created,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Missing {
+    Create,
+    Fails,
+}
+
+impl Frame {
+    fn octets(&self) -> usize {
+        self.header.len() + self.head.len() + self.body.len() + self.trailer.len()
+    }
+
+    fn put(&self, out: &mut BytesMut) {
+        for part in [&self.header, &self.head, &self.body, &self.trailer] {
+            out.extend_from_slice(part);
+        }
+    }
+
+    fn content(&self) -> Bytes {
+        if self.head.is_empty() {
+            return self.body.clone();
+        }
+        let mut content = BytesMut::with_capacity(self.head.len() + self.body.len());
+        content.extend_from_slice(&self.head);
+        content.extend_from_slice(&self.body);
+        content.freeze()
+    }
+}
+
+/// Open files, in two generations: what the young one outgrows becomes the old one, and what nobody asked for in the
+/// old one is closed with it.
+struct Handles {
+    young: SeededMap<AccountId, Arc<dyn DiskFile>>,
+    old: SeededMap<AccountId, Arc<dyn DiskFile>>,
+    seed: u64,
+}
+
+impl Handles {
+    fn new(seed: u64) -> Self {
+        Self { young: SeededMap::new(seed), old: SeededMap::new(seed), seed }
+    }
+
+    fn find(&mut self, account: AccountId) -> Option<Arc<dyn DiskFile>> {
+        if let Some(file) = self.young.get(&account) {
+            return Some(Arc::clone(file));
+        }
+        let file = self.old.remove(&account)?;
+        self.keep(account, Arc::clone(&file));
+        Some(file)
+    }
+
+    fn keep(&mut self, account: AccountId, file: Arc<dyn DiskFile>) {
+        if self.young.len() >= HANDLES_PER_GENERATION_MAX {
+            self.old = std::mem::replace(&mut self.young, SeededMap::new(self.seed));
+        }
+        self.young.insert(account, file);
+    }
+}
+
+/// `bodies/3f/3f…` spreads accounts over 256 directories.
+fn path(account: AccountId) -> (String, String) {
+    let id = account.to_string();
+    let dir = format!("bodies/{}", id.get(..2).unwrap_or("00"));
+    let path = format!("{dir}/{id}");
+    (dir, path)
+}
+
+/// Two generations a shard, four shards: at most 1,024 open files.
+const HANDLES_PER_GENERATION_MAX: usize = 128;
+/// How much of one account is put together for one write.
+const RUN_OCTETS_MAX: usize = 1 << 20;
+/// What a frame in memory costs beyond its octets.
+const FRAME_OVERHEAD_OCTETS: u64 = 256;

@@ -1,0 +1,203 @@
+//! What sessions ask of applied state. All of it is short: batches of at most 1,000 rows, one frame at a time.
+
+use super::head::{Counters, Head, Slot};
+use super::{Refusal, Store};
+use bytes::Bytes;
+use mail_types::{AccountId, Address, DeliveryId, Lsn, MailboxId, MailboxName, ModSeq, Uid, UidSet, UidValidity};
+use mailbox::{AccountRow, MailboxRow, MessageRow, Rows};
+use std::sync::Arc;
+
+/// What an account may have; none is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// Messages.
+    pub messages: Option<u64>,
+    /// Octets.
+    pub octets: Option<u64>,
+}
+
+impl Store {
+    /// The account, when it has mailboxes here.
+    pub fn account(&self, account: AccountId) -> Result<Option<AccountRow>, Refusal> {
+        Ok(self.rows(account).account(account)?)
+    }
+
+    /// All mailboxes of an account, by name.
+    pub fn mailboxes(&self, account: AccountId) -> Result<Vec<(MailboxId, MailboxRow)>, Refusal> {
+        Ok(self.rows(account).mailboxes(account)?)
+    }
+
+    /// One mailbox.
+    pub fn mailbox(&self, account: AccountId, mailbox: MailboxId) -> Result<Option<MailboxRow>, Refusal> {
+        Ok(self.rows(account).mailbox(account, mailbox)?)
+    }
+
+    /// One mailbox, by its name.
+    pub fn mailbox_by_name(
+        &self,
+        account: AccountId,
+        name: &MailboxName,
+    ) -> Result<Option<(MailboxId, MailboxRow)>, Refusal> {
+        Ok(self.rows(account).mailbox_by_name(account, name)?)
+    }
+
+    /// The names that are subscribed.
+    pub fn subscriptions(&self, account: AccountId) -> Result<Vec<MailboxName>, Refusal> {
+        Ok(self.rows(account).subscriptions(account)?)
+    }
+
+    /// One message.
+    pub fn message(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uid: Uid,
+    ) -> Result<Option<MessageRow>, Refusal> {
+        Ok(self.rows(account).message(account, mailbox, uid)?)
+    }
+
+    /// Messages from a UID on, in the order of UIDs, at most `limit` and never more than 1,000.
+    pub fn messages(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        from: Uid,
+        limit: usize,
+    ) -> Result<Vec<(Uid, MessageRow)>, Refusal> {
+        Ok(self.rows(account).messages(account, mailbox, from, limit)?)
+    }
+
+    /// Calls `with` for every message of the set that the mailbox holds, in the order of UIDs.
+    pub fn for_each_message(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uids: &UidSet,
+        mut with: impl FnMut(Uid, &MessageRow),
+    ) -> Result<(), Refusal> {
+        for (first, last) in uids.ranges() {
+            let mut next = Some(*first);
+            while let Some(from) = next.filter(|from| from <= last) {
+                let wanted = u64::from(last.number() - from.number()) + 1;
+                let limit = usize::try_from(wanted).unwrap_or(usize::MAX).min(mailbox::index::ROWS_PER_READ_MAX);
+                let batch = self.messages(account, mailbox, from, limit)?;
+                next = match batch.last() {
+                    Some((uid, _)) if batch.len() == limit => uid.next(),
+                    _ => None,
+                };
+                for (uid, row) in batch.iter().take_while(|(uid, _)| uid <= last) {
+                    with(*uid, row);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Messages whose MODSEQ is above `since`.
+    pub fn changed_since(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        since: ModSeq,
+    ) -> Result<Vec<(Uid, MessageRow)>, Refusal> {
+        Ok(self.rows(account).messages_changed_since(account, mailbox, since)?)
+    }
+
+    /// UIDs that went after `since`.
+    pub fn vanished_since(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        since: ModSeq,
+    ) -> Result<UidSet, Refusal> {
+        Ok(self.rows(account).vanished_since(account, mailbox, since)?)
+    }
+
+    /// The whole message: what delivery put before it, and its content.
+    pub fn read(&self, account: AccountId, row: &MessageRow) -> Result<Bytes, Refusal> {
+        self.shard(account).bodies.read(account, row.extent).map_err(Refusal::Body)
+    }
+
+    /// What an earlier call kept about a message; gone with it.
+    pub fn cached(&self, account: AccountId, mailbox: MailboxId, uid: Uid) -> Result<Option<Vec<u8>>, Refusal> {
+        Ok(self.rows(account).cache(account, mailbox, uid)?)
+    }
+
+    pub(crate) fn slot(&self, account: AccountId) -> Arc<Slot> {
+        self.heads.slot(account, self.applied())
+    }
+
+    /// Reads the rows into a fresh head. Nothing of the account is in flight then, so they say all.
+    pub(crate) fn load(&self, account: AccountId, head: &mut Head) -> Result<(), Refusal> {
+        if head.loaded {
+            return Ok(());
+        }
+        head.account = self.account(account)?.map(|row| Counters {
+            address: row.address,
+            modseq: row.modseq,
+            mailbox_next: row.mailbox_next,
+            uid_validity_next: row.uid_validity_next,
+            messages: row.messages,
+            octets: row.octets,
+            mailboxes: Vec::new(),
+        });
+        head.loaded = true;
+        Ok(())
+    }
+
+    /// Draws the next UID of a mailbox.
+    pub(crate) fn next_uid(
+        &self,
+        account: AccountId,
+        head: &mut Head,
+        mailbox: MailboxId,
+    ) -> Result<Uid, Refusal> {
+        let counters = head.account.as_mut().ok_or(Refusal::NoAccount)?;
+        if counters.mailbox(mailbox).is_none() {
+            let next = self.mailbox(account, mailbox)?.map(|row| row.uid_next);
+            counters.mailboxes.push((mailbox, next));
+        }
+        let next = counters.mailbox(mailbox).expect("it is in the list now");
+        let uid = next.ok_or(Refusal::NoMailbox)?;
+        *next = Some(uid.next().ok_or(Refusal::TooMany("messages"))?);
+        Ok(uid)
+    }
+
+    /// Whether `messages` more with `octets` in all are within the account's quota.
+    pub(crate) fn check_quota(&self, account: AccountId, octets: u64, messages: u64) -> Result<(), Refusal> {
+        let quota = (self.options.quota)(account);
+        let slot = self.slot(account);
+        let mut head = slot.lock();
+        self.load(account, &mut head)?;
+        let (used_messages, used_octets) = head.account.as_ref().map_or((0, 0), |c| (c.messages, c.octets));
+        let over = |limit: Option<u64>, used: u64, more: u64| limit.is_some_and(|limit| used + more > limit);
+        if over(quota.messages, used_messages, messages) || over(quota.octets, used_octets, octets) {
+            return Err(Refusal::OverQuota);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_mailbox_count(&self, account: AccountId) -> Result<(), Refusal> {
+        if self.mailboxes(account)?.len() >= MAILBOX_COUNT_MAX {
+            return Err(Refusal::TooMany("mailboxes"));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn delivery_seen(&self, account: AccountId, id: DeliveryId) -> Result<bool, Refusal> {
+        Ok(self.rows(account).delivery_seen(account, id)?.is_some())
+    }
+
+    pub(crate) fn uid_validity_next(&self, address: &Address) -> Result<UidValidity, Refusal> {
+        let key = address.key();
+        Ok(self.name_rows(&key).uid_validity_next(&key)?.unwrap_or(UidValidity::FIRST))
+    }
+
+    /// The LSN up to which everything is applied.
+    pub(crate) fn applied(&self) -> Lsn {
+        Lsn::new(self.applied.load(std::sync::atomic::Ordering::Acquire))
+    }
+}
+
+/// Per account; LIST answers from them all.
+const MAILBOX_COUNT_MAX: usize = 5_000;
