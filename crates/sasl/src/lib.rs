@@ -1,1 +1,38 @@
-//! SASL exchanges for all protocols, and password schemes
+//! SASL exchanges (RFC 4422) for all protocols, and the schemes in which passwords are stored.
+//!
+//! SMTP, IMAP, POP3 and ManageSieve carry the same exchanges in their own dress. They strip the dress (base64, `+ `,
+//! `334 `); here are the exchanges themselves, and the check of what came out against what is stored.
+//!
+//! ```text
+//!  bytes ─▶ Exchange::start ─▶ Step::Challenge ─▶ peer ─▶ Exchange::step ─▶ … ─▶ Step::Done(Credentials)
+//!                                                                                       │ password
+//!  directory ─▶ "{SSHA512}…" ─▶ StoredPassword::parse ─▶ StoredPassword::verify ◀───────┘
+//! ```
+//!
+//! It deliberately is not: a directory (it looks nobody up), a source of randomness (salts are arguments), a thread
+//! pool ([`StoredPassword::is_costly`] says what needs one), an encoder of base64 on the wire.
+//!
+//! Invariants:
+//! 1. A [`Password`] is never empty and holds no NUL; it is overwritten when dropped, and nothing prints it.
+//! 2. An identity that leaves an exchange is UTF-8, not empty, without control characters, at most
+//!    [`IDENTITY_OCTETS_MAX`] octets.
+//! 3. A [`StoredPassword`] that was parsed can be verified within named limits of memory and time, whoever wrote it.
+//! 4. Secrets are compared in constant time.
+//!
+//! RFCs: 4422 (SASL), 4616 (PLAIN), draft-murchison-sasl-login (LOGIN), 9106 (Argon2), 2307 (`{SCHEME}` in user
+//! passwords).
+
+mod client;
+mod exchange;
+mod mechanism;
+mod password;
+mod secret;
+
+pub use client::plain_message;
+pub use exchange::{Credentials, Exchange, Failure, IDENTITY_OCTETS_MAX, Step};
+pub use mechanism::Mechanism;
+pub use password::{
+    ARGON2_LANES_MAX, ARGON2_MEMORY_KIB_MAX, ARGON2_PASSES_MAX, BCRYPT_COST_MAX, SALT_OCTETS_MAX, SHA_CRYPT_ROUNDS_MAX,
+    STORED_OCTETS_MAX, SaltError, StoredPassword, StoredPasswordError,
+};
+pub use secret::{PASSWORD_OCTETS_MAX, Password, PasswordError, Secret};

@@ -1,0 +1,295 @@
+//! The role's turn: an answer to the event that waits.
+//!
+//! Where the conversation has ended meanwhile (the client is gone, the timer fired), answers are ignored.
+
+use super::{HandOver, Phase, Question, Security, Server, TlsStart};
+use crate::command::encode_challenge;
+use crate::dots::{BodyWants, Part, Stuffer};
+use crate::limits::{LOGIN_FAILURE_COUNT_MAX, OUTPUT_OCTETS_MAX};
+use crate::reply::{Refusal, ok};
+use crate::words::{MessageNumber, UniqueId};
+use bytes::Bytes;
+use machine::Machine;
+
+/// How much mail there is, without what is marked as deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Maildrop {
+    /// How many messages.
+    pub messages: u32,
+    /// Their sizes, added up.
+    pub octets: u64,
+}
+
+/// AUTHORIZATION.
+impl Server {
+    /// The client is who it says, and the maildrop is open.
+    pub fn logged_in(&mut self, maildrop: Maildrop) {
+        match self.phase {
+            Phase::LoggingIn | Phase::Exchange => {}
+            Phase::Ended => return,
+            _ => self.wrong_answer("logged_in"),
+        }
+        self.bad_commands = 0;
+        let text = format!("{} messages ({} octets)", maildrop.messages, maildrop.octets);
+        self.answer(Phase::Transaction, &ok(&text));
+    }
+
+    /// Sends a challenge of the mechanism, which may be empty (RFC 5034 §4: `+ ` and base64).
+    pub fn challenge(&mut self, challenge: &[u8]) {
+        match self.phase {
+            Phase::Exchange => {}
+            Phase::Ended => return,
+            _ => self.wrong_answer("challenge"),
+        }
+        let line = format!("+ {}\r\n", encode_challenge(challenge));
+        self.answer(Phase::AwaitingResponse, line.as_bytes());
+    }
+
+    /// TLS can start, unless commands came behind STLS in clear.
+    pub fn tls_ready(&mut self) -> TlsStart {
+        match self.phase {
+            Phase::TlsAsked => {}
+            Phase::Ended => return TlsStart::Refused,
+            _ => self.wrong_answer("tls_ready"),
+        }
+        // RFC 2595 §4: the client waits for our answer. What came before it may be somebody else's.
+        if !self.input.is_empty() || self.eof {
+            self.output.push(&Refusal::new(None, "Nothing may follow STLS").encode());
+            self.end();
+            return TlsStart::Refused;
+        }
+        self.output.push(&ok("Begin TLS negotiation"));
+        self.phase = Phase::Handshake;
+        TlsStart::Begin
+    }
+
+    /// The handshake is over. RFC 2595 §4: what was learnt before is forgotten.
+    pub fn tls_started(&mut self) {
+        match self.phase {
+            Phase::Handshake => {}
+            Phase::Ended => return,
+            _ => self.wrong_answer("tls_started"),
+        }
+        self.security = Security::Tls;
+        self.utf8 = false;
+        self.bad_commands = 0;
+        self.phase = Phase::Authorization { user: None };
+        self.advance();
+    }
+
+    /// For a proxy that logged in at a back-end and now only moves octets: instead of [`Server::logged_in`].
+    pub fn hand_over(mut self, text: &str) -> HandOver {
+        match self.phase {
+            Phase::LoggingIn | Phase::Exchange => self.output.push(&ok(text)),
+            Phase::Ended => {}
+            _ => self.wrong_answer("hand_over"),
+        }
+        HandOver { output: std::iter::from_fn(|| self.output.pop()).collect(), unread: self.input.take() }
+    }
+}
+
+/// Every state.
+impl Server {
+    /// Says no to the event that waits. A message or listing that has begun cannot be refused: [`Server::abort`].
+    pub fn refuse(&mut self, refusal: &Refusal) {
+        match self.phase {
+            Phase::LoggingIn | Phase::Exchange => {
+                self.login_failures += u32::from(refusal.is_failed_login());
+                let phase = if self.login_failures >= LOGIN_FAILURE_COUNT_MAX {
+                    Phase::Ended
+                } else {
+                    Phase::Authorization { user: None }
+                };
+                self.answer(phase, &refusal.encode());
+            }
+            Phase::TlsAsked => self.answer(Phase::Authorization { user: None }, &refusal.encode()),
+            Phase::Asked(Question::Listing | Question::Body(_)) => self.wrong_answer("refuse"),
+            Phase::Asked(_) => self.answer(Phase::Transaction, &refusal.encode()),
+            // RFC 1939 §6: "In either case, the server releases the lock and closes the connection."
+            Phase::Update => self.answer(Phase::Ended, &refusal.encode()),
+            Phase::Ended => {}
+            Phase::Authorization { .. } | Phase::AwaitingResponse | Phase::Handshake | Phase::Transaction => {
+                self.wrong_answer("refuse")
+            }
+        }
+    }
+
+    /// Ends the conversation in the middle of whatever it is: a disk failed under a message half sent, or we shut
+    /// down. The client sees no `.` and no UPDATE.
+    pub fn abort(&mut self) {
+        self.event = None;
+        self.end();
+    }
+
+    /// Whether there is room for more of a message or a listing. Give more once the client has taken output.
+    pub fn has_room(&self) -> bool {
+        self.output.octets() < OUTPUT_OCTETS_MAX
+    }
+}
+
+/// TRANSACTION and UPDATE.
+impl Server {
+    /// STAT (RFC 1939 §5).
+    pub fn stat(&mut self, maildrop: Maildrop) {
+        match self.phase {
+            Phase::Asked(Question::Stat) => {}
+            Phase::Ended => return,
+            _ => self.wrong_answer("stat"),
+        }
+        self.answer(Phase::Transaction, &ok(&format!("{} {}", maildrop.messages, maildrop.octets)));
+    }
+
+    /// LIST of one message: its size.
+    pub fn list_one(&mut self, octets: u64) {
+        let number = match self.phase {
+            Phase::Asked(Question::ListOne(number)) => number,
+            Phase::Ended => return,
+            _ => self.wrong_answer("list_one"),
+        };
+        self.answer(Phase::Transaction, &ok(&format!("{number} {octets}")));
+    }
+
+    /// LIST of all: begins.
+    pub fn list_begin(&mut self, maildrop: Maildrop) {
+        match self.phase {
+            Phase::Asked(Question::ListAll) => {}
+            Phase::Ended => return,
+            _ => self.wrong_answer("list_begin"),
+        }
+        self.phase = Phase::Asked(Question::Listing);
+        self.output.push(&ok(&format!("{} messages ({} octets)", maildrop.messages, maildrop.octets)));
+    }
+
+    /// LIST of all: a message and its size.
+    pub fn list_item(&mut self, number: MessageNumber, octets: u64) {
+        self.listing_line(&format!("{number} {octets}\r\n"));
+    }
+
+    /// UIDL of one message (RFC 1939 §7).
+    pub fn uidl_one(&mut self, id: &UniqueId) {
+        let number = match self.phase {
+            Phase::Asked(Question::UidlOne(number)) => number,
+            Phase::Ended => return,
+            _ => self.wrong_answer("uidl_one"),
+        };
+        self.answer(Phase::Transaction, &ok(&format!("{number} {id}")));
+    }
+
+    /// UIDL of all: begins.
+    pub fn uidl_begin(&mut self) {
+        match self.phase {
+            Phase::Asked(Question::UidlAll) => {}
+            Phase::Ended => return,
+            _ => self.wrong_answer("uidl_begin"),
+        }
+        self.phase = Phase::Asked(Question::Listing);
+        self.output.push(&ok(""));
+    }
+
+    /// UIDL of all: a message and its unique-id.
+    pub fn uidl_item(&mut self, number: MessageNumber, id: &UniqueId) {
+        self.listing_line(&format!("{number} {id}\r\n"));
+    }
+
+    /// LIST or UIDL of all: ends.
+    pub fn listing_end(&mut self) {
+        match self.phase {
+            Phase::Asked(Question::Listing) => self.answer(Phase::Transaction, b".\r\n"),
+            Phase::Ended => {}
+            _ => self.wrong_answer("listing_end"),
+        }
+    }
+
+    /// RETR and TOP: a message follows, of so many octets as stored.
+    pub fn message_begin(&mut self, octets: u64) {
+        let part = match self.phase {
+            Phase::Asked(Question::Message(part)) => part,
+            Phase::Ended => return,
+            _ => self.wrong_answer("message_begin"),
+        };
+        self.phase = Phase::Asked(Question::Body(Stuffer::new(part)));
+        let text = match part {
+            Part::Whole => format!("{octets} octets"),
+            Part::Top { .. } => "Top of message follows".to_owned(),
+        };
+        self.output.push(&ok(&text));
+    }
+
+    /// The next piece of the message as it is stored, in any split: dots, bare LFs and TOP's end are seen to here.
+    pub fn body(&mut self, piece: Bytes) -> BodyWants {
+        match &mut self.phase {
+            Phase::Asked(Question::Body(stuffer)) => {
+                stuffer.piece(piece, |octets| self.output.push_bytes(octets));
+                stuffer.wants()
+            }
+            Phase::Ended => BodyWants::Nothing,
+            _ => self.wrong_answer("body"),
+        }
+    }
+
+    /// The message is complete.
+    pub fn body_end(&mut self) {
+        match std::mem::replace(&mut self.phase, Phase::Transaction) {
+            Phase::Asked(Question::Body(stuffer)) => self.answer(Phase::Transaction, stuffer.end()),
+            Phase::Ended => self.phase = Phase::Ended,
+            phase => {
+                self.phase = phase;
+                self.wrong_answer("body_end")
+            }
+        }
+    }
+
+    /// DELE: the message is marked.
+    pub fn deleted(&mut self) {
+        let number = match self.phase {
+            Phase::Asked(Question::Dele(number)) => number,
+            Phase::Ended => return,
+            _ => self.wrong_answer("deleted"),
+        };
+        self.answer(Phase::Transaction, &ok(&format!("message {number} deleted")));
+    }
+
+    /// RSET: nothing is marked any more.
+    pub fn unmarked(&mut self, maildrop: Maildrop) {
+        match self.phase {
+            Phase::Asked(Question::Rset) => {}
+            Phase::Ended => return,
+            _ => self.wrong_answer("unmarked"),
+        }
+        let text = format!("maildrop has {} messages ({} octets)", maildrop.messages, maildrop.octets);
+        self.answer(Phase::Transaction, &ok(&text));
+    }
+
+    /// QUIT: what was marked is removed, for good.
+    pub fn updated(&mut self) {
+        match self.phase {
+            Phase::Update => self.answer(Phase::Ended, &ok("Goodbye")),
+            Phase::Ended => {}
+            _ => self.wrong_answer("updated"),
+        }
+    }
+
+    fn listing_line(&mut self, line: &str) {
+        match self.phase {
+            Phase::Asked(Question::Listing) => self.output.push(line.as_bytes()),
+            Phase::Ended => {}
+            _ => self.wrong_answer("list_item or uidl_item"),
+        }
+    }
+
+    /// Says the last line of an answer; what was pipelined behind the command has its turn.
+    fn answer(&mut self, phase: Phase, line: &[u8]) {
+        self.output.push(line);
+        self.timer.on_progress();
+        self.phase = phase;
+        if self.is_closed() {
+            self.end();
+        }
+        self.advance();
+    }
+
+    /// Our own bug: the role answered what was not asked.
+    fn wrong_answer(&self, method: &str) -> ! {
+        panic!("{method} does not answer {:?}", self.phase)
+    }
+}

@@ -1,0 +1,133 @@
+//! The server's side of an exchange: a value that is spent on each message and gives the next step.
+
+use crate::{Mechanism, Password, PasswordError};
+use std::fmt;
+
+/// An exchange that waits for the client's next message. Dropping it aborts the exchange (RFC 4422 §3.5).
+#[derive(Debug)]
+pub enum Exchange {
+    /// PLAIN without an initial response: an empty challenge was sent.
+    Plain,
+    /// LOGIN: `Username:` was sent.
+    LoginName,
+    /// LOGIN: `Password:` was sent.
+    LoginPassword {
+        /// Who wants in.
+        authentication: String,
+    },
+}
+
+/// What a message from the client leads to.
+#[derive(Debug)]
+pub enum Step {
+    /// Send this, and give the answer to the exchange.
+    Challenge {
+        /// Octets before base64; may be empty.
+        challenge: Vec<u8>,
+        /// What to go on with.
+        exchange: Exchange,
+    },
+    /// The client said all it had to say; whether it is true is for the directory to find out.
+    Done(Credentials),
+    /// The exchange is over without credentials.
+    Failed(Failure),
+}
+
+/// Who wants in, as whom, and with what.
+pub struct Credentials {
+    /// Whom to act as, where the client named somebody.
+    pub authorization: Option<String>,
+    /// Whose password it is.
+    pub authentication: String,
+    /// The password.
+    pub password: Password,
+}
+
+/// Why an exchange gave no credentials. All of them are the client's fault and none says whether an account exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The message has not the mechanism's form.
+    #[error("malformed message")]
+    Malformed,
+    /// An identity that is empty, too long, not UTF-8, or holds control characters.
+    #[error("unusable user name")]
+    Identity,
+    /// An unusable password.
+    #[error("unusable password")]
+    Password(#[source] PasswordError),
+}
+
+/// RFC 4616 §2 asks for 255 at least; an address of RFC 5321 §4.5.3.1 has up to 320.
+pub const IDENTITY_OCTETS_MAX: usize = 512;
+
+impl Exchange {
+    /// Begins. `initial` is the decoded initial response; an empty one (`=` on the wire) is `Some(&[])`.
+    pub fn start(mechanism: Mechanism, initial: Option<&[u8]>) -> Step {
+        match (mechanism, initial) {
+            (Mechanism::Plain, None) => Step::challenge(b"", Self::Plain),
+            (Mechanism::Plain, Some(message)) => Self::Plain.step(message),
+            (Mechanism::Login, None) => Step::challenge(b"Username:", Self::LoginName),
+            (Mechanism::Login, Some(message)) => Self::LoginName.step(message),
+        }
+    }
+
+    /// Goes on with the client's decoded answer to the last challenge.
+    pub fn step(self, message: &[u8]) -> Step {
+        let result = match self {
+            Self::Plain => plain(message).map(Step::Done),
+            Self::LoginName => identity(message)
+                .map(|authentication| Step::challenge(b"Password:", Self::LoginPassword { authentication })),
+            Self::LoginPassword { authentication } => password(message)
+                .map(|password| Step::Done(Credentials { authorization: None, authentication, password })),
+        };
+        result.unwrap_or_else(Step::Failed)
+    }
+}
+
+impl Step {
+    fn challenge(challenge: &[u8], exchange: Exchange) -> Self {
+        Self::Challenge { challenge: challenge.to_vec(), exchange }
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials")
+            .field("authorization", &self.authorization)
+            .field("authentication", &self.authentication)
+            .finish_non_exhaustive()
+    }
+}
+
+/// RFC 4616 §2: `message = [authzid] UTF8NUL authcid UTF8NUL passwd`.
+fn plain(message: &[u8]) -> Result<Credentials, Failure> {
+    let mut parts = message.split(|octet| *octet == 0);
+    let (Some(authzid), Some(authcid), Some(passwd), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Failure::Malformed);
+    };
+    let authorization = if authzid.is_empty() { None } else { Some(identity(authzid)?) };
+    let authentication = identity(authcid)?;
+    if std::str::from_utf8(passwd).is_err() {
+        return Err(Failure::Malformed);
+    }
+    Ok(Credentials { authorization, authentication, password: password(passwd)? })
+}
+
+/// RFC 4616 allows every character but NUL; we refuse control characters, since names travel into logs, LDAP filters
+/// and the command lines of back-ends.
+fn identity(octets: &[u8]) -> Result<String, Failure> {
+    match std::str::from_utf8(octets) {
+        Ok(name) if !name.is_empty() && name.len() <= IDENTITY_OCTETS_MAX && !name.chars().any(char::is_control) => {
+            Ok(name.to_owned())
+        }
+        Ok(_) | Err(_) => Err(Failure::Identity),
+    }
+}
+
+fn password(octets: &[u8]) -> Result<Password, Failure> {
+    Password::new(octets.to_vec()).map_err(Failure::Password)
+}
+
+#[cfg(test)]
+mod tests;
