@@ -134,7 +134,9 @@ impl Store {
 
     fn apply_commit(&self, commit: &Commit) -> Result<(), ApplyError> {
         let mut accounts = BTreeSet::new();
+        let mut octets = 0;
         for record in commit.records() {
+            octets += record.body.len() as u64;
             accounts.extend(self.apply_record(&record)?);
         }
         let durable = commit.durable();
@@ -143,7 +145,7 @@ impl Store {
         for account in accounts {
             self.feeds.changed(account);
         }
-        self.log.made_room();
+        self.log.made_room(octets);
         Ok(())
     }
 

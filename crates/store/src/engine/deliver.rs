@@ -1,7 +1,8 @@
 //! Writing a body and the records that give it to recipients.
 
 use super::{Refusal, Store};
-use crate::engine::head::Head;
+use super::head::Head;
+use super::log::AHEAD_OF_CHUNK_OCTETS_MAX;
 use bytes::{Bytes, BytesMut};
 use journal::Durable;
 use mail_types::{AccountId, Address, DeliveryId, FlagSet, Lsn, MailboxId, ModSeq, ReversePath, Uid, UnixTime};
@@ -91,7 +92,7 @@ impl BodyWriter {
         };
         while buffer.len() > CHUNK_OCTETS_MAX {
             let chunk = buffer.split_to(CHUNK_OCTETS_MAX).freeze();
-            self.store.log.room().await?;
+            self.store.log.room(AHEAD_OF_CHUNK_OCTETS_MAX).await;
             self.append(&chunk)?;
         }
         self.pending = Pending::Many(buffer);

@@ -1,0 +1,269 @@
+//! The journal as the rest of the engine sees it: records of this store's epoch, time and limits.
+
+use super::spool::Chunk;
+use super::{Refusal, Store};
+use bytes::Bytes;
+use journal::{Append, GROUP_OCTETS_MAX, Journal, Kind, Location, Purge, ReadError, Refused, Space, StreamId, Turn, Writer};
+use mail_types::{Epoch, Lsn, UnixTime};
+use mailbox::{BodyRef, Record};
+use ports::Clock;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+use tokio::sync::Notify;
+
+/// The journal, and who takes its turns.
+pub(crate) struct Log {
+    journal: Journal,
+    writer: Mutex<Option<Writer>>,
+    epoch: Epoch,
+    clock: Arc<dyn Clock>,
+    started: Instant,
+    /// Woken when the apply thread has made progress.
+    room: Notify,
+    /// Octets appended and not applied yet.
+    ahead: AtomicU64,
+    /// Completed when the last segment is sealed and everything is written out.
+    closed: tokio::sync::watch::Sender<bool>,
+}
+
+impl Log {
+    pub(crate) fn new(journal: Journal, writer: Writer, epoch: Epoch, clock: Arc<dyn Clock>) -> Self {
+        let started = clock.instant();
+        Self {
+            journal,
+            writer: Mutex::new(Some(writer)),
+            epoch,
+            clock,
+            started,
+            room: Notify::new(),
+            ahead: AtomicU64::new(0),
+            closed: tokio::sync::watch::Sender::new(false),
+        }
+    }
+
+    /// Appends one record.
+    pub(crate) fn append(&self, record: &Record) -> Result<Lsn, Refusal> {
+        self.append_all(std::slice::from_ref(record))
+    }
+
+    /// Appends records in order and gives the LSN of the last. Neighbours that fit into a group survive together.
+    pub(crate) fn append_all(&self, records: &[Record]) -> Result<Lsn, Refusal> {
+        let mut octets = Vec::new();
+        let mut ends = Vec::with_capacity(records.len());
+        for record in records {
+            record.encode(&mut octets);
+            ends.push(octets.len());
+        }
+        let mut appends = Vec::with_capacity(records.len());
+        let (mut start, mut size) = (0, 0);
+        let mut last = self.journal.last_lsn();
+        for (record, end) in records.iter().zip(ends) {
+            let body = octets.get(start..end).expect("ends grow and stay within the buffer");
+            if size + body.len() + RECORD_OVERHEAD_OCTETS > RUN_OCTETS_MAX && !appends.is_empty() {
+                last = self.append_run(&appends)?;
+                appends.clear();
+                size = 0;
+            }
+            appends.push((record, body));
+            size += body.len() + RECORD_OVERHEAD_OCTETS;
+            start = end;
+        }
+        if !appends.is_empty() {
+            last = self.append_run(&appends)?;
+        }
+        Ok(last)
+    }
+
+    fn append_run(&self, run: &[(&Record, &[u8])]) -> Result<Lsn, Refusal> {
+        let space = if run.iter().all(|(record, _)| gives_space(record)) { Space::Reserve } else { Space::Ordinary };
+        let appends: Vec<Append<'_>> = run
+            .iter()
+            .map(|(record, body)| {
+                let append = Append::new(StreamId::ZERO, Kind::new(record.kind()), body);
+                match record {
+                    Record::Deliver { body, .. } => append.refs_body(body.first),
+                    Record::CreateAccount { .. }
+                    | Record::DeleteAccount { .. }
+                    | Record::CreateMailbox { .. }
+                    | Record::RenameMailbox { .. }
+                    | Record::DeleteMailbox { .. }
+                    | Record::Subscribe { .. }
+                    | Record::DefineKeyword { .. }
+                    | Record::Copy { .. }
+                    | Record::StoreFlags { .. }
+                    | Record::Expunge { .. } => append,
+                }
+            })
+            .collect();
+        let first = self.journal.append_all(self.epoch, self.clock.now(), space, &appends)?;
+        self.ahead.fetch_add(run.iter().map(|(_, body)| body.len() as u64).sum(), Ordering::Relaxed);
+        Ok(Lsn::new(first.number() + appends.len() as u64 - 1))
+    }
+
+    /// Appends the first chunk of a body.
+    pub(crate) fn append_first_chunk(&self, chunk: &[u8]) -> Result<Lsn, Refusal> {
+        self.append_body(Append::chunk(None, chunk), chunk.len())
+    }
+
+    /// Appends a further chunk of the body that begins at `first`.
+    pub(crate) fn append_chunk(&self, first: Lsn, chunk: &[u8]) -> Result<Lsn, Refusal> {
+        self.append_body(Append::chunk(Some(first), chunk), chunk.len())
+    }
+
+    fn append_body(&self, append: Append<'_>, octets: usize) -> Result<Lsn, Refusal> {
+        let lsn = self.journal.append(self.epoch, self.clock.now(), append)?;
+        self.ahead.fetch_add(octets as u64, Ordering::Relaxed);
+        Ok(lsn)
+    }
+
+    /// Waits while more than `octets_max` that were appended are not applied yet: what comes in must not fill memory,
+    /// and a large body must not make small ones wait.
+    pub(crate) async fn room(&self, octets_max: u64) {
+        loop {
+            let mut woken = std::pin::pin!(self.room.notified());
+            woken.as_mut().enable();
+            if self.ahead.load(Ordering::Relaxed) <= octets_max {
+                return;
+            }
+            woken.await;
+        }
+    }
+
+    /// The apply thread has applied that many octets more.
+    pub(crate) fn made_room(&self, octets: u64) {
+        let _ = self.ahead.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |ahead| Some(ahead.saturating_sub(octets)));
+        self.room.notify_waiters();
+    }
+
+    /// Reads a chunk back.
+    pub(crate) fn read(&self, location: Location) -> io::Result<Bytes> {
+        self.journal.read(location).map_err(io::Error::other)
+    }
+
+    /// The chunks of a body that began before replay did.
+    pub(crate) fn chunks_of(&self, body: BodyRef) -> io::Result<Vec<Chunk>> {
+        let (mut chunks, mut octets) = (Vec::new(), 0);
+        for record in self.journal.replay(body.first) {
+            let record = record.map_err(io::Error::other)?;
+            if record.kind == Kind::BODY && super::apply::body_of(record.stream, record.lsn) == body.first {
+                octets += u64::from(record.location.octets());
+                chunks.push(Chunk::Journal(record.location));
+            }
+            if octets >= body.octets {
+                return Ok(chunks);
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the journal has not the whole body"))
+    }
+
+    /// All durable records from `from` on.
+    pub(crate) fn replay(&self, from: Lsn) -> impl Iterator<Item = Result<journal::Record, ReadError>> + use<> {
+        self.journal.replay(from)
+    }
+
+    /// Takes no more records; the writer ends when what waits is written.
+    pub(crate) fn close(&self) {
+        self.journal.close();
+    }
+
+    /// Everything is on disk: completes [`Log::wait_closed`].
+    pub(crate) fn closed(&self) {
+        self.closed.send_replace(true);
+    }
+
+    pub(crate) async fn wait_closed(&self) {
+        // The sender is a field of the same value: it is there.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
+    /// When the segment written to must end.
+    pub(crate) fn rotate_at(&self, time: UnixTime) {
+        self.journal.rotate_at(time);
+    }
+
+    /// Removes segments that nobody needs.
+    pub(crate) fn purge(&self, floor: Lsn, older_than: UnixTime) -> io::Result<()> {
+        let monotonic = self.clock.instant().saturating_duration_since(self.started);
+        let purged = self.journal.purge(&Purge { floor, older_than, now: self.clock.now(), monotonic })?;
+        if purged.suspended {
+            tracing::warn!("the clock has jumped by over an hour: no segment of the journal is purged");
+        }
+        Ok(())
+    }
+}
+
+impl Store {
+    /// The writer thread's loop.
+    pub(crate) fn run_writer(&self) {
+        let writer = self.log.writer.lock().expect("no holder of this lock panics").take();
+        let Some(mut writer) = writer else { return };
+        loop {
+            match writer.turn() {
+                Ok(Turn::Committed(commit)) => self.queue.push(commit),
+                Ok(Turn::Idle) => {}
+                Ok(Turn::Closed) => break,
+                Err(error) => {
+                    self.stop_now(&super::apply::report(&error));
+                    break;
+                }
+            }
+        }
+        self.queue.close();
+    }
+
+    /// One turn of the writer without waiting, for a world with one thread; whether something became durable.
+    pub fn step_writer(&self) -> bool {
+        let mut writer = self.log.writer.lock().expect("no holder of this lock panics");
+        match writer.as_mut().map(Writer::try_turn) {
+            Some(Ok(Turn::Committed(commit))) => {
+                self.queue.push(commit);
+                true
+            }
+            Some(Ok(Turn::Idle | Turn::Closed)) | None => false,
+            Some(Err(error)) => {
+                self.stop_now(&super::apply::report(&error));
+                false
+            }
+        }
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NoSpace => Self::NoSpace,
+            Refused::Busy => Self::Unavailable("its journal is behind"),
+            Refused::StaleEpoch { .. } => Self::Unavailable("another node has taken it over"),
+            Refused::Poisoned => Self::Unavailable("its journal has failed"),
+            Refused::Closed => Self::Unavailable("it is stopping"),
+            Refused::TooLarge => Self::TooMany("octets in one change"),
+        }
+    }
+}
+
+/// Whether a record helps a full disk, so that it may use what is kept below the low-water mark.
+fn gives_space(record: &Record) -> bool {
+    match record {
+        Record::Expunge { .. } | Record::DeleteMailbox { .. } | Record::DeleteAccount { .. } | Record::StoreFlags { .. } => {
+            true
+        }
+        Record::CreateAccount { .. }
+        | Record::CreateMailbox { .. }
+        | Record::RenameMailbox { .. }
+        | Record::Subscribe { .. }
+        | Record::DefineKeyword { .. }
+        | Record::Deliver { .. }
+        | Record::Copy { .. } => false,
+    }
+}
+
+/// What a record costs beside its octets, generously.
+const RECORD_OVERHEAD_OCTETS: usize = 64;
+/// Well under a group, whose own header and padding come on top.
+const RUN_OCTETS_MAX: usize = GROUP_OCTETS_MAX - 64 * 1024;
+/// How much may be on its way to the disk before new messages wait.
+pub(crate) const AHEAD_OCTETS_MAX: u64 = 8 << 20;
+/// How much may be on its way before the next chunk of a large body waits; small messages go on.
+pub(crate) const AHEAD_OF_CHUNK_OCTETS_MAX: u64 = 2 << 20;
