@@ -3,8 +3,8 @@
 use crate::BoxFuture;
 use bytes::Bytes;
 use journal::Durable;
-use mail_types::{AccountId, Address, DeliveryId, Lsn, ReversePath, StoreName};
-use smtp_proto::Reply;
+use mail_types::{AccountId, Address, DeliveryId, ForwardPath, Lsn, ReversePath, StoreName};
+use smtp_proto::Refusal;
 
 /// What is known of a message before its recipients.
 #[derive(Clone, Debug)]
@@ -28,26 +28,32 @@ pub struct Recipient {
     pub recipient: Address,
 }
 
+/// Who at a store a recipient is.
+pub trait Recipients: Send + Sync {
+    /// The account behind a recipient; `Err` is the reply, temporary where the directory could not be asked.
+    fn resolve<'a>(&'a self, to: &'a ForwardPath) -> BoxFuture<'a, Result<Recipient, Refusal>>;
+}
+
 /// The way into stores, in this process or over LMTP.
 pub trait Delivery: Send + Sync {
-    /// Begins a message at a store. `Err` is the reply for every recipient there.
+    /// Begins a message at a store. `Err` is the answer for every recipient there.
     fn open<'a>(
         &'a self,
         store: &'a StoreName,
         envelope: Envelope,
-    ) -> BoxFuture<'a, Result<Box<dyn DeliveryTransaction>, Reply>>;
+    ) -> BoxFuture<'a, Result<Box<dyn DeliveryTransaction>, Refusal>>;
 }
 
 /// One message at one store. Dropped before [`DeliveryTransaction::commit`], it leaves nothing.
 pub trait DeliveryTransaction: Send {
     /// Adds a recipient, or says why not (quota, unknown here).
-    fn rcpt(&mut self, recipient: Recipient) -> BoxFuture<'_, Result<(), Reply>>;
+    fn rcpt(&mut self, recipient: Recipient) -> BoxFuture<'_, Result<(), Refusal>>;
 
     /// The next piece of the message, at most 256 kB. `Err` is final for the transaction.
-    fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), Reply>>;
+    fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), Refusal>>;
 
     /// The message is complete: makes it durable, and answers each recipient in the order they were added.
-    fn commit<'a>(self: Box<Self>) -> BoxFuture<'a, Vec<Result<Durable<Lsn>, Reply>>>
+    fn commit<'a>(self: Box<Self>) -> BoxFuture<'a, Vec<Result<Durable<Lsn>, Refusal>>>
     where
         Self: 'a;
 }

@@ -17,9 +17,10 @@ mod handler;
 mod handover;
 mod world;
 
-pub use delivery::{Delivery, DeliveryTransaction, Envelope, Recipient};
+pub use delivery::{Delivery, DeliveryTransaction, Envelope, Recipient, Recipients};
 pub use handler::{Flow, Handler, Peer};
 pub use handover::{LoggedIn, SessionHandover, Unavailable};
+pub use journal::disk::{Disk, DiskFile};
 pub use world::{Clock, Random, Spawn, blocking};
 
 /// What a future in an object-safe trait is made of.

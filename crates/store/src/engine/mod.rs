@@ -160,6 +160,27 @@ pub enum Refusal {
     Body(BodyError),
 }
 
+impl Refusal {
+    /// The same for another recipient. Causes do not travel: they have been logged.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::NoSpace => Self::NoSpace,
+            Self::OverQuota => Self::OverQuota,
+            Self::Unavailable(why) => Self::Unavailable(why),
+            Self::NoAccount
+            | Self::NoMailbox
+            | Self::MailboxExists
+            | Self::HasChildren
+            | Self::Inbox
+            | Self::BelowItself
+            | Self::NameTooLong
+            | Self::TooMany(_)
+            | Self::Index(_)
+            | Self::Body(_) => Self::Unavailable("the message could not be written"),
+        }
+    }
+}
+
 impl From<Stopped> for Refusal {
     fn from(_: Stopped) -> Self {
         Self::Unavailable("it is stopping")
@@ -193,6 +214,11 @@ impl Store {
     /// Waits until `lsn` is durable and applied.
     pub(crate) async fn applied_to(&self, lsn: Lsn) -> Result<Durable<Lsn>, Refusal> {
         Ok(self.waiters.applied(lsn).await?)
+    }
+
+    /// Waits while much is on its way to the disk.
+    pub(crate) async fn wait_for_room(&self) {
+        self.log.room(log::AHEAD_OCTETS_MAX).await;
     }
 
     pub(crate) fn shard(&self, account: AccountId) -> &StoreShard {

@@ -1,0 +1,112 @@
+//! A message into the store, whoever brings it: the relay by a function call, another server by LMTP.
+
+use crate::engine::{BodyWriter, NewMessage, Put, Refusal, Store, Target, delivery_head};
+use bytes::Bytes;
+use journal::Durable;
+use mail_types::{FlagSet, Lsn, MailboxId};
+use ports::{BoxFuture, DeliveryTransaction, Envelope, Recipient};
+use std::sync::Arc;
+
+/// One message for accounts of one store.
+pub struct Transaction {
+    store: Arc<Store>,
+    envelope: Envelope,
+    recipients: Vec<Recipient>,
+    body: BodyWriter,
+}
+
+impl Transaction {
+    /// Begins a message.
+    pub fn new(store: Arc<Store>, envelope: Envelope) -> Self {
+        let body = BodyWriter::new(Arc::clone(&store));
+        Self { store, envelope, recipients: Vec::new(), body }
+    }
+
+    fn check(&self, recipient: &Recipient) -> Result<(), Refusal> {
+        self.store.check_quota(recipient.account, self.envelope.size.unwrap_or(0), 1)
+    }
+
+    async fn store_for_all(self) -> Vec<Result<Durable<Lsn>, Refusal>> {
+        let Self { store, envelope, recipients, body } = self;
+        store.wait_for_room().await;
+        let uses = u32::try_from(recipients.len()).expect("the protocol bounds the recipients of a message");
+        let mut body = match body.finish(uses) {
+            Ok(body) => body,
+            Err(refusal) => {
+                let why = refusal.to_string();
+                tracing::warn!(store = %store.name(), why, "a message was not taken");
+                return recipients.iter().map(|_| Err(refusal.again())).collect();
+            }
+        };
+        let date = store.now();
+        let puts: Vec<Result<Put, Refusal>> = recipients
+            .iter()
+            .map(|recipient| {
+                store.ensure_account(recipient.account, &recipient.address)?;
+                let message = NewMessage {
+                    target: Target::OrInbox(MailboxId::INBOX),
+                    flags: FlagSet::EMPTY,
+                    date,
+                    head: delivery_head(&envelope.from, &recipient.recipient),
+                    delivery: envelope.id,
+                };
+                body.put(recipient.account, message)
+            })
+            .collect();
+        drop(body);
+        let mut outcomes = Vec::with_capacity(puts.len());
+        for put in puts {
+            outcomes.push(match put {
+                Ok(put) => store.settle(put).await,
+                Err(refusal) => Err(refusal),
+            });
+        }
+        outcomes
+    }
+}
+
+impl DeliveryTransaction for Transaction {
+    fn rcpt(&mut self, recipient: Recipient) -> BoxFuture<'_, Result<(), smtp_proto::Refusal>> {
+        Box::pin(async move {
+            self.check(&recipient).map_err(|refusal| reply(&refusal))?;
+            self.recipients.push(recipient);
+            Ok(())
+        })
+    }
+
+    fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), smtp_proto::Refusal>> {
+        Box::pin(async move { self.body.write(chunk).await.map_err(|refusal| reply(&refusal)) })
+    }
+
+    fn commit<'a>(self: Box<Self>) -> BoxFuture<'a, Vec<Result<Durable<Lsn>, smtp_proto::Refusal>>>
+    where
+        Self: 'a,
+    {
+        Box::pin(async move {
+            let outcomes = self.store_for_all().await;
+            outcomes.into_iter().map(|outcome| outcome.map_err(|refusal| reply(&refusal))).collect()
+        })
+    }
+}
+
+/// What a sender hears. Only a full account is the recipient's matter; everything else is ours and passes.
+pub(crate) fn reply(refusal: &Refusal) -> smtp_proto::Refusal {
+    match refusal {
+        Refusal::OverQuota => smtp_proto::Refusal::MAILBOX_FULL,
+        Refusal::NoSpace => smtp_proto::Refusal::NO_SPACE,
+        Refusal::NoAccount
+        | Refusal::NoMailbox
+        | Refusal::MailboxExists
+        | Refusal::HasChildren
+        | Refusal::Inbox
+        | Refusal::BelowItself
+        | Refusal::NameTooLong
+        | Refusal::TooMany(_)
+        | Refusal::Unavailable(_)
+        | Refusal::Index(_)
+        | Refusal::Body(_) => {
+            tracing::warn!(why = %refusal, "a delivery is put off");
+            smtp_proto::Refusal::TRY_LATER
+        }
+    }
+}
