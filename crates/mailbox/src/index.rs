@@ -1,6 +1,7 @@
 //! The narrow trait behind which rows are kept on disk.
 
 use mail_types::Lsn;
+use std::sync::Arc;
 
 /// A key and its value.
 pub type RowBytes = (Vec<u8>, Vec<u8>);
@@ -38,12 +39,38 @@ pub trait Index: Send + Sync {
     fn range(&self, from: &[u8], to: &[u8], order: Order, limit: usize) -> Result<Vec<RowBytes>, IndexError>;
 
     /// Writes changes sorted by key (`None` removes) and the new applied LSN, all or nothing, durable on return.
-    fn commit(
-        &self,
-        changes: &mut dyn Iterator<Item = (&[u8], Option<&[u8]>)>,
-        applied: Lsn,
-    ) -> Result<(), IndexError>;
+    fn commit(&self, changes: &mut dyn Iterator<Item = (&[u8], Option<&[u8]>)>, applied: Lsn)
+    -> Result<(), IndexError>;
 }
 
 /// How many rows one read may give.
 pub const ROWS_PER_READ_MAX: usize = 1_000;
+
+macro_rules! index_behind {
+    ($pointer:ident) => {
+        impl<I: Index + ?Sized> Index for $pointer<I> {
+            fn applied(&self) -> Result<Lsn, IndexError> {
+                (**self).applied()
+            }
+
+            fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
+                (**self).get(key)
+            }
+
+            fn range(&self, from: &[u8], to: &[u8], order: Order, limit: usize) -> Result<Vec<RowBytes>, IndexError> {
+                (**self).range(from, to, order, limit)
+            }
+
+            fn commit(
+                &self,
+                changes: &mut dyn Iterator<Item = (&[u8], Option<&[u8]>)>,
+                applied: Lsn,
+            ) -> Result<(), IndexError> {
+                (**self).commit(changes, applied)
+            }
+        }
+    };
+}
+
+index_behind!(Box);
+index_behind!(Arc);

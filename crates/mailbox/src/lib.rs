@@ -20,10 +20,27 @@
 //! 3. `apply` of a record at or below a shard's applied LSN is never asked: replay starts behind it.
 //! 4. Rows from disk are checked: a broken one is an [`IndexError`], never a panic.
 
+pub mod apply;
+pub mod change;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+pub mod frame;
 pub mod index;
+pub mod key;
 pub mod record;
 pub mod row;
+pub mod rows;
+pub mod shard;
 
+mod table;
+mod wire;
+
+pub use apply::{Bodies, Stamp, apply};
+pub use change::{Change, ChangeKind};
+pub use frame::{FrameHeader, frame_octets};
 pub use index::{Index, IndexError, Order, RowBytes};
-pub use record::{BodyRef, Record};
-pub use row::{AccountRow, Extent, MailboxRow, MessageRow};
+pub use key::{Key, Span, shard_of};
+pub use record::{BodyRef, Record, RecordError};
+pub use row::{AccountRow, DeliveryRow, Extent, FreeExtent, MailboxRow, MessageRow};
+pub use rows::{Query, Rows, RowsMut};
+pub use shard::{Batch, Frozen, Shard};

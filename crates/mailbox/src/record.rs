@@ -1,5 +1,10 @@
 //! What the journal carries for mailboxes: effects, not intentions.
 
+mod codec;
+
+pub(crate) use codec::read_address;
+pub use codec::{HEAD_OCTETS_MAX, MESSAGES_PER_RECORD_MAX, RANGES_PER_RECORD_MAX, RecordError};
+
 use bytes::Bytes;
 use mail_types::{
     AccountId, Address, DeliveryId, FlagSet, Keyword, Lsn, MailboxId, MailboxName, ModSeq, SpecialUse, Uid, UidSet,

@@ -1,7 +1,12 @@
 //! The rows that records turn into.
 
+mod codec;
+
+pub(crate) use codec::{FreeValue, Value};
+pub use codec::{open, seal};
+
 use mail_types::{
-    Address, FlagSet, Keyword, MailboxName, ModSeq, SpecialUse, Uid, UidValidity, UnixTime,
+    AccountId, Address, FlagSet, Keyword, Lsn, MailboxId, MailboxName, ModSeq, SpecialUse, Uid, UidValidity, UnixTime,
 };
 
 /// Where a message's frame stands in its account's body file. Local to this store.
@@ -72,6 +77,30 @@ pub struct AccountRow {
     pub octets: u64,
     /// How long its body file is: where the next frame goes.
     pub body_end: u64,
+}
+
+/// A delivery id that was seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeliveryRow {
+    /// Where the message went.
+    pub mailbox: MailboxId,
+    /// As which UID.
+    pub uid: Uid,
+    /// When.
+    pub time: UnixTime,
+}
+
+/// A part of an account's body file that no message needs any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FreeExtent {
+    /// Whose file.
+    pub account: AccountId,
+    /// Since which record.
+    pub lsn: Lsn,
+    /// The time of that record.
+    pub time: UnixTime,
+    /// Which part. After `DeleteAccount`: from 0 to the end.
+    pub extent: Extent,
 }
 
 impl MailboxRow {
