@@ -1,0 +1,230 @@
+//! What the session tells the machine.
+
+use super::{Owed, Phase, Server};
+use crate::encode::without_nul;
+use crate::fetch::{ContentName, FetchData};
+use crate::parse;
+use crate::response::{Reply, ReplyKind, Response};
+use bytes::Bytes;
+use mail_types::SeqNum;
+
+impl Server {
+    /// Tells something untagged: in the course of a command, in IDLE, or as the greeting.
+    ///
+    /// # Panics
+    /// Within the content of a FETCH ([`Server::begin_content`]): our own bug.
+    pub fn send(&mut self, response: &Response) {
+        assert!(self.owed.is_none(), "a response within a literal");
+        if !matches!(self.phase, Phase::Closed) {
+            response.encode(&mut self.out);
+        }
+    }
+
+    /// Ends the command under way with its tagged reply; the next one may follow at once. Where the machine itself found
+    /// the command broken, its own verdict is sent instead.
+    ///
+    /// # Panics
+    /// When no command is under way: our own bug.
+    pub fn complete(&mut self, reply: Reply) {
+        assert!(self.owed.is_none(), "a response within a literal");
+        self.was_busy = true;
+        match std::mem::replace(&mut self.phase, Phase::Line) {
+            Phase::Closed => self.phase = Phase::Closed,
+            Phase::Busy { tag, verdict: None } | Phase::StartTlsAsked { tag } | Phase::IdleAsked { tag } => {
+                reply.encode_tagged(&tag, &mut self.out);
+            }
+            Phase::Busy { tag, verdict: Some(verdict) } => {
+                verdict.encode_tagged(&tag, &mut self.out);
+                if verdict.kind == ReplyKind::Bad {
+                    self.count_bad();
+                }
+            }
+            Phase::AppendAsked { append, waits } => {
+                reply.encode_tagged(&append.tag, &mut self.out);
+                if !waits {
+                    self.drain(u64::from(append.left), self.drain_budget());
+                }
+            }
+            Phase::AppendBody { append } => {
+                reply.encode_tagged(&append.tag, &mut self.out);
+                // The peer is sending already, and what it sends was accepted: at most one message.
+                self.event = None;
+                self.phase = Phase::Drain { left: u64::from(append.left), budget: self.drain_budget() };
+            }
+            Phase::AppendTail { append } => {
+                reply.encode_tagged(&append.tag, &mut self.out);
+                self.event = None;
+                self.phase = Phase::DrainLine { budget: self.drain_budget() };
+            }
+            phase @ (Phase::Line
+            | Phase::Literal { .. }
+            | Phase::Drain { .. }
+            | Phase::DrainLine { .. }
+            | Phase::Handshake
+            | Phase::AuthLine { .. }
+            | Phase::Idle { .. }) => panic!("complete without a command, in {phase:?}"),
+        }
+        self.advance();
+    }
+
+    /// Ends LOGOUT (RFC 9051 §6.1.3).
+    pub fn logout(&mut self) {
+        self.send(&Response::Bye(Reply::ok("Logging out")));
+        if let Phase::Busy { tag, .. } = &self.phase {
+            Reply::ok("Logged out").encode_tagged(tag, &mut self.out);
+        }
+        self.close();
+    }
+
+    /// Sends a challenge, empty or not, and waits for the response.
+    ///
+    /// # Panics
+    /// Outside a SASL exchange: our own bug.
+    pub fn challenge(&mut self, data: &[u8]) {
+        match std::mem::replace(&mut self.phase, Phase::Line) {
+            Phase::Closed => self.phase = Phase::Closed,
+            Phase::Busy { tag, verdict: None } => {
+                self.out.raw(b"+ ");
+                self.out.raw(parse::base64_challenge(data).as_bytes());
+                self.out.raw(b"\r\n");
+                self.phase = Phase::AuthLine { tag };
+                self.was_busy = true;
+                self.advance();
+            }
+            phase => panic!("a challenge without AUTHENTICATE, in {phase:?}"),
+        }
+    }
+
+    /// Lets the client idle until DONE.
+    ///
+    /// # Panics
+    /// Without [`super::Event::IdleBegin`]: our own bug.
+    pub fn accept_idle(&mut self) {
+        match std::mem::replace(&mut self.phase, Phase::Line) {
+            Phase::Closed => self.phase = Phase::Closed,
+            Phase::IdleAsked { tag } => {
+                self.out.raw(b"+ idling\r\n");
+                self.phase = Phase::Idle { tag, still_here: self.now + self.limits.still_here_every };
+                self.advance();
+            }
+            phase => panic!("IDLE was not asked for, in {phase:?}"),
+        }
+    }
+
+    /// Takes the message that was announced.
+    ///
+    /// # Panics
+    /// Without [`super::Event::AppendBegin`]: our own bug.
+    pub fn accept_append(&mut self) {
+        match std::mem::replace(&mut self.phase, Phase::Line) {
+            Phase::Closed => self.phase = Phase::Closed,
+            Phase::AppendAsked { append, waits } => {
+                if waits {
+                    self.out.raw(b"+ OK\r\n");
+                }
+                self.phase = Phase::AppendBody { append };
+                self.was_busy = true;
+                self.advance();
+            }
+            phase => panic!("APPEND was not asked for, in {phase:?}"),
+        }
+    }
+
+    /// Promises TLS: once the output is sent, the driver shakes hands and calls [`Server::tls_started`]. Commands that
+    /// were sent behind STARTTLS in the clear end the connection (RFC 9051 §6.2.1; RFC 3207 §6 says why).
+    ///
+    /// # Panics
+    /// Without [`super::Event::StartTls`]: our own bug.
+    pub fn accept_starttls(&mut self) {
+        match std::mem::replace(&mut self.phase, Phase::Line) {
+            Phase::Closed => self.phase = Phase::Closed,
+            Phase::StartTlsAsked { tag } if !self.input.is_empty() => {
+                Reply::bad("nothing may follow STARTTLS").encode_tagged(&tag, &mut self.out);
+                self.bye(Reply::bad("commands were sent before TLS"));
+            }
+            Phase::StartTlsAsked { tag } => {
+                Reply::ok("Begin TLS negotiation now").encode_tagged(&tag, &mut self.out);
+                self.phase = Phase::Handshake;
+            }
+            phase => panic!("STARTTLS was not asked for, in {phase:?}"),
+        }
+    }
+
+    /// Whether the driver must shake hands before anything else, once the output is sent.
+    pub fn wants_tls(&self) -> bool {
+        matches!(self.phase, Phase::Handshake)
+    }
+
+    /// TLS is on: the conversation begins anew, without a greeting.
+    pub fn tls_started(&mut self, now: std::time::Instant) {
+        if matches!(self.phase, Phase::Handshake) {
+            self.phase = Phase::Line;
+            self.now = now;
+            self.quiet_since = now;
+            self.bad_count = 0;
+        }
+    }
+
+    /// Begins a FETCH response whose content comes in pieces: `items` first, then `octets` of `name` by
+    /// [`Server::content`], then perhaps [`Server::next_content`], then [`Server::end_content`].
+    pub fn begin_content(&mut self, seq: SeqNum, items: &[FetchData], name: &ContentName, octets: u64) {
+        assert!(self.owed.is_none(), "a response within a literal");
+        if matches!(self.phase, Phase::Closed) {
+            return;
+        }
+        self.out.display(format_args!("* {seq} FETCH ("));
+        self.open_content(items, name, octets);
+    }
+
+    /// Goes on with another content in the same response.
+    pub fn next_content(&mut self, items: &[FetchData], name: &ContentName, octets: u64) {
+        if self.owes_nothing() {
+            self.out.raw(b" ");
+            self.open_content(items, name, octets);
+        }
+    }
+
+    fn open_content(&mut self, items: &[FetchData], name: &ContentName, octets: u64) {
+        for item in items {
+            item.encode(&mut self.out);
+            self.out.raw(b" ");
+        }
+        name.encode(&mut self.out);
+        let binary = name.is_binary();
+        self.out.display(format_args!(" {}{{{octets}}}\r\n", if binary { "~" } else { "" }));
+        self.owed = Some(Owed { octets, binary });
+    }
+
+    /// A piece of the content, not copied.
+    ///
+    /// # Panics
+    /// When there is more than was announced: our own bug.
+    pub fn content(&mut self, piece: Bytes) {
+        let Some(owed) = &mut self.owed else { return };
+        let octets = u64::try_from(piece.len()).unwrap_or(u64::MAX);
+        owed.octets = owed.octets.checked_sub(octets).expect("no more content than was announced");
+        let piece = if owed.binary { piece } else { without_nul(piece) };
+        self.out.piece(piece);
+    }
+
+    /// Ends the response, with `items` that come last.
+    ///
+    /// # Panics
+    /// When there was less content than announced: our own bug; a session that cannot read on calls [`Server::abort`].
+    pub fn end_content(&mut self, items: &[FetchData]) {
+        if self.owes_nothing() {
+            for item in items {
+                self.out.raw(b" ");
+                item.encode(&mut self.out);
+            }
+            self.out.raw(b")\r\n");
+            self.owed = None;
+        }
+    }
+
+    /// False when the connection is closed and nobody reads.
+    fn owes_nothing(&self) -> bool {
+        assert!(self.owed.is_none_or(|owed| owed.octets == 0), "less content than was announced");
+        self.owed.is_some()
+    }
+}
