@@ -1,0 +1,134 @@
+//! Where does this user log in?
+
+use crate::engine::{Engine, EngineError};
+use crate::explain::{Explain, Step};
+use crate::key::{AddressKey, parse_local};
+use crate::record::{AccountState, AccountsPolicy, Record, RecordError, SecretRecord};
+use crate::routing::{Origin, Routing, spelling};
+use crate::delivery::Existence;
+use mail_types::{AccountId, Address, Domain, StoreName};
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// There is such an account.
+    Account(LoginTarget),
+    /// There is none; the client hears no more than of a wrong password (RFC 9051 §7.1, AUTHENTICATIONFAILED).
+    Unknown,
+    /// There is one that may not log in; the client hears the same.
+    Refused {
+        /// The account's address.
+        address: Address,
+        /// Why.
+        state: AccountState,
+    },
+    /// Nobody can say now (RFC 9051 §7.1, UNAVAILABLE; RFC 3206 §4, SYS/TEMP).
+    Unavailable,
+}
+
+/// The account that a login name means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginTarget {
+    /// Where it is.
+    pub store: StoreName,
+    /// Its id; `None` where only the store knows who exists.
+    pub account: Option<AccountId>,
+    /// The account's own address.
+    pub address: Address,
+    /// What its placement says a foreign back-end calls this user; else the address is used.
+    pub user: Option<String>,
+    /// Whether the directory knows it, or the back-end's answer to the login decides.
+    pub existence: Existence,
+}
+
+impl Routing {
+    /// Which account a login name means, and where it is. Aliases, forwards, catch-alls and details never apply.
+    pub fn login(&self, name: &str, explain: &mut impl Explain) -> Login {
+        if self.revision().is_none() {
+            explain.step(|| Step::NotLoaded);
+            return Login::Unavailable;
+        }
+        let Some(address) = self.login_address(name) else {
+            explain.step(|| Step::NoLoginForm(name.to_owned()));
+            return Login::Unknown;
+        };
+        explain.step(|| Step::LoginForm { name: name.to_owned(), address: address.clone() });
+        let domain = match self.domain(address.domain()) {
+            Origin::Found(domain) => domain,
+            Origin::NotFound => {
+                explain.step(|| Step::NotOurs(address.domain().clone()));
+                return Login::Unknown;
+            }
+            Origin::Unavailable => {
+                explain.step(|| Step::Unreadable(address.domain().to_string()));
+                return Login::Unavailable;
+            }
+        };
+        self.login_at(&address, domain.accounts, explain)
+    }
+
+    fn login_at(&self, address: &Address, policy: AccountsPolicy, explain: &mut impl Explain) -> Login {
+        let key = AddressKey::of(address);
+        let entry = match self.name(&key) {
+            Origin::Found(entry) => Some(entry),
+            Origin::NotFound => None,
+            Origin::Unavailable => {
+                explain.step(|| Step::Unreadable(self.flaw_of(&key).unwrap_or_default()));
+                return Login::Unavailable;
+            }
+        };
+        let account = entry.and_then(|entry| Some((entry.account.as_ref()?, spelling(entry)?)));
+        let (id, address, existence) = match (account, policy) {
+            (Some((account, address)), AccountsPolicy::Checked | AccountsPolicy::Unchecked) => {
+                explain.step(|| Step::Account { account: key.clone(), id: account.id, state: account.state });
+                if account.state != AccountState::Active {
+                    return Login::Refused { address, state: account.state };
+                }
+                (Some(account.id), address, Existence::Known)
+            }
+            (None, AccountsPolicy::Checked) => {
+                explain.step(|| Step::NoAccount(key));
+                return Login::Unknown;
+            }
+            (None, AccountsPolicy::Unchecked) => {
+                explain.step(|| Step::Unchecked(address.domain().clone()));
+                (None, address.clone(), Existence::AskStore)
+            }
+        };
+        let Ok(store) = self.home(&key, entry, explain) else { return Login::Unavailable };
+        let placed = entry.and_then(|entry| entry.placement.as_ref());
+        let user = placed.and_then(|placed| placed.user.as_deref()).map(str::to_owned);
+        Login::Account(LoginTarget { store, account: id, address, user, existence })
+    }
+
+    /// The address that a login name means: `user@domain`; `user%domain`, which old clients need; or `user` in the
+    /// site's login domain.
+    fn login_address(&self, name: &str) -> Option<Address> {
+        let address = |(local, domain): (&str, &str)| {
+            Some(Address::new(parse_local(local)?, Domain::parse(domain).ok()?))
+        };
+        if name.contains('@') {
+            return name.rsplit_once('@').and_then(address);
+        }
+        let percent = name.rsplit_once('%').and_then(address);
+        if let Some(address) = percent.filter(|address| !matches!(self.domain(address.domain()), Origin::NotFound)) {
+            return Some(address);
+        }
+        Some(Address::new(parse_local(name)?, self.main_domain()?.clone()))
+    }
+}
+
+/// The password hashes of one account, from where they are kept: routing has no copy of them.
+pub async fn read_secret(engine: &dyn Engine, address: &Address) -> Origin<SecretRecord> {
+    let key = crate::record::address_key(SecretRecord::PREFIX, address);
+    let entry: Result<_, EngineError> = engine.get(&key).await;
+    let record: Option<Result<_, RecordError>> = match entry {
+        Ok(entry) => entry.map(|entry| SecretRecord::decode(&entry.value)),
+        Err(_) => return Origin::Unavailable,
+    };
+    match record {
+        Some(Ok(secret)) => Origin::Found(secret),
+        Some(Err(_)) => Origin::Unavailable,
+        None => Origin::NotFound,
+    }
+}

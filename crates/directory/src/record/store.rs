@@ -1,0 +1,318 @@
+//! Stores and nodes: where connections go.
+
+use super::{Record, RecordError, text};
+use mail_types::{Domain, NodeName, StoreName};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::net::IpAddr;
+
+/// A store: one of ours, or a back-end of another make.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "RawStore", into = "RawStore")]
+pub struct StoreRecord {
+    /// Its name.
+    pub name: StoreName,
+    /// What it is.
+    pub kind: StoreKind,
+    /// It is being removed: nothing new may refer to it.
+    pub closed: bool,
+}
+
+/// What a store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// A Posthouse store.
+    Posthouse {
+        /// The node that serves it now.
+        node: NodeName,
+    },
+    /// Dovecot, Cyrus, Courier, Exchange …
+    Foreign {
+        /// Where it is.
+        host: Host,
+        /// The protocols it speaks to us, with their ports.
+        ports: BTreeMap<Protocol, u16>,
+        /// How connections to it are protected.
+        tls: TlsMode,
+        /// How a proxy logs in to it.
+        login: BackendLogin,
+    },
+}
+
+/// A running Posthouse.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeRecord {
+    /// Its name.
+    #[serde(with = "text")]
+    pub name: NodeName,
+    /// What it runs.
+    #[serde(default)]
+    pub roles: BTreeSet<NodeRole>,
+    /// Where other nodes reach it, best first.
+    #[serde(default, with = "text::list")]
+    pub addresses: Vec<Host>,
+    /// The ports on which it serves other nodes, where they are not the usual ones.
+    #[serde(default)]
+    pub ports: BTreeMap<Protocol, u16>,
+}
+
+/// What a node runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeRole {
+    /// SMTP in and out.
+    Relay,
+    /// IMAP, POP3 and ManageSieve in front.
+    Proxy,
+    /// Stores.
+    Store,
+    /// The HTTP API and pages.
+    Admin,
+}
+
+/// A protocol between us and a store or node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// RFC 5321: delivery to back-ends that speak no LMTP.
+    Smtp,
+    /// RFC 2033.
+    Lmtp,
+    /// RFC 9051.
+    Imap,
+    /// RFC 1939.
+    Pop3,
+    /// ManageSieve, RFC 5804.
+    Sieve,
+}
+
+/// How connections to a back-end are protected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TlsMode {
+    /// Not at all: loopback and networks of one's own.
+    #[default]
+    None,
+    /// Plain at first, then STARTTLS or STLS, required.
+    Starttls,
+    /// From the first octet.
+    Tls,
+}
+
+/// How a proxy logs in to a back-end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackendLogin {
+    /// With the user's own name and password.
+    #[default]
+    Password,
+    /// As a master user of the node's configuration, with the user as authorization identity (RFC 4422 §2).
+    Master,
+}
+
+/// A host name or an IP address.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Host(Box<str>);
+
+impl StoreRecord {
+    /// A Posthouse store on a node.
+    pub fn posthouse(name: StoreName, node: NodeName) -> Self {
+        Self { name, kind: StoreKind::Posthouse { node }, closed: false }
+    }
+
+    /// A back-end in plain text with users' own passwords.
+    pub fn foreign(name: StoreName, host: Host, ports: BTreeMap<Protocol, u16>) -> Self {
+        let kind = StoreKind::Foreign { host, ports, tls: TlsMode::None, login: BackendLogin::Password };
+        Self { name, kind, closed: false }
+    }
+}
+
+impl Protocol {
+    /// The port it has where a record names none (with `tls`, the one for TLS from the first octet).
+    pub const fn usual_port(self, tls: TlsMode) -> u16 {
+        let from_the_first_octet = matches!(tls, TlsMode::Tls);
+        match self {
+            Self::Smtp => 25,
+            Self::Lmtp => 24,
+            Self::Imap if from_the_first_octet => 993,
+            Self::Imap => 143,
+            Self::Pop3 if from_the_first_octet => 995,
+            Self::Pop3 => 110,
+            Self::Sieve => 4190,
+        }
+    }
+}
+
+impl Host {
+    /// Reads a host name or an IP address (without brackets).
+    pub fn parse(text: &str) -> Result<Self, RecordError> {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(Self(address.to_string().into()));
+        }
+        match Domain::parse(text) {
+            Ok(name) if !name.is_literal() => Ok(Self(name.as_str().into())),
+            Ok(_) | Err(_) => Err(RecordError::field("host", "not a host name or an IP address")),
+        }
+    }
+
+    /// The name or address.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Host({})", self.0)
+    }
+}
+
+impl Record for StoreRecord {
+    const KIND: &'static str = "store";
+    const PREFIX: &'static str = "routing/store/";
+    const FIELDS: &'static [&'static str] = &["name", "kind", "node", "host", "ports", "tls", "login", "closed"];
+
+    fn key_for(name: &str) -> Result<String, RecordError> {
+        let name = StoreName::parse(name).map_err(|error| RecordError::field("name", error))?;
+        Ok(format!("{}{name}", Self::PREFIX))
+    }
+
+    fn key(&self) -> String {
+        format!("{}{}", Self::PREFIX, self.name)
+    }
+
+    fn check(&self) -> Result<(), RecordError> {
+        match &self.kind {
+            StoreKind::Posthouse { .. } => Ok(()),
+            StoreKind::Foreign { ports, .. } if ports.is_empty() => {
+                Err(RecordError::field("ports", "a foreign store speaks at least one protocol"))
+            }
+            StoreKind::Foreign { ports, .. } => check_ports(ports),
+        }
+    }
+}
+
+impl Record for NodeRecord {
+    const KIND: &'static str = "node";
+    const PREFIX: &'static str = "routing/node/";
+    const FIELDS: &'static [&'static str] = &["name", "roles", "addresses", "ports"];
+
+    fn key_for(name: &str) -> Result<String, RecordError> {
+        let name = NodeName::parse(name).map_err(|error| RecordError::field("name", error))?;
+        Ok(format!("{}{name}", Self::PREFIX))
+    }
+
+    fn key(&self) -> String {
+        format!("{}{}", Self::PREFIX, self.name)
+    }
+
+    fn check(&self) -> Result<(), RecordError> {
+        if self.addresses.len() > ADDRESSES_MAX {
+            return Err(RecordError::field("addresses", "at most 16"));
+        }
+        check_ports(&self.ports)
+    }
+}
+
+fn check_ports(ports: &BTreeMap<Protocol, u16>) -> Result<(), RecordError> {
+    match ports.values().any(|port| *port == 0) {
+        true => Err(RecordError::field("ports", "a port is 1 to 65535")),
+        false => Ok(()),
+    }
+}
+
+/// The store as it is written: one flat object.
+#[derive(Clone, Serialize, Deserialize)]
+struct RawStore {
+    #[serde(with = "text")]
+    name: StoreName,
+    kind: RawKind,
+    #[serde(default, with = "text::option", skip_serializing_if = "Option::is_none")]
+    node: Option<NodeName>,
+    #[serde(default, with = "text::option", skip_serializing_if = "Option::is_none")]
+    host: Option<Host>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ports: Option<BTreeMap<Protocol, u16>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tls: Option<TlsMode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    login: Option<BackendLogin>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    closed: bool,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RawKind {
+    Posthouse,
+    Foreign,
+}
+
+impl TryFrom<RawStore> for StoreRecord {
+    type Error = RecordError;
+
+    fn try_from(mut raw: RawStore) -> Result<Self, RecordError> {
+        let kind = match raw.kind {
+            RawKind::Posthouse => StoreKind::Posthouse { node: need(raw.node.take(), "node")? },
+            RawKind::Foreign => StoreKind::Foreign {
+                host: need(raw.host.take(), "host")?,
+                ports: need(raw.ports.take(), "ports")?,
+                tls: raw.tls.take().unwrap_or_default(),
+                login: raw.login.take().unwrap_or_default(),
+            },
+        };
+        let left = [
+            ("node", raw.node.is_some()),
+            ("host", raw.host.is_some()),
+            ("ports", raw.ports.is_some()),
+            ("tls", raw.tls.is_some()),
+            ("login", raw.login.is_some()),
+        ];
+        if let Some((field, _)) = left.into_iter().find(|(_, there)| *there) {
+            return Err(RecordError::field(field, "a store of this kind has no such field"));
+        }
+        Ok(Self { name: raw.name, kind, closed: raw.closed })
+    }
+}
+
+impl From<StoreRecord> for RawStore {
+    fn from(store: StoreRecord) -> Self {
+        let StoreRecord { name, kind, closed } = store;
+        match kind {
+            StoreKind::Posthouse { node } => Self {
+                name,
+                kind: RawKind::Posthouse,
+                node: Some(node),
+                host: None,
+                ports: None,
+                tls: None,
+                login: None,
+                closed,
+            },
+            StoreKind::Foreign { host, ports, tls, login } => Self {
+                name,
+                kind: RawKind::Foreign,
+                node: None,
+                host: Some(host),
+                ports: Some(ports),
+                tls: Some(tls),
+                login: Some(login),
+                closed,
+            },
+        }
+    }
+}
+
+fn need<T>(value: Option<T>, field: &'static str) -> Result<T, RecordError> {
+    value.ok_or_else(|| RecordError::field(field, "a store of this kind needs it"))
+}
+
+/// Addresses at which one node is reached.
+const ADDRESSES_MAX: usize = 16;

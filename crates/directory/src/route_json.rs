@@ -1,0 +1,102 @@
+//! What `posthouse route --json` prints.
+
+use crate::delivery::{Deliver, Delivery};
+use crate::explain::Steps;
+use crate::login::{Login, LoginTarget};
+use crate::routing::Routing;
+use mail_types::{Address, ForwardPath};
+use serde::{Deserialize, Serialize};
+
+/// One object per address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteJson {
+    /// The address or login name that was asked for.
+    pub address: String,
+    /// Why, one sentence each.
+    pub steps: Vec<String>,
+    /// What came of it.
+    pub outcome: RouteOutcome,
+}
+
+/// Where it goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum RouteOutcome {
+    /// To one account.
+    Store {
+        /// At this store.
+        store: String,
+        /// The account's address.
+        account: String,
+    },
+    /// To several accounts, or to addresses elsewhere.
+    Forward {
+        /// The accounts' addresses, then those elsewhere.
+        targets: Vec<String>,
+    },
+    /// Refused for good.
+    Reject {
+        /// What the other side hears.
+        reply: String,
+    },
+    /// Refused for now.
+    TempFail {
+        /// What the other side hears.
+        reply: String,
+    },
+}
+
+impl RouteJson {
+    /// Where mail for `text` goes: an address, or `postmaster` alone.
+    pub fn delivery(routing: &Routing, text: &str) -> Self {
+        let path = match Address::parse(text) {
+            Ok(address) => ForwardPath::Address(address),
+            Err(_) if text.eq_ignore_ascii_case("postmaster") => ForwardPath::Postmaster,
+            Err(error) => {
+                let reply = format!("501 5.1.3 {error}");
+                return Self { address: text.to_owned(), steps: Vec::new(), outcome: RouteOutcome::Reject { reply } };
+            }
+        };
+        let mut steps = Steps::new();
+        let outcome = routing.delivery_path(&path, &mut steps).into();
+        Self { address: text.to_owned(), steps: steps.sentences(), outcome }
+    }
+
+    /// Where `name` logs in.
+    pub fn login(routing: &Routing, name: &str) -> Self {
+        let mut steps = Steps::new();
+        let outcome = routing.login(name, &mut steps).into();
+        Self { address: name.to_owned(), steps: steps.sentences(), outcome }
+    }
+}
+
+impl From<Delivery> for RouteOutcome {
+    fn from(delivery: Delivery) -> Self {
+        match delivery {
+            Delivery::Deliver(Deliver { targets, remote, dropped: _ }) => match (targets.as_slice(), remote.as_slice()) {
+                ([target], []) => {
+                    Self::Store { store: target.store.to_string(), account: target.address.to_string() }
+                }
+                _ => {
+                    let accounts = targets.iter().map(|target| &target.address);
+                    Self::Forward { targets: accounts.chain(&remote).map(Address::to_string).collect() }
+                }
+            },
+            Delivery::NotOurs(reply) | Delivery::Reject(reply) => Self::Reject { reply: reply.to_string() },
+            Delivery::TempFail(reply) => Self::TempFail { reply: reply.to_string() },
+        }
+    }
+}
+
+impl From<Login> for RouteOutcome {
+    fn from(login: Login) -> Self {
+        match login {
+            Login::Account(LoginTarget { store, address, .. }) => {
+                Self::Store { store: store.to_string(), account: address.to_string() }
+            }
+            Login::Unknown => Self::Reject { reply: "NO [AUTHENTICATIONFAILED] no such account".to_owned() },
+            Login::Refused { .. } => Self::Reject { reply: "NO [AUTHENTICATIONFAILED] account may not log in".to_owned() },
+            Login::Unavailable => Self::TempFail { reply: "NO [UNAVAILABLE] try again later".to_owned() },
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! All that is known of each address: a table of a million entries that is cheap to copy and cheap to change.
+//!
+//! ```text
+//!   Names ─▶ 1024 shards, by hash ─▶ sorted entries ─▶ Name { account?, alias?, placement? }
+//!            each behind an Arc                        each behind an Arc
+//! ```
+//! A copy shares every shard; a change copies the one shard that it touches, which is a list of pointers.
+
+use crate::key::AddressKey;
+use crate::record::AccountState;
+use mail_types::{AccountId, Address, StoreName};
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher;
+use std::sync::Arc;
+
+/// The table.
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
+    shards: Vec<Arc<Vec<Arc<Name>>>>,
+}
+
+/// What is known of one address. At least one of its parts is there.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Name {
+    key: AddressKey,
+    pub(crate) account: Option<Box<AccountInfo>>,
+    pub(crate) alias: Option<Targets>,
+    pub(crate) placement: Option<Placed>,
+}
+
+/// An account as routing knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AccountInfo {
+    pub(crate) id: AccountId,
+    pub(crate) state: AccountState,
+    /// The operator's spelling, where it is not the key's.
+    pub(crate) spelling: Option<Box<str>>,
+    pub(crate) forward: Option<Targets>,
+    pub(crate) quota_bytes: Option<u64>,
+    pub(crate) quota_messages: Option<u64>,
+}
+
+/// Addresses in one piece of text, a line each: an address holds no control character.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Targets(Box<str>);
+
+/// Where an address is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Placed {
+    pub(crate) store: Arc<StoreName>,
+    pub(crate) user: Option<Box<str>>,
+}
+
+impl Names {
+    pub(crate) fn new() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Arc::default()).collect() }
+    }
+
+    pub(crate) fn get(&self, key: &AddressKey) -> Option<&Name> {
+        let shard = self.shards.get(shard_of(key))?;
+        let at = shard.binary_search_by(|name| name.key.cmp(key)).ok()?;
+        shard.get(at).map(Arc::as_ref)
+    }
+
+    /// Changes what is known of an address; what becomes empty is forgotten.
+    pub(crate) fn change(&mut self, key: &AddressKey, change: impl FnOnce(&mut Name)) {
+        let Some(shard) = self.shards.get_mut(shard_of(key)) else { return };
+        let shard = Arc::make_mut(shard);
+        match shard.binary_search_by(|name| name.key.cmp(key)) {
+            Ok(at) => {
+                let Some(name) = shard.get_mut(at) else { return };
+                let name = Arc::make_mut(name);
+                change(name);
+                if name.is_empty() {
+                    shard.remove(at);
+                }
+            }
+            Err(at) => {
+                let mut name = Name { key: key.clone(), account: None, alias: None, placement: None };
+                change(&mut name);
+                if !name.is_empty() {
+                    shard.insert(at, Arc::new(name));
+                }
+            }
+        }
+    }
+
+    /// Every name, in an order that depends on the keys alone.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Name> {
+        self.shards.iter().flat_map(|shard| shard.iter().map(Arc::as_ref))
+    }
+}
+
+impl PartialEq for Names {
+    fn eq(&self, other: &Self) -> bool {
+        self.shards == other.shards
+    }
+}
+
+impl Name {
+    pub(crate) fn key(&self) -> &AddressKey {
+        &self.key
+    }
+
+    /// Whether the address exists: a placement alone is no existence.
+    pub(crate) fn exists(&self) -> bool {
+        self.account.is_some() || self.alias.is_some()
+    }
+
+    fn is_empty(&self) -> bool {
+        !self.exists() && self.placement.is_none()
+    }
+}
+
+impl Targets {
+    pub(crate) fn new(addresses: &[Address]) -> Option<Self> {
+        let lines: Vec<String> = addresses.iter().map(Address::to_string).collect();
+        (!lines.is_empty()).then(|| Self(lines.join("\n").into()))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Address> {
+        // What an address displays, it parses (tested by its own crate).
+        self.0.split('\n').filter_map(|line| Address::parse(line).ok())
+    }
+}
+
+fn shard_of(key: &AddressKey) -> usize {
+    let mut hasher = SipHasher13::new_with_keys(0, 0);
+    hasher.write(key.as_str().as_bytes());
+    usize::try_from(hasher.finish() % SHARDS).unwrap_or(0)
+}
+
+/// A million names make shards of a thousand pointers: 8 kB to copy for a change.
+const SHARDS: u64 = 1024;
+
+impl Default for Names {
+    fn default() -> Self {
+        Self::new()
+    }
+}
