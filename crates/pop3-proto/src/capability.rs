@@ -43,7 +43,7 @@ pub enum UserPass {
 /// Whether the UTF8 command is taken (RFC 6856 §2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Utf8 {
-    /// It is, and user names may be UTF-8 without it too, since the first bytes of a login say so themselves.
+    /// It is. CAPA says `UTF8 USER`: names at login are UTF-8 whether or not the command came first.
     Offered,
     /// It is not.
     #[default]
@@ -77,7 +77,8 @@ impl LoginMethods {
 
 /// The whole answer to CAPA, its end included.
 pub(crate) fn capa(config: &Config, standing: Standing<'_>) -> String {
-    let mut text = String::from("+OK Capability list follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
+    let mut text =
+        String::from("+OK Capability list follows\r\nTOP\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\n");
     let mut add = |args: std::fmt::Arguments<'_>| {
         text.write_fmt(args).and_then(|()| text.write_str("\r\n")).expect("writing to a String cannot fail");
     };
@@ -104,7 +105,7 @@ pub(crate) fn capa(config: &Config, standing: Standing<'_>) -> String {
     }
     add(format_args!("LANG"));
     if let Some(implementation) = config.implementation.as_ref().filter(|_| standing.logged_in) {
-        add(format_args!("IMPLEMENTATION {implementation}"));
+        add(format_args!("IMPLEMENTATION {}", implementation.replace(char::is_control, " ")));
     }
     text.push_str(".\r\n");
     text

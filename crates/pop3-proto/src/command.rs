@@ -103,7 +103,11 @@ fn words(argument: Option<&[u8]>) -> Result<Vec<&str>, SyntaxError> {
 }
 
 fn bare(argument: Option<&[u8]>, command: Command) -> Result<Command, SyntaxError> {
-    if argument.unwrap_or_default().iter().all(|octet| *octet == b' ') { Ok(command) } else { Err(SyntaxError::Arguments) }
+    if argument.unwrap_or_default().iter().all(|octet| *octet == b' ') {
+        Ok(command)
+    } else {
+        Err(SyntaxError::Arguments)
+    }
 }
 
 /// Control characters are refused: names travel into logs and to back-ends.
@@ -186,7 +190,9 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_number() {
-        for line in [&b"RETR"[..], b"RETR 0", b"RETR +1", b"RETR -1", b"RETR 1 2", b"RETR 4294967296", b"TOP 1", b"STAT 1"] {
+        for line in
+            [&b"RETR"[..], b"RETR 0", b"RETR +1", b"RETR -1", b"RETR 1 2", b"RETR 4294967296", b"TOP 1", b"STAT 1"]
+        {
             assert_eq!(parse(line), Err(SyntaxError::Arguments), "{line:?}");
         }
         assert_eq!(parse(b"TOP 1 99999999999999999999"), Err(SyntaxError::Arguments));

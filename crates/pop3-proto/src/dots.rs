@@ -115,7 +115,7 @@ impl Stuffer {
     }
 
     /// The end of the response, behind a final CRLF that is added where it is missing.
-    pub fn end(self) -> &'static [u8] {
+    pub fn end(&self) -> &'static [u8] {
         match self.at {
             At::LineStart => b".\r\n",
             At::Cr | At::CrAtLineStart => b"\n.\r\n",

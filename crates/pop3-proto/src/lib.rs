@@ -27,8 +27,8 @@
 mod capability;
 mod command;
 mod dots;
-mod line;
 mod limits;
+mod line;
 mod output;
 mod reply;
 mod server;

@@ -253,7 +253,8 @@ impl Machine for Server {
     type Event = Event;
 
     fn handle_input(&mut self, now: Instant, bytes: &[u8]) {
-        if matches!(self.phase, Phase::Ended) {
+        // While the driver shakes hands, nothing that arrives here can have come through TLS.
+        if matches!(self.phase, Phase::Handshake | Phase::Ended) {
             return;
         }
         self.timer.on_input(now);
@@ -264,11 +265,11 @@ impl Machine for Server {
     /// What came before is still answered; then it is over, and nothing that was marked is removed.
     fn handle_eof(&mut self, _now: Instant) {
         self.eof = true;
-        match self.phase {
+        if matches!(self.phase, Phase::Handshake) {
             // Nobody is left to shake hands with.
-            Phase::Handshake => self.end(),
-            _ => self.advance(),
+            self.end();
         }
+        self.advance();
     }
 
     /// RFC 1939 §3: neither UPDATE nor any response.
@@ -299,7 +300,9 @@ impl Machine for Server {
             Phase::Transaction => Some(self.timer.idle_due()),
             // The role's turn, unless it waits for the client to take what it said already.
             Phase::Asked(_) if self.output.octets() > 0 => Some(self.timer.idle_due()),
-            Phase::Asked(_) | Phase::LoggingIn | Phase::Exchange | Phase::TlsAsked | Phase::Update | Phase::Ended => None,
+            Phase::Asked(_) | Phase::LoggingIn | Phase::Exchange | Phase::TlsAsked | Phase::Update | Phase::Ended => {
+                None
+            }
         }
     }
 

@@ -88,9 +88,31 @@ fn converse(stream: &[u8], sizes: &[usize]) -> (Vec<Event>, Vec<u8>, bool) {
 /// Lines that mean something, and some that do not.
 fn line() -> impl Strategy<Value = Vec<u8>> {
     let sensible = prop::sample::select(vec![
-        &b"USER ann"[..], b"PASS odd", b"PASS even", b"AUTH PLAIN", b"AUTH PLAIN =", b"AUTH PLAIN AGEAYg==", b"AGEAYg==",
-        b"*", b"CAPA", b"STAT", b"LIST", b"LIST 1", b"UIDL", b"UIDL 1", b"RETR 1", b"RETR 2", b"TOP 1 0", b"DELE 1",
-        b"NOOP", b"RSET", b"LANG", b"UTF8", b"QUIT", b"retr 0", b"",
+        &b"USER ann"[..],
+        b"PASS odd",
+        b"PASS even",
+        b"AUTH PLAIN",
+        b"AUTH PLAIN =",
+        b"AUTH PLAIN AGEAYg==",
+        b"AGEAYg==",
+        b"*",
+        b"CAPA",
+        b"STAT",
+        b"LIST",
+        b"LIST 1",
+        b"UIDL",
+        b"UIDL 1",
+        b"RETR 1",
+        b"RETR 2",
+        b"TOP 1 0",
+        b"DELE 1",
+        b"NOOP",
+        b"RSET",
+        b"LANG",
+        b"UTF8",
+        b"QUIT",
+        b"retr 0",
+        b"",
     ])
     .prop_map(<[u8]>::to_vec);
     let long = (200..300usize).prop_map(|octets| vec![b'x'; octets]);
@@ -230,6 +252,36 @@ fn a_connection_can_be_refused() {
     let mut server = Server::refused(config(), Security::Clear, &Refusal::UNAVAILABLE, Instant::now());
     assert_eq!(server.poll_output().unwrap(), "-ERR [SYS/TEMP] Temporarily unavailable, try again later\r\n");
     assert!(server.is_closed() && server.poll_timeout().is_none());
+}
+
+#[test]
+fn nothing_is_learnt_before_tls() {
+    let now = Instant::now();
+    let mut server = Server::new(config(), Security::ClearWithStls, now);
+    server.handle_input(now, b"USER ann\r\nSTLS\r\n");
+    assert_eq!(server.poll_event(), Some(Event::StartTls));
+    assert_eq!(server.tls_ready(), TlsStart::Begin);
+    assert!(!server.wants_input());
+    // In clear, during the handshake: cannot be the client's.
+    server.handle_input(now, b"CAPA\r\n");
+    server.tls_started();
+    assert_eq!(server.security(), Security::Tls);
+    // The name came before TLS, and is forgotten.
+    server.handle_input(now, b"PASS odd\r\n");
+    let output: Vec<_> = std::iter::from_fn(|| server.poll_output()).collect();
+    assert_eq!(output.concat(), b"+OK ready\r\n+OK\r\n+OK Begin TLS negotiation\r\n-ERR USER first\r\n");
+}
+
+#[test]
+fn a_handshake_that_never_ends_is_given_up() {
+    let now = Instant::now();
+    let mut server = Server::new(config(), Security::ClearWithStls, now);
+    server.handle_input(now, b"STLS\r\n");
+    assert_eq!(server.poll_event(), Some(Event::StartTls));
+    assert_eq!(server.tls_ready(), TlsStart::Begin);
+    assert_eq!(server.poll_timeout(), Some(now + LOGIN_MAX));
+    server.handle_timeout(now + LOGIN_MAX);
+    assert!(server.is_closed());
 }
 
 #[test]

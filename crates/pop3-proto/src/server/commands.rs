@@ -14,7 +14,8 @@ impl Server {
             return self.on_response(line);
         }
         match command::parse(line) {
-            Ok(command) => self.on_command(command),
+            Ok(command) if self.is_logged_in() => self.in_transaction(command),
+            Ok(command) => self.in_authorization(command),
             Err(error) => self.bad_command(error.text()),
         }
     }
@@ -26,20 +27,10 @@ impl Server {
         self.bad_command("Line too long");
     }
 
-    fn on_command(&mut self, command: Command) {
-        match command {
-            Command::Capa => {
-                let text = capability::capa(&self.config, self.standing());
-                self.output.push(text.as_bytes());
-            }
-            Command::Lang(tag) => self.lang(tag.as_deref()),
-            command if self.is_logged_in() => self.in_transaction(command),
-            command => self.in_authorization(command),
-        }
-    }
-
     fn in_authorization(&mut self, command: Command) {
         match command {
+            Command::Capa => self.capa(),
+            Command::Lang(tag) => self.lang(tag.as_deref()),
             Command::User(name) => self.user(name),
             Command::Pass(password) => self.pass(password),
             Command::Auth(None) => self.list_mechanisms(),
@@ -59,12 +50,13 @@ impl Server {
             | Command::Dele(_)
             | Command::Noop
             | Command::Rset => self.bad_command("Log in first"),
-            Command::Capa | Command::Lang(_) => unreachable!("on_command answers them in every state"),
         }
     }
 
     fn in_transaction(&mut self, command: Command) {
         match command {
+            Command::Capa => self.capa(),
+            Command::Lang(tag) => self.lang(tag.as_deref()),
             Command::Stat => self.ask(Event::Stat, Question::Stat),
             Command::List(None) => self.ask(Event::List(None), Question::ListAll),
             Command::List(Some(number)) => self.ask(Event::List(Some(number)), Question::ListOne(number)),
@@ -88,13 +80,18 @@ impl Server {
             | Command::Stls
             // RFC 6856 §2.1: UTF8 belongs to AUTHORIZATION.
             | Command::Utf8 => self.bad_command("You are logged in already"),
-            Command::Capa | Command::Lang(_) => unreachable!("on_command answers them in every state"),
         }
     }
 
     fn ask(&mut self, event: Event, question: Question) {
         self.event = Some(event);
         self.phase = Phase::Asked(question);
+    }
+
+    /// RFC 2449 §5: the list differs before and after TLS and login.
+    fn capa(&mut self) {
+        let text = capability::capa(&self.config, self.standing());
+        self.output.push(text.as_bytes());
     }
 
     fn user(&mut self, name: String) {
@@ -111,13 +108,10 @@ impl Server {
             return self.refuse_method();
         }
         // RFC 1939 §7: behind USER. CAPA or a mistake between them does no harm.
-        match std::mem::replace(&mut self.phase, Phase::LoggingIn) {
-            Phase::Authorization { user: Some(user) } => self.event = Some(Event::Login { user, password }),
-            phase => {
-                self.phase = phase;
-                self.bad_command("USER first");
-            }
-        }
+        let user = if let Phase::Authorization { user } = &mut self.phase { user.take() } else { None };
+        let Some(user) = user else { return self.bad_command("USER first") };
+        self.event = Some(Event::Login { user, password });
+        self.phase = Phase::LoggingIn;
     }
 
     fn auth(&mut self, AuthCommand { mechanism, initial }: AuthCommand) {

@@ -3,24 +3,18 @@ use crate::plain_message;
 use proptest::prelude::*;
 
 fn done(step: Step) -> Credentials {
-    match step {
-        Step::Done(credentials) => credentials,
-        other => panic!("expected the end of the exchange, got {other:?}"),
-    }
+    let Step::Done(credentials) = step else { panic!("expected the end of the exchange, got {step:?}") };
+    credentials
 }
 
 fn failure(step: Step) -> Failure {
-    match step {
-        Step::Failed(failure) => failure,
-        other => panic!("expected a failure, got {other:?}"),
-    }
+    let Step::Failed(failure) = step else { panic!("expected a failure, got {step:?}") };
+    failure
 }
 
 fn challenge(step: Step) -> (Vec<u8>, Exchange) {
-    match step {
-        Step::Challenge { challenge, exchange } => (challenge, exchange),
-        other => panic!("expected a challenge, got {other:?}"),
-    }
+    let Step::Challenge { challenge, exchange } = step else { panic!("expected a challenge, got {step:?}") };
+    (challenge, exchange)
 }
 
 #[test]
