@@ -5,7 +5,7 @@ use super::{Store, StoreShard};
 use bytes::Bytes;
 use journal::{Commit, Kind, Location, StreamId};
 use mail_types::{AccountId, Lsn};
-use mailbox::apply::{Bodies, Stamp, apply};
+use mailbox::{Bodies, Stamp, apply};
 use mailbox::frame::FrameHeader;
 use mailbox::{BodyRef, IndexError, Record};
 use std::collections::{BTreeSet, VecDeque};
@@ -164,11 +164,13 @@ impl Store {
         }
         let mut placer = Placer { store: self, shard, failed: None };
         let stamp = Stamp { lsn: record.lsn, time: record.time };
-        let applied = apply(&mut self.routed_rows(), &change, stamp, &mut placer);
+        let mut batch = shard.rows.batch();
+        let applied = apply(&mut batch, &change, stamp, &mut placer);
         if let Some(error) = placer.failed {
             return Err(ApplyError::Body(record.lsn, error));
         }
         applied.map_err(|error| ApplyError::Index(record.lsn, error))?;
+        batch.commit();
         if let Record::Deliver { body, .. } = &change {
             self.spool.used(body.first);
         }
@@ -190,7 +192,7 @@ struct Placer<'a> {
 }
 
 impl Bodies for Placer<'_> {
-    fn place(&mut self, header: &FrameHeader, offset: u64, head: &Bytes, body: BodyRef) -> Result<(), IndexError> {
+    fn place(&mut self, offset: u64, header: &FrameHeader, head: &Bytes, body: BodyRef) -> Result<(), IndexError> {
         match self.try_place(header, offset, head, body) {
             Ok(()) => Ok(()),
             Err(error) => {

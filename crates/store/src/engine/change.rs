@@ -236,7 +236,7 @@ impl Store {
     pub async fn subscribe(&self, account: AccountId, name: &MailboxName, subscribed: bool) -> Result<(), Refusal> {
         let slot = self.slot(account);
         let _change = slot.change.lock().await;
-        if self.subscriptions(account)?.len() >= SUBSCRIPTION_COUNT_MAX && subscribed {
+        if self.subscriptions(account)?.len() >= mailbox::rows::SUBSCRIPTIONS_PER_ACCOUNT_MAX && subscribed {
             return Err(Refusal::TooMany("subscriptions"));
         }
         let name = name.clone();
@@ -571,5 +571,3 @@ fn default_mailboxes() -> impl Iterator<Item = (MailboxName, Option<SpecialUse>)
 
 /// Keeps a record well under a group (1 MB).
 const MESSAGES_PER_RECORD_MAX: usize = 10_000;
-/// Subscriptions need not have a mailbox, so they need a limit of their own.
-const SUBSCRIPTION_COUNT_MAX: usize = 10_000;

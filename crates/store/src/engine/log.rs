@@ -20,6 +20,8 @@ pub(crate) struct Log {
     epoch: Epoch,
     clock: Arc<dyn Clock>,
     started: Instant,
+    /// When the segment written to must end; the epoch at the start, so that the first look sets it.
+    midnight: Mutex<UnixTime>,
     /// Woken when the apply thread has made progress.
     room: Notify,
     /// Octets appended and not applied yet.
@@ -37,6 +39,7 @@ impl Log {
             epoch,
             clock,
             started,
+            midnight: Mutex::new(UnixTime::EPOCH),
             room: Notify::new(),
             ahead: AtomicU64::new(0),
             closed: tokio::sync::watch::Sender::new(false),
@@ -178,9 +181,14 @@ impl Log {
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 
-    /// When the segment written to must end.
-    pub(crate) fn rotate_at(&self, time: UnixTime) {
-        self.journal.rotate_at(time);
+    /// Called now and then: once the site's midnight has passed, names the next one, at which the next segment begins.
+    pub(crate) fn watch_midnight(&self, next_after: &dyn Fn(UnixTime) -> UnixTime) {
+        let now = self.clock.now();
+        let mut midnight = self.midnight.lock().expect("no holder of this lock panics");
+        if *midnight <= now {
+            *midnight = next_after(now);
+            self.journal.rotate_at(*midnight);
+        }
     }
 
     /// Removes segments that nobody needs.
