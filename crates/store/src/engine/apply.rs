@@ -5,8 +5,8 @@ use super::{Store, StoreShard};
 use bytes::Bytes;
 use journal::{Commit, Kind, Location, StreamId};
 use mail_types::{AccountId, Lsn};
-use mailbox::{Bodies, Stamp, apply};
 use mailbox::frame::FrameHeader;
+use mailbox::{Bodies, Stamp, apply};
 use mailbox::{BodyRef, IndexError, Record};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -70,10 +70,8 @@ impl ApplyQueue {
     fn wait(&self) -> Work {
         let state = self.state.lock().expect("no holder of this lock panics");
         let idle = |queue: &mut Queue| queue.commits.is_empty() && !queue.closed;
-        let (mut state, _) = self
-            .changed
-            .wait_timeout_while(state, CHECKPOINT_LOOK_EVERY, idle)
-            .expect("no holder of this lock panics");
+        let (mut state, _) =
+            self.changed.wait_timeout_while(state, CHECKPOINT_LOOK_EVERY, idle).expect("no holder of this lock panics");
         self.take(&mut state)
     }
 

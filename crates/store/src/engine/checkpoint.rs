@@ -8,8 +8,8 @@
 //! A crash at any point leaves the shard at its former C with the journal from there, or at the new one: frames are
 //! written to places that no committed row names yet.
 
-use super::{Store, StoreShard};
 use super::apply::report;
+use super::{Store, StoreShard};
 use mail_types::{AccountId, Lsn, UnixTime};
 use mailbox::key::Key;
 use mailbox::rows::DELIVERY_WEEKS;
@@ -68,10 +68,7 @@ impl Checkpoints {
     pub(crate) fn new(covered: Vec<Lsn>) -> Self {
         let shard = |covered| Shard { busy: false, since: None, covered, sweep: None };
         let shards = covered.into_iter().map(shard).collect();
-        Self {
-            state: Mutex::new(State { shards, due: VecDeque::new(), closed: false }),
-            changed: Condvar::new(),
-        }
+        Self { state: Mutex::new(State { shards, due: VecDeque::new(), closed: false }), changed: Condvar::new() }
     }
 
     /// Everything is applied: write all out, then end.
@@ -205,7 +202,7 @@ impl Store {
         self.sweep(at, applied)?;
         let floor = self.spool.oldest().map_or(lowest, |body| body.min(lowest));
         let now = self.world.clock.now();
-        self.log.purge(floor, now.before(self.options.keep), now).map_err(CheckpointError::Purge)
+        self.log.purge(floor, now.before(self.options.keep)).map_err(CheckpointError::Purge)
     }
 
     /// Gives back what expunged messages held, once that is durable and old enough, for the next accounts in turn.

@@ -3,7 +3,9 @@
 use super::spool::Chunk;
 use super::{Refusal, Store};
 use bytes::Bytes;
-use journal::{Append, GROUP_OCTETS_MAX, Journal, Kind, Location, Purge, ReadError, Refused, Space, StreamId, Turn, Writer};
+use journal::{
+    Append, GROUP_OCTETS_MAX, Journal, Kind, Location, Purge, ReadError, Refused, Space, StreamId, Turn, Writer,
+};
 use mail_types::{Epoch, Lsn, UnixTime};
 use mailbox::{BodyRef, Record};
 use ports::Clock;
@@ -84,7 +86,7 @@ impl Log {
         let appends: Vec<Append<'_>> = run
             .iter()
             .map(|(record, body)| {
-                let append = Append::new(StreamId::ZERO, Kind::new(record.kind()), body);
+                let append = Append::new(StreamId::ZERO, Kind::new(record.kind()), *body);
                 match record {
                     Record::Deliver { body, .. } => append.refs_body(body.first),
                     Record::CreateAccount { .. }
@@ -136,8 +138,14 @@ impl Log {
 
     /// The apply thread has applied that many octets more.
     pub(crate) fn made_room(&self, octets: u64) {
-        let _ = self.ahead.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |ahead| Some(ahead.saturating_sub(octets)));
+        let _ =
+            self.ahead.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |ahead| Some(ahead.saturating_sub(octets)));
         self.room.notify_waiters();
+    }
+
+    /// The last record appended.
+    pub(crate) fn last_lsn(&self) -> Lsn {
+        self.journal.last_lsn()
     }
 
     /// Reads a chunk back.
@@ -254,9 +262,10 @@ impl From<Refused> for Refusal {
 /// Whether a record helps a full disk, so that it may use what is kept below the low-water mark.
 fn gives_space(record: &Record) -> bool {
     match record {
-        Record::Expunge { .. } | Record::DeleteMailbox { .. } | Record::DeleteAccount { .. } | Record::StoreFlags { .. } => {
-            true
-        }
+        Record::Expunge { .. }
+        | Record::DeleteMailbox { .. }
+        | Record::DeleteAccount { .. }
+        | Record::StoreFlags { .. } => true,
         Record::CreateAccount { .. }
         | Record::CreateMailbox { .. }
         | Record::RenameMailbox { .. }

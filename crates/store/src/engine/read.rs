@@ -49,12 +49,7 @@ impl Store {
     }
 
     /// One message.
-    pub fn message(
-        &self,
-        account: AccountId,
-        mailbox: MailboxId,
-        uid: Uid,
-    ) -> Result<Option<MessageRow>, Refusal> {
+    pub fn message(&self, account: AccountId, mailbox: MailboxId, uid: Uid) -> Result<Option<MessageRow>, Refusal> {
         Ok(self.rows(account).message(account, mailbox, uid)?)
     }
 
@@ -101,12 +96,7 @@ impl Store {
     }
 
     /// UIDs that went after `since`.
-    pub fn vanished_since(
-        &self,
-        account: AccountId,
-        mailbox: MailboxId,
-        since: ModSeq,
-    ) -> Result<UidSet, Refusal> {
+    pub fn vanished_since(&self, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Result<UidSet, Refusal> {
         Ok(self.rows(account).vanished_since(account, mailbox, Some(since))?)
     }
 
@@ -130,7 +120,6 @@ impl Store {
             return Ok(());
         }
         head.account = self.account(account)?.map(|row| Counters {
-            address: row.address,
             modseq: row.modseq,
             mailbox_next: row.mailbox_next,
             uid_validity_next: row.uid_validity_next,
@@ -143,12 +132,7 @@ impl Store {
     }
 
     /// Draws the next UID of a mailbox.
-    pub(crate) fn next_uid(
-        &self,
-        account: AccountId,
-        head: &mut Head,
-        mailbox: MailboxId,
-    ) -> Result<Uid, Refusal> {
+    pub(crate) fn next_uid(&self, account: AccountId, head: &mut Head, mailbox: MailboxId) -> Result<Uid, Refusal> {
         let counters = head.account.as_mut().ok_or(Refusal::NoAccount)?;
         if counters.mailbox(mailbox).is_none() {
             let next = self.mailbox(account, mailbox)?.map(|row| row.uid_next);
