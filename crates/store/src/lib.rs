@@ -21,6 +21,8 @@
 mod delivery;
 mod engine;
 mod lmtp;
+#[cfg(test)]
+mod testing;
 
 pub use delivery::Transaction;
 pub use engine::{

@@ -1,5 +1,6 @@
 //! The apply thread: what the journal committed becomes mailbox state, in order, and whoever waits is woken.
 
+use super::log::mailbox_kind;
 use super::spool::Chunk;
 use super::{Store, StoreShard};
 use bytes::Bytes;
@@ -40,6 +41,8 @@ pub(crate) enum Work {
 /// Applying a record failed: only recovery mends that.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApplyError {
+    #[error("record {0} of the journal is of a kind that this version does not know")]
+    Kind(Lsn),
     #[error("record {0} of the journal cannot be read as a mailbox record")]
     Record(Lsn, #[source] mailbox::record::RecordError),
     #[error("applying record {0}")]
@@ -153,7 +156,7 @@ impl Store {
             self.spool.committed(body_of(record.stream, record.lsn), chunk(record));
             return Ok(None);
         }
-        let kind = record.kind.number();
+        let kind = mailbox_kind(record.kind).ok_or(ApplyError::Kind(record.lsn))?;
         let change = Record::decode(kind, &record.body).map_err(|error| ApplyError::Record(record.lsn, error))?;
         let account = change.account();
         let shard = self.shard(account);

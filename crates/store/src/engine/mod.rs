@@ -21,6 +21,8 @@ mod log;
 mod open;
 mod read;
 mod spool;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 pub use change::{Append, Copied, FlagChange, FlagNames, Stored};
