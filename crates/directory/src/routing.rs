@@ -205,7 +205,8 @@ impl Routing {
     ///
     /// Addresses of domains with unchecked accounts that have no record cannot be listed.
     pub fn pins(&self, changed: &Self) -> Vec<Pin> {
-        let mut pins: Vec<_> = self.names.iter().filter_map(|name| Some((name.key(), self.pin(name, changed)?))).collect();
+        let mut pins: Vec<_> =
+            self.names.iter().filter_map(|name| Some((name.key(), self.pin(name, changed)?))).collect();
         pins.sort_by(|(a, _), (b, _)| a.cmp(b));
         pins.into_iter().map(|(_, pin)| pin).collect()
     }

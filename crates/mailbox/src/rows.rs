@@ -212,6 +212,14 @@ pub trait Query: Rows {
         rows.iter().map(|(key, stored)| free_extent(key, stored)).collect()
     }
 
+    /// Keys of delivery ids that were seen before a week and are not looked for any more; at most `limit` and
+    /// [`ROWS_PER_READ_MAX`]. The store removes the rows.
+    fn old_deliveries(&self, account: AccountId, week: u32, limit: usize) -> Result<Vec<Vec<u8>>, IndexError> {
+        let span = Span::deliveries_before(account, week);
+        let rows = self.range(&span.from, &span.to, Order::Ascending, limit)?;
+        Ok(rows.into_iter().map(|(key, _)| key).collect())
+    }
+
     /// The first UIDVALIDITY that an account of this name may give, as far as this shard knows. An account of the
     /// same name may have lived in another: whoever creates one takes the highest answer of all shards.
     fn uid_validity_next(&self, address: &Address) -> Result<UidValidity, IndexError> {

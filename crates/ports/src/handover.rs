@@ -40,5 +40,5 @@ pub trait SessionHandover: Send + Sync {
         &'a self,
         store: &'a StoreName,
         who: LoggedIn,
-    ) -> BoxFuture<'a, Result<Option<Box<dyn Handler<pop3_proto::server::Server>>>, Unavailable>>;
+    ) -> BoxFuture<'a, Result<Option<Box<dyn Handler<pop3_proto::Server>>>, Unavailable>>;
 }

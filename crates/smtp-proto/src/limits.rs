@@ -54,7 +54,7 @@ pub const OUTPUT_OCTETS_MAX: usize = 64 << 10;
 /// What a server waits for the next command (RFC 5321 §4.5.3.2.7).
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
-/// What a server waits for the next octets of a message (RFC 5321 §4.5.3.2.5 gives the client as long to send them).
+/// What a server waits for the next octets of a message, and a client to be rid of them (RFC 5321 §4.5.3.2.5).
 pub const DATA_TIMEOUT: Duration = Duration::from_secs(3 * 60);
 
 /// What a client waits for the greeting and for answers to all but DATA (RFC 5321 §4.5.3.2.1 to .3).

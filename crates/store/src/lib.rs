@@ -1,1 +1,29 @@
-//! The store role: mailboxes behind LMTP, IMAP and POP3
+//! The store role: mailboxes, on one journal, behind LMTP, IMAP and POP3.
+//!
+//! It does not know which accounts should be here (the directory does, and who asks has asked it), how users prove who
+//! they are, or how bytes get to a peer or a disk.
+//!
+//! ```text
+//!   lmtp ─┐
+//!   relay ┴─▶ delivery ─┐                 ┌─▶ journal ─▶ apply ─▶ rows and body files
+//!   imap ───────────────┼─▶ engine ───────┤
+//!   pop3 ───────────────┘                 └─◀ reads of applied state
+//! ```
+//!
+//! Invariants:
+//! 1. A reply that says "stored" is made from a `Durable<Lsn>`.
+//! 2. UIDs, MODSEQs and LSNs are drawn under one lock per account, so their orders agree.
+//! 3. Sessions read applied state only; what is in flight is nobody's to see.
+//! 4. An I/O error in apply or in a checkpoint ends the process: recovery is the one way back.
+//!
+//! RFCs: 2033 (LMTP), 3501 and 9051 (IMAP), 1939 (POP3) in their modules.
+
+mod delivery;
+mod engine;
+mod lmtp;
+
+pub use delivery::Transaction;
+pub use engine::{
+    Append, Copied, FlagChange, FlagNames, OpenError, Options, Quota, Refusal, Stopped, Store, Stored, Watch, World,
+};
+pub use lmtp::{Lmtp, Machine as LmtpMachine};

@@ -5,8 +5,8 @@ use super::{Store, StoreShard};
 use bytes::Bytes;
 use journal::{Commit, Kind, Location, StreamId};
 use mail_types::{AccountId, Lsn};
-use mailbox::apply::{Bodies, Stamp, apply};
 use mailbox::frame::FrameHeader;
+use mailbox::{Bodies, Stamp, apply};
 use mailbox::{BodyRef, IndexError, Record};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -70,10 +70,8 @@ impl ApplyQueue {
     fn wait(&self) -> Work {
         let state = self.state.lock().expect("no holder of this lock panics");
         let idle = |queue: &mut Queue| queue.commits.is_empty() && !queue.closed;
-        let (mut state, _) = self
-            .changed
-            .wait_timeout_while(state, CHECKPOINT_LOOK_EVERY, idle)
-            .expect("no holder of this lock panics");
+        let (mut state, _) =
+            self.changed.wait_timeout_while(state, CHECKPOINT_LOOK_EVERY, idle).expect("no holder of this lock panics");
         self.take(&mut state)
     }
 
@@ -164,11 +162,13 @@ impl Store {
         }
         let mut placer = Placer { store: self, shard, failed: None };
         let stamp = Stamp { lsn: record.lsn, time: record.time };
-        let applied = apply(&mut self.routed_rows(), &change, stamp, &mut placer);
+        let mut batch = shard.rows.batch();
+        let applied = apply(&mut batch, &change, stamp, &mut placer);
         if let Some(error) = placer.failed {
             return Err(ApplyError::Body(record.lsn, error));
         }
         applied.map_err(|error| ApplyError::Index(record.lsn, error))?;
+        batch.commit();
         if let Record::Deliver { body, .. } = &change {
             self.spool.used(body.first);
         }
@@ -190,7 +190,7 @@ struct Placer<'a> {
 }
 
 impl Bodies for Placer<'_> {
-    fn place(&mut self, header: &FrameHeader, offset: u64, head: &Bytes, body: BodyRef) -> Result<(), IndexError> {
+    fn place(&mut self, offset: u64, header: &FrameHeader, head: &Bytes, body: BodyRef) -> Result<(), IndexError> {
         match self.try_place(header, offset, head, body) {
             Ok(()) => Ok(()),
             Err(error) => {

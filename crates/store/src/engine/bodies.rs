@@ -5,10 +5,10 @@
 
 use super::spool::Chunk;
 use bytes::{Bytes, BytesMut};
-use journal::{Disk, DiskFile};
+use journal::disk::{Disk, DiskFile};
 use mail_types::{AccountId, SeededMap};
 use mailbox::Extent;
-use mailbox::frame::{self, FrameError, FrameHeader, Trailer};
+use mailbox::frame::{self, ContentChecksum, FrameError, FrameHeader};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, RwLock};
@@ -71,14 +71,14 @@ impl BodyFiles {
 
     /// Puts a frame whose body is in memory.
     pub(crate) fn hold(&self, header: &FrameHeader, offset: u64, head: &Bytes, body: Bytes) {
-        let mut trailer = Trailer::new();
+        let mut trailer = ContentChecksum::default();
         trailer.update(head);
         trailer.update(&body);
         let frame = Frame {
             header: Bytes::copy_from_slice(&header.encode()),
             head: head.clone(),
             body,
-            trailer: Bytes::copy_from_slice(&trailer.finish()),
+            trailer: Bytes::copy_from_slice(&trailer.trailer()),
         };
         let mut memory = self.memory.write().expect("no holder of this lock panics");
         memory.active_octets += frame.octets() as u64 + FRAME_OVERHEAD_OCTETS;
@@ -95,7 +95,7 @@ impl BodyFiles {
         mut read: impl FnMut(&Chunk) -> io::Result<Bytes>,
     ) -> io::Result<()> {
         let file = self.handle(header.account, Missing::Create)?;
-        let mut trailer = Trailer::new();
+        let mut trailer = ContentChecksum::default();
         trailer.update(head);
         let mut at = offset;
         let mut write = |piece: &[u8]| {
@@ -110,7 +110,7 @@ impl BodyFiles {
             trailer.update(&piece);
             write(&piece)?;
         }
-        write(&trailer.finish())
+        write(&trailer.trailer())
     }
 
     /// The content of a frame: head and body.
@@ -127,7 +127,12 @@ impl BodyFiles {
             // It was in memory when the rows were read and has been written since; or it is really gone.
             Err(source) => return Err(io(source)),
         }
-        frame::open(account, buffer.freeze()).map_err(damaged)
+        let octets = buffer.freeze();
+        let (header, content) = frame::verify(&octets).map_err(damaged)?;
+        if header.account != account {
+            return Err(damaged(FrameError::Header("another account's")));
+        }
+        Ok(octets.slice_ref(content))
     }
 
     /// How much memory the frames not yet written take.

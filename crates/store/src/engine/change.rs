@@ -111,9 +111,8 @@ impl Store {
             return Ok(head.last);
         }
         let first = self.uid_validity_next(address)?;
-        let mut counters = Counters::new(address.clone(), first);
-        let mut records =
-            vec![Record::CreateAccount { account, address: address.clone(), uid_validity_next: first }];
+        let mut counters = Counters::new(first);
+        let mut records = vec![Record::CreateAccount { account, address: address.clone(), uid_validity_next: first }];
         for (name, special_use) in default_mailboxes() {
             records.push(counters.create_mailbox(account, name, special_use)?);
         }
@@ -224,9 +223,12 @@ impl Store {
                 records.push(counters.create_mailbox(account, level, None)?);
             }
             let modseq = counters.next_modseq();
-            records.extend(
-                renamed.into_iter().map(|(mailbox, name)| Record::RenameMailbox { account, mailbox, name, modseq }),
-            );
+            records.extend(renamed.into_iter().map(|(mailbox, name)| Record::RenameMailbox {
+                account,
+                mailbox,
+                name,
+                modseq,
+            }));
             Ok(((), records))
         });
         self.done(given).await
@@ -236,12 +238,11 @@ impl Store {
     pub async fn subscribe(&self, account: AccountId, name: &MailboxName, subscribed: bool) -> Result<(), Refusal> {
         let slot = self.slot(account);
         let _change = slot.change.lock().await;
-        if self.subscriptions(account)?.len() >= SUBSCRIPTION_COUNT_MAX && subscribed {
+        if self.subscriptions(account)?.len() >= mailbox::rows::SUBSCRIPTIONS_PER_ACCOUNT_MAX && subscribed {
             return Err(Refusal::TooMany("subscriptions"));
         }
         let name = name.clone();
-        let given =
-            self.decide(account, &slot, |_| Ok(((), vec![Record::Subscribe { account, name, subscribed }])));
+        let given = self.decide(account, &slot, |_| Ok(((), vec![Record::Subscribe { account, name, subscribed }])));
         self.done(given).await
     }
 
@@ -318,12 +319,7 @@ impl Store {
     }
 
     /// Removes messages whatever their flags are (POP3's UPDATE state).
-    pub async fn remove_messages(
-        &self,
-        account: AccountId,
-        mailbox: MailboxId,
-        uids: &UidSet,
-    ) -> Result<(), Refusal> {
+    pub async fn remove_messages(&self, account: AccountId, mailbox: MailboxId, uids: &UidSet) -> Result<(), Refusal> {
         let slot = self.slot(account);
         let _change = slot.change.lock().await;
         let mut present = UidSet::new();
@@ -486,11 +482,15 @@ impl Store {
     ) -> Result<(T, Lsn), Refusal> {
         let mut head = slot.lock();
         self.load(account, &mut head)?;
+        let before = head.account.clone();
         let drawn = draw(&mut head).and_then(|(value, records)| Ok((value, self.log.append_all(&records)?)));
         match &drawn {
             Ok((_, lsn)) => head.given(*lsn, self.applied()),
-            // Numbers were drawn and not used; gaps are allowed. Whatever else was counted is read anew.
-            Err(_) => self.reload_counts(account, &mut head),
+            // Nothing was appended, or the first of several runs was: its numbers must not come again.
+            Err(_) => {
+                head.given(self.log.last_lsn(), self.applied());
+                head.account = before.map(|before| before.ahead_of(head.account.as_ref()));
+            }
         }
         drawn
     }
@@ -509,9 +509,8 @@ enum Transfer {
 }
 
 impl Counters {
-    pub(crate) fn new(address: Address, uid_validity_next: UidValidity) -> Self {
+    pub(crate) fn new(uid_validity_next: UidValidity) -> Self {
         Self {
-            address,
             modseq: ModSeq::FIRST,
             mailbox_next: MailboxId::INBOX.number(),
             uid_validity_next,
@@ -519,6 +518,19 @@ impl Counters {
             octets: 0,
             mailboxes: Vec::new(),
         }
+    }
+
+    /// What was counted before, with the numbers that have been drawn since; gaps are allowed.
+    fn ahead_of(mut self, drawn: Option<&Self>) -> Self {
+        let Some(drawn) = drawn else { return self };
+        self.modseq = drawn.modseq;
+        self.mailbox_next = drawn.mailbox_next;
+        self.uid_validity_next = drawn.uid_validity_next;
+        for (mailbox, next) in &mut self.mailboxes {
+            let later = drawn.mailboxes.iter().find(|(id, _)| id == mailbox).and_then(|(_, next)| *next);
+            *next = (*next).max(later);
+        }
+        self
     }
 
     fn create_mailbox(
@@ -571,5 +583,3 @@ fn default_mailboxes() -> impl Iterator<Item = (MailboxName, Option<SpecialUse>)
 
 /// Keeps a record well under a group (1 MB).
 const MESSAGES_PER_RECORD_MAX: usize = 10_000;
-/// Subscriptions need not have a mailbox, so they need a limit of their own.
-const SUBSCRIPTION_COUNT_MAX: usize = 10_000;

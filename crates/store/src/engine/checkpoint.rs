@@ -8,10 +8,12 @@
 //! A crash at any point leaves the shard at its former C with the journal from there, or at the new one: frames are
 //! written to places that no committed row names yet.
 
-use super::Store;
 use super::apply::report;
+use super::{Store, StoreShard};
 use mail_types::{AccountId, Lsn, UnixTime};
-use mailbox::IndexError;
+use mailbox::key::Key;
+use mailbox::rows::DELIVERY_WEEKS;
+use mailbox::{Frozen, IndexError, Query};
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Condvar, Mutex};
@@ -25,10 +27,8 @@ pub(crate) struct Checkpoints {
 
 struct State {
     shards: Vec<Shard>,
-    due: VecDeque<(usize, Lsn)>,
+    due: VecDeque<Due>,
     closed: bool,
-    /// Set by [`Store::close`]: everything is written out before the end.
-    all: bool,
 }
 
 struct Shard {
@@ -39,7 +39,15 @@ struct Shard {
     /// What its index holds.
     covered: Lsn,
     /// Where the next sweep goes on.
-    sweep: AccountId,
+    sweep: Option<AccountId>,
+}
+
+/// A shard whose memory is frozen.
+struct Due {
+    shard: usize,
+    /// What the frozen rows are complete up to.
+    applied: Lsn,
+    rows: Frozen,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -58,12 +66,9 @@ enum CheckpointError {
 
 impl Checkpoints {
     pub(crate) fn new(covered: Vec<Lsn>) -> Self {
-        let shard = |covered| Shard { busy: false, since: None, covered, sweep: AccountId::from_bytes([0; 16]) };
+        let shard = |covered| Shard { busy: false, since: None, covered, sweep: None };
         let shards = covered.into_iter().map(shard).collect();
-        Self {
-            state: Mutex::new(State { shards, due: VecDeque::new(), closed: false, all: false }),
-            changed: Condvar::new(),
-        }
+        Self { state: Mutex::new(State { shards, due: VecDeque::new(), closed: false }), changed: Condvar::new() }
     }
 
     /// Everything is applied: write all out, then end.
@@ -77,7 +82,7 @@ impl Checkpoints {
         result
     }
 
-    fn wait(&self) -> Option<(usize, Lsn)> {
+    fn wait(&self) -> Option<Due> {
         let state = self.state.lock().expect("no holder of this lock panics");
         let idle = |state: &mut State| state.due.is_empty() && !state.closed;
         let mut state = self.changed.wait_while(state, idle).expect("no holder of this lock panics");
@@ -95,10 +100,11 @@ impl Checkpoints {
 impl Store {
     /// On the apply thread, between commits: freezes shards that hold much, or that hold something for long.
     pub(crate) fn freeze_what_is_due(&self) {
+        self.log.watch_midnight(&*self.options.midnight);
         let now = self.world.clock.instant();
         for at in 0..self.shards.len() {
             let Some(shard) = self.shards.get(at) else { continue };
-            let octets = shard.rows.octets() + shard.bodies.octets();
+            let octets = shard.rows.octets() as u64 + shard.bodies.octets();
             if octets == 0 {
                 continue;
             }
@@ -121,7 +127,7 @@ impl Store {
 
     fn freeze(&self, at: usize) {
         let Some(shard) = self.shards.get(at) else { return };
-        shard.rows.freeze();
+        let Some(rows) = shard.rows.freeze() else { return };
         shard.bodies.freeze();
         let applied = self.applied();
         self.checkpoints.with(|state| {
@@ -129,14 +135,14 @@ impl Store {
                 its.busy = true;
                 its.since = None;
             }
-            state.due.push_back((at, applied));
+            state.due.push_back(Due { shard: at, applied, rows });
         });
     }
 
     /// The checkpoint thread's loop. A store that is closed is written out to the end, so that it starts quickly.
     pub(crate) fn run_checkpoints(&self) {
-        while let Some((at, applied)) = self.checkpoints.wait() {
-            if !self.checkpoint(at, applied) {
+        while let Some(due) = self.checkpoints.wait() {
+            if !self.checkpoint(&due) {
                 return;
             }
         }
@@ -147,29 +153,29 @@ impl Store {
     /// One checkpoint, for a world with one thread; whether there was one.
     pub fn step_checkpoint(&self) -> bool {
         match self.checkpoints.with(|state| state.due.pop_front()) {
-            Some((at, applied)) => self.checkpoint(at, applied),
+            Some(due) => self.checkpoint(&due),
             None => false,
         }
     }
 
     /// Freezes and writes every shard. Only where nothing applies at the same time.
     pub fn write_out(&self) {
-        while let Some((at, applied)) = self.checkpoints.with(|state| state.due.pop_front()) {
-            if !self.checkpoint(at, applied) {
+        while let Some(due) = self.checkpoints.with(|state| state.due.pop_front()) {
+            if !self.checkpoint(&due) {
                 return;
             }
         }
         for at in 0..self.shards.len() {
             self.freeze(at);
             let next = self.checkpoints.with(|state| state.due.pop_front());
-            if next.is_some_and(|(at, applied)| !self.checkpoint(at, applied)) {
+            if next.is_some_and(|due| !self.checkpoint(&due)) {
                 return;
             }
         }
     }
 
-    fn checkpoint(&self, at: usize, applied: Lsn) -> bool {
-        match self.try_checkpoint(at, applied) {
+    fn checkpoint(&self, due: &Due) -> bool {
+        match self.try_checkpoint(due) {
             Ok(()) => true,
             Err(error) => {
                 self.stop_now(&report(&error));
@@ -178,11 +184,13 @@ impl Store {
         }
     }
 
-    fn try_checkpoint(&self, at: usize, applied: Lsn) -> Result<(), CheckpointError> {
+    fn try_checkpoint(&self, due: &Due) -> Result<(), CheckpointError> {
+        let Due { shard: at, applied, rows } = due;
+        let (at, applied) = (*at, *applied);
         let Some(shard) = self.shards.get(at) else { return Ok(()) };
         shard.bodies.write_frozen().map_err(CheckpointError::Bodies)?;
         self.world.disk.sync_filesystem().map_err(CheckpointError::Sync)?;
-        shard.rows.checkpoint(applied).map_err(CheckpointError::Index)?;
+        shard.rows.checkpoint(rows, applied).map_err(CheckpointError::Index)?;
         shard.bodies.drop_frozen();
         let lowest = self.checkpoints.with(|state| {
             if let Some(its) = state.shards.get_mut(at) {
@@ -194,25 +202,21 @@ impl Store {
         self.sweep(at, applied)?;
         let floor = self.spool.oldest().map_or(lowest, |body| body.min(lowest));
         let now = self.world.clock.now();
-        self.log.purge(floor, now.before(self.options.keep), now).map_err(CheckpointError::Purge)
+        self.log.purge(floor, now.before(self.options.keep)).map_err(CheckpointError::Purge)
     }
 
     /// Gives back what expunged messages held, once that is durable and old enough, for the next accounts in turn.
     fn sweep(&self, at: usize, covered: Lsn) -> Result<(), CheckpointError> {
         let Some(shard) = self.shards.get(at) else { return Ok(()) };
         let now = self.world.clock.now();
-        let old = Aged { covered, freed: now.before(self.options.keep.max(FREED_AGE_MIN)), now };
-        let mut account = self.checkpoints.with(|state| state.shards.get(at).map(|shard| shard.sweep));
-        for _ in 0..ACCOUNTS_PER_SWEEP {
-            let from = account.unwrap_or(AccountId::from_bytes([0; 16]));
-            let Some(found) = shard.rows.next_account(from).map_err(CheckpointError::Index)? else {
-                account = None;
-                break;
-            };
-            self.sweep_account(at, found, &old)?;
-            account = following(found);
+        let week = mailbox::key::week(now).saturating_sub(DELIVERY_WEEKS);
+        let old = Aged { covered, freed: now.before(self.options.keep.max(FREED_AGE_MIN)), week };
+        let behind = self.checkpoints.with(|state| state.shards.get(at).and_then(|shard| shard.sweep));
+        let accounts = shard.rows.accounts(behind, ACCOUNTS_PER_SWEEP).map_err(CheckpointError::Index)?;
+        for account in &accounts {
+            sweep_account(shard, *account, &old)?;
         }
-        let next = account.unwrap_or(AccountId::from_bytes([0; 16]));
+        let next = accounts.last().copied().filter(|_| accounts.len() == ACCOUNTS_PER_SWEEP);
         self.checkpoints.with(|state| {
             if let Some(its) = state.shards.get_mut(at) {
                 its.sweep = next;
@@ -220,17 +224,19 @@ impl Store {
         });
         Ok(())
     }
+}
 
-    fn sweep_account(&self, at: usize, account: AccountId, old: &Aged) -> Result<(), CheckpointError> {
-        let Some(shard) = self.shards.get(at) else { return Ok(()) };
-        let freed = shard.rows.freed(account, old.covered).map_err(CheckpointError::Index)?;
-        for free in freed.iter().filter(|free| free.time <= old.freed) {
-            shard.bodies.punch(account, free.extent).map_err(CheckpointError::Punch)?;
-            shard.rows.forget_freed(account, free);
-        }
-        let seen_before = old.now.before(DELIVERY_IDS_KEPT);
-        shard.rows.forget_deliveries(account, seen_before).map_err(CheckpointError::Index)
+fn sweep_account(shard: &StoreShard, account: AccountId, old: &Aged) -> Result<(), CheckpointError> {
+    let mut gone = Vec::new();
+    let freed = shard.rows.free_extents(account, EXTENTS_PER_SWEEP).map_err(CheckpointError::Index)?;
+    for free in freed.iter().filter(|free| free.lsn <= old.covered && free.time <= old.freed) {
+        shard.bodies.punch(account, free.extent).map_err(CheckpointError::Punch)?;
+        gone.push((Key::Free(free.lsn, free.extent.offset).of(account), None));
     }
+    let forgotten = shard.rows.old_deliveries(account, old.week, EXTENTS_PER_SWEEP).map_err(CheckpointError::Index)?;
+    gone.extend(forgotten.into_iter().map(|key| (key, None)));
+    shard.rows.write(gone);
+    Ok(())
 }
 
 /// What may be given back.
@@ -239,16 +245,13 @@ struct Aged {
     covered: Lsn,
     /// Freed no later than this.
     freed: UnixTime,
-    now: UnixTime,
-}
-
-fn following(account: AccountId) -> Option<AccountId> {
-    u128::from_be_bytes(*account.as_bytes()).checked_add(1).map(|next| AccountId::from_bytes(next.to_be_bytes()))
+    /// Delivery ids of earlier weeks are not looked for any more.
+    week: u32,
 }
 
 /// How many accounts a checkpoint sweeps.
 const ACCOUNTS_PER_SWEEP: usize = 500;
 /// Sessions may still be sending a message that another has expunged.
 const FREED_AGE_MIN: Duration = Duration::from_secs(3600);
-/// Longer than any relay tries to deliver (RFC 5321 §4.5.4.1 asks for 4 to 5 days).
-const DELIVERY_IDS_KEPT: Duration = Duration::from_secs(8 * 86_400);
+/// How many extents and delivery ids of one account are looked at in one sweep.
+const EXTENTS_PER_SWEEP: usize = 1_000;

@@ -1,8 +1,8 @@
 //! Writing a body and the records that give it to recipients.
 
-use super::{Refusal, Store};
 use super::head::Head;
 use super::log::AHEAD_OF_CHUNK_OCTETS_MAX;
+use super::{Refusal, Store};
 use bytes::{Bytes, BytesMut};
 use journal::Durable;
 use mail_types::{AccountId, Address, DeliveryId, FlagSet, Lsn, MailboxId, ModSeq, ReversePath, Uid, UnixTime};
@@ -155,17 +155,8 @@ impl Body {
         let before = counters.modseq;
         let modseq = counters.next_modseq();
         let NewMessage { flags, date, head: prefix, .. } = message;
-        let record = Record::Deliver {
-            account,
-            mailbox,
-            uid,
-            modseq,
-            flags,
-            date,
-            head: prefix,
-            body: self.body,
-            delivery,
-        };
+        let record =
+            Record::Deliver { account, mailbox, uid, modseq, flags, date, head: prefix, body: self.body, delivery };
         match self.store.log.append(&record) {
             Ok(lsn) => {
                 self.unused -= 1;

@@ -3,7 +3,7 @@
 //! A change is decided and given its LSN under the lock of its account's head, so the orders of LSNs, UIDs and MODSEQs
 //! agree; the lock is gone before the fsync, so the deliveries of one account share groups like everybody's.
 
-use mail_types::{AccountId, Address, DeliveryId, Lsn, MailboxId, ModSeq, SeededMap, Uid, UidValidity};
+use mail_types::{AccountId, DeliveryId, Lsn, MailboxId, ModSeq, SeededMap, Uid, UidValidity};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The heads of a store, spread over locks.
@@ -33,9 +33,8 @@ pub(crate) struct Head {
 }
 
 /// What decisions about an account draw numbers from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Counters {
-    pub(crate) address: Address,
     pub(crate) modseq: ModSeq,
     pub(crate) mailbox_next: u32,
     pub(crate) uid_validity_next: UidValidity,

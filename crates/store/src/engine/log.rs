@@ -3,7 +3,9 @@
 use super::spool::Chunk;
 use super::{Refusal, Store};
 use bytes::Bytes;
-use journal::{Append, GROUP_OCTETS_MAX, Journal, Kind, Location, Purge, ReadError, Refused, Space, StreamId, Turn, Writer};
+use journal::{
+    Append, GROUP_OCTETS_MAX, Journal, Kind, Location, Purge, ReadError, Refused, Space, StreamId, Turn, Writer,
+};
 use mail_types::{Epoch, Lsn, UnixTime};
 use mailbox::{BodyRef, Record};
 use ports::Clock;
@@ -20,6 +22,8 @@ pub(crate) struct Log {
     epoch: Epoch,
     clock: Arc<dyn Clock>,
     started: Instant,
+    /// When the segment written to must end; the epoch at the start, so that the first look sets it.
+    midnight: Mutex<UnixTime>,
     /// Woken when the apply thread has made progress.
     room: Notify,
     /// Octets appended and not applied yet.
@@ -37,6 +41,7 @@ impl Log {
             epoch,
             clock,
             started,
+            midnight: Mutex::new(UnixTime::EPOCH),
             room: Notify::new(),
             ahead: AtomicU64::new(0),
             closed: tokio::sync::watch::Sender::new(false),
@@ -81,7 +86,7 @@ impl Log {
         let appends: Vec<Append<'_>> = run
             .iter()
             .map(|(record, body)| {
-                let append = Append::new(StreamId::ZERO, Kind::new(record.kind()), body);
+                let append = Append::new(StreamId::ZERO, Kind::new(record.kind()), *body);
                 match record {
                     Record::Deliver { body, .. } => append.refs_body(body.first),
                     Record::CreateAccount { .. }
@@ -133,8 +138,14 @@ impl Log {
 
     /// The apply thread has applied that many octets more.
     pub(crate) fn made_room(&self, octets: u64) {
-        let _ = self.ahead.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |ahead| Some(ahead.saturating_sub(octets)));
+        let _ =
+            self.ahead.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |ahead| Some(ahead.saturating_sub(octets)));
         self.room.notify_waiters();
+    }
+
+    /// The last record appended.
+    pub(crate) fn last_lsn(&self) -> Lsn {
+        self.journal.last_lsn()
     }
 
     /// Reads a chunk back.
@@ -178,9 +189,14 @@ impl Log {
         let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
     }
 
-    /// When the segment written to must end.
-    pub(crate) fn rotate_at(&self, time: UnixTime) {
-        self.journal.rotate_at(time);
+    /// Called now and then: once the site's midnight has passed, names the next one, at which the next segment begins.
+    pub(crate) fn watch_midnight(&self, next_after: &dyn Fn(UnixTime) -> UnixTime) {
+        let now = self.clock.now();
+        let mut midnight = self.midnight.lock().expect("no holder of this lock panics");
+        if *midnight <= now {
+            *midnight = next_after(now);
+            self.journal.rotate_at(*midnight);
+        }
     }
 
     /// Removes segments that nobody needs.
@@ -246,9 +262,10 @@ impl From<Refused> for Refusal {
 /// Whether a record helps a full disk, so that it may use what is kept below the low-water mark.
 fn gives_space(record: &Record) -> bool {
     match record {
-        Record::Expunge { .. } | Record::DeleteMailbox { .. } | Record::DeleteAccount { .. } | Record::StoreFlags { .. } => {
-            true
-        }
+        Record::Expunge { .. }
+        | Record::DeleteMailbox { .. }
+        | Record::DeleteAccount { .. }
+        | Record::StoreFlags { .. } => true,
         Record::CreateAccount { .. }
         | Record::CreateMailbox { .. }
         | Record::RenameMailbox { .. }

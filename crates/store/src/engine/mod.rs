@@ -18,12 +18,14 @@ mod deliver;
 mod feed;
 mod head;
 mod log;
+mod open;
 mod read;
 mod spool;
 mod wait;
 
 pub use change::{Append, Copied, FlagChange, FlagNames, Stored};
 pub use feed::Watch;
+pub use open::OpenError;
 pub use read::Quota;
 pub use wait::Stopped;
 
@@ -34,7 +36,8 @@ use bodies::{BodyError, BodyFiles};
 use checkpoint::Checkpoints;
 use feed::Feeds;
 use head::Heads;
-use journal::{Disk, Durable};
+use journal::Durable;
+use journal::disk::Disk;
 use log::Log;
 use mail_types::{AccountId, Epoch, Lsn, StoreName, UnixTime};
 use mailbox::{Index, IndexError, Shard};
@@ -66,6 +69,8 @@ pub struct Store {
 pub(crate) struct StoreShard {
     pub(crate) rows: Shard<Arc<dyn Index>>,
     pub(crate) bodies: BodyFiles,
+    /// What its index held at the start: replay passes over records up to there.
+    pub(crate) covered: Lsn,
 }
 
 /// What a store takes from the world.

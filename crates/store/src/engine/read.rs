@@ -4,7 +4,7 @@ use super::head::{Counters, Head, Slot};
 use super::{Refusal, Store};
 use bytes::Bytes;
 use mail_types::{AccountId, Address, DeliveryId, Lsn, MailboxId, MailboxName, ModSeq, Uid, UidSet, UidValidity};
-use mailbox::{AccountRow, MailboxRow, MessageRow, Rows};
+use mailbox::{AccountRow, MailboxRow, MessageRow, Query};
 use std::sync::Arc;
 
 /// What an account may have; none is no limit.
@@ -22,7 +22,7 @@ impl Store {
         Ok(self.rows(account).account(account)?)
     }
 
-    /// All mailboxes of an account, by name.
+    /// All mailboxes of an account, by number.
     pub fn mailboxes(&self, account: AccountId) -> Result<Vec<(MailboxId, MailboxRow)>, Refusal> {
         Ok(self.rows(account).mailboxes(account)?)
     }
@@ -38,7 +38,9 @@ impl Store {
         account: AccountId,
         name: &MailboxName,
     ) -> Result<Option<(MailboxId, MailboxRow)>, Refusal> {
-        Ok(self.rows(account).mailbox_by_name(account, name)?)
+        let rows = self.rows(account);
+        let Some(mailbox) = rows.mailbox_by_name(account, name)? else { return Ok(None) };
+        Ok(rows.mailbox(account, mailbox)?.map(|row| (mailbox, row)))
     }
 
     /// The names that are subscribed.
@@ -47,12 +49,7 @@ impl Store {
     }
 
     /// One message.
-    pub fn message(
-        &self,
-        account: AccountId,
-        mailbox: MailboxId,
-        uid: Uid,
-    ) -> Result<Option<MessageRow>, Refusal> {
+    pub fn message(&self, account: AccountId, mailbox: MailboxId, uid: Uid) -> Result<Option<MessageRow>, Refusal> {
         Ok(self.rows(account).message(account, mailbox, uid)?)
     }
 
@@ -93,24 +90,14 @@ impl Store {
         Ok(())
     }
 
-    /// Messages whose MODSEQ is above `since`.
-    pub fn changed_since(
-        &self,
-        account: AccountId,
-        mailbox: MailboxId,
-        since: ModSeq,
-    ) -> Result<Vec<(Uid, MessageRow)>, Refusal> {
-        Ok(self.rows(account).messages_changed_since(account, mailbox, since)?)
+    /// UIDs of messages that came or changed after `since`.
+    pub fn changed_since(&self, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Result<UidSet, Refusal> {
+        Ok(self.rows(account).messages_changed_since(account, mailbox, Some(since))?)
     }
 
     /// UIDs that went after `since`.
-    pub fn vanished_since(
-        &self,
-        account: AccountId,
-        mailbox: MailboxId,
-        since: ModSeq,
-    ) -> Result<UidSet, Refusal> {
-        Ok(self.rows(account).vanished_since(account, mailbox, since)?)
+    pub fn vanished_since(&self, account: AccountId, mailbox: MailboxId, since: ModSeq) -> Result<UidSet, Refusal> {
+        Ok(self.rows(account).vanished_since(account, mailbox, Some(since))?)
     }
 
     /// The whole message: what delivery put before it, and its content.
@@ -133,7 +120,6 @@ impl Store {
             return Ok(());
         }
         head.account = self.account(account)?.map(|row| Counters {
-            address: row.address,
             modseq: row.modseq,
             mailbox_next: row.mailbox_next,
             uid_validity_next: row.uid_validity_next,
@@ -146,12 +132,7 @@ impl Store {
     }
 
     /// Draws the next UID of a mailbox.
-    pub(crate) fn next_uid(
-        &self,
-        account: AccountId,
-        head: &mut Head,
-        mailbox: MailboxId,
-    ) -> Result<Uid, Refusal> {
+    pub(crate) fn next_uid(&self, account: AccountId, head: &mut Head, mailbox: MailboxId) -> Result<Uid, Refusal> {
         let counters = head.account.as_mut().ok_or(Refusal::NoAccount)?;
         if counters.mailbox(mailbox).is_none() {
             let next = self.mailbox(account, mailbox)?.map(|row| row.uid_next);
@@ -178,19 +159,23 @@ impl Store {
     }
 
     pub(crate) fn check_mailbox_count(&self, account: AccountId) -> Result<(), Refusal> {
-        if self.mailboxes(account)?.len() >= MAILBOX_COUNT_MAX {
+        if self.mailboxes(account)?.len() >= mailbox::rows::MAILBOXES_PER_ACCOUNT_MAX {
             return Err(Refusal::TooMany("mailboxes"));
         }
         Ok(())
     }
 
     pub(crate) fn delivery_seen(&self, account: AccountId, id: DeliveryId) -> Result<bool, Refusal> {
-        Ok(self.rows(account).delivery_seen(account, id)?.is_some())
+        Ok(self.rows(account).delivery_seen(account, id, self.now())?.is_some())
     }
 
     pub(crate) fn uid_validity_next(&self, address: &Address) -> Result<UidValidity, Refusal> {
-        let key = address.key();
-        Ok(self.name_rows(&key).uid_validity_next(&key)?.unwrap_or(UidValidity::FIRST))
+        // An earlier account of that name may have lived in any shard.
+        let mut highest = UidValidity::FIRST;
+        for shard in &self.shards {
+            highest = highest.max(shard.rows.uid_validity_next(address)?);
+        }
+        Ok(highest)
     }
 
     /// The LSN up to which everything is applied.
@@ -198,6 +183,3 @@ impl Store {
         Lsn::new(self.applied.load(std::sync::atomic::Ordering::Acquire))
     }
 }
-
-/// Per account; LIST answers from them all.
-const MAILBOX_COUNT_MAX: usize = 5_000;
