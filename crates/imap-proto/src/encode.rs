@@ -41,6 +41,9 @@ impl Encoder {
     pub fn poll(&mut self) -> Option<Bytes> {
         if let Some(piece) = self.pieces.pop_front() {
             self.octets -= piece.len();
+            if self.pieces.is_empty() {
+                self.pieces = VecDeque::new();
+            }
             return Some(piece);
         }
         if self.buffer.is_empty() {
@@ -72,6 +75,9 @@ impl Encoder {
     /// A number, or text of ours that holds none of a peer.
     pub(crate) fn display(&mut self, value: impl Display) {
         write!(self.buffer, "{value}").expect("a buffer in memory takes every write");
+        if self.buffer.len() >= BUFFER_OCTETS_MAX {
+            self.flush();
+        }
     }
 
     /// A name and a number.

@@ -7,6 +7,8 @@ mod fetch;
 mod list;
 mod request;
 mod search;
+#[cfg(test)]
+mod tests;
 
 pub use append::AppendMessage;
 pub(crate) use append::{AppendHead, Tail, append_head, append_tail};

@@ -1,5 +1,8 @@
 //! What a server may answer (RFC 9051 §7 and the extensions named in [the crate](crate)).
 
+#[cfg(test)]
+mod tests;
+
 use crate::capability::CapabilitySet;
 use crate::command::{Flag, IdField, Tag};
 use crate::encode::Encoder;

@@ -330,3 +330,6 @@ impl Server {
         self.bye(Reply::no(text).with(ResponseCode::TooBig));
     }
 }
+
+/// What a peer that waits may go on after.
+const CONTINUE: &[u8] = b"+ OK\r\n";

@@ -1,5 +1,8 @@
 //! ENVELOPE and BODYSTRUCTURE (RFC 9051 §7.5.2). Who reads messages fills these in; here they are only written.
 
+#[cfg(test)]
+mod tests;
+
 use crate::command::Dialect;
 use crate::encode::Encoder;
 use bytes::Bytes;
