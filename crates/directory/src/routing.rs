@@ -354,7 +354,7 @@ impl Routing {
         }
     }
 
-    fn delete(&mut self, key: &str) {
+    pub(crate) fn delete(&mut self, key: &str) {
         match Slot::of(key) {
             Slot::Site => self.site = Arc::default(),
             Slot::Domain(name) => {
