@@ -141,6 +141,11 @@ impl<'e> Editor<'e> {
         }
     }
 
+    /// The record of that name, if there is one.
+    pub async fn find<R: Record>(&self, name: &str) -> Result<Option<Shown<R>>, EditError> {
+        self.read(&R::key_for(name)?).await
+    }
+
     /// A page of records of one kind; `within` keeps to the addresses of a domain. `after` is [`Listing::next`] of
     /// the page before.
     pub async fn list<R: Record>(
@@ -228,7 +233,7 @@ impl<'e> Editor<'e> {
         Ok(self.engine.get(key).await?.map_or(Revision::ZERO, |entry| entry.revision))
     }
 
-    async fn commit(&self, transaction: Transaction) -> Result<Revision, EditError> {
+    pub(crate) async fn commit(&self, transaction: Transaction) -> Result<Revision, EditError> {
         match self.engine.commit(transaction).await? {
             Commit::Done(revision) => Ok(revision),
             Commit::Conflict { key } => Err(EditError::Conflict { key }),
@@ -244,7 +249,7 @@ impl<'e> Editor<'e> {
     }
 
     /// A domain of ours that takes new addresses: its key and revision.
-    async fn open_domain(&self, name: &Domain) -> Result<(String, Revision), EditError> {
+    pub(crate) async fn open_domain(&self, name: &Domain) -> Result<(String, Revision), EditError> {
         let shown = self.show::<DomainRecord>(name.as_str()).await?;
         if shown.record.closed {
             return Err(EditError::Closing { kind: DomainRecord::KIND, name: name.to_string() });
@@ -253,7 +258,7 @@ impl<'e> Editor<'e> {
     }
 
     /// A store that takes new accounts: its key and revision.
-    async fn open_store(&self, name: &StoreName) -> Result<(String, Revision), EditError> {
+    pub(crate) async fn open_store(&self, name: &StoreName) -> Result<(String, Revision), EditError> {
         let shown = self.show::<StoreRecord>(name.as_str()).await?;
         if shown.record.closed {
             return Err(EditError::Closing { kind: StoreRecord::KIND, name: name.to_string() });

@@ -43,7 +43,7 @@ pub mod engine;
 mod explain;
 mod follow;
 mod hash;
-// pub mod import;
+pub mod import;
 mod key;
 mod login;
 mod nearest;

@@ -1,7 +1,7 @@
 //! Accounts: made where the rules say, renamed with everything that is theirs.
 
 use super::{EditError, Editor, Shown, put_new, put_over};
-use crate::engine::{Revision, Transaction};
+use crate::engine::{EngineError, Revision, Transaction};
 use crate::explain::Steps;
 use crate::key::AddressKey;
 use crate::record::{
@@ -156,7 +156,11 @@ impl Editor<'_> {
         let mut steps = Steps::new();
         match routing.place_new_account(address, &mut steps) {
             Ok(store) => Ok((store, steps)),
-            Err(Reply { .. }) => Err(EditError::NoStore { address: address.clone() }),
+            Err(Reply::DIRECTORY_UNAVAILABLE) => {
+                let why = format!("a rule or a record of {address} cannot be read");
+                Err(EngineError::Damaged { why }.into())
+            }
+            Err(_) => Err(EditError::NoStore { address: address.clone() }),
         }
     }
 }
