@@ -1,11 +1,11 @@
 //! Where does this user log in?
 
-use crate::delivery::Existence;
 use crate::engine::{Engine, EngineError};
 use crate::explain::{Explain, Step};
 use crate::key::{AddressKey, parse_local};
 use crate::record::{AccountState, AccountsPolicy, Record, RecordError, SecretRecord};
-use crate::routing::{Origin, Routing, spelling};
+use crate::routing::{Origin, Routing, StoreAt, spelling};
+use crate::delivery::Existence;
 use mail_types::{AccountId, Address, Domain, StoreName};
 
 /// The answer.
@@ -96,7 +96,9 @@ impl Routing {
             }
         };
         let Ok(store) = self.home(&key, entry, explain) else { return Login::Unavailable };
-        let placed = entry.and_then(|entry| entry.placement.as_ref());
+        // A Posthouse store knows its users by their addresses.
+        let foreign = matches!(self.store_at(&store), Some(StoreAt::Foreign { .. }));
+        let placed = entry.and_then(|entry| entry.placement.as_ref()).filter(|_| foreign);
         let user = placed.and_then(|placed| placed.user.as_deref()).map(str::to_owned);
         Login::Account(LoginTarget { store, account: id, address, user, existence })
     }
@@ -104,8 +106,9 @@ impl Routing {
     /// The address that a login name means: `user@domain`; `user%domain`, which old clients need; or `user` in the
     /// site's login domain.
     fn login_address(&self, name: &str) -> Option<Address> {
-        let address =
-            |(local, domain): (&str, &str)| Some(Address::new(parse_local(local)?, Domain::parse(domain).ok()?));
+        let address = |(local, domain): (&str, &str)| {
+            Some(Address::new(parse_local(local)?, Domain::parse(domain).ok()?))
+        };
         if name.contains('@') {
             return name.rsplit_once('@').and_then(address);
         }

@@ -291,6 +291,14 @@ impl Routing {
             .find(|key| self.flaws.contains_key(key))
     }
 
+    pub(crate) fn has_alias(&self, key: &AddressKey) -> bool {
+        self.names.get(key).is_some_and(|name| name.alias.is_some())
+    }
+
+    pub(crate) fn has_placement(&self, key: &AddressKey) -> bool {
+        self.names.get(key).is_some_and(|name| name.placement.is_some())
+    }
+
     fn is_flawed(&self, key: impl FnOnce() -> String) -> bool {
         !self.flaws.is_empty() && self.flaws.contains_key(&key())
     }
@@ -355,7 +363,7 @@ impl Routing {
         }
     }
 
-    fn delete(&mut self, key: &str) {
+    pub(crate) fn delete(&mut self, key: &str) {
         match Slot::of(key) {
             Slot::Site => self.site = Arc::default(),
             Slot::Domain(name) => {

@@ -1,0 +1,1 @@
+//! Importers on good files, bad lines and noise.
