@@ -33,6 +33,8 @@ pub mod rows;
 pub mod shard;
 
 mod table;
+#[cfg(test)]
+mod testing;
 mod wire;
 
 pub use apply::{Bodies, Stamp, apply};

@@ -206,3 +206,6 @@ impl<I: Index> RowsMut for Batch<'_, I> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
