@@ -5,9 +5,7 @@ use crate::edit::{Behind, EditError, Editor, MailBehind};
 use crate::engine::{Revision, Transaction};
 use crate::explain::Silent;
 use crate::key::AddressKey;
-use crate::record::{
-    AccountRecord, AliasRecord, PlacementRecord, Record, SecretRecord, address_key,
-};
+use crate::record::{AccountRecord, AliasRecord, PlacementRecord, Record, SecretRecord, address_key};
 use crate::routing::{AccountView, Origin, Routing};
 use mail_types::{AccountId, Address, Domain, StoreName};
 use serde::{Deserialize, Serialize};
@@ -208,7 +206,8 @@ impl<'e> Import<'e> {
             commit = add(commit, &PlacementRecord { address: address.clone(), store, user: None });
         }
         commit = add(commit, &SecretRecord { address: address.clone(), passwords: password.into_iter().collect() });
-        let account = AccountRecord { address, id, state, quota_bytes, quota_messages, forward: Vec::new(), created: now };
+        let account =
+            AccountRecord { address, id, state, quota_bytes, quota_messages, forward: Vec::new(), created: now };
         self.report.added += 1;
         Ok(Some(add(commit, &account)))
     }
@@ -228,7 +227,8 @@ impl<'e> Import<'e> {
             differs.push("password");
         }
         let mut account = shown.record.clone();
-        (account.state, account.quota_bytes, account.quota_messages) = (user.state, user.quota_bytes, user.quota_messages);
+        (account.state, account.quota_bytes, account.quota_messages) =
+            (user.state, user.quota_bytes, user.quota_messages);
         if account.state != shown.record.state {
             differs.push("state");
         }
