@@ -203,8 +203,10 @@ impl Mail {
 
     /// The Received header that the relay added, and the message as it was sent.
     pub(super) fn split(&self) -> (String, Vec<u8>) {
-        let mut ends = self.text.windows(3).enumerate().filter(|(_, w)| w.starts_with(b"\r\n") && w[2] != b'\t');
-        let end = ends.next().map_or(self.text.len(), |(at, _)| at + 2);
+        // The date ends it; what follows may begin with white space and still be the sender's.
+        let date = b"+0000\r\n";
+        let at = self.text.windows(date.len()).position(|w| w == date).expect("a date");
+        let end = at + date.len();
         (String::from_utf8_lossy(&self.text[..end]).into_owned(), self.text[end..].to_vec())
     }
 }
