@@ -73,10 +73,9 @@ impl RouteJson {
 impl From<Delivery> for RouteOutcome {
     fn from(delivery: Delivery) -> Self {
         match delivery {
-            Delivery::Deliver(Deliver { targets, remote, dropped: _ }) => match (targets.as_slice(), remote.as_slice()) {
-                ([target], []) => {
-                    Self::Store { store: target.store.to_string(), account: target.address.to_string() }
-                }
+            Delivery::Deliver(Deliver { targets, remote, dropped: _ }) => match (targets.as_slice(), remote.as_slice())
+            {
+                ([target], []) => Self::Store { store: target.store.to_string(), account: target.address.to_string() },
                 _ => {
                     let accounts = targets.iter().map(|target| &target.address);
                     Self::Forward { targets: accounts.chain(&remote).map(Address::to_string).collect() }
@@ -95,7 +94,9 @@ impl From<Login> for RouteOutcome {
                 Self::Store { store: store.to_string(), account: address.to_string() }
             }
             Login::Unknown => Self::Reject { reply: "NO [AUTHENTICATIONFAILED] no such account".to_owned() },
-            Login::Refused { .. } => Self::Reject { reply: "NO [AUTHENTICATIONFAILED] account may not log in".to_owned() },
+            Login::Refused { .. } => {
+                Self::Reject { reply: "NO [AUTHENTICATIONFAILED] account may not log in".to_owned() }
+            }
             Login::Unavailable => Self::TempFail { reply: "NO [UNAVAILABLE] try again later".to_owned() },
         }
     }

@@ -124,9 +124,8 @@ mod tests {
             ("^[^a-k]", "local", "9x", true),
             ("^error$", "local", "Error", true),
         ] {
-            let json = format!(
-                r#"{{"name":"r","order":1,"kind":"regex","pattern":"{pattern}","on":"{on}","store":"s"}}"#
-            );
+            let json =
+                format!(r#"{{"name":"r","order":1,"kind":"regex","pattern":"{pattern}","on":"{on}","store":"s"}}"#);
             assert_eq!(rule(&json).store_for(&key(local)).is_some(), found, "{pattern} in {local}");
         }
         assert!(compile("a{1000}{1000}").is_err(), "a bomb");

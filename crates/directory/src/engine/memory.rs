@@ -143,7 +143,8 @@ impl Watch for MemoryWatch {
             }
             let first = state.history.partition_point(|change| change.revision() <= self.after);
             let later = state.history.get(first..).unwrap_or_default();
-            let changes: Vec<_> = later.iter().filter(|change| change.key().starts_with(&self.prefix)).cloned().collect();
+            let changes: Vec<_> =
+                later.iter().filter(|change| change.key().starts_with(&self.prefix)).cloned().collect();
             self.after = state.revision.max(self.after);
             if changes.is_empty() {
                 if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {

@@ -201,9 +201,8 @@ impl Record for PlacementRecord {
     keyed_by_address!(PlacementRecord);
 
     fn check(&self) -> Result<(), RecordError> {
-        let holds = |user: &String| {
-            !user.is_empty() && user.len() <= USER_OCTETS_MAX && !user.chars().any(char::is_control)
-        };
+        let holds =
+            |user: &String| !user.is_empty() && user.len() <= USER_OCTETS_MAX && !user.chars().any(char::is_control);
         if !self.user.as_ref().is_none_or(holds) {
             return Err(RecordError::field("user", "1 to 320 octets, none of them a control character"));
         }

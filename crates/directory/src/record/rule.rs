@@ -136,9 +136,10 @@ impl Record for RuleRecord {
             RuleKind::Hash { weights } => match weights.len() {
                 0 => Err(RecordError::field("weights", "a hash rule needs at least one store")),
                 n if n > HASH_STORES_MAX => Err(RecordError::field("weights", "at most 1024 stores")),
-                _ if weights.values().any(|weight| *weight == 0) => {
-                    Err(RecordError::field("weights", "a weight is 1 to 65535; leave out a store that shall get nothing"))
-                }
+                _ if weights.values().any(|weight| *weight == 0) => Err(RecordError::field(
+                    "weights",
+                    "a weight is 1 to 65535; leave out a store that shall get nothing",
+                )),
                 _ => Ok(()),
             },
         }
