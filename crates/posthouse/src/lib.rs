@@ -18,4 +18,5 @@ pub mod config;
 pub mod log;
 pub mod node;
 pub mod quickstart;
+pub mod serve;
 mod signals;

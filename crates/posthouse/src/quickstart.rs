@@ -85,6 +85,8 @@ impl Quickstart {
         let config = Config::load(&file).map_err(|problems| anyhow::anyhow!("{problems}"))?;
         crate::log::start(&config.log);
         let listeners = listeners(&config);
+        let (stopper, shutdown) = Stopper::new();
+        let signals = crate::signals::Signals::new(stopper, &config)?;
         let node = Node::open(config, system.clone()).await?;
         let site_file = dir.join("site.json");
         let site = if site_file.exists() {
@@ -95,9 +97,7 @@ impl Quickstart {
             write_private(&site_file, &(serde_json::to_string_pretty(&site)? + "\n"))?;
             site
         };
-        let (stopper, shutdown) = Stopper::new();
-        let stopper = crate::signals::stop_on_signals(stopper)?;
-        node.run(stopper, shutdown, || println!("{}", welcome(&dir, &site))).await?;
+        node.run(signals.watch(), shutdown, || println!("{}", welcome(&dir, &site))).await?;
         Ok(())
     }
 }
