@@ -295,3 +295,102 @@ fn join<'a>(words: Vec<Word<'a>>, space: &[u8]) -> Option<Cow<'a, [u8]>> {
 pub const ADDRESS_COUNT_MAX: usize = 10_000;
 /// How many words of one address are kept, a bound of our own.
 pub const WORD_COUNT_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One entry a line: `name|route|local|domain`, `-` for none; groups as `name{` and `}`.
+    fn shown(value: &str) -> Vec<String> {
+        let mut entries = Vec::new();
+        parse_address_list(value.as_bytes(), &mut entries);
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        let option = |octets: &Option<Cow<'_, [u8]>>| octets.as_ref().map_or("-".into(), |octets| text(octets));
+        let show = |entry: &AddressEntry<'_>| match entry {
+            AddressEntry::Address(NamedAddress { name, route, local, domain }) => {
+                format!("{}|{}|{}|{}", option(name), option(route), text(local), text(domain))
+            }
+            AddressEntry::GroupStart(name) => format!("{}{{", text(name)),
+            AddressEntry::GroupEnd => "}".into(),
+        };
+        entries.iter().map(show).collect()
+    }
+
+    #[test]
+    fn examples_of_rfc_5322_appendix_a() {
+        for (value, expected) in [
+            (" John Doe <jdoe@machine.example>\r\n", &["John Doe|-|jdoe|machine.example"][..]),
+            ("\"Joe Q. Public\" <john.q.public@example.com>", &["Joe Q. Public|-|john.q.public|example.com"]),
+            (
+                "Mary Smith <mary@x.test>, jdoe@example.org, Who? <one@y.test>",
+                &["Mary Smith|-|mary|x.test", "-|-|jdoe|example.org", "Who?|-|one|y.test"],
+            ),
+            (
+                "<boss@nil.test>, \"Giant; \\\"Big\\\" Box\" <sysservices@example.net>",
+                &["-|-|boss|nil.test", "Giant; \"Big\" Box|-|sysservices|example.net"],
+            ),
+            (
+                "A Group:Ed Jones <c@a.test>,joe@where.test,John <jdoe@one.test>;",
+                &["A Group{", "Ed Jones|-|c|a.test", "-|-|joe|where.test", "John|-|jdoe|one.test", "}"],
+            ),
+            ("Undisclosed recipients:;", &["Undisclosed recipients{", "}"]),
+            // A.5, white space and comments
+            ("Pete(A nice \\) chap) <pete(his account)@silly.test(his host)>", &["Pete|-|pete|silly.test"]),
+            (
+                "A Group(Some people)\r\n     :Chris Jones <c@(Chris's host.)public.example>,\r\n \
+                 joe@example.org,\r\n  John <jdoe@one.test> (my dear friend); (the end of the group)",
+                &["A Group{", "Chris Jones|-|c|public.example", "-|-|joe|example.org", "John|-|jdoe|one.test", "}"],
+            ),
+            ("(Empty list)(start)Hidden recipients  :(nobody(that I know))  ;", &["Hidden recipients{", "}"]),
+            // A.6.1, obsolete addressing
+            ("Joe Q. Public <john.q.public@example.com>", &["Joe Q. Public|-|john.q.public|example.com"]),
+            (
+                "Mary Smith <@node.test:mary@example.net>, , jdoe@test  . example",
+                &["Mary Smith|@node.test|mary|example.net", "-|-|jdoe|test.example"],
+            ),
+            ("<@a.test,@b.test:joe@c.test>", &["-|@a.test,@b.test|joe|c.test"]),
+        ] {
+            assert_eq!(shown(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn comments_quotes_literals_and_mistakes() {
+        for (value, expected) in [
+            ("jdoe@one.test (John Doe)", &["John Doe|-|jdoe|one.test"][..]),
+            ("\"john doe\"@one.test", &["-|-|john doe|one.test"]),
+            ("john . \"q\" . doe@one.test", &["-|-|john.q.doe|one.test"]),
+            ("a@[192.0.2.1], b@[IPv6:2001:db8::1]", &["-|-|a|[192.0.2.1]", "-|-|b|[IPv6:2001:db8::1]"]),
+            ("jörg <jörg@bücher.example>", &["jörg|-|jörg|bücher.example"]),
+            ("=?utf-8?q?J=C3=B6rg?= <j@x.test>", &["=?utf-8?q?J=C3=B6rg?=|-|j|x.test"]),
+            ("John Doe john@x.test", &["John Doe|-|john|x.test"]),
+            ("root", &["-|-|root|"]),
+            ("John <root>", &["John|-|root|"]),
+            ("<>", &["-|-||"]),
+            ("John <a@x.test, b@x.test", &["John|-|a|x.test", "-|-|b|x.test"]),
+            // A group in a group is none.
+            ("a: b: c@x.test; d@x.test", &["a{", "b|-|c|x.test", "}", "-|-|d|x.test"]),
+            ("", &[]),
+            (" , ,, (nobody)", &[]),
+            (">)];:,", &["{", "}"]),
+            ("\"never closed", &["-|-|never closed|"]),
+            ("x <y@z (", &["x|-|y|z"]),
+        ] {
+            assert_eq!(shown(value), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn lists_end_and_groups_stay_closed() {
+        let (many, long) = ("g:a@b,".repeat(ADDRESS_COUNT_MAX), "word ".repeat(10_000));
+        let mut entries = Vec::new();
+        parse_address_list(many.as_bytes(), &mut entries);
+        assert_eq!(entries.len(), ADDRESS_COUNT_MAX + 1);
+        assert_eq!(entries.last(), Some(&AddressEntry::GroupEnd));
+        let mut entries = Vec::new();
+        parse_address_list(long.as_bytes(), &mut entries);
+        assert!(
+            matches!(&entries[..], [AddressEntry::Address(address)] if address.local.len() == WORD_COUNT_MAX * 5 - 1)
+        );
+    }
+}

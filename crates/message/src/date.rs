@@ -102,3 +102,71 @@ fn named_zone(name: &[u8]) -> i16 {
     };
     hours * 60
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mail_types::UnixTime;
+    use proptest::prelude::*;
+
+    fn shown(value: &str) -> Option<String> {
+        parse_date(value.as_bytes()).map(|civil| civil.rfc5322())
+    }
+
+    #[test]
+    fn examples_of_rfc_5322() {
+        for (value, expected) in [
+            ("Fri, 21 Nov 1997 09:55:06 -0600", "Fri, 21 Nov 1997 09:55:06 -0600"),
+            ("Tue, 1 Jul 2003 10:52:37 +0200", "Tue, 1 Jul 2003 10:52:37 +0200"),
+            (
+                "Thu,\r\n      13\r\n        Feb\r\n          1969\r\n      23:32\r\n               -0330 (Newfoundland Time)",
+                "Thu, 13 Feb 1969 23:32:00 -0330",
+            ),
+            ("21 Nov 97 09:55:06 GMT", "Fri, 21 Nov 1997 09:55:06 +0000"),
+            ("Fri, 21 Nov 1997 09(comment):   55  :  06 -0600", "Fri, 21 Nov 1997 09:55:06 -0600"),
+            ("1 Jan 49 00:00 EST", "Fri, 1 Jan 2049 00:00:00 -0500"),
+            ("1 Jan 50 00:00 pdt", "Sun, 1 Jan 1950 00:00:00 -0700"),
+            ("1 Jan 103 00:00 Z", "Wed, 1 Jan 2003 00:00:00 +0000"),
+            ("1 Jan 2003 00:00 A", "Wed, 1 Jan 2003 00:00:00 +0000"),
+            ("Friday, 21-November-1997 09:55:06 +9999", "Fri, 21 Nov 1997 09:55:06 +0000"),
+            ("21 Nov 1997", "Fri, 21 Nov 1997 00:00:00 +0000"),
+            ("31 Dec 2016 23:59:60 +0000", "Sat, 31 Dec 2016 23:59:60 +0000"),
+        ] {
+            assert_eq!(shown(value).as_deref(), Some(expected), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_date() {
+        for value in [
+            "",
+            "Fri,",
+            "30 Feb 2003 00:00",
+            "1 Foo 2003",
+            "1 J\u{e4}n 2003",
+            "1 Jan 2003 24:00",
+            "1 Jan 2003 9",
+            "111 Jan 2003",
+            "1 Jan 99999",
+            "1 Jan 0000",
+            "\0",
+            "1 Ja",
+        ] {
+            assert_eq!(shown(value), None, "{value}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_written_date_is_read(secs in 0i64..253_402_300_800, offset in -720i16..=720) {
+            let civil = UnixTime::from_secs(secs).civil(offset);
+            prop_assume!((1900..=9999).contains(&civil.year));
+            prop_assert_eq!(parse_date(civil.rfc5322().as_bytes()), Some(civil));
+        }
+
+        #[test]
+        fn a_date_read_is_a_time(value in "[A-Za-z]{0,3},? ?[0-9]{0,3} (Jan|Feb|Dec) [0-9]{1,4} [0-9:]{0,8} ?[-+A-Z0-9]{0,5}") {
+            prop_assert!(parse_date(value.as_bytes()).is_none_or(|civil| civil.to_unix().is_ok()));
+        }
+    }
+}

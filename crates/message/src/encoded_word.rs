@@ -115,3 +115,61 @@ impl Text {
         self.done
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn examples_of_rfc_2047() {
+        for (value, expected) in [
+            ("=?US-ASCII?Q?Keith_Moore?= <moore@cs.utk.edu>", "Keith Moore <moore@cs.utk.edu>"),
+            ("=?ISO-8859-1?Q?Keld_J=F8rn_Simonsen?=", "Keld Jørn Simonsen"),
+            (
+                "=?ISO-8859-1?B?SWYgeW91IGNhbiByZWFkIHRoaXMgeW8=?=\r\n =?ISO-8859-2?B?dSB1bmRlcnN0YW5kIHRoZSBleGFtcGxlLg==?=",
+                "If you can read this you understand the example.",
+            ),
+            // §8, the table
+            ("(=?ISO-8859-1?Q?a?=)", "(a)"),
+            ("(=?ISO-8859-1?Q?a?= b)", "(a b)"),
+            ("(=?ISO-8859-1?Q?a?= =?ISO-8859-1?Q?b?=)", "(ab)"),
+            ("(=?ISO-8859-1?Q?a?=    \r\n  =?ISO-8859-1?Q?b?=)", "(ab)"),
+            ("(=?ISO-8859-1?Q?a_b?=)", "(a b)"),
+            ("(=?ISO-8859-1?Q?a?= =?ISO-8859-2?Q?_b?=)", "(a b)"),
+            // RFC 2231 §5
+            ("=?US-ASCII*EN?Q?Keith_Moore?=", "Keith Moore"),
+        ] {
+            assert_eq!(decode(value.as_bytes()), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn charsets_and_mistakes() {
+        for (value, expected) in [
+            (&b"=?windows-1251?B?z/Do4uXy?="[..], "Привет"),
+            (b"=?iso-8859-15?q?=A4?=", "€"),
+            (b"=?iso-2022-jp?B?GyRCJDMkcxsoQg==?=", "こん"),
+            // A character split between two words.
+            (b"=?utf-8?q?=C3?= =?UTF-8?q?=B6?=", "ö"),
+            (b"=?utf-8?q?a?=b =?x", "ab =?x"),
+            (b"=?x-unknown?q?=F6?=", "ö"),
+            (b"=?utf-8?z?a?= =?utf-8?q?a", "=?utf-8?z?a?= =?utf-8?q?a"),
+            (b"j\xc3\xb6rg", "jörg"),
+            (b"j\xf6rg", "jörg"),
+            (b"=?utf-8?q?=FF?=", "\u{fffd}"),
+            (b"=?utf-8?q??= a", " a"),
+            (b"==?utf-8?q?a=zz?=", "=a=zz"),
+            (b"", ""),
+        ] {
+            assert_eq!(decode(value), expected, "{}", String::from_utf8_lossy(value));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn text_is_at_most_three_times_as_long(value in "(=\\?(utf-8|koi8-r|gb18030|x)\\?[bq]\\?[=A-F0-9a-z?]{0,9}(\\?=)?[ a]?){0,9}") {
+            prop_assert!(decode(value.as_bytes()).len() <= 3 * value.len());
+        }
+    }
+}

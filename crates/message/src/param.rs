@@ -134,3 +134,44 @@ fn decode_percent(value: &[u8], out: &mut Vec<u8>) {
 
 /// How many parameters of a field are read: a bound of our own, RFC 2045 has none.
 pub const PARAM_COUNT_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(value: &str) -> Params<'_> {
+        Params::read(&mut Cursor::new(value.as_bytes()))
+    }
+
+    #[test]
+    fn examples_of_rfc_2231() {
+        for (value, name, expected) in [
+            ("; URL*0=\"ftp://\";\r\n URL*1=\"cs.utk.edu/pub/\"", "url", "ftp://cs.utk.edu/pub/"),
+            ("; title*=us-ascii'en-us'This%20is%20%2A%2A%2Afun%2A%2A%2A", "title", "This is ***fun***"),
+            (
+                "; title*0*=us-ascii'en'This%20is%20even%20more%20\r\n ; title*1*=%2A%2A%2Afun%2A%2A%2A%20\r\n \
+                 ; title*2=\"isn't it!\"",
+                "title",
+                "This is even more ***fun*** isn't it!",
+            ),
+            ("; name*1=b; name*0=a; name*3=d", "name", "ab"),
+            ("; filename*=iso-8859-1''%A3; filename=plain", "filename", "£"),
+            ("; filename=\"=?utf-8?q?=C3=B6?=\"", "filename", "ö"),
+            ("; filename*=100%; x", "filename", "100%"),
+        ] {
+            assert_eq!(params(value).text(name).as_deref(), Some(expected), "{value}");
+        }
+        assert_eq!(params("; name*1=b").text("name"), None);
+    }
+
+    #[test]
+    fn given_as_they_are() {
+        let read = params(" ; a=b (a; comment);;c=\"q\\\"; d=e\"; (x) file = two words.txt ; = ; none; *0*=z");
+        let shown: Vec<String> = read
+            .iter()
+            .map(|param| format!("{}={}", String::from_utf8_lossy(param.name), String::from_utf8_lossy(&param.value)))
+            .collect();
+        assert_eq!(shown, ["a=b", "c=q\"; d=e", "file=two words.txt", "*0*=z"]);
+        assert_eq!(params(&"; a=b".repeat(1000)).iter().count(), PARAM_COUNT_MAX);
+    }
+}

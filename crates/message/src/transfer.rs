@@ -143,3 +143,71 @@ pub(crate) fn hex([high, low]: [u8; 2]) -> Option<u8> {
     let digit = |octet: u8| char::from(octet).to_digit(16).and_then(|value| u8::try_from(value).ok());
     Some(digit(high)? << 4 | digit(low)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn decoded(encoding: &str, encoded: &str) -> Vec<u8> {
+        TransferEncoding::parse(encoding.as_bytes()).expect(encoding).decode(encoded.as_bytes(), usize::MAX).octets
+    }
+
+    #[test]
+    fn known_answers() {
+        for (encoding, encoded, expected) in [
+            // RFC 4648 §10
+            ("base64", "", ""),
+            ("BASE64", "Zg==", "f"),
+            ("base64", "Zm8=", "fo"),
+            ("base64", "Zm9v", "foo"),
+            ("base64", "Zm9v\r\nYmFy", "foobar"),
+            ("base64", "Zg==Zm8=", "ffo"),
+            ("base64", "Z!m-9 v\0Y", "foo"),
+            // RFC 2045 §6.7
+            (
+                "quoted-printable",
+                "Now's the time =\r\nfor all folk to come=\r\n to the aid of their country.",
+                "Now's the time for all folk to come to the aid of their country.",
+            ),
+            ("Quoted-Printable", "a=3Db=3db \t\r\nc  \nd= \r\ne", "a=b=b\r\nc\nde"),
+            ("quoted-printable", "=XY=4", "=XY=4"),
+            ("8bit", "a=3D", "a=3D"),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&decoded(encoding, encoded)), expected, "{encoded:?}");
+        }
+        assert_eq!(TransferEncoding::parse(b"x-uuencode"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn undoes_base64(octets in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+            let mut encoded = Vec::new();
+            for group in octets.chunks(3) {
+                let bits = group.iter().chain(&[0, 0]).take(3).fold(0usize, |bits, octet| bits << 8 | usize::from(*octet));
+                for place in 0..=group.len() {
+                    encoded.push(alphabet[bits >> (18 - 6 * place) & 63]);
+                }
+                encoded.extend(vec![b'='; 3 - group.len()]);
+            }
+            prop_assert_eq!(TransferEncoding::Base64.decode(&encoded, usize::MAX).octets, octets);
+        }
+
+        #[test]
+        fn undoes_quoted_printable(octets in proptest::collection::vec(any::<u8>(), 0..100)) {
+            let encoded: String = octets.iter().map(|octet| format!("={octet:02X}")).collect();
+            prop_assert_eq!(TransferEncoding::QuotedPrintable.decode(encoded.as_bytes(), usize::MAX).octets, octets);
+        }
+
+        #[test]
+        fn stays_within_its_bound(octets in proptest::collection::vec(any::<u8>(), 0..100), max in 0usize..80) {
+            for encoding in [TransferEncoding::Identity, TransferEncoding::Base64, TransferEncoding::QuotedPrintable] {
+                let (all, some) = (encoding.decode(&octets, usize::MAX), encoding.decode(&octets, max));
+                prop_assert!(all.octets.len() <= octets.len() && !all.truncated);
+                prop_assert_eq!(&some.octets, &all.octets[..max.min(all.octets.len())]);
+                prop_assert_eq!(some.truncated, all.octets.len() > max);
+            }
+        }
+    }
+}
