@@ -1,7 +1,7 @@
 //! What holds for any octets, and a comparison with another reader on messages without mistakes.
 
 use mail_parser::{MessageParser, MimeHeaders, PartType};
-use message::{Content, Message, Part, Section, decode_words, parse_date, top};
+use message::{Content, Message, Part, Section, decode_words, parse_date, split_header, top};
 use proptest::prelude::*;
 
 /// Octets in which headers, boundaries and their mistakes are likely.
@@ -80,6 +80,7 @@ proptest! {
     fn any_octets_are_a_message(raw in messages()) {
         let message = Message::parse(&raw);
         prop_assert_eq!(message.root().range(), 0..raw.len());
+        prop_assert_eq!(split_header(&raw), (message.root().header(), message.root().body()));
         check(&message, message.root());
         let mut found = Vec::new();
         paths(&message, message.root(), &[], &mut found);
