@@ -95,11 +95,9 @@ impl ImapGate {
             Event::StartTls => return Step::Stay(self.start_tls(machine)),
             Event::IdleBegin | Event::AppendBegin(_) => machine.complete(LOG_IN_FIRST),
             // Behind an IDLE or APPEND that was accepted: none was.
-            Event::IdleDone
-            | Event::AppendChunk(_)
-            | Event::AppendEnd
-            | Event::AppendFinish
-            | Event::AppendAbort => machine.complete(LOG_IN_FIRST),
+            Event::IdleDone | Event::AppendChunk(_) | Event::AppendEnd | Event::AppendFinish | Event::AppendAbort => {
+                machine.complete(LOG_IN_FIRST)
+            }
         }
         Step::Stay(Flow::Next)
     }
