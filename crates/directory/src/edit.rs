@@ -16,9 +16,7 @@ pub use rules::RuleChange;
 use crate::engine::{Commit, Engine, EngineError, Entry, Range, Revision, Transaction};
 use crate::key::ROUTING_PREFIX;
 use crate::nearest::nearest;
-use crate::record::{
-    AliasRecord, DomainRecord, NodeRecord, Record, RecordError, RuleRecord, SiteRecord, StoreRecord,
-};
+use crate::record::{AliasRecord, DomainRecord, NodeRecord, Record, RecordError, RuleRecord, SiteRecord, StoreRecord};
 use crate::routing::Routing;
 use mail_types::{Address, Domain, StoreName};
 
@@ -137,7 +135,9 @@ impl<'e> Editor<'e> {
     pub async fn show<R: Record>(&self, name: &str) -> Result<Shown<R>, EditError> {
         match self.read(&R::key_for(name)?).await? {
             Some(shown) => Ok(shown),
-            None => Err(EditError::NotFound { kind: R::KIND, name: name.to_owned(), nearest: self.meant::<R>(name).await? }),
+            None => {
+                Err(EditError::NotFound { kind: R::KIND, name: name.to_owned(), nearest: self.meant::<R>(name).await? })
+            }
         }
     }
 

@@ -1,11 +1,11 @@
 //! Where does this user log in?
 
+use crate::delivery::Existence;
 use crate::engine::{Engine, EngineError};
 use crate::explain::{Explain, Step};
 use crate::key::{AddressKey, parse_local};
 use crate::record::{AccountState, AccountsPolicy, Record, RecordError, SecretRecord};
 use crate::routing::{Origin, Routing, StoreAt, spelling};
-use crate::delivery::Existence;
 use mail_types::{AccountId, Address, Domain, StoreName};
 
 /// The answer.
@@ -106,9 +106,8 @@ impl Routing {
     /// The address that a login name means: `user@domain`; `user%domain`, which old clients need; or `user` in the
     /// site's login domain.
     fn login_address(&self, name: &str) -> Option<Address> {
-        let address = |(local, domain): (&str, &str)| {
-            Some(Address::new(parse_local(local)?, Domain::parse(domain).ok()?))
-        };
+        let address =
+            |(local, domain): (&str, &str)| Some(Address::new(parse_local(local)?, Domain::parse(domain).ok()?));
         if name.contains('@') {
             return name.rsplit_once('@').and_then(address);
         }

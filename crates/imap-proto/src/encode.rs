@@ -66,6 +66,9 @@ impl Encoder {
 
     /// Bytes as they are; never from outside.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        if self.buffer.capacity() == 0 {
+            self.buffer.reserve(BUFFER_OCTETS_MIN);
+        }
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= BUFFER_OCTETS_MAX {
             self.flush();
@@ -213,5 +216,7 @@ pub(crate) fn without_nul(content: Bytes) -> Bytes {
 const QUOTED_OCTETS_MAX: usize = 1024;
 /// Smaller contents are cheaper to copy than to send on their own.
 const PIECE_OCTETS_MIN: usize = 4096;
+/// What most responses fit in.
+const BUFFER_OCTETS_MIN: usize = 256;
 /// A buffer of small writes is handed on at this size.
 const BUFFER_OCTETS_MAX: usize = 32 << 10;

@@ -6,6 +6,8 @@ mod cursor;
 mod fetch;
 mod list;
 mod request;
+#[cfg(test)]
+mod round_trips;
 mod search;
 #[cfg(test)]
 mod tests;

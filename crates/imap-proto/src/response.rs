@@ -1,8 +1,5 @@
 //! What a server may answer (RFC 9051 §7 and the extensions named in [the crate](crate)).
 
-#[cfg(test)]
-mod tests;
-
 use crate::capability::CapabilitySet;
 use crate::command::{Flag, IdField, Tag};
 use crate::encode::Encoder;
@@ -103,7 +100,7 @@ pub enum Response {
     /// `* NAMESPACE`: personal, other users', shared
     Namespace([Vec<NamespaceItem>; 3]),
     /// `* STATUS`
-    Status(MailboxName, Vec<StatusValue>),
+    Status(MailboxName, Vec<(StatusItem, u64)>),
     /// `* FLAGS`
     Flags(Vec<Flag>),
     /// `* n EXISTS`
@@ -173,9 +170,6 @@ pub struct NamespaceItem {
     /// Between levels.
     pub separator: char,
 }
-
-/// An item of STATUS and its value.
-pub type StatusValue = (StatusItem, u64);
 
 /// `* ESEARCH` (RFC 4731).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -489,3 +483,6 @@ fn encode_search(numbers: &[u32], modseq: Option<ModSeq>, out: &mut Encoder) {
         out.display(format_args!(" (MODSEQ {modseq})"));
     }
 }
+
+#[cfg(test)]
+mod tests;

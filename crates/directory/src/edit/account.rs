@@ -4,9 +4,7 @@ use super::{EditError, Editor, Shown, put_new, put_over};
 use crate::engine::{EngineError, Revision, Transaction};
 use crate::explain::Steps;
 use crate::key::AddressKey;
-use crate::record::{
-    AccountRecord, AliasRecord, PasswordHash, PlacementRecord, Record, SecretRecord, address_key,
-};
+use crate::record::{AccountRecord, AliasRecord, PasswordHash, PlacementRecord, Record, SecretRecord, address_key};
 use crate::reply::Reply;
 use mail_types::{Address, StoreName};
 

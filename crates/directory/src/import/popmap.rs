@@ -27,7 +27,8 @@ pub fn popmap(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<Placeme
             return Err(LineError::NoKey);
         }
         // A user name may hold an `@`, a host may not.
-        let (user, host) = value.rsplit_once('@').map_or((None, value), |(user, host)| (Some(user.trim()), host.trim()));
+        let (user, host) =
+            value.rsplit_once('@').map_or((None, value), |(user, host)| (Some(user.trim()), host.trim()));
         let store = stores.find(host)?;
         let user = user.filter(|user| !user.is_empty()).or((!key.contains('@')).then_some(key));
         let entry = |address: mail_types::Address| {

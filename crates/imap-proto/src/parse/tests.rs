@@ -36,7 +36,7 @@ fn uids(text: &str) -> UidSet {
     SequenceSet::parse(text.as_bytes()).expect(text).uids(None)
 }
 
-fn part(numbers: &[u32]) -> PartNumber {
+fn part(numbers: &[u32]) -> Vec<NonZeroU32> {
     numbers.iter().map(|n| NonZeroU32::new(*n).expect("not zero")).collect()
 }
 
@@ -282,10 +282,8 @@ fn changes_of_messages() {
 }
 
 fn searched(text: &str) -> SearchKey {
-    match body(text) {
-        CommandBody::Search(search) => search.key,
-        other => panic!("{other:?}"),
-    }
+    let CommandBody::Search(search) = body(text) else { panic!("{text}") };
+    search.key
 }
 
 #[test]

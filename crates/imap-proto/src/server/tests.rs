@@ -255,6 +255,71 @@ fn the_end_of_input_ends_the_connection_after_the_last_answer() {
     assert_eq!(output(&mut server), "a OK done\r\nb OK done\r\n");
 }
 
+#[test]
+fn nothing_follows_starttls_in_the_clear() {
+    // Together with it.
+    let mut server = server(Limits::default());
+    input(&mut server, "a STARTTLS\r\nb LOGOUT\r\n");
+    assert_eq!(server.poll_event(), Some(Event::StartTls));
+    server.accept_starttls();
+    assert_eq!(output(&mut server), "a BAD nothing may follow STARTTLS\r\n* BYE commands were sent before TLS\r\n");
+    assert!(server.is_closed() && !server.wants_tls());
+    // After the promise.
+    let mut server = Server::new(Arc::new(Limits::default()), start());
+    input(&mut server, "a STARTTLS\r\n");
+    assert_eq!(server.poll_event(), Some(Event::StartTls));
+    server.accept_starttls();
+    assert!(server.wants_tls() && !server.wants_input());
+    input(&mut server, "b LOGOUT\r\n");
+    assert!(server.is_closed());
+    server.tls_started(server.now);
+    assert!(server.is_closed() && server.poll_event().is_none());
+}
+
+#[test]
+fn before_login_less_is_taken() {
+    let mut server = Server::new(Arc::new(Limits::default()), start());
+    input(&mut server, "a LOGIN {20000}\r\n");
+    assert_eq!(output(&mut server), "a BAD [TOOBIG] the literal is too large\r\n");
+    input(&mut server, "b APPEND x {20000+}\r\n");
+    assert!(matches!(server.poll_event(), Some(Event::AppendBegin(_))));
+    server.complete(Reply::bad("log in first"));
+    assert_eq!(output(&mut server), "b BAD log in first\r\n* BYE [TOOBIG] the literal is too large\r\n");
+}
+
+#[test]
+fn content_comes_in_pieces() {
+    use crate::fetch::{ContentName, FetchData};
+    let mut server = server(Limits::default());
+    let seq = mail_types::SeqNum::FIRST;
+    server.begin_content(seq, &[FetchData::Size(9)], &ContentName::Rfc822Header, 4);
+    server.content(Bytes::from_static(b"ab"));
+    server.content(Bytes::from_static(b"c\0"));
+    server.next_content(&[], &ContentName::Binary(vec![], Some(7)), 1);
+    server.content(Bytes::from_static(b"\0"));
+    server.end_content(&[FetchData::Uid(mail_types::Uid::FIRST)]);
+    assert_eq!(
+        output(&mut server),
+        "* 1 FETCH (RFC822.SIZE 9 RFC822.HEADER {4}\r\nabc\u{fffd} BINARY[]<7> ~{1}\r\n\0 UID 1)\r\n"
+    );
+    // The rest cannot be read: no word may follow, the client would take it for content.
+    server.begin_content(seq, &[], &ContentName::Rfc822, 4);
+    server.bye(Reply::no("the disk is gone"));
+    assert_eq!(output(&mut server), "* 1 FETCH (RFC822 {4}\r\n");
+    assert!(server.is_closed());
+    server.content(Bytes::from_static(b"late"));
+    server.end_content(&[]);
+    assert_eq!(output(&mut server), "");
+}
+
+#[test]
+#[should_panic(expected = "less content than was announced")]
+fn too_little_content_is_our_bug() {
+    let mut server = server(Limits::default());
+    server.begin_content(mail_types::SeqNum::FIRST, &[], &crate::fetch::ContentName::Rfc822, 4);
+    server.end_content(&[]);
+}
+
 /// Drives a server with a session that answers by fixed rules, and notes all that happens.
 fn drive(parts: &[&[u8]], accept: bool) -> (Vec<String>, String) {
     let limits = Limits {

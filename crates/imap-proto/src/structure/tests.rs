@@ -80,7 +80,7 @@ fn envelopes_of_strange_mail() {
 fn body_of_rfc_9051() {
     // §7.5.2: a text of 48 lines and 2279 octets; a multipart of a text and a text attached.
     assert_eq!(
-        text(&single(plain(2279, 48)).encoded(false)),
+        text(&single(plain(2279, 48)).encoded(Detail::Body)),
         r#"("TEXT" "PLAIN" ("CHARSET" "US-ASCII") NIL NIL "7BIT" 2279 48)"#
     );
     let mut attached = plain(4554, 73);
@@ -96,14 +96,17 @@ fn body_of_rfc_9051() {
     };
     let mixed = BodyStructure::Multipart(mixed);
     assert_eq!(
-        text(&mixed.encoded(false)),
+        text(&mixed.encoded(Detail::Body)),
         concat!(
             r#"(("TEXT" "PLAIN" ("CHARSET" "US-ASCII") NIL NIL "7BIT" 1152 23)"#,
             r#"("TEXT" "PLAIN" ("CHARSET" "US-ASCII" "NAME" "cc.diff") "<960723163407.20117h@cac.washington.edu>" "#,
             r#""Compiler diff" "BASE64" 4554 73) "MIXED")"#,
         )
     );
-    assert!(text(&mixed.encoded(true)).ends_with(r#" NIL NIL NIL NIL) "MIXED" ("BOUNDARY" "x") NIL NIL NIL)"#));
+    assert!(
+        text(&mixed.encoded(Detail::BodyStructure))
+            .ends_with(r#" NIL NIL NIL NIL) "MIXED" ("BOUNDARY" "x") NIL NIL NIL)"#)
+    );
 }
 
 #[test]
@@ -120,12 +123,15 @@ fn a_message_inside_and_extension_data() {
     };
     part.md5 = some("Q2hlY2s=");
     part.extension = BodyExtension {
-        disposition: Some((b"attachment".to_vec(), vec![(b"filename".to_vec(), b"x.eml".to_vec())])),
+        disposition: Some(Disposition {
+            kind: b"attachment".to_vec(),
+            params: vec![(b"filename".to_vec(), b"x.eml".to_vec())],
+        }),
         language: vec![b"en".to_vec(), b"de".to_vec()],
         location: some("http://x.test/"),
     };
     assert_eq!(
-        text(&single(part).encoded(true)),
+        text(&single(part).encoded(Detail::BodyStructure)),
         concat!(
             r#"("MESSAGE" "RFC822" NIL NIL NIL "7BIT" 7 (NIL NIL NIL NIL NIL NIL NIL NIL NIL NIL) "#,
             r#"(("TEXT" "PLAIN" NIL NIL NIL "7BIT" 0 0) "mixed" NIL NIL NIL NIL) 3 "#,
