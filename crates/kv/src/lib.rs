@@ -7,7 +7,7 @@
 //!
 //! Invariants:
 //! 1. Every commit is durable on return; none is made without an fsync.
-//! 2. A file that redb cannot read is an error, never a panic of the process.
+//! 2. Damage that is met is an error, and the file is not written to from then on: redb may panic, or abort, there.
 
 pub mod embedded;
 pub mod index;

@@ -32,6 +32,8 @@ mod received;
 mod resolve;
 mod session;
 mod stored;
+#[cfg(test)]
+mod tests;
 mod together;
 
 pub use session::{Machine, RelaySession};

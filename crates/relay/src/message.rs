@@ -145,7 +145,6 @@ impl Message {
 
     /// All stores take it at once. The slowest sets the pace: a piece is let go when everybody has it.
     async fn write(&mut self, relay: &Relay, chunk: &Bytes) {
-        let write = |leg: &'_ mut Leg| -> BoxFuture<'_, ()> { Box::pin(leg.write(relay, chunk.clone())) };
         let mut writes: Vec<BoxFuture<'_, ()>> = Vec::with_capacity(self.legs.len());
         for leg in &mut self.legs {
             writes.push(Box::pin(leg.write(relay, chunk.clone())));
@@ -162,7 +161,8 @@ impl Message {
         if self.reached.len() >= ACCOUNT_COUNT_MAX {
             return Err(Refusal::TOO_MANY_RECIPIENTS);
         }
-        let at = match self.legs.iter().position(|leg| leg.store == store) {
+        let found = self.legs.iter().position(|leg| leg.store == store);
+        let at = match found {
             Some(at) => at,
             None => {
                 let way = Way::Open(open(relay, &store, &self.envelope).await?);
@@ -221,7 +221,7 @@ impl Leg {
         };
     }
 
-    async fn reopened(&self, relay: &Relay, envelope: &Envelope) -> Result<Box<dyn DeliveryTransaction>, Refusal> {
+    async fn reopened(&mut self, relay: &Relay, envelope: &Envelope) -> Result<Box<dyn DeliveryTransaction>, Refusal> {
         let mut transaction = open(relay, &self.store, envelope).await?;
         for recipient in &self.recipients {
             relay.ask(transaction.rcpt(recipient.clone())).await?;

@@ -20,6 +20,7 @@
 
 mod delivery;
 mod engine;
+mod handover;
 mod lmtp;
 #[cfg(test)]
 mod testing;
@@ -28,4 +29,5 @@ pub use delivery::Transaction;
 pub use engine::{
     Append, Copied, FlagChange, FlagNames, OpenError, Options, Quota, Refusal, Stopped, Store, Stored, Watch, World,
 };
+pub use handover::{LocalStores, imap_support};
 pub use lmtp::{Lmtp, Machine as LmtpMachine};

@@ -278,9 +278,8 @@ fn a_big_mailbox_goes_in_steps() {
         world.run(create(2, "Big"));
         for uid in 1..=2_500 {
             world.run(deliver(2, uid, None));
-            let key = Key::Cache(MailboxId::new(2), uid_of(uid)).of(account(1));
-            let sealed = b"cached".to_vec().sealed(&key);
-            world.shard.write([(key, Some(sealed))]);
+            let put = world.shard.cache_put(account(1), MailboxId::new(2), uid_of(uid), b"cached".to_vec());
+            assert!(put.expect("readable"));
         }
         world.freeze();
         world.checkpoint();
@@ -436,6 +435,27 @@ fn what_is_not_there_is_passed_over_unless_mail_would_be_lost() {
     let mut batch = world.shard.batch();
     let error = apply(&mut batch, &deliver(99, 1, None), at(50), &mut world.bodies).expect_err("nowhere to put it");
     assert!(matches!(&error, IndexError::Damaged(what) if what.contains("mailbox 99")), "{error}");
+}
+
+#[test]
+fn what_is_remembered_goes_with_its_message() {
+    let mut world = settled();
+    world.run(deliver(1, 1, None));
+    world.run(deliver(1, 2, None));
+    let (id, inbox) = (account(1), MailboxId::INBOX);
+    let put = |world: &World, uid, octets| world.shard.cache_put(id, inbox, uid_of(uid), octets).expect("readable");
+    assert!(put(&world, 1, b"one".to_vec()) && put(&world, 2, b"two".to_vec()));
+    assert!(!put(&world, 3, b"nothing there".to_vec()));
+    assert!(!put(&world, 2, vec![0; crate::rows::CACHE_OCTETS_MAX + 1]));
+    let caches = world.shard.caches(id, inbox, Uid::FIRST, 9).expect("readable");
+    assert_eq!(caches, [(uid_of(1), b"one".to_vec()), (uid_of(2), b"two".to_vec())]);
+    let uids = UidSet::from_iter([uid_of(1)]);
+    world.run(Record::Expunge { account: id, mailbox: inbox, modseq: modseq_of(9), uids });
+    assert_eq!(world.shard.cache(id, inbox, uid_of(1)).expect("readable"), None);
+    assert_eq!(world.shard.cache(id, inbox, uid_of(2)).expect("readable").as_deref(), Some(&b"two"[..]));
+    let free = world.shard.free_extents(id, 9).expect("readable");
+    world.shard.given_back(&free[0]);
+    assert_eq!(world.shard.free_extents(id, 9).expect("readable"), []);
 }
 
 #[test]
