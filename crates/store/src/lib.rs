@@ -20,10 +20,12 @@
 
 mod delivery;
 mod engine;
+mod imap;
 mod lmtp;
 
 pub use delivery::Transaction;
 pub use engine::{
     Append, Copied, FlagChange, FlagNames, OpenError, Options, Quota, Refusal, Stopped, Store, Stored, Watch, World,
 };
+pub use imap::ImapSession;
 pub use lmtp::{Lmtp, Machine as LmtpMachine};
