@@ -38,12 +38,12 @@
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod delivery;
-// mod edit;
+mod edit;
 pub mod engine;
 mod explain;
 mod follow;
 mod hash;
-// pub mod import;
+pub mod import;
 mod key;
 mod login;
 mod nearest;
@@ -57,7 +57,7 @@ mod table;
 mod tests;
 
 pub use delivery::{Deliver, Delivery, Existence, Target};
-// pub use edit::{AssumeEmpty, EditError, Editor, Listing, MailBehind, NewAccount, Placed};
+pub use edit::{AssumeEmpty, Behind, EditError, Editor, Listing, MailBehind, NewAccount, Placed, RuleChange, Shown};
 pub use engine::{Engine, EngineError};
 pub use explain::{Explain, Silent, Step, Steps};
 pub use follow::{Follower, Live, Progress};

@@ -5,7 +5,7 @@ use crate::engine::{Engine, EngineError};
 use crate::explain::{Explain, Step};
 use crate::key::{AddressKey, parse_local};
 use crate::record::{AccountState, AccountsPolicy, Record, RecordError, SecretRecord};
-use crate::routing::{Origin, Routing, spelling};
+use crate::routing::{Origin, Routing, StoreAt, spelling};
 use mail_types::{AccountId, Address, Domain, StoreName};
 
 /// The answer.
@@ -96,7 +96,9 @@ impl Routing {
             }
         };
         let Ok(store) = self.home(&key, entry, explain) else { return Login::Unavailable };
-        let placed = entry.and_then(|entry| entry.placement.as_ref());
+        // A Posthouse store knows its users by their addresses.
+        let foreign = matches!(self.store_at(&store), Some(StoreAt::Foreign { .. }));
+        let placed = entry.and_then(|entry| entry.placement.as_ref()).filter(|_| foreign);
         let user = placed.and_then(|placed| placed.user.as_deref()).map(str::to_owned);
         Login::Account(LoginTarget { store, account: id, address, user, existence })
     }

@@ -207,7 +207,7 @@ impl Routing {
     pub fn pins(&self, changed: &Self) -> Vec<Pin> {
         let mut pins: Vec<_> =
             self.names.iter().filter_map(|name| Some((name.key(), self.pin(name, changed)?))).collect();
-        pins.sort_by(|(a, _), (b, _)| a.cmp(b));
+        pins.sort_by_key(|(key, _)| *key);
         pins.into_iter().map(|(_, pin)| pin).collect()
     }
 
@@ -291,6 +291,14 @@ impl Routing {
             .find(|key| self.flaws.contains_key(key))
     }
 
+    pub(crate) fn has_alias(&self, key: &AddressKey) -> bool {
+        self.names.get(key).is_some_and(|name| name.alias.is_some())
+    }
+
+    pub(crate) fn has_placement(&self, key: &AddressKey) -> bool {
+        self.names.get(key).is_some_and(|name| name.placement.is_some())
+    }
+
     fn is_flawed(&self, key: impl FnOnce() -> String) -> bool {
         !self.flaws.is_empty() && self.flaws.contains_key(&key())
     }
@@ -355,7 +363,7 @@ impl Routing {
         }
     }
 
-    fn delete(&mut self, key: &str) {
+    pub(crate) fn delete(&mut self, key: &str) {
         match Slot::of(key) {
             Slot::Site => self.site = Arc::default(),
             Slot::Domain(name) => {
@@ -401,6 +409,11 @@ impl Routing {
         };
         let user = placement.user.map(String::into_boxed_str);
         self.names.change(key, |name| name.placement = Some(Placed { store, user }));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared_shards(&self, other: &Self) -> usize {
+        self.names.shared_shards(&other.names)
     }
 
     /// Whether two copies answer every question alike, whatever led to them.

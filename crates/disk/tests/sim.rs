@@ -43,13 +43,13 @@ fn model(octets: &mut Vec<u8>, step: &Step) {
     match step {
         Step::Write(at, bytes) if !bytes.is_empty() => {
             octets.resize(octets.len().max(index(*at) + bytes.len()), 0);
-            octets[index(*at)..index(*at) + bytes.len()].copy_from_slice(bytes);
+            octets.splice(index(*at)..index(*at) + bytes.len(), bytes.iter().copied());
         }
         Step::SetLen(len) => octets.resize(index(*len), 0),
         Step::Allocate(len) => octets.resize(octets.len().max(index(*len)), 0),
         Step::Punch(from, to) => {
             let end = index(*to).min(octets.len());
-            octets[index(*from).min(end)..end].fill(0);
+            octets.iter_mut().take(end).skip(index(*from)).for_each(|octet| *octet = 0);
         }
         Step::Write(..) | Step::Sync => {}
     }

@@ -257,6 +257,45 @@ impl fmt::Debug for Tag {
     }
 }
 
+impl CommandBody {
+    /// Its name, for logs and counters.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Capability => "CAPABILITY",
+            Self::Noop => "NOOP",
+            Self::Logout => "LOGOUT",
+            Self::Id(_) => "ID",
+            Self::Login { .. } => "LOGIN",
+            Self::Enable(_) => "ENABLE",
+            Self::Compress(_) => "COMPRESS",
+            Self::Select(_) => "SELECT",
+            Self::Examine(_) => "EXAMINE",
+            Self::Create { .. } => "CREATE",
+            Self::Delete(_) => "DELETE",
+            Self::Rename { .. } => "RENAME",
+            Self::Subscribe(_) => "SUBSCRIBE",
+            Self::Unsubscribe(_) => "UNSUBSCRIBE",
+            Self::List(_) => "LIST",
+            Self::Lsub { .. } => "LSUB",
+            Self::Namespace => "NAMESPACE",
+            Self::Status { .. } => "STATUS",
+            Self::GetQuota(_) => "GETQUOTA",
+            Self::GetQuotaRoot(_) => "GETQUOTAROOT",
+            Self::SetQuota { .. } => "SETQUOTA",
+            Self::Check => "CHECK",
+            Self::Close => "CLOSE",
+            Self::Unselect => "UNSELECT",
+            Self::Expunge => "EXPUNGE",
+            Self::UidExpunge(_) => "UID EXPUNGE",
+            Self::Search(_) => "SEARCH",
+            Self::Fetch(_) => "FETCH",
+            Self::Store(_) => "STORE",
+            Self::Copy(_) => "COPY",
+            Self::Move(_) => "MOVE",
+        }
+    }
+}
+
 impl Secret {
     /// Hides octets from `Debug`.
     pub fn new(octets: Vec<u8>) -> Self {

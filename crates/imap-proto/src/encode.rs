@@ -41,6 +41,9 @@ impl Encoder {
     pub fn poll(&mut self) -> Option<Bytes> {
         if let Some(piece) = self.pieces.pop_front() {
             self.octets -= piece.len();
+            if self.pieces.is_empty() {
+                self.pieces = VecDeque::new();
+            }
             return Some(piece);
         }
         if self.buffer.is_empty() {
@@ -63,6 +66,9 @@ impl Encoder {
 
     /// Bytes as they are; never from outside.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        if self.buffer.capacity() == 0 {
+            self.buffer.reserve(BUFFER_OCTETS_MIN);
+        }
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= BUFFER_OCTETS_MAX {
             self.flush();
@@ -72,6 +78,9 @@ impl Encoder {
     /// A number, or text of ours that holds none of a peer.
     pub(crate) fn display(&mut self, value: impl Display) {
         write!(self.buffer, "{value}").expect("a buffer in memory takes every write");
+        if self.buffer.len() >= BUFFER_OCTETS_MAX {
+            self.flush();
+        }
     }
 
     /// A name and a number.
@@ -207,5 +216,7 @@ pub(crate) fn without_nul(content: Bytes) -> Bytes {
 const QUOTED_OCTETS_MAX: usize = 1024;
 /// Smaller contents are cheaper to copy than to send on their own.
 const PIECE_OCTETS_MIN: usize = 4096;
+/// What most responses fit in.
+const BUFFER_OCTETS_MIN: usize = 256;
 /// A buffer of small writes is handed on at this size.
 const BUFFER_OCTETS_MAX: usize = 32 << 10;

@@ -2,7 +2,7 @@
 
 use crate::command::Flag;
 use crate::encode::Encoder;
-use crate::structure::{BodyStructure, Encoded, ImapEnvelope};
+use crate::structure::{BodyStructure, Detail, Encoded, ImapEnvelope};
 use bytes::Bytes;
 use mail_types::{Civil, ModSeq, Uid};
 use std::num::NonZeroU32;
@@ -37,11 +37,8 @@ pub enum FetchItem {
     /// `BINARY[…]<…>` and `BINARY.PEEK[…]<…>` (RFC 3516)
     Binary(BinarySection),
     /// `BINARY.SIZE[…]`
-    BinarySize(PartNumber),
+    BinarySize(Vec<NonZeroU32>),
 }
-
-/// `1.2.3`; empty for the whole message.
-pub type PartNumber = Vec<NonZeroU32>;
 
 /// `BODY[section]<partial>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +55,7 @@ pub struct BodySection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BinarySection {
     /// What part, decoded.
-    pub part: PartNumber,
+    pub part: Vec<NonZeroU32>,
     /// Whether `\Seen` stays as it is.
     pub peek: bool,
     /// Which octets of it.
@@ -68,8 +65,8 @@ pub struct BinarySection {
 /// A section specification (RFC 9051 §6.4.5.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Section {
-    /// Which part.
-    pub part: PartNumber,
+    /// Which part: `1.2.3`; empty for the whole message.
+    pub part: Vec<NonZeroU32>,
     /// Which text of it; none for all of it (without its MIME header, when a part is named).
     pub text: Option<SectionText>,
 }
@@ -131,7 +128,7 @@ pub enum FetchData {
     /// Octets of the message; none is `NIL`, for a part that is not there
     Content(ContentName, Option<Bytes>),
     /// `BINARY.SIZE[…]`
-    BinarySize(PartNumber, u64),
+    BinarySize(Vec<NonZeroU32>, u64),
 }
 
 /// Under which name octets of a message are told.
@@ -146,7 +143,7 @@ pub enum ContentName {
     /// `RFC822.TEXT`
     Rfc822Text,
     /// `BINARY[part]<origin>`: the only one that may hold NUL
-    Binary(PartNumber, Option<u64>),
+    Binary(Vec<NonZeroU32>, Option<u64>),
 }
 
 impl FetchItem {
@@ -274,11 +271,11 @@ impl FetchData {
             Self::EnvelopeEncoded(encoded) => out.encoded("ENVELOPE ", encoded),
             Self::Body(structure) => {
                 out.raw(b"BODY ");
-                structure.encode(false, out);
+                structure.encode(Detail::Body, out);
             }
             Self::BodyStructure(structure) => {
                 out.raw(b"BODYSTRUCTURE ");
-                structure.encode(true, out);
+                structure.encode(Detail::BodyStructure, out);
             }
             Self::BodyEncoded(encoded) => out.encoded("BODY ", encoded),
             Self::BodyStructureEncoded(encoded) => out.encoded("BODYSTRUCTURE ", encoded),

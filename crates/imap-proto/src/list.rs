@@ -117,8 +117,9 @@ impl ListPattern {
 fn glob(pattern: &[u8], name: &[u8]) -> bool {
     let mut places = vec![false; pattern.len() + 1];
     mark(&mut places, pattern, 0);
+    let mut after = places.clone();
     for byte in name {
-        let mut after = vec![false; pattern.len() + 1];
+        after.fill(false);
         for (at, wanted) in pattern.iter().enumerate() {
             if !places.get(at).copied().unwrap_or(false) {
                 continue;
@@ -131,7 +132,7 @@ fn glob(pattern: &[u8], name: &[u8]) -> bool {
                 _ => {}
             }
         }
-        places = after;
+        std::mem::swap(&mut places, &mut after);
     }
     places.last().copied().unwrap_or(false)
 }

@@ -6,7 +6,11 @@ mod cursor;
 mod fetch;
 mod list;
 mod request;
+#[cfg(test)]
+mod round_trips;
 mod search;
+#[cfg(test)]
+mod tests;
 
 pub use append::AppendMessage;
 pub(crate) use append::{AppendHead, Tail, append_head, append_tail};

@@ -100,7 +100,7 @@ pub enum Response {
     /// `* NAMESPACE`: personal, other users', shared
     Namespace([Vec<NamespaceItem>; 3]),
     /// `* STATUS`
-    Status(MailboxName, Vec<StatusValue>),
+    Status(MailboxName, Vec<(StatusItem, u64)>),
     /// `* FLAGS`
     Flags(Vec<Flag>),
     /// `* n EXISTS`
@@ -170,9 +170,6 @@ pub struct NamespaceItem {
     /// Between levels.
     pub separator: char,
 }
-
-/// An item of STATUS and its value.
-pub type StatusValue = (StatusItem, u64);
 
 /// `* ESEARCH` (RFC 4731).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -486,3 +483,6 @@ fn encode_search(numbers: &[u32], modseq: Option<ModSeq>, out: &mut Encoder) {
         out.display(format_args!(" (MODSEQ {modseq})"));
     }
 }
+
+#[cfg(test)]
+mod tests;

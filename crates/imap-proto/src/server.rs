@@ -52,7 +52,8 @@ pub enum Event {
     IdleBegin,
     /// The end of IDLE: [`Server::complete`]. Where the client ended it with anything but DONE, BAD is sent instead.
     IdleDone,
-    /// A message of APPEND is announced: [`Server::accept_append`], or refuse with [`Server::complete`].
+    /// A message of APPEND is announced: [`Server::accept_append`], or refuse with [`Server::complete`]. Nothing is stored
+    /// before [`Event::AppendFinish`]: a connection may close in the middle, without a further event.
     AppendBegin(Box<AppendBegin>),
     /// Content of that message, at most [`Server::CHUNK_OCTETS_MAX`]. Needs no answer, but may be refused with [`Server::complete`].
     AppendChunk(Bytes),
@@ -330,3 +331,6 @@ impl Server {
         self.bye(Reply::no(text).with(ResponseCode::TooBig));
     }
 }
+
+/// What a peer that waits may go on after.
+const CONTINUE: &[u8] = b"+ OK\r\n";

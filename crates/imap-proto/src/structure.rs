@@ -61,7 +61,7 @@ pub struct Multipart {
     /// `mixed`, `alternative`, …
     pub subtype: Vec<u8>,
     /// Parameters of Content-Type.
-    pub params: Params,
+    pub params: Vec<(Vec<u8>, Vec<u8>)>,
     /// The rest of the extension data.
     pub extension: BodyExtension,
 }
@@ -74,7 +74,7 @@ pub struct SinglePart {
     /// `plain`, `png`, …
     pub subtype: Vec<u8>,
     /// Parameters of Content-Type.
-    pub params: Params,
+    pub params: Vec<(Vec<u8>, Vec<u8>)>,
     /// `Content-ID`
     pub id: Option<Vec<u8>>,
     /// `Content-Description`
@@ -115,16 +115,31 @@ pub enum PartKind {
 /// Extension data, told by BODYSTRUCTURE only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BodyExtension {
-    /// `Content-Disposition`: its type and parameters
-    pub disposition: Option<(Vec<u8>, Params)>,
+    /// `Content-Disposition`
+    pub disposition: Option<Disposition>,
     /// `Content-Language`
     pub language: Vec<Vec<u8>>,
     /// `Content-Location`
     pub location: Option<Vec<u8>>,
 }
 
-/// Names and values.
-pub type Params = Vec<(Vec<u8>, Vec<u8>)>;
+/// `Content-Disposition`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Disposition {
+    /// `inline`, `attachment`, …
+    pub kind: Vec<u8>,
+    /// Its parameters.
+    pub params: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// How much of a structure is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// `BODY`
+    Body,
+    /// `BODYSTRUCTURE`: with extension data
+    BodyStructure,
+}
 
 /// An ENVELOPE or BODYSTRUCTURE in the bytes of IMAP4rev1, which IMAP4rev2 reads too: for caches.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,12 +171,12 @@ impl ImapEnvelope {
 
     pub(crate) fn encode(&self, out: &mut Encoder) {
         // RFC 9051 §7.5.2: the server sets sender and reply-to from From when they are absent or empty.
-        let or_from = |list: &'_ [ImapAddress]| if list.is_empty() { self.from.clone() } else { list.to_vec() };
+        let or_from = |list| if <[ImapAddress]>::is_empty(list) { self.from.as_slice() } else { list };
         out.raw(b"(");
         out.nstring(self.date.as_deref());
         out.raw(b" ");
         out.nstring(self.subject.as_deref());
-        for list in [&self.from, &or_from(&self.sender), &or_from(&self.reply_to), &self.to, &self.cc, &self.bcc] {
+        for list in [&self.from, or_from(&self.sender), or_from(&self.reply_to), &self.to, &self.cc, &self.bcc] {
             out.raw(b" ");
             encode_addresses(list, out);
         }
@@ -174,32 +189,32 @@ impl ImapEnvelope {
 }
 
 impl BodyStructure {
-    /// For a cache; `extended` is BODYSTRUCTURE, else BODY.
-    pub fn encoded(&self, extended: bool) -> Encoded {
-        Encoded::of(|out| self.encode(extended, out))
+    /// For a cache.
+    pub fn encoded(&self, detail: Detail) -> Encoded {
+        Encoded::of(|out| self.encode(detail, out))
     }
 
-    pub(crate) fn encode(&self, extended: bool, out: &mut Encoder) {
+    pub(crate) fn encode(&self, detail: Detail, out: &mut Encoder) {
         out.raw(b"(");
         match self {
-            Self::Multipart(multipart) => multipart.encode(extended, out),
-            Self::Single(part) => part.encode(extended, out),
+            Self::Multipart(multipart) => multipart.encode(detail, out),
+            Self::Single(part) => part.encode(detail, out),
         }
         out.raw(b")");
     }
 }
 
 impl Multipart {
-    fn encode(&self, extended: bool, out: &mut Encoder) {
+    fn encode(&self, detail: Detail, out: &mut Encoder) {
         if self.parts.is_empty() {
             out.raw(EMPTY_PART);
         }
         for part in &self.parts {
-            part.encode(extended, out);
+            part.encode(detail, out);
         }
         out.raw(b" ");
         out.string(&self.subtype);
-        if extended {
+        if detail == Detail::BodyStructure {
             out.raw(b" ");
             encode_params(&self.params, out);
             self.extension.encode(out);
@@ -208,7 +223,7 @@ impl Multipart {
 }
 
 impl SinglePart {
-    fn encode(&self, extended: bool, out: &mut Encoder) {
+    fn encode(&self, detail: Detail, out: &mut Encoder) {
         out.string(&self.media_type);
         out.raw(b" ");
         out.string(&self.subtype);
@@ -228,11 +243,11 @@ impl SinglePart {
                 out.raw(b" ");
                 envelope.encode(out);
                 out.raw(b" ");
-                body.encode(extended, out);
+                body.encode(detail, out);
                 out.display(format_args!(" {lines}"));
             }
         }
-        if extended {
+        if detail == Detail::BodyStructure {
             out.raw(b" ");
             out.nstring(self.md5.as_deref());
             self.extension.encode(out);
@@ -245,7 +260,7 @@ impl BodyExtension {
         out.raw(b" ");
         match &self.disposition {
             None => out.raw(b"NIL"),
-            Some((kind, params)) => {
+            Some(Disposition { kind, params }) => {
                 out.raw(b"(");
                 out.string(kind);
                 out.raw(b" ");
@@ -282,7 +297,7 @@ fn encode_addresses(list: &[ImapAddress], out: &mut Encoder) {
     out.raw(b")");
 }
 
-fn encode_params(params: &Params, out: &mut Encoder) {
+fn encode_params(params: &[(Vec<u8>, Vec<u8>)], out: &mut Encoder) {
     if params.is_empty() {
         return out.raw(b"NIL");
     }
@@ -294,3 +309,6 @@ fn encode_params(params: &Params, out: &mut Encoder) {
 }
 
 const EMPTY_PART: &[u8] = br#"("TEXT" "PLAIN" NIL NIL NIL "7BIT" 0 0)"#;
+
+#[cfg(test)]
+mod tests;

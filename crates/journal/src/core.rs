@@ -435,3 +435,6 @@ fn octets_u64(octets: usize) -> u64 {
 
 /// What a group begins with; it grows by doubling.
 const GROUP_CAPACITY: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests;

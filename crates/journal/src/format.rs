@@ -25,6 +25,8 @@ pub(crate) const RECORD_HEADER_OCTETS: usize = 40;
 /// Bodies are stored as they are. Others are for later versions.
 pub(crate) const CODEC_STORED: u8 = 0;
 
+/// No journal gets there; a disk that says so is wrong.
+const LSN_MAX: u64 = 1 << 62;
 const MAGIC: &[u8; 8] = b"POSTJRNL";
 const GROUP_MAGIC: u32 = u32::from_le_bytes(*b"PJGR");
 const FOOTER_MAGIC: u32 = u32::from_le_bytes(*b"PJFT");
@@ -105,7 +107,7 @@ impl SegmentHeader {
         }
         Some(HeaderPage::Valid(Self {
             id: SegmentId(fields.u64()?),
-            first: Lsn::new(fields.u64()?),
+            first: fields.lsn().filter(|first| *first > Lsn::ZERO)?,
             epoch: Epoch::new(fields.u64()?),
             time: UnixTime::from_micros(fields.i64()?),
         }))
@@ -220,8 +222,8 @@ fn decode_group(id: SegmentId, sector: &[u8]) -> Option<GroupHeader> {
         octets: fields.u32()?,
         count: fields.u32()?,
         records_crc: fields.u32()?,
-        first: Lsn::new(fields.u64()?),
-        committed: Lsn::new(fields.u64()?),
+        first: fields.lsn().filter(|first| *first > Lsn::ZERO)?,
+        committed: fields.lsn()?,
         epoch: Epoch::new(fields.u64()?),
     };
     let holds = usize::try_from(header.octets).is_ok_and(|octets| octets <= GROUP_OCTETS_MAX - GROUP_HEADER_OCTETS);
@@ -236,7 +238,7 @@ fn decode_footer(id: SegmentId, sector: &[u8]) -> Option<Footer> {
     let mut fields = Fields(covered.get(8..)?);
     Some(Footer {
         at: fields.u64()?,
-        last: Lsn::new(fields.u64()?),
+        last: fields.lsn()?,
         count: fields.u64()?,
         oldest_body: decode_lsn(fields.u64()?),
         first_time: UnixTime::from_micros(fields.i64()?),
@@ -313,7 +315,7 @@ pub(crate) fn segment_name(first: Lsn) -> String {
 pub(crate) fn segment_first(name: &str) -> Option<Lsn> {
     let digits = name.strip_suffix(".seg")?;
     let number = u64::from_str_radix(digits, 16).ok()?;
-    (segment_name(Lsn::new(number)) == name).then_some(Lsn::new(number))
+    ((1..=LSN_MAX).contains(&number) && segment_name(Lsn::new(number)) == name).then_some(Lsn::new(number))
 }
 
 fn encode_lsn(lsn: Option<Lsn>) -> u64 {
@@ -347,7 +349,15 @@ impl Fields<'_> {
         self.take().map(u64::from_le_bytes)
     }
 
+    /// A record's number that can still be counted on from.
+    fn lsn(&mut self) -> Option<Lsn> {
+        self.u64().filter(|number| *number <= LSN_MAX).map(Lsn::new)
+    }
+
     fn i64(&mut self) -> Option<i64> {
         self.take().map(i64::from_le_bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@
 use crate::disk::DiskFile;
 use crate::format::{
     Block, FOOTER_OCTETS, Footer, GROUP_OCTETS_MAX, GROUPS_AT, GroupHeader, HEADER_OCTETS, HeaderPage, SECTOR,
-    SECTOR_U64, SegmentHeader,
+    SegmentHeader,
 };
 use crate::group::{BadGroup, Group, Stats, verify};
 use bytes::{Bytes, BytesMut};
@@ -144,8 +144,8 @@ pub(crate) fn survey(source: &impl Source, until: Option<Lsn>) -> io::Result<Rec
             Step::Bad(what) => break what,
         }
     };
-    // What follows a bad group can still say that it was committed.
-    progress.commit(committed_behind(source, &header, groups.at + SECTOR_U64)?);
+    // The header of a bad group, and whatever follows it, can still say that it was committed.
+    progress.commit(committed_behind(source, &header, groups.at)?);
     if progress.committed >= groups.expected {
         return Ok(Recovery::Damaged { at: groups.at, lsn: groups.expected, what });
     }
@@ -321,3 +321,6 @@ pub(crate) fn latest_time(survey: &Survey) -> UnixTime {
 
 /// Read at once while looking for what is committed.
 const READ_AHEAD: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests;

@@ -110,3 +110,6 @@ impl<R: RowsMut + ?Sized> Apply<'_, R> {
         IndexError::Damaged(format!("{key} of {} is not there for record {}", self.account, self.at.lsn))
     }
 }
+
+#[cfg(test)]
+mod tests;

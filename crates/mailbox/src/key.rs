@@ -293,3 +293,72 @@ const CACHE: u8 = 0x09;
 const FREE: u8 = 0x0a;
 const SHARE: u8 = 0x0b;
 const UID_VALIDITY: u8 = 0x20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{account_id, arb_key_parts, key_of};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn keys_are_read_as_written(account in account_id(), parts in arb_key_parts()) {
+            let key = key_of(&parts);
+            let octets = key.of(account);
+            prop_assert_eq!(octets.capacity(), octets.len());
+            prop_assert_eq!(Key::parse(&octets), Some((account, key)));
+        }
+
+        #[test]
+        fn keys_sort_as_their_parts(account in account_id(), a in (1u32.., 1u32..), b in (1u32.., 1u32..)) {
+            let of = |(mailbox, uid)| {
+                Key::Message(MailboxId::new(mailbox), Uid::new(uid).expect("not zero")).of(account)
+            };
+            prop_assert_eq!(of(a).cmp(&of(b)), a.cmp(&b));
+        }
+
+        #[test]
+        fn no_octets_panic(octets in proptest::collection::vec(any::<u8>(), 0..60)) {
+            if let Some((account, key)) = Key::parse(&octets) {
+                prop_assert_eq!(key.of(account), octets.clone());
+            }
+            prop_assert!(!describe(&octets).is_empty());
+        }
+
+        #[test]
+        fn an_account_spans_its_rows_and_no_others(account in account_id(), parts in arb_key_parts()) {
+            let key = key_of(&parts);
+            let span = Span::account(account);
+            let octets = key.of(account);
+            let within = span.from <= octets && octets < span.to;
+            prop_assert_eq!(within, !matches!(key, Key::UidValidity(_)));
+            let next = Span::behind(Some(account));
+            prop_assert!(next.from > octets);
+        }
+    }
+
+    #[test]
+    fn hashes_are_those_of_the_format() {
+        // These are on disks: a change of them loses counters and looks for accounts in the wrong file.
+        let id = |n| AccountId::from_bytes([n; 16]);
+        assert_eq!([0, 1, 2, 3, 4].map(|n| shard_of(id(n), 4)), [2, 0, 3, 2, 3]);
+        assert_eq!(shard_of(id(9), 1), 0);
+        assert_eq!(shard_of(id(9), 0), 0);
+        assert_eq!(fold("ingrid@example.org").to_string(), "aae14a478c913274b085b987a29c9486");
+    }
+
+    #[test]
+    fn weeks_begin_on_the_day_of_the_epoch() {
+        assert_eq!(week(UnixTime::from_secs(7 * 86_400 - 1)), 0);
+        assert_eq!(week(UnixTime::from_secs(7 * 86_400)), 1);
+        assert_eq!(week(UnixTime::from_secs(-1)), 0);
+    }
+
+    #[test]
+    fn the_last_mailbox_has_an_end() {
+        let account = AccountId::from_bytes([u8::MAX; 16]);
+        let span = Span::cache(account, MailboxId::new(u32::MAX));
+        let key = Key::Cache(MailboxId::new(u32::MAX), Uid::MAX).of(account);
+        assert!(span.from <= key && key < span.to);
+    }
+}

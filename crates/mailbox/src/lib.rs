@@ -1,7 +1,7 @@
 //! Accounts, mailboxes, UIDs, flags and MODSEQs: the records that change them and what applying a record does.
 //!
 //! The crate decides nothing about durability and touches no file. The store role decides *what* happens, writes the
-//! [`Record`] to the journal, and once it is durable calls [`apply`]: live, in recovery, on a replica and for a moved
+//! [`Record`] to the journal, and once it is durable calls [`apply()`]: live, in recovery, on a replica and for a moved
 //! account alike. `apply` refuses nothing.
 //!
 //! ```text
@@ -11,7 +11,7 @@
 //!                                    an Index (redb behind a trait)     (Extent: local, never in a record)
 //! ```
 //!
-//! One ordered key space per shard; every row of an account starts with its [`AccountId`], so an account's rows are
+//! One ordered key space per shard; every row of an account starts with its [`AccountId`](mail_types::AccountId), so an account's rows are
 //! neighbours and a delivery touches one leaf.
 //!
 //! Invariants:
@@ -19,6 +19,14 @@
 //! 2. UIDs and MODSEQs only grow; a row is written with the MODSEQ of its record.
 //! 3. `apply` of a record at or below a shard's applied LSN is never asked: replay starts behind it.
 //! 4. Rows from disk are checked: a broken one is an [`IndexError`], never a panic.
+//! 5. All rows of a record are in one shard, and a [`Batch`] becomes visible at once; only a change of thousands of
+//!    messages settles on its way, with counters that agree with the messages at every step.
+//! 6. What stands outside of records (the cache, what was given back) can be lost in a crash without harm.
+//!
+//! Not here: who may do what, quotas, sequence numbers, what a message says, and the files that bodies stand in.
+//!
+//! Standards: RFC 9051 §2.3 (UIDs, flags), RFC 7162 §3.1 and §3.2 (MODSEQ, what changed and what vanished), RFC 6154
+//! (special uses). Octets: `docs/format/mailbox.md`.
 
 pub mod apply;
 pub mod change;
@@ -33,6 +41,8 @@ pub mod rows;
 pub mod shard;
 
 mod table;
+#[cfg(test)]
+mod testing;
 mod wire;
 
 pub use apply::{Bodies, Stamp, apply};

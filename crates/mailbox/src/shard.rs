@@ -12,9 +12,11 @@
 //! 3. A [`Batch`] becomes visible at once, except where a long change settles on its way.
 
 use crate::index::{Index, IndexError, Order, ROWS_PER_READ_MAX, RowBytes};
-use crate::rows::{Rows, RowsMut};
+use crate::key::Key;
+use crate::row::{FreeExtent, seal};
+use crate::rows::{CACHE_OCTETS_MAX, Rows, RowsMut};
 use crate::table::{Page, Table, live};
-use mail_types::Lsn;
+use mail_types::{AccountId, Lsn, MailboxId, Uid};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// Rows of the accounts that hash to one index.
@@ -71,6 +73,33 @@ impl<I: Index> Shard<I> {
             table.set(key.into_boxed_slice(), value.map(Vec::into_boxed_slice));
         }
         self.change().active.absorb(table);
+    }
+
+    /// Remembers something about a message until it goes; `false` when the message is not there, or the octets are
+    /// more than [`CACHE_OCTETS_MAX`].
+    ///
+    /// Not part of any record. Put while the message goes, it may outlast it: then it stands where nobody asks, since
+    /// no UID comes back, and goes with its mailbox.
+    pub fn cache_put(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        uid: Uid,
+        octets: Vec<u8>,
+    ) -> Result<bool, IndexError> {
+        if octets.len() > CACHE_OCTETS_MAX || self.get(&Key::Message(mailbox, uid).of(account))?.is_none() {
+            return Ok(false);
+        }
+        let key = Key::Cache(mailbox, uid).of(account);
+        let sealed = seal(&key, octets);
+        self.write([(key, Some(sealed))]);
+        Ok(true)
+    }
+
+    /// A part of a body file has been given back: forgets it. Not part of any record either; after a crash the part
+    /// may be named again, and giving it back twice does no harm, since body files only grow.
+    pub fn given_back(&self, free: &FreeExtent) {
+        self.write([(Key::Free(free.lsn, free.extent.offset).of(free.account), None)]);
     }
 
     /// Memory that changes take which no checkpoint has written yet, in octets, about.
@@ -206,3 +235,6 @@ impl<I: Index> RowsMut for Batch<'_, I> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,8 +114,11 @@ pub(crate) fn live(
     let limit = limit.min(ROWS_PER_READ_MAX);
     let (mut from, mut to) = (from.to_vec(), to.to_vec());
     let mut rows = Vec::new();
+    let mut asked = limit;
     while rows.len() < limit && from < to {
-        let Page { entries, complete } = page(&from, &to, limit)?;
+        let Page { entries, complete } = page(&from, &to, asked)?;
+        // Removed rows may stand in long runs.
+        asked = (asked * 4).min(ROWS_PER_READ_MAX);
         let last = entries.last().map(|(key, _)| key.clone());
         rows.extend(entries.into_iter().filter_map(|(key, value)| Some((key, value?))));
         match (last.filter(|_| !complete), order) {

@@ -1,1 +1,46 @@
-//! Driver: sockets, TLS and the loop that runs a machine
+//! Driver: sockets, TLS, time, tasks, and the one loop that runs every machine.
+//!
+//! What it is not: it knows no protocol. Which octets mean what is a [`machine::Machine`]'s business, what to answer is
+//! a [`ports::Handler`]'s; this crate moves octets between them and a socket, and never holds more of either than it
+//! says.
+//!
+//! ```text
+//!   Listener ─ accept, TLS, seats ─▶ serve(stream, machine, handler)
+//!                                      │ 1 events   machine.poll_event ─▶ handler.on_event ─▶ Flow
+//!                                      │ 2 output   machine.poll_output ─▶ pieces, written many at a time
+//!                                      └ 3 wait for  writable │ readable │ handler.wake │ a time-out: all at once
+//!   connect ──────────────────────────▶ Conversation(stream, machine): the same for who speaks first
+//!   SystemClock, TokioSpawn, OsRandom: the ports of time, tasks and chance
+//! ```
+//!
+//! Invariants:
+//! 1. It reads while it writes, whenever the machine wants input: two full socket buffers never wait for each other.
+//! 2. An idle connection owns no buffer: readiness comes first, then the octets land in a buffer of the thread.
+//! 3. Output is taken from a machine only while less than [`OUTPUT_OCTETS_MAX`] waits for the peer, and events are
+//!    decided only then; what a slow reader can make us hold is that and one answer.
+//! 4. `on_close` runs exactly once: also after an error, a panic of the session, or its cancellation.
+//! 5. While TLS is being agreed on, no octet is read as plain text (RFC 3207 §4.2).
+//! 6. Every wait ends: for input by the machine's time-out, for output by [`OUTPUT_STALL_MAX`], for a handshake by
+//!    [`HANDSHAKE_SPAN_MAX`], at the end by [`CLOSE_SPAN_MAX`].
+#![expect(clippy::disallowed_methods, reason = "a driver: it is what the ports end in")]
+
+mod client;
+mod drivers;
+mod exchange;
+mod line;
+mod listener;
+mod session;
+mod shutdown;
+mod stream;
+mod timer;
+mod tls;
+
+pub use client::{ConnectError, Conversation, TlsConnectError, connect};
+pub use drivers::{BLOCKING_THREADS_MAX, OsRandom, SystemClock, TokioSpawn, runtime};
+pub use exchange::{CLOSE_SPAN_MAX, OUTPUT_STALL_MAX};
+pub use line::OUTPUT_OCTETS_MAX;
+pub use listener::{BindError, Listener, ListenerOptions, Security};
+pub use session::{SessionError, serve};
+pub use shutdown::{Shutdown, Stopper};
+pub use stream::Stream;
+pub use tls::{ClientTls, HANDSHAKE_SPAN_MAX, HandshakeError, ServerTls, TlsError};

@@ -1,1 +1,60 @@
-//! The proxy role: who logs in, and which store answers
+//! The proxy role: who logs in, and which store answers.
+//!
+//! What this is: the conversation of an IMAP or POP3 client from the greeting to its login, and the check of what it
+//! says against the directory. What this is not: a mailbox (the store's half of the session takes over and answers
+//! everything else), a router of its own ([`directory::Routing::login`] decides where an account is), TLS (an event).
+//!
+//! ```text
+//!            ┌───────────── Front ─────────────┐
+//!  client ──▶│ NotAuthenticated(gate)          │── name, password ─▶ Authenticator ─▶ directory: routing, hashes
+//!            │        │ logged in              │                          │ costly hashes on the bounded pool
+//!            │        ▼                        │◀── account and store ────┘
+//!            │ Delegated(the store's session) ◀┼── SessionHandover: in this process a function call
+//!            └─────────────────────────────────┘
+//! ```
+//! The machine stays the same all the while, so what a client pipelined behind its login is answered by the store.
+//!
+//! Invariants:
+//! 1. A client learns nothing of which accounts exist: an unknown user, a wrong password and a barred account get the
+//!    same answer after the same time ([`FAILED_LOGIN_SPAN`]).
+//! 2. "Wrong password" is final and is said only after everything that was needed has answered. Whatever did not
+//!    answer, or could not be read, is `[UNAVAILABLE]`, `[SYS/TEMP]`.
+//! 3. No password is taken over a connection that others can read, except from where the configuration says so; what is
+//!    offered and what is taken are decided in one place for each protocol.
+//! 4. A failed login leaves the client in the state of a fresh connection, [`LOGIN_FAILURE_COUNT_MAX`] times.
+//! 5. Waiting and hashing hold no thread of the runtime, and how much of it goes on at once has a limit.
+//! 6. What was learnt in clear is forgotten when TLS begins (RFC 9051 §6.2.1, RFC 2595 §4).
+//!
+//! RFCs: 9051 §6.1, §6.2, §7.1 and §11 (before login), 2971 (ID), 4959 (SASL-IR), 5530 (response codes); 1939 §4 and §7
+//! (USER, PASS), 2449 §8 and 3206 (response codes), 2595 (STLS), 5034 (AUTH); 4616 (PLAIN); 8314 §3 (no clear text).
+
+mod accounts;
+mod authenticator;
+mod clear;
+mod front;
+mod imap;
+mod limits;
+mod log;
+mod pop3;
+
+pub use accounts::{Accounts, DirectoryAccounts};
+pub use authenticator::{Authenticator, Client, Outcome, Protocol};
+pub use clear::{ClearLogins, StartTls};
+pub use front::Front;
+pub use imap::{ImapConfig, ImapFront};
+pub use limits::*;
+pub use pop3::{Pop3Config, Pop3Front};
+
+use ports::{Clock, SessionHandover};
+use std::sync::Arc;
+
+/// What every front is made with. Cloning it copies pointers.
+#[derive(Clone)]
+pub struct Proxy {
+    /// Says who may log in.
+    pub authenticator: Arc<Authenticator>,
+    /// Gives the store's half of a session.
+    pub handover: Arc<dyn SessionHandover>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}

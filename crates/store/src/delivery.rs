@@ -23,7 +23,7 @@ impl Transaction {
     }
 
     fn check(&self, recipient: &Recipient) -> Result<(), Refusal> {
-        self.store.check_quota(recipient.account, self.envelope.size.unwrap_or(0), 1)
+        self.store.check_quota(recipient.account, &recipient.address, self.envelope.size.unwrap_or(0), 1)
     }
 
     async fn store_for_all(self) -> Vec<Result<Durable<Lsn>, Refusal>> {

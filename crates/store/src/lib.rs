@@ -20,12 +20,16 @@
 
 mod delivery;
 mod engine;
+mod handover;
 mod imap;
 mod lmtp;
+#[cfg(test)]
+mod testing;
 
 pub use delivery::Transaction;
 pub use engine::{
     Append, Copied, FlagChange, FlagNames, OpenError, Options, Quota, Refusal, Stopped, Store, Stored, Watch, World,
 };
+pub use handover::{LocalStores, imap_support};
 pub use imap::ImapSession;
 pub use lmtp::{Lmtp, Machine as LmtpMachine};

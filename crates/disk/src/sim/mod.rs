@@ -11,7 +11,7 @@ use crate::path::{check, parent};
 use content::{Change, Content};
 use journal::disk::{Disk, DiskFile};
 use names::{NameChange, Names, Node};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -257,7 +257,7 @@ impl World {
         }
         self.durable.drop_orphans();
         self.live = self.durable.clone();
-        let kept: Vec<u64> = self.live.files().collect();
+        let kept: BTreeSet<u64> = self.live.files().collect();
         self.files.retain(|number, _| kept.contains(number));
         for file in self.files.values_mut() {
             let loss = Loss::choose(&mut self.chance, file.waiting.len());

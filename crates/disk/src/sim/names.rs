@@ -1,7 +1,7 @@
 //! The names of a simulated disk, and what happens to them that is not durable yet.
 
 use crate::path::parent;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 /// What a name stands for.
@@ -57,7 +57,10 @@ impl Names {
     }
 
     pub(crate) fn list(&self, dir: &str) -> Vec<String> {
-        let inside = self.paths.keys().filter(|path| parent(path) == dir);
+        let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
+        let below =
+            self.paths.range(prefix.clone()..).map(|(path, _)| path).take_while(|path| path.starts_with(&prefix));
+        let inside = below.filter(|path| parent(path) == dir);
         inside.map(|path| path.rsplit_once('/').map_or(path.as_str(), |(_, name)| name).to_owned()).collect()
     }
 
@@ -74,9 +77,9 @@ impl Names {
 
     /// Forgets what is in directories that are not there.
     pub(crate) fn drop_orphans(&mut self) {
-        let dirs: Vec<String> =
+        let dirs: BTreeSet<String> =
             self.paths.iter().filter(|(_, node)| **node == Node::Dir).map(|(path, _)| path.clone()).collect();
-        let there = |dir: &str| dir.is_empty() || dirs.iter().any(|path| path == dir);
+        let there = |dir: &str| dir.is_empty() || dirs.contains(dir);
         self.paths.retain(|path, _| {
             let mut dir = parent(path);
             loop {

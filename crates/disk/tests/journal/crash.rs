@@ -118,6 +118,20 @@ fn rot_below_committed_is_reported_and_never_cut() {
     assert!(damaged > 200, "most octets matter: {damaged} damaged, {whole} whole");
 }
 
+#[test]
+fn rot_in_the_last_group_is_no_torn_write_once_the_journal_was_idle() {
+    let disk = SimDisk::new(9);
+    let (journal, mut writer) = open_on(&disk, 1).expect("opens");
+    journal.append(EPOCH, UnixTime::EPOCH, Append::new(StreamId::ZERO, Kind::new(9), b"hello")).expect("taken");
+    let path = "spool/journal/0000000000000001.seg";
+    assert!(matches!(writer.try_turn(), Ok(Turn::Committed(_))));
+    assert!(matches!(writer.try_turn(), Ok(Turn::Idle)));
+    disk.kill();
+    disk.rot(path, 4096 + 48 + 41, 4).expect("a file");
+    let Err(OpenError::Damage(damage)) = open_on(&disk, 1) else { panic!("an acknowledged record was cut") };
+    assert_eq!((damage.file.as_str(), damage.offset, damage.lsn), (path, 4096, Lsn::new(1)));
+}
+
 enum Verdict {
     Damage,
     Whole,

@@ -54,6 +54,54 @@ fn many_threads_share_few_syncs_and_keep_their_order() {
 }
 
 #[test]
+fn replaying_and_purging_go_on_beside_the_writer() {
+    let disk = SimDisk::new(2);
+    let (journal, mut writer) = open_on(&disk, 1).expect("opens");
+    let total = 600;
+    std::thread::scope(|scope| {
+        let appender = journal.clone();
+        scope.spawn(move || {
+            while appender.last_lsn().number() < total {
+                let record = Append::new(StreamId::ZERO, Kind::new(9), vec![3; 700]);
+                match appender.append(EPOCH, UnixTime::EPOCH, record) {
+                    Ok(_) => {}
+                    Err(Refused::Busy) => drop(appender.wait(appender.last_lsn()).expect("durable")),
+                    Err(refused) => panic!("{refused}"),
+                }
+            }
+            appender.close();
+        });
+        let reader = journal.clone();
+        scope.spawn(move || {
+            while reader.durable().lsn().number() < total {
+                // What is durable when a replay begins is in it, unless it was purged meanwhile.
+                let (from, last) = (reader.first_lsn(), reader.durable().lsn());
+                let mut next = from;
+                for record in reader.replay(from) {
+                    match record {
+                        Ok(record) => assert_eq!(record.lsn, next),
+                        Err(ReadError::Purged(_)) => break,
+                        Err(error) => panic!("{error}"),
+                    }
+                    next = next.next();
+                }
+                assert!(next > last || reader.first_lsn() > from, "{from} to {last}, ended at {next}");
+                let floor = Lsn::new(last.number().saturating_sub(60));
+                let older_than = UnixTime::from_secs(1 << 40);
+                let purge = Purge { floor, older_than, now: UnixTime::EPOCH, monotonic: Duration::ZERO };
+                reader.purge(&purge).expect("the disk works");
+            }
+        });
+        while let Turn::Committed(_) = writer.turn().expect("the disk works") {}
+    });
+    assert_eq!(journal.durable().lsn().number(), total);
+    assert!(journal.first_lsn() > Lsn::new(1), "some was purged");
+    disk.crash();
+    let (journal, _writer) = open_on(&disk, 1).expect("opens");
+    assert_eq!(journal.last_lsn().number(), total);
+}
+
+#[test]
 fn a_large_body_is_read_back_chunk_by_chunk() {
     let disk = SimDisk::new(1);
     let (journal, mut writer) = open_on(&disk, 1).expect("opens");

@@ -107,7 +107,8 @@ fn message(cursor: &mut Cursor<'_>, announced: Announced) -> Parsed<(AppendMessa
     if !alone || announced_literal(cursor.rest()) != Some(announced) || (wrapped && !binary) {
         return Err(MESSAGE);
     }
-    let octets = announced.octets.ok_or(MESSAGE)?;
+    // Beyond 32 bits is beyond every limit, which is checked next.
+    let octets = announced.octets.unwrap_or(u32::MAX);
     Ok((AppendMessage { flags, date, octets, binary }, wrapped))
 }
 

@@ -215,11 +215,11 @@ impl<'a> Cursor<'a> {
     pub(crate) fn pattern(&mut self) -> Parsed<ListPattern> {
         let octets = match self.peek() {
             Some(b'"' | b'{') => self.string()?,
-            Some(_) | None => Cow::Borrowed(self.take_while(|b| is_astring_char(b) || matches!(b, b'*' | b'%'))),
+            Some(_) | None => match self.take_while(|b| is_astring_char(b) || matches!(b, b'*' | b'%')) {
+                [] => return Err(Fault::Bad("a pattern is missing")),
+                pattern => Cow::Borrowed(pattern),
+            },
         };
-        if octets.is_empty() && !self.at_end() && self.peek() != Some(b' ') && self.peek() != Some(b')') {
-            return Err(Fault::Bad("a pattern is missing"));
-        }
         ListPattern::new(&self.name_text(&octets)?).ok_or(Fault::Name(MailboxNameError::TooLong))
     }
 
@@ -270,7 +270,7 @@ impl<'a> Cursor<'a> {
 
 /// The tag of a line that may be anything else behind it, to answer it.
 pub(crate) fn leading_tag(line: &[u8]) -> Option<Tag> {
-    let end = line.iter().position(|b| matches!(b, b' ' | b'\r' | b'\n')).unwrap_or(line.len());
+    let end = line.iter().position(|b| *b == b' ')?;
     Tag::parse(line.get(..end)?)
 }
 

@@ -2,7 +2,7 @@
 
 use super::cursor::{Cursor, Fault, Parsed};
 use crate::command::{Fetch, Numbering};
-use crate::fetch::{BinarySection, BodySection, FetchItem, PartNumber, Partial, Section, SectionText};
+use crate::fetch::{BinarySection, BodySection, FetchItem, Partial, Section, SectionText};
 use std::num::NonZeroU32;
 
 pub(super) fn fetch(by: Numbering, cursor: &mut Cursor<'_>) -> Parsed<Fetch> {
@@ -94,7 +94,7 @@ fn binary_section(peek: bool, cursor: &mut Cursor<'_>) -> Parsed<BinarySection> 
     Ok(BinarySection { part: binary_part(cursor)?, peek, partial: partial(cursor)? })
 }
 
-fn binary_part(cursor: &mut Cursor<'_>) -> Parsed<PartNumber> {
+fn binary_part(cursor: &mut Cursor<'_>) -> Parsed<Vec<NonZeroU32>> {
     open(cursor)?;
     let (part, dangling) = part_number(cursor)?;
     if dangling {
@@ -113,8 +113,8 @@ fn close(cursor: &mut Cursor<'_>) -> Parsed<()> {
 }
 
 /// `1.2.3`, and whether a dot follows that starts a text.
-fn part_number(cursor: &mut Cursor<'_>) -> Parsed<(PartNumber, bool)> {
-    let mut part = PartNumber::new();
+fn part_number(cursor: &mut Cursor<'_>) -> Parsed<(Vec<NonZeroU32>, bool)> {
+    let mut part = Vec::new();
     while cursor.peek().is_some_and(|b| b.is_ascii_digit()) {
         if part.len() >= Section::PART_DEPTH_MAX {
             return Err(SECTION);

@@ -1,6 +1,6 @@
 //! Which command it is, and its arguments.
 
-use super::cursor::{Cursor, Fault, Parsed, leading_tag};
+use super::cursor::{Cursor, Fault, Parsed};
 use super::{fetch, list, search};
 use crate::command::{
     Command, CommandBody, Dialect, Flag, IdField, Numbering, Qresync, Secret, Select, Store, StoreOp,
@@ -45,7 +45,7 @@ pub struct Rejected {
 /// its message is not collected: without a message to follow, it is malformed.
 pub fn request(text: &[u8], dialect: Dialect) -> Result<Request, Rejected> {
     let mut cursor = Cursor::new(text, dialect);
-    let tag = cursor.tag().map_err(|fault| Rejected { tag: leading_tag(text), reply: fault.reply() })?;
+    let tag = cursor.tag().map_err(|fault| Rejected { tag: None, reply: fault.reply() })?;
     let rejected = |fault: Fault| Rejected { tag: Some(tag.clone()), reply: fault.reply() };
     let request = after_tag(&mut cursor, &tag).map_err(rejected)?;
     cursor.end().map_err(rejected)?;
@@ -334,7 +334,7 @@ fn transfer(by: Numbering, cursor: &mut Cursor<'_>) -> Parsed<Transfer> {
 
 const UNKNOWN: Fault = Fault::Bad("unknown command");
 /// To tell "arguments are missing" from "unknown command".
-const WITH_ARGUMENTS: [&str; 24] = [
+const WITH_ARGUMENTS: [&str; 23] = [
     "ID",
     "LOGIN",
     "ENABLE",
@@ -358,7 +358,6 @@ const WITH_ARGUMENTS: [&str; 24] = [
     "STORE",
     "COPY",
     "MOVE",
-    "AUTHENTICATE",
 ];
 /// RFC 2971 §3.3.
 const ID_FIELD_COUNT_MAX: usize = 30;

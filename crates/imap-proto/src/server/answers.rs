@@ -1,10 +1,10 @@
 //! What the session tells the machine.
 
-use super::{Owed, Phase, Server};
+use super::{CONTINUE, Owed, Phase, Server};
 use crate::encode::without_nul;
 use crate::fetch::{ContentName, FetchData};
 use crate::parse;
-use crate::response::{Reply, ReplyKind, Response};
+use crate::response::{Reply, Response};
 use bytes::Bytes;
 use mail_types::SeqNum;
 
@@ -27,17 +27,13 @@ impl Server {
     /// When no command is under way: our own bug.
     pub fn complete(&mut self, reply: Reply) {
         assert!(self.owed.is_none(), "a response within a literal");
-        self.was_busy = true;
-        match std::mem::replace(&mut self.phase, Phase::Line) {
-            Phase::Closed => self.phase = Phase::Closed,
+        let Some(phase) = self.answering() else { return };
+        // What the session has not seen yet of the command does not matter any more.
+        self.event = None;
+        match phase {
+            Phase::Busy { tag, verdict: Some(verdict) } => self.reject(Some(tag), verdict),
             Phase::Busy { tag, verdict: None } | Phase::StartTlsAsked { tag } | Phase::IdleAsked { tag } => {
                 reply.encode_tagged(&tag, &mut self.out);
-            }
-            Phase::Busy { tag, verdict: Some(verdict) } => {
-                verdict.encode_tagged(&tag, &mut self.out);
-                if verdict.kind == ReplyKind::Bad {
-                    self.count_bad();
-                }
             }
             Phase::AppendAsked { append, waits } => {
                 reply.encode_tagged(&append.tag, &mut self.out);
@@ -47,22 +43,21 @@ impl Server {
             }
             Phase::AppendBody { append } => {
                 reply.encode_tagged(&append.tag, &mut self.out);
-                // The peer is sending already, and what it sends was accepted: at most one message.
-                self.event = None;
+                // What is on its way was accepted, so it is within the limit of a message: no budget is asked.
                 self.phase = Phase::Drain { left: u64::from(append.left), budget: self.drain_budget() };
             }
             Phase::AppendTail { append } => {
                 reply.encode_tagged(&append.tag, &mut self.out);
-                self.event = None;
                 self.phase = Phase::DrainLine { budget: self.drain_budget() };
             }
-            phase @ (Phase::Line
+            Phase::Line
             | Phase::Literal { .. }
             | Phase::Drain { .. }
             | Phase::DrainLine { .. }
             | Phase::Handshake
             | Phase::AuthLine { .. }
-            | Phase::Idle { .. }) => panic!("complete without a command, in {phase:?}"),
+            | Phase::Idle { .. }
+            | Phase::Closed => panic!("complete without a command"),
         }
         self.advance();
     }
@@ -81,18 +76,13 @@ impl Server {
     /// # Panics
     /// Outside a SASL exchange: our own bug.
     pub fn challenge(&mut self, data: &[u8]) {
-        match std::mem::replace(&mut self.phase, Phase::Line) {
-            Phase::Closed => self.phase = Phase::Closed,
-            Phase::Busy { tag, verdict: None } => {
-                self.out.raw(b"+ ");
-                self.out.raw(parse::base64_challenge(data).as_bytes());
-                self.out.raw(b"\r\n");
-                self.phase = Phase::AuthLine { tag };
-                self.was_busy = true;
-                self.advance();
-            }
-            phase => panic!("a challenge without AUTHENTICATE, in {phase:?}"),
-        }
+        let Some(phase) = self.answering() else { return };
+        let Phase::Busy { tag, verdict: None } = phase else { panic!("a challenge without AUTHENTICATE") };
+        self.out.raw(b"+ ");
+        self.out.raw(parse::base64_challenge(data).as_bytes());
+        self.out.raw(b"\r\n");
+        self.phase = Phase::AuthLine { tag };
+        self.advance();
     }
 
     /// Lets the client idle until DONE.
@@ -100,15 +90,11 @@ impl Server {
     /// # Panics
     /// Without [`super::Event::IdleBegin`]: our own bug.
     pub fn accept_idle(&mut self) {
-        match std::mem::replace(&mut self.phase, Phase::Line) {
-            Phase::Closed => self.phase = Phase::Closed,
-            Phase::IdleAsked { tag } => {
-                self.out.raw(b"+ idling\r\n");
-                self.phase = Phase::Idle { tag, still_here: self.now + self.limits.still_here_every };
-                self.advance();
-            }
-            phase => panic!("IDLE was not asked for, in {phase:?}"),
-        }
+        let Some(phase) = self.answering() else { return };
+        let Phase::IdleAsked { tag } = phase else { panic!("IDLE was not asked for") };
+        self.out.raw(b"+ idling\r\n");
+        self.phase = Phase::Idle { tag, still_here: self.now + self.limits.still_here_every };
+        self.advance();
     }
 
     /// Takes the message that was announced.
@@ -116,18 +102,13 @@ impl Server {
     /// # Panics
     /// Without [`super::Event::AppendBegin`]: our own bug.
     pub fn accept_append(&mut self) {
-        match std::mem::replace(&mut self.phase, Phase::Line) {
-            Phase::Closed => self.phase = Phase::Closed,
-            Phase::AppendAsked { append, waits } => {
-                if waits {
-                    self.out.raw(b"+ OK\r\n");
-                }
-                self.phase = Phase::AppendBody { append };
-                self.was_busy = true;
-                self.advance();
-            }
-            phase => panic!("APPEND was not asked for, in {phase:?}"),
+        let Some(phase) = self.answering() else { return };
+        let Phase::AppendAsked { append, waits } = phase else { panic!("APPEND was not asked for") };
+        if waits {
+            self.out.raw(CONTINUE);
         }
+        self.phase = Phase::AppendBody { append };
+        self.advance();
     }
 
     /// Promises TLS: once the output is sent, the driver shakes hands and calls [`Server::tls_started`]. Commands that
@@ -136,18 +117,23 @@ impl Server {
     /// # Panics
     /// Without [`super::Event::StartTls`]: our own bug.
     pub fn accept_starttls(&mut self) {
-        match std::mem::replace(&mut self.phase, Phase::Line) {
-            Phase::Closed => self.phase = Phase::Closed,
-            Phase::StartTlsAsked { tag } if !self.input.is_empty() => {
-                Reply::bad("nothing may follow STARTTLS").encode_tagged(&tag, &mut self.out);
-                self.bye(Reply::bad("commands were sent before TLS"));
-            }
-            Phase::StartTlsAsked { tag } => {
-                Reply::ok("Begin TLS negotiation now").encode_tagged(&tag, &mut self.out);
-                self.phase = Phase::Handshake;
-            }
-            phase => panic!("STARTTLS was not asked for, in {phase:?}"),
+        let Some(phase) = self.answering() else { return };
+        let Phase::StartTlsAsked { tag } = phase else { panic!("STARTTLS was not asked for") };
+        if !self.input.is_empty() {
+            Reply::bad("nothing may follow STARTTLS").encode_tagged(&tag, &mut self.out);
+            return self.bye(Reply::bad("commands were sent before TLS"));
         }
+        Reply::ok("Begin TLS negotiation now").encode_tagged(&tag, &mut self.out);
+        self.phase = Phase::Handshake;
+    }
+
+    /// The phase that the session answers; none when the connection is closed and no answer matters.
+    fn answering(&mut self) -> Option<Phase> {
+        if matches!(self.phase, Phase::Closed) {
+            return None;
+        }
+        self.was_busy = true;
+        Some(std::mem::replace(&mut self.phase, Phase::Line))
     }
 
     /// Whether the driver must shake hands before anything else, once the output is sent.

@@ -22,6 +22,8 @@ pub(super) enum Line {
     TooLong(Bytes),
     /// The end of a line that was over its limit: its last octets.
     TooLongEnd(Bytes),
+    /// Over any limit.
+    Endless,
 }
 
 impl Input {
@@ -40,55 +42,42 @@ impl Input {
         self.bytes.split_to(count).freeze()
     }
 
-    /// How much of an overlong line was dropped so far.
-    pub(super) fn dropped(&self) -> usize {
-        self.dropped.unwrap_or(0)
-    }
-
-    /// The next line of at most `max` octets. A bare LF ends a line too.
-    pub(super) fn line(&mut self, max: usize) -> Line {
+    /// The next line of at most `max` octets; of a longer one at most `skip_max` are dropped. A bare LF ends a line too.
+    pub(super) fn line(&mut self, max: usize, skip_max: usize) -> Line {
         let unseen = self.bytes.get(self.searched..).unwrap_or_default();
-        let Some(end) = memchr::memchr(b'\n', unseen).map(|at| at + self.searched) else {
-            self.searched = self.bytes.len();
-            // One more for a CR whose LF is on its way.
-            return if self.dropped.is_some() || self.searched > max.saturating_add(1) {
-                self.drop_part()
-            } else {
-                Line::Part
-            };
-        };
-        self.searched = 0;
-        let line = self.bytes.split_to(end).freeze();
-        self.bytes.advance(1);
-        let line = line.strip_suffix(b"\r").map_or_else(|| line.clone(), |text| line.slice_ref(text));
-        match self.dropped.take() {
-            Some(_) => Line::TooLongEnd(line),
-            None if line.len() > max => {
-                // Told in the same two steps as when it comes in parts.
-                let start = line.slice(..line.len().min(START_OCTETS));
+        let line_end = memchr::memchr(b'\n', unseen).map(|at| at + self.searched);
+        self.searched = line_end.unwrap_or(self.bytes.len());
+        let text = self.bytes.get(..self.searched).unwrap_or_default();
+        // A CR at the end is part of the line end, or not counted yet.
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        match self.dropped {
+            None if text.len() > max => {
                 self.dropped = Some(0);
-                let mut rest = BytesMut::with_capacity(ANNOUNCEMENT_OCTETS_MAX + 1 + self.bytes.len());
-                rest.extend_from_slice(
-                    line.get(line.len().saturating_sub(ANNOUNCEMENT_OCTETS_MAX)..).unwrap_or_default(),
-                );
-                rest.extend_from_slice(b"\n");
-                rest.extend_from_slice(&self.bytes);
-                self.bytes = rest;
-                Line::TooLong(start)
+                return Line::TooLong(Bytes::copy_from_slice(text.get(..max.min(START_OCTETS)).unwrap_or(text)));
             }
-            None => Line::Whole(line),
+            Some(dropped) if dropped.saturating_add(text.len()) > skip_max => return Line::Endless,
+            Some(_) | None => {}
         }
+        let Some(line_end) = line_end else {
+            self.drop_part();
+            return Line::Part;
+        };
+        let octets = text.len();
+        let mut line = self.bytes.split_to(line_end).freeze();
+        line.truncate(octets);
+        self.bytes.advance(1);
+        self.searched = 0;
+        if self.dropped.take().is_some() { Line::TooLongEnd(line) } else { Line::Whole(line) }
     }
 
-    /// Drops all but the last octets, which may announce a literal.
-    fn drop_part(&mut self) -> Line {
-        let first = self.dropped.is_none();
-        let start = Bytes::copy_from_slice(self.bytes.get(..START_OCTETS.min(self.bytes.len())).unwrap_or_default());
-        let count = self.bytes.len().saturating_sub(ANNOUNCEMENT_OCTETS_MAX);
-        self.bytes.advance(count);
-        self.searched = self.bytes.len();
-        self.dropped = Some(self.dropped().saturating_add(count));
-        if first { Line::TooLong(start) } else { Line::Part }
+    /// Of a line over its limit only the last octets are kept: they may announce a literal.
+    fn drop_part(&mut self) {
+        if let Some(dropped) = &mut self.dropped {
+            let count = self.bytes.len().saturating_sub(ANNOUNCEMENT_OCTETS_MAX);
+            self.bytes.advance(count);
+            self.searched = self.bytes.len();
+            *dropped = dropped.saturating_add(count);
+        }
     }
 
     /// Gives the memory back when nothing is in it.
@@ -103,3 +92,10 @@ impl Input {
 const ANNOUNCEMENT_OCTETS_MAX: usize = 16;
 /// Enough for a tag.
 const START_OCTETS: usize = 300;
+
+#[cfg(test)]
+impl Input {
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+}

@@ -1,7 +1,7 @@
 //! What the machine does on its own with what the peer sent.
 
 use super::input::Line;
-use super::{Append, AppendBegin, Event, Phase, Server};
+use super::{Append, AppendBegin, CONTINUE, Event, Phase, Server};
 use crate::command::Tag;
 use crate::parse::{self, Announced, AppendHead, AppendMessage, Rejected, Request, Tail};
 use crate::response::{Reply, ReplyKind, Response, ResponseCode};
@@ -53,8 +53,9 @@ impl Server {
 
     fn step_line(&mut self) -> bool {
         let max = self.room().min(self.limits.line_octets_max);
-        match self.input.line(max) {
-            Line::Part => self.check_dropped(),
+        match self.input.line(max, self.limits.skip_octets_max) {
+            Line::Part => false,
+            Line::Endless => self.leave_line(),
             Line::Whole(line) => {
                 // An empty line between commands says nothing; some clients send one behind a literal.
                 if !line.is_empty() || !self.frame.is_empty() {
@@ -76,11 +77,8 @@ impl Server {
         }
     }
 
-    /// False: more is needed. A line that never ends is left at some point.
-    fn check_dropped(&mut self) -> bool {
-        if self.input.dropped() > self.limits.skip_octets_max {
-            self.bye_too_much("the line is too long");
-        }
+    fn leave_line(&mut self) -> bool {
+        self.bye_too_much("the line is too long");
         false
     }
 
@@ -219,8 +217,9 @@ impl Server {
     }
 
     fn step_drain_line(&mut self, budget: u64) -> bool {
-        match self.input.line(self.limits.line_octets_max) {
-            Line::Part => self.check_dropped(),
+        match self.input.line(self.limits.line_octets_max, self.limits.skip_octets_max) {
+            Line::Part => false,
+            Line::Endless => self.leave_line(),
             Line::TooLong(_) => true,
             Line::Whole(line) | Line::TooLongEnd(line) => {
                 self.after_refused_line(&line, budget);
@@ -242,13 +241,15 @@ impl Server {
     }
 
     fn step_auth(&mut self) -> bool {
-        let line = match self.input.line(self.limits.login_octets_max) {
-            Line::Part => return self.check_dropped(),
+        let line = match self.input.line(self.limits.login_octets_max, self.limits.skip_octets_max) {
+            Line::Part => return false,
+            Line::Endless => return self.leave_line(),
             Line::TooLong(_) => return true,
             Line::Whole(line) => Some(line),
             Line::TooLongEnd(_) => None,
         };
         let Phase::AuthLine { tag } = std::mem::replace(&mut self.phase, Phase::Line) else { return false };
+        self.quiet_since = self.now;
         let response = line.as_ref().filter(|line| line.as_ref() != b"*").and_then(|line| parse::base64_response(line));
         self.event = Some(match response {
             Some(response) => {
@@ -265,8 +266,9 @@ impl Server {
     }
 
     fn step_idle(&mut self) -> bool {
-        let done = match self.input.line(IDLE_LINE_OCTETS_MAX) {
-            Line::Part => return self.check_dropped(),
+        let done = match self.input.line(IDLE_LINE_OCTETS_MAX, self.limits.skip_octets_max) {
+            Line::Part => return false,
+            Line::Endless => return self.leave_line(),
             Line::TooLong(_) => return true,
             Line::Whole(line) => line.trim_ascii_end().eq_ignore_ascii_case(b"DONE"),
             Line::TooLongEnd(_) => false,
@@ -311,8 +313,9 @@ impl Server {
     }
 
     fn step_append_tail(&mut self) -> bool {
-        let line = match self.input.line(self.limits.line_octets_max) {
-            Line::Part => return self.check_dropped(),
+        let line = match self.input.line(self.limits.line_octets_max, self.limits.skip_octets_max) {
+            Line::Part => return false,
+            Line::Endless => return self.leave_line(),
             Line::TooLong(_) => return true,
             Line::Whole(line) => Some(line),
             Line::TooLongEnd(_) => None,
@@ -368,7 +371,7 @@ impl Server {
         }
     }
 
-    pub(super) fn count_bad(&mut self) {
+    fn count_bad(&mut self) {
         self.bad_count = self.bad_count.saturating_add(1);
         if self.bad_count >= self.limits.bad_count_max {
             self.bye(Reply::no("too many bad commands"));
@@ -376,6 +379,5 @@ impl Server {
     }
 }
 
-const CONTINUE: &[u8] = b"+ OK\r\n";
 /// `DONE` with room for spaces.
 const IDLE_LINE_OCTETS_MAX: usize = 64;

@@ -27,16 +27,15 @@ fn filled(directory: &TempDir) -> std::path::PathBuf {
     path
 }
 
-/// Every way to use a file, of which none may panic.
-fn use_all(path: &Path) -> Result<(), IndexError> {
-    let (index, _) = RedbIndex::open(path, CACHE_OCTETS)?;
+/// Every way to read a file.
+fn read_all(index: &RedbIndex) -> Result<(), IndexError> {
     index.applied()?;
     for n in 0..50u64 {
         index.get(&(n * 24).to_be_bytes())?;
     }
     index.range(b"", &[0xff], Order::Ascending, 1_000)?;
     index.range(b"", &[0xff], Order::Descending, 1_000)?;
-    index.commit(&mut [(&b"k"[..], Some(&b"v"[..]))].into_iter(), Lsn::new(9))
+    Ok(())
 }
 
 #[test]
@@ -91,6 +90,22 @@ fn a_file_of_somebody_else_is_damaged() {
     }
 }
 
+#[test]
+fn a_database_of_somebody_else_is_left_alone() {
+    let directory = TempDir::new().expect("a directory");
+    let path = directory.path().join("other");
+    let other = TableDefinition::<'_, &str, u64>::new("accounts");
+    let database = Database::create(&path).expect("a new file");
+    let transaction = database.begin_write().expect("writable");
+    transaction.open_table(other).expect("a table");
+    transaction.commit().expect("writable");
+    drop(database);
+    assert!(matches!(RedbIndex::open(&path, CACHE_OCTETS), Err(IndexError::Damaged(_))));
+    let database = Database::create(&path).expect("as it was");
+    let tables = database.begin_read().expect("readable").list_tables().expect("readable").count();
+    assert_eq!(tables, 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
@@ -108,7 +123,20 @@ proptest! {
             octets.truncate(cut.index(octets.len()));
         }
         fs::write(&path, octets).expect("writable");
+        let copy = directory.path().join("copy");
+        fs::copy(&path, &copy).expect("writable");
         // Whatever comes of it, it comes as a value.
-        let _ = use_all(&path);
+        if let Ok((index, _)) = RedbIndex::open(&copy, CACHE_OCTETS) {
+            if read_all(&index).is_err() {
+                index.commit(&mut [].into_iter(), Lsn::new(9)).expect_err("never again");
+            }
+            // Closing writes to what was not verified.
+            std::mem::forget(index);
+        }
+        // What was verified holds, and is written to.
+        if let Ok((index, _)) = RedbIndex::open_verified(&path, CACHE_OCTETS) {
+            read_all(&index).expect("every checksum was right");
+            index.commit(&mut [(&b"k"[..], Some(&b"v"[..]))].into_iter(), Lsn::new(9)).expect("writable");
+        }
     }
 }

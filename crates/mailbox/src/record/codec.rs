@@ -273,3 +273,108 @@ fn read_list<'a, T>(
 const VERSION: u8 = 1;
 /// A local part of 64 octets, each perhaps escaped, its quotes, `@`, a domain of 255 (RFC 5321 §4.5.3.1).
 const ADDRESS_OCTETS_MAX: usize = 64 * 2 + 2 + 1 + 255;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::record;
+    use mail_types::UidSet;
+    use proptest::prelude::*;
+
+    fn encoded(record: &Record) -> Bytes {
+        let mut out = Vec::new();
+        record.encode(&mut out);
+        Bytes::from(out)
+    }
+
+    proptest! {
+        #[test]
+        fn records_are_read_as_written(record in record()) {
+            let octets = encoded(&record);
+            prop_assert_eq!(Record::decode(record.kind(), &octets), Ok(record.clone()));
+            let more = Bytes::from([&octets[..], &[0]].concat());
+            prop_assert_eq!(Record::decode(record.kind(), &more), Err(RecordError::Malformed("octets follow")));
+            for cut in 0..octets.len() {
+                prop_assert!(Record::decode(record.kind(), &octets.slice(..cut)).is_err());
+            }
+        }
+
+        /// Whatever is accepted has one form: what its encoder writes.
+        #[test]
+        fn damaged_records_are_refused_or_other_records(record in record(), at in any::<prop::sample::Index>(), octet in any::<u8>(), kind in 0u8..14) {
+            let mut octets = encoded(&record).to_vec();
+            let at = at.index(octets.len());
+            octets[at] = octet;
+            let octets = Bytes::from(octets);
+            for kind in [record.kind(), kind] {
+                if let Ok(other) = Record::decode(kind, &octets) {
+                    prop_assert_eq!(encoded(&other), octets.clone());
+                }
+            }
+        }
+
+        #[test]
+        fn no_octets_panic(kind in any::<u8>(), octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let octets = Bytes::from([&[VERSION], &octets[..]].concat());
+            if let Ok(record) = Record::decode(kind, &octets) {
+                prop_assert_eq!(encoded(&record), octets);
+            }
+        }
+    }
+
+    #[test]
+    fn a_head_is_not_copied() {
+        let record = Record::Deliver {
+            account: mail_types::AccountId::from_bytes([1; 16]),
+            mailbox: mail_types::MailboxId::INBOX,
+            uid: Uid::FIRST,
+            modseq: ModSeq::FIRST,
+            flags: FlagSet::EMPTY,
+            date: mail_types::UnixTime::EPOCH,
+            head: Bytes::from_static(b"Return-Path: <>\r\n"),
+            body: BodyRef { first: Lsn::new(1), octets: 2 },
+            delivery: None,
+        };
+        let octets = encoded(&record);
+        let Ok(Record::Deliver { head, .. }) = Record::decode(Record::KIND_DELIVER, &octets) else {
+            panic!("a record")
+        };
+        assert!(octets.as_ptr_range().contains(&head.as_ptr()));
+    }
+
+    #[test]
+    fn what_is_unknown_is_named() {
+        let octets = Bytes::from_static(&[9; 30]);
+        assert_eq!(Record::decode(0, &octets), Err(RecordError::Kind(0)));
+        assert_eq!(Record::decode(12, &octets), Err(RecordError::Kind(12)));
+        assert_eq!(Record::decode(1, &octets), Err(RecordError::Version(9)));
+    }
+
+    /// The octets of docs/format/mailbox.md.
+    #[test]
+    fn the_example_of_the_format() {
+        let record = Record::Expunge {
+            account: mail_types::AccountId::from_bytes([0xaa; 16]),
+            mailbox: mail_types::MailboxId::new(1),
+            modseq: ModSeq::new(300).expect("not zero"),
+            uids: UidSet::from_ranges([
+                (Uid::FIRST, Uid::FIRST),
+                (Uid::new(5).expect("not zero"), Uid::new(7).expect("not zero")),
+            ]),
+        };
+        let expected = [&[1][..], &[0xaa; 16], &[1, 0xac, 0x02, 2, 1, 0, 4, 2]].concat();
+        assert_eq!((record.kind(), encoded(&record).to_vec()), (11, expected));
+    }
+
+    #[test]
+    #[should_panic(expected = "a record names at most")]
+    fn a_list_that_is_too_long_is_our_own_bug() {
+        let record = Record::StoreFlags {
+            account: mail_types::AccountId::from_bytes([1; 16]),
+            mailbox: mail_types::MailboxId::INBOX,
+            modseq: ModSeq::FIRST,
+            messages: vec![(Uid::FIRST, FlagSet::EMPTY); MESSAGES_PER_RECORD_MAX + 1],
+        };
+        encoded(&record);
+    }
+}

@@ -242,3 +242,75 @@ const VERSION: u8 = 1;
 const CHECKSUM_OCTETS: usize = 4;
 /// Most rows are messages, and most numbers in them short.
 const VALUE_OCTETS_USUAL: usize = 48;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{arb_account_row, arb_mailbox_row, arb_message_row, uid_set};
+    use proptest::prelude::*;
+
+    fn round_trip<V: Value + PartialEq + std::fmt::Debug>(value: &V) -> Result<(), TestCaseError> {
+        let key = b"some key";
+        let sealed = value.sealed(key);
+        prop_assert_eq!(&V::opened(key, &sealed).expect("as written"), value);
+        prop_assert!(V::opened(b"other key", &sealed).is_err());
+        for at in 0..sealed.len() {
+            let mut hit = sealed.clone();
+            hit[at] ^= 0x10;
+            prop_assert!(matches!(V::opened(key, &hit), Err(IndexError::Damaged(_))));
+        }
+        let mut plain = Vec::new();
+        value.write(&mut plain);
+        prop_assert!(V::parse(&[&plain[..], &[0]].concat()).is_err());
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn messages_round_trip(row in arb_message_row()) {
+            let mut out = Vec::new();
+            row.write(&mut out);
+            prop_assert!(out.len() <= 64);
+            round_trip(&row)?;
+        }
+
+        #[test]
+        fn mailboxes_round_trip(row in arb_mailbox_row()) {
+            round_trip(&row)?;
+        }
+
+        #[test]
+        fn accounts_round_trip(row in arb_account_row()) {
+            round_trip(&row)?;
+        }
+
+        #[test]
+        fn uids_round_trip(uids in uid_set()) {
+            round_trip(&uids)?;
+        }
+
+        /// A row with a right checksum may still be one that another version wrote.
+        #[test]
+        fn no_octets_panic(octets in proptest::collection::vec(any::<u8>(), 0..90)) {
+            let sealed = seal(b"k", [&[VERSION], &octets[..]].concat());
+            let _ = MessageRow::opened(b"k", &sealed);
+            let _ = MailboxRow::opened(b"k", &sealed);
+            let _ = AccountRow::opened(b"k", &sealed);
+            let _ = DeliveryRow::opened(b"k", &sealed);
+            let _ = FreeValue::opened(b"k", &sealed);
+            let _ = UidSet::opened(b"k", &sealed);
+            prop_assert!(MessageRow::opened(b"k", &octets).is_err());
+        }
+    }
+
+    #[test]
+    fn damage_names_the_row() {
+        let account = mail_types::AccountId::from_bytes([0x0f; 16]);
+        let key = crate::Key::Message(MailboxId::INBOX, mail_types::Uid::FIRST).of(account);
+        let error = open(&key, b"short").expect_err("no checksum");
+        assert_eq!(
+            error.to_string(),
+            "a row of the index is damaged: message 1/1 of 0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f: the checksum differs"
+        );
+    }
+}

@@ -84,7 +84,8 @@ impl Append {
             let _change = slot.change.lock().await;
             store.define_keywords(account, mailbox, flags).await?
         };
-        store.check_quota(account, body.octets(), 1)?;
+        let address = store.account(account)?.ok_or(Refusal::NoAccount)?.address;
+        store.check_quota(account, &address, body.octets(), 1)?;
         let row = store.mailbox(account, mailbox)?.ok_or(Refusal::NoMailbox)?;
         let message = NewMessage { target: Target::Named(mailbox), flags, date, head: Bytes::new(), delivery: None };
         let put = body.finish(1)?.put(account, message)?;
@@ -387,7 +388,8 @@ impl Store {
         let mut found: Vec<(Uid, MessageRow)> = Vec::new();
         self.for_each_message(account, from, uids, |uid, row| found.push((uid, *row)))?;
         if transfer == Transfer::Copy {
-            self.check_quota(account, found.iter().map(|(_, row)| row.size).sum(), found.len() as u64)?;
+            let address = self.account(account)?.ok_or(Refusal::NoAccount)?.address;
+            self.check_quota(account, &address, found.iter().map(|(_, row)| row.size).sum(), found.len() as u64)?;
         }
         let used = found.iter().fold(FlagSet::EMPTY, |all, (_, row)| all.with(row.flags));
         self.define_keywords(account, to, &names_of(&source, used)).await?;

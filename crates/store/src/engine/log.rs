@@ -86,7 +86,7 @@ impl Log {
         let appends: Vec<Append<'_>> = run
             .iter()
             .map(|(record, body)| {
-                let append = Append::new(StreamId::ZERO, Kind::new(record.kind()), *body);
+                let append = Append::new(StreamId::ZERO, journal_kind(record.kind()), *body);
                 match record {
                     Record::Deliver { body, .. } => append.refs_body(body.first),
                     Record::CreateAccount { .. }
@@ -259,6 +259,16 @@ impl From<Refused> for Refusal {
     }
 }
 
+/// The journal's kind of a mailbox record: its own kinds come first.
+fn journal_kind(kind: u8) -> Kind {
+    Kind::new(KIND_OFFSET + kind)
+}
+
+/// The kind of a mailbox record; none for a kind that no mailbox record has.
+pub(crate) fn mailbox_kind(kind: Kind) -> Option<u8> {
+    kind.number().checked_sub(KIND_OFFSET)
+}
+
 /// Whether a record helps a full disk, so that it may use what is kept below the low-water mark.
 fn gives_space(record: &Record) -> bool {
     match record {
@@ -276,6 +286,8 @@ fn gives_space(record: &Record) -> bool {
     }
 }
 
+/// Below are the journal's own kinds (docs/format/journal.md).
+const KIND_OFFSET: u8 = 16;
 /// What a record costs beside its octets, generously.
 const RECORD_OVERHEAD_OCTETS: usize = 64;
 /// Well under a group, whose own header and padding come on top.

@@ -21,6 +21,8 @@ mod log;
 mod open;
 mod read;
 mod spool;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 pub use change::{Append, Copied, FlagChange, FlagNames, Stored};
@@ -39,7 +41,7 @@ use head::Heads;
 use journal::Durable;
 use journal::disk::Disk;
 use log::Log;
-use mail_types::{AccountId, Epoch, Lsn, StoreName, UnixTime};
+use mail_types::{AccountId, Address, Epoch, Lsn, StoreName, UnixTime};
 use mailbox::{Index, IndexError, Shard};
 use ports::{Clock, Random, Spawn};
 use spool::Spool;
@@ -102,7 +104,7 @@ pub struct Options {
     /// How long a change stays in memory alone.
     pub checkpoint_after: Duration,
     /// What an account may have.
-    pub quota: Arc<dyn Fn(AccountId) -> Quota + Send + Sync>,
+    pub quota: Arc<dyn Fn(&Address) -> Quota + Send + Sync>,
     /// When the journal's next segment must begin: the site's midnight after a time.
     pub midnight: Arc<dyn Fn(UnixTime) -> UnixTime + Send + Sync>,
 }

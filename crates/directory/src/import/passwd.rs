@@ -1,0 +1,120 @@
+//! Dovecot's passwd-file: `user:password:uid:gid:gecos:home:shell:extra fields`.
+
+use super::{LineError, Parsed, addresses};
+use crate::record::{AccountState, PasswordHash};
+use mail_types::{Address, Domain};
+
+/// A user of a passwd-file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PasswdUser {
+    /// His address.
+    pub address: Address,
+    /// His password hash; `None` where the field is empty, which lets nobody in.
+    pub password: Option<PasswordHash>,
+    /// `no-login` where the line says `nologin`.
+    pub state: AccountState,
+    /// From `userdb_quota_rule`.
+    pub quota_bytes: Option<u64>,
+    /// From `userdb_quota_rule`.
+    pub quota_messages: Option<u64>,
+    /// Names of extra fields that have no meaning here.
+    pub ignored: Vec<String>,
+}
+
+/// Reads a passwd-file. A user without a domain becomes one in each of `own`.
+pub fn passwd_file(bytes: &[u8], own: &[Domain]) -> Parsed<PasswdUser> {
+    Parsed::of(bytes, |line| {
+        let mut fields = line.splitn(8, ':');
+        let key = fields.next().unwrap_or_default().trim();
+        if key.is_empty() {
+            return Err(LineError::NoKey);
+        }
+        // Only the password follows; uid, gid, gecos, home and shell belong to the machine that is left behind.
+        let password = password(key, fields.next().ok_or(LineError::NoSeparator)?)?;
+        let extra = Extra::parse(fields.nth(5).unwrap_or_default())?;
+        let user = |address: Address| {
+            let user = PasswdUser {
+                address: address.clone(),
+                password: password.clone(),
+                state: extra.state,
+                quota_bytes: extra.quota_bytes,
+                quota_messages: extra.quota_messages,
+                ignored: extra.ignored.clone(),
+            };
+            (address, user)
+        };
+        Ok(addresses(key, own)?.into_iter().map(user).collect())
+    })
+}
+
+/// `{SCHEME}hash`; without a scheme it is crypt's, as Dovecot takes it.
+fn password(key: &str, field: &str) -> Result<Option<PasswordHash>, LineError> {
+    if field.is_empty() {
+        return Ok(None);
+    }
+    let text = match field.starts_with('{') {
+        true => field.to_owned(),
+        false => format!("{{CRYPT}}{field}"),
+    };
+    PasswordHash::parse(&text).map(Some).map_err(|_| LineError::BadPassword { key: key.to_owned() })
+}
+
+#[derive(Default)]
+struct Extra {
+    state: AccountState,
+    quota_bytes: Option<u64>,
+    quota_messages: Option<u64>,
+    ignored: Vec<String>,
+}
+
+impl Extra {
+    /// Fields separated by blanks: `name=value` or `name`.
+    fn parse(text: &str) -> Result<Self, LineError> {
+        let mut extra = Self::default();
+        for field in text.split_whitespace() {
+            let (name, value) = field.split_once('=').unwrap_or((field, ""));
+            match name {
+                "nologin" => extra.state = AccountState::NoLogin,
+                // `userdb_quota_rule2` and so on are rules of single mailboxes.
+                "userdb_quota_rule" if value.starts_with("*:") => {
+                    let bad = || LineError::BadField { field: name.to_owned() };
+                    extra.quota(value.trim_start_matches("*:")).ok_or_else(bad)?;
+                }
+                other => extra.ignored.push(other.to_owned()),
+            }
+        }
+        Ok(extra)
+    }
+
+    /// `storage=1G:messages=1000`, or `bytes=` (Dovecot: storage counts kilobytes where no unit stands).
+    fn quota(&mut self, rule: &str) -> Option<()> {
+        for limit in rule.split(':') {
+            match limit.split_once('=')? {
+                ("storage", size) => self.quota_bytes = some_limit(octets(size, 1024)?),
+                ("bytes", size) => self.quota_bytes = some_limit(octets(size, 1)?),
+                ("messages", count) => self.quota_messages = some_limit(count.parse().ok()?),
+                _ => return None,
+            }
+        }
+        Some(())
+    }
+}
+
+/// Zero means no limit.
+fn some_limit(limit: u64) -> Option<u64> {
+    (limit > 0).then_some(limit)
+}
+
+fn octets(size: &str, bare_unit: u64) -> Option<u64> {
+    let digits = size.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let unit = match size.strip_prefix(digits)?.to_ascii_uppercase().as_str() {
+        "" => bare_unit,
+        "B" => 1,
+        "K" | "KB" | "KIB" => 1 << 10,
+        "M" | "MB" | "MIB" => 1 << 20,
+        "G" | "GB" | "GIB" => 1 << 30,
+        "T" | "TB" | "TIB" => 1 << 40,
+        _ => return None,
+    };
+    digits.parse::<u64>().ok()?.checked_mul(unit)
+}

@@ -1,0 +1,110 @@
+//! Perdition's popmap: `key:[user@]host[:port]`.
+
+use super::{LineError, Parsed, addresses};
+use crate::nearest::nearest;
+use crate::record::{PlacementRecord, StoreKind};
+use crate::routing::Routing;
+use mail_types::{Domain, StoreName};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Which store a host of a map means.
+#[derive(Clone, Debug, Default)]
+pub struct StoreMap {
+    known: BTreeSet<StoreName>,
+    /// `host` or `host:port`, in lower case. `None`: several stores are there, so the port must tell.
+    hosts: BTreeMap<String, Option<StoreName>>,
+}
+
+/// Reads a popmap. A key without a domain becomes an entry in each of `own`.
+///
+/// Without `user@`, Perdition hands on the name as it was typed; so for a key without a domain the back-end's name of
+/// the user is that key.
+pub fn popmap(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<PlacementRecord> {
+    Parsed::of(bytes, |line| {
+        let (key, value) = line.split_once(':').ok_or(LineError::NoSeparator)?;
+        let (key, value) = (key.trim(), value.trim());
+        if key.is_empty() {
+            return Err(LineError::NoKey);
+        }
+        // A user name may hold an `@`, a host may not.
+        let (user, host) =
+            value.rsplit_once('@').map_or((None, value), |(user, host)| (Some(user.trim()), host.trim()));
+        let store = stores.find(host)?;
+        let user = user.filter(|user| !user.is_empty()).or((!key.contains('@')).then_some(key));
+        let entry = |address: mail_types::Address| {
+            let user = user.map(str::to_owned);
+            (address.clone(), PlacementRecord { address, store: store.clone(), user })
+        };
+        let entries: Vec<_> = addresses(key, own)?.into_iter().map(entry).collect();
+        match entries.iter().find_map(|(_, entry)| crate::Record::check(entry).err()) {
+            Some(_) => Err(LineError::BadField { field: "user".to_owned() }),
+            None => Ok(entries),
+        }
+    })
+}
+
+impl StoreMap {
+    /// Stores are known by their names alone.
+    pub fn new(known: impl IntoIterator<Item = StoreName>) -> Self {
+        Self { known: known.into_iter().collect(), hosts: BTreeMap::new() }
+    }
+
+    /// The stores of the directory, by their names and by the hosts of foreign ones.
+    pub fn of(routing: &Routing) -> Self {
+        let mut map = Self::new(routing.stores().map(|store| store.name.clone()));
+        for store in routing.stores() {
+            if let StoreKind::Foreign { host, ports, .. } = &store.kind {
+                map.add_host(host.as_str(), &store.name);
+                ports.values().for_each(|port| map.add_host(&format!("{host}:{port}"), &store.name));
+            }
+        }
+        map
+    }
+
+    /// Adds what an operator said: `host` or `host:port` means `store`.
+    #[must_use]
+    pub fn with(mut self, host: &str, store: StoreName) -> Self {
+        self.known.insert(store.clone());
+        self.hosts.insert(host.to_ascii_lowercase(), Some(store));
+        self
+    }
+
+    fn add_host(&mut self, host: &str, store: &StoreName) {
+        let found = self.hosts.entry(host.to_ascii_lowercase()).or_insert_with(|| Some(store.clone()));
+        if found.as_ref() != Some(store) {
+            *found = None;
+        }
+    }
+
+    /// The store of `host`, `host:port`, `[v6]` or `[v6]:port`.
+    fn find(&self, text: &str) -> Result<StoreName, LineError> {
+        let (host, port) = split_port(text)?;
+        if host.is_empty() {
+            return Err(LineError::NoHost);
+        }
+        let host = host.to_ascii_lowercase();
+        let with_port = port.and_then(|port| self.hosts.get(&format!("{host}:{port}")));
+        let mapped = with_port.or_else(|| self.hosts.get(&host)).cloned().flatten();
+        let named = || StoreName::parse(&host).ok().filter(|name| self.known.contains(name));
+        mapped.or_else(named).ok_or_else(|| {
+            let known = self.known.iter().map(StoreName::as_str);
+            // A host is often a store's name with a domain behind it.
+            let first = host.split('.').next().unwrap_or(&host);
+            let nearest = nearest(&host, known.clone()).or_else(|| nearest(first, known)).map(str::to_owned);
+            LineError::UnknownStore { host: host.clone(), nearest }
+        })
+    }
+}
+
+fn split_port(text: &str) -> Result<(&str, Option<u16>), LineError> {
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, rest)) => (host, rest.strip_prefix(':').or((!rest.is_empty()).then_some(rest))),
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
+    };
+    let bad = |port: &str| LineError::BadPort { port: port.to_owned() };
+    let port = port.map(|port| port.parse::<u16>().ok().filter(|n| *n > 0).ok_or_else(|| bad(port))).transpose()?;
+    Ok((host, port))
+}

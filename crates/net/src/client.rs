@@ -1,0 +1,137 @@
+//! Calling instead of being called.
+
+use crate::exchange::Exchange;
+use crate::listener::tune;
+use crate::session::SessionError;
+use crate::stream::Stream;
+use crate::tls::{ClientTls, HandshakeError};
+use machine::Machine;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The peer, or the way to it, refused.
+    #[error("cannot connect to {address}")]
+    Refused {
+        /// The peer.
+        address: SocketAddr,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// Nobody answered in time.
+    #[error("{address} did not answer within {} s", span.as_secs_f32())]
+    Silent {
+        /// The peer.
+        address: SocketAddr,
+        /// The time it was given.
+        span: Duration,
+    },
+}
+
+/// Connects to a peer within `span`.
+pub async fn connect(address: SocketAddr, span: Duration) -> Result<Stream, ConnectError> {
+    let refused = |source| ConnectError::Refused { address, source };
+    let connecting = tokio::time::timeout(span, TcpStream::connect(address));
+    let socket = connecting.await.map_err(|_| ConnectError::Silent { address, span })?.map_err(refused)?;
+    tune(&socket).map_err(refused)?;
+    Ok(Stream::plain(socket))
+}
+
+/// A client's machine on its stream: who calls tells the machine what to say and asks what came of it.
+///
+/// Every method may be cancelled; nothing that was sent or received is lost by it.
+#[derive(Debug)]
+pub struct Conversation<M>(Exchange<M>);
+
+impl<M: Machine> Conversation<M> {
+    /// Begins.
+    pub fn new(stream: Stream, machine: M) -> Self {
+        Self(Exchange::new(stream, machine))
+    }
+
+    /// The machine, to tell it what to say.
+    pub fn machine(&mut self) -> &mut M {
+        &mut self.0.machine
+    }
+
+    /// Sends what there is to send, and waits for the next event; nothing when the conversation is over.
+    pub async fn next(&mut self) -> Result<Option<M::Event>, SessionError> {
+        loop {
+            self.0.take_output();
+            if let Some(event) = self.0.machine.poll_event() {
+                return Ok(Some(event));
+            }
+            if self.0.is_over() {
+                return Ok(None);
+            }
+            self.moved().await?;
+        }
+    }
+
+    /// Waits until all that was said has gone to the operating system; an event that comes first is given instead.
+    /// Who sends a long body calls this after each piece.
+    pub async fn sent(&mut self) -> Result<Option<M::Event>, SessionError> {
+        loop {
+            self.0.take_output();
+            if let Some(event) = self.0.machine.poll_event() {
+                return Ok(Some(event));
+            }
+            if self.0.line.is_idle() {
+                return Ok(None);
+            }
+            self.moved().await?;
+        }
+    }
+
+    /// Sends what there is to send, then negotiates TLS with a server of that name.
+    pub async fn start_tls(&mut self, tls: &ClientTls, server: &str) -> Result<(), SessionError> {
+        self.0.flush().await?;
+        Ok(self.0.line.connect_tls(tls, server).await?)
+    }
+
+    /// Sends what there is to send, and ends the connection politely.
+    pub async fn close(mut self) -> Result<(), SessionError> {
+        self.0.flush().await?;
+        self.0.hang_up().await;
+        Ok(())
+    }
+
+    /// Gives stream and machine back, for who goes on in another way. Output that has not been sent is lost.
+    pub fn into_parts(self) -> (Stream, M) {
+        (self.0.line.into_stream(), self.0.machine)
+    }
+
+    async fn moved(&mut self) -> Result<(), SessionError> {
+        poll_fn(|cx| match self.0.poll_moves(cx) {
+            Ok(true) => Poll::Ready(Ok(())),
+            Ok(false) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+        })
+        .await
+    }
+}
+
+impl ClientTls {
+    /// Connects to a peer and negotiates TLS from the first octet.
+    pub async fn connect(&self, address: SocketAddr, server: &str, span: Duration) -> Result<Stream, TlsConnectError> {
+        Ok(connect(address, span).await?.connect_tls(self, server).await?)
+    }
+}
+
+/// Why there is no encrypted connection.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsConnectError {
+    /// There is no connection at all.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// There is one, but no TLS.
+    #[error("no TLS")]
+    Handshake(#[from] HandshakeError),
+}

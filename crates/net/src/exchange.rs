@@ -1,0 +1,110 @@
+//! A machine on its line: what serving and calling have in common.
+
+use crate::line::{Line, now};
+use crate::session::SessionError;
+use crate::stream::Stream;
+use crate::timer::Timer;
+use machine::Machine;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// A machine, its line and its time-out.
+#[derive(Debug)]
+pub(crate) struct Exchange<M> {
+    pub(crate) line: Line,
+    pub(crate) machine: M,
+    timer: Timer,
+}
+
+impl<M: Machine> Exchange<M> {
+    pub(crate) fn new(stream: Stream, machine: M) -> Self {
+        Self { line: Line::new(stream), machine, timer: Timer::default() }
+    }
+
+    /// Takes what the machine has to say, as far as there is room.
+    pub(crate) fn take_output(&mut self) {
+        while self.line.has_room()
+            && let Some(piece) = self.machine.poll_output()
+        {
+            self.line.push(piece);
+        }
+    }
+
+    /// Whether nothing more can come of it. A machine that does not close at the end of its input has nothing to say
+    /// any more once its output is gone.
+    pub(crate) fn is_over(&self) -> bool {
+        self.machine.is_closed() || (self.line.has_ended() && self.line.is_idle())
+    }
+
+    /// Writes, reads (if the machine wants input) and looks at the clock, as far as each goes; whether any went.
+    pub(crate) fn poll_moves(&mut self, cx: &mut Context<'_>) -> Result<bool, SessionError> {
+        let mut moved = false;
+        if !self.line.is_idle() {
+            let before = self.line.waiting();
+            moved |= self.line.poll_send(cx)?.is_ready() || self.line.waiting() < before;
+        }
+        if self.machine.wants_input() && !self.line.has_ended() {
+            let machine = &mut self.machine;
+            match self.line.poll_receive(cx, |bytes| machine.handle_input(now(), bytes))? {
+                Poll::Ready(0) => {
+                    self.machine.handle_eof(now());
+                    moved = true;
+                }
+                Poll::Ready(_) => moved = true,
+                Poll::Pending => {}
+            }
+        }
+        if !moved && self.timer.poll_at(cx, self.deadline()).is_ready() {
+            self.on_deadline()?;
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        [self.machine.poll_timeout(), self.stall_deadline()].into_iter().flatten().min()
+    }
+
+    /// When the peer must have read something, if there is something to read.
+    fn stall_deadline(&self) -> Option<Instant> {
+        (!self.line.is_idle()).then(|| self.line.progress() + OUTPUT_STALL_MAX)
+    }
+
+    fn on_deadline(&mut self) -> Result<(), SessionError> {
+        let now = now();
+        if self.stall_deadline().is_some_and(|at| at <= now) {
+            return Err(SessionError::Stalled);
+        }
+        if self.machine.poll_timeout().is_some_and(|at| at <= now) {
+            self.machine.handle_timeout(now);
+        }
+        Ok(())
+    }
+
+    /// Sends all that the machine has to say, and reads nothing meanwhile.
+    pub(crate) async fn flush(&mut self) -> Result<(), SessionError> {
+        let flushing = async {
+            loop {
+                self.take_output();
+                if self.line.is_idle() {
+                    return Ok(());
+                }
+                self.line.send().await?;
+            }
+        };
+        tokio::time::timeout(CLOSE_SPAN_MAX, flushing).await.map_err(|_| SessionError::Stalled)?
+    }
+
+    /// Ends the connection politely.
+    pub(crate) async fn hang_up(&mut self) {
+        let _broken_or_too_slow = tokio::time::timeout(LINGER_SPAN_MAX, self.line.hang_up()).await;
+    }
+}
+
+/// How long a peer may take nothing of what waits for it. RFC 5321 §4.5.3.2 gives a peer 3 to 10 minutes for a step;
+/// what it does not even read in 5 it will not answer.
+pub const OUTPUT_STALL_MAX: Duration = Duration::from_secs(5 * 60);
+/// How long the last output may take before the connection is cut.
+pub const CLOSE_SPAN_MAX: Duration = Duration::from_secs(2 * 60);
+/// How long we wait for the peer's end after ours.
+const LINGER_SPAN_MAX: Duration = Duration::from_secs(2);

@@ -1,0 +1,290 @@
+//! Listening, and who may come in.
+
+use crate::shutdown::Shutdown;
+use crate::stream::Stream;
+use crate::tls::ServerTls;
+use bytes::Bytes;
+use ports::Peer;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinError, JoinSet};
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub struct BindError {
+    /// The address.
+    pub address: SocketAddr,
+    /// What the operating system says.
+    #[source]
+    pub source: io::Error,
+}
+
+/// How connections to a listener begin.
+#[derive(Clone, Debug)]
+pub enum Security {
+    /// In plain text; a session may turn to TLS by itself.
+    Plain,
+    /// With TLS (RFC 8314 §3.3).
+    Tls(ServerTls),
+}
+
+/// What a listener is told.
+#[derive(Clone, Debug)]
+pub struct ListenerOptions {
+    /// Its name in log lines.
+    pub name: String,
+    /// How connections begin.
+    pub security: Security,
+    /// How many may be open at a time.
+    pub connections_max: usize,
+    /// How many of them may come from one address.
+    pub connections_per_address_max: usize,
+    /// What those beyond hear, as whole lines (`421 4.3.2 …`, `* BYE …`); not said where a connection begins with TLS.
+    pub refusal: Bytes,
+}
+
+/// A socket that others connect to.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    local: SocketAddr,
+    options: ListenerOptions,
+}
+
+impl Listener {
+    /// Listens; port 0 takes a free one, see [`Listener::local_address`].
+    pub fn bind(address: SocketAddr, options: ListenerOptions) -> Result<Self, BindError> {
+        let failed = |source| BindError { address, source };
+        let socket = listen(address).map_err(failed)?;
+        let local = socket.local_addr().map_err(failed)?;
+        Ok(Self { socket, local, options })
+    }
+
+    /// Where it listens.
+    pub fn local_address(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Accepts connections and runs `session` for each in a task of its own, until the program stops: returns when
+    /// the last session has ended, or has been cut.
+    pub async fn run<F>(self, shutdown: Shutdown, session: impl Fn(Stream, Peer) -> F + Clone + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let Self { socket, local, options } = self;
+        let seats = Seats::new(&options);
+        let mut sessions = JoinSet::new();
+        let mut exhausted = false;
+        loop {
+            let accepted = tokio::select! {
+                () = shutdown.draining() => break,
+                Some(ended) = sessions.join_next() => {
+                    report(&options.name, ended);
+                    continue;
+                }
+                accepted = socket.accept() => accepted,
+            };
+            match accepted {
+                Ok((connection, address)) => {
+                    exhausted = false;
+                    match seats.take(address.ip()) {
+                        Some(seat) => {
+                            let guest = Guest { connection, address, local, seat };
+                            sessions.spawn(guest.attend(options.security.clone(), session.clone()));
+                        }
+                        None => refuse(connection, address, &options),
+                    }
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    // Out of descriptors or memory: the connection stays in the backlog, and accept would fail again at
+                    // once. Wait for a session to give some back, or a moment.
+                    if !std::mem::replace(&mut exhausted, true) {
+                        tracing::error!(listener = options.name, %error, "cannot accept connections for now");
+                    }
+                    tokio::select! {
+                        () = shutdown.draining() => break,
+                        Some(ended) = sessions.join_next() => report(&options.name, ended),
+                        () = tokio::time::sleep(EXHAUSTED_SPAN) => {}
+                    }
+                }
+            }
+        }
+        // Closed first, so that new clients are refused at once and find another node.
+        drop(socket);
+        drain(sessions, &options.name, &shutdown).await;
+    }
+}
+
+async fn drain(mut sessions: JoinSet<()>, name: &str, shutdown: &Shutdown) {
+    loop {
+        tokio::select! {
+            ended = sessions.join_next() => match ended {
+                Some(ended) => report(name, ended),
+                None => return,
+            },
+            () = shutdown.cut() => return sessions.shutdown().await,
+        }
+    }
+}
+
+/// A connection that found a seat.
+struct Guest {
+    connection: TcpStream,
+    address: SocketAddr,
+    local: SocketAddr,
+    seat: Seat,
+}
+
+impl Guest {
+    async fn attend<F: Future<Output = ()>>(self, security: Security, session: impl Fn(Stream, Peer) -> F) {
+        let Self { connection, address, local, seat } = self;
+        let local = connection.local_addr().unwrap_or(local);
+        let plain = match tune(&connection) {
+            Ok(()) => Stream::plain(connection),
+            // It has gone again.
+            Err(_) => return,
+        };
+        let (stream, tls) = match security {
+            Security::Plain => (plain, false),
+            Security::Tls(tls) => match plain.accept_tls(&tls).await {
+                Ok(stream) => (stream, true),
+                Err(error) => {
+                    tracing::debug!(peer = %address, error = &error as &dyn std::error::Error, "no TLS");
+                    return;
+                }
+            },
+        };
+        session(stream, Peer { address, local, tls }).await;
+        drop(seat);
+    }
+}
+
+/// Options of every connection, ours and others'.
+pub(crate) fn tune(connection: &TcpStream) -> io::Result<()> {
+    // A reply waits for nothing: Nagle's algorithm and delayed acknowledgements together cost 40 ms each.
+    connection.set_nodelay(true)?;
+    // A client that vanished without a word is found in about 10 minutes (RFC 1122 §4.2.3.6 lets us ask).
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
+    SockRef::from(connection).set_tcp_keepalive(&keepalive)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart need not wait for the connections of the last run to be forgotten.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // `[::]` and `0.0.0.0` are two addresses, whatever this machine's default.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Whether accept failed for one connection that had gone before we looked, or whose network had (accept(2) on Linux).
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionReset
+            | Interrupted
+            | NetworkDown
+            | NetworkUnreachable
+            | HostUnreachable
+            | PermissionDenied
+    )
+}
+
+/// Says why, and goes. Whether the line arrives is not waited for.
+fn refuse(connection: TcpStream, address: SocketAddr, options: &ListenerOptions) {
+    tracing::warn!(listener = options.name, peer = %address, "refused: too many connections");
+    if let (Security::Plain, Ok(mut socket)) = (&options.security, connection.into_std()) {
+        let _whether_it_arrives = socket.write(&options.refusal);
+    }
+}
+
+fn report(name: &str, ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(listener = name, %error, "a session ended by a bug of ours");
+    }
+}
+
+/// Who is connected.
+#[derive(Debug)]
+struct Seats {
+    taken: Mutex<Taken>,
+    connections_max: usize,
+    per_address_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    count: usize,
+    by_address: BTreeMap<IpAddr, usize>,
+}
+
+/// A place among the connections; given back when dropped.
+#[derive(Debug)]
+struct Seat {
+    seats: Arc<Seats>,
+    address: IpAddr,
+}
+
+impl Seats {
+    fn new(options: &ListenerOptions) -> Arc<Self> {
+        Arc::new(Self {
+            taken: Mutex::default(),
+            connections_max: options.connections_max,
+            per_address_max: options.connections_per_address_max,
+        })
+    }
+
+    fn take(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
+        let mut taken = self.lock();
+        let of_address = taken.by_address.get(&address).copied().unwrap_or(0);
+        if taken.count >= self.connections_max || of_address >= self.per_address_max {
+            return None;
+        }
+        taken.count += 1;
+        taken.by_address.insert(address, of_address + 1);
+        Some(Seat { seats: Arc::clone(self), address })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        // Nothing that panics runs under this lock.
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.lock();
+        taken.count -= 1;
+        if let Some(of_address) = taken.by_address.get_mut(&self.address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                taken.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// How long accepting rests when the machine has no more descriptors.
+const EXHAUSTED_SPAN: Duration = Duration::from_millis(200);
+/// After that much silence the peer's system is asked whether it is there.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(300);
+/// How often it is asked again.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);

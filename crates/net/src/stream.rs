@@ -1,0 +1,122 @@
+//! A connection, with or without TLS.
+
+use crate::tls::{ClientTls, HandshakeError, ServerTls, handshake};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
+
+/// A connection, with or without TLS.
+#[derive(Debug)]
+pub struct Stream(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    /// Lost in a handshake that failed.
+    Gone,
+}
+
+impl Stream {
+    /// Takes a connected socket.
+    pub fn plain(socket: TcpStream) -> Self {
+        Self(Kind::Plain(socket))
+    }
+
+    /// Leaves nothing behind.
+    pub(crate) fn take(&mut self) -> Self {
+        Self(std::mem::replace(&mut self.0, Kind::Gone))
+    }
+
+    /// Whether the octets are encrypted.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.0, Kind::Tls(_))
+    }
+
+    /// Negotiates TLS as the server.
+    pub async fn accept_tls(self, tls: &ServerTls) -> Result<Self, HandshakeError> {
+        let socket = self.into_plain()?;
+        let accepted = handshake(tls.acceptor().accept(socket)).await?;
+        Ok(Self(Kind::Tls(Box::new(accepted.into()))))
+    }
+
+    /// Negotiates TLS as the client of a server with that name.
+    pub async fn connect_tls(self, tls: &ClientTls, server: &str) -> Result<Self, HandshakeError> {
+        let name = ClientTls::server_name(server)?;
+        let socket = self.into_plain()?;
+        let connected = handshake(tls.connector().connect(name, socket)).await?;
+        Ok(Self(Kind::Tls(Box::new(connected.into()))))
+    }
+
+    fn into_plain(self) -> Result<TcpStream, HandshakeError> {
+        match self.0 {
+            Kind::Plain(socket) => Ok(socket),
+            Kind::Tls(_) => Err(HandshakeError::Twice),
+            Kind::Gone => Err(HandshakeError::Failed(gone())),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Kind::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Kind::Tls(stream) => match Pin::new(stream).poll_read(cx, buffer) {
+                // Many peers close without the close_notify of RFC 8446 §6.1. Every protocol here says by itself
+                // where its commands and messages end, so a cut cannot pass for a whole.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+                polled @ (Poll::Ready(_) | Poll::Pending) => polled,
+            },
+            Kind::Gone => Poll::Ready(Err(gone())),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Kind::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
+            Kind::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Kind::Gone => Poll::Ready(Err(gone())),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Kind::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
+            Kind::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Kind::Gone => Poll::Ready(Err(gone())),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Kind::Plain(socket) => Pin::new(socket).poll_flush(cx),
+            Kind::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Kind::Gone => Poll::Ready(Err(gone())),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.0 {
+            Kind::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Kind::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Kind::Gone => Poll::Ready(Err(gone())),
+        }
+    }
+}
+
+fn gone() -> io::Error {
+    io::ErrorKind::NotConnected.into()
+}

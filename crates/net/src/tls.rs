@@ -1,0 +1,230 @@
+//! TLS 1.2 and 1.3 from rustls, with aws-lc-rs.
+
+mod verify;
+
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+/// Why a certificate or key cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not PEM.
+    #[error("{} is not PEM", path.display())]
+    NotPem {
+        /// The file.
+        path: PathBuf,
+        /// What the reader says.
+        #[source]
+        source: pem::Error,
+    },
+    /// The file holds no certificate.
+    #[error("{} holds no certificate", path.display())]
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file holds no private key.
+    #[error("{} holds no private key that is not encrypted", path.display())]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The two do not belong together, or are of a kind that TLS does not know.
+    #[error("the key in {} does not fit the certificate in {}", key.display(), certificate.display())]
+    Misfit {
+        /// The file of the certificate.
+        certificate: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+        /// What rustls says.
+        #[source]
+        source: rustls::Error,
+    },
+    /// No file of this machine holds the authorities that are trusted.
+    #[error("no trusted authorities in any of the usual places")]
+    NoRoots,
+}
+
+impl TlsError {
+    /// The file that is to blame: of two that do not fit, the key's.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Unreadable { path, .. }
+            | Self::NotPem { path, .. }
+            | Self::NoCertificate { path }
+            | Self::NoKey { path }
+            | Self::Misfit { key: path, .. } => Some(path),
+            Self::NoRoots => None,
+        }
+    }
+}
+
+/// Why TLS was not agreed on.
+#[derive(Debug, thiserror::Error)]
+pub enum HandshakeError {
+    /// The peers did not agree, or the connection broke.
+    #[error("the handshake failed")]
+    Failed(#[from] io::Error),
+    /// It took too long.
+    #[error("the handshake took over {} s", HANDSHAKE_SPAN_MAX.as_secs())]
+    TooSlow,
+    /// The connection has TLS already.
+    #[error("TLS inside TLS")]
+    Twice,
+    /// We have no certificate to offer.
+    #[error("TLS was asked for where there is none")]
+    NotOffered,
+    /// The name of the server is none that a certificate could hold.
+    #[error("{0:?} is not the name of a server")]
+    ServerName(String),
+}
+
+/// The provider of all cryptography in TLS; also made the default for libraries that bring rustls themselves.
+pub(crate) fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    let make = || {
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        let _was_set_before = provider.clone().install_default();
+        Arc::new(provider)
+    };
+    Arc::clone(PROVIDER.get_or_init(make))
+}
+
+/// What a server shows its clients. Clones share one certificate, which may be exchanged while the server runs.
+#[derive(Clone, Debug)]
+pub struct ServerTls(Arc<RwLock<Arc<ServerConfig>>>);
+
+impl ServerTls {
+    /// From a chain of certificates, the server's own first, and its key.
+    pub fn from_pem_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
+        Ok(Self(Arc::new(RwLock::new(server_config(certificate, key)?))))
+    }
+
+    /// Reads the files again. New connections get what they hold now; on an error all stays as it was.
+    pub fn reload(&self, certificate: &Path, key: &Path) -> Result<(), TlsError> {
+        let fresh = server_config(certificate, key)?;
+        // A holder cannot panic, so a poisoned lock holds a whole value.
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        TlsAcceptor::from(Arc::clone(&current))
+    }
+}
+
+/// What a client demands of its servers.
+#[derive(Clone, Debug)]
+pub struct ClientTls(Arc<ClientConfig>);
+
+impl ClientTls {
+    /// The certificate must come from an authority in this PEM file and name the server.
+    pub fn verified_by(roots: &Path) -> Result<Self, TlsError> {
+        let mut store = RootCertStore::empty();
+        // A bundle may hold what this library refuses; the others count.
+        store.add_parsable_certificates(certificates(roots)?);
+        let versions = client_builder().with_root_certificates(store);
+        Ok(Self(Arc::new(versions.with_no_client_auth())))
+    }
+
+    /// As [`ClientTls::verified_by`], with the authorities that this machine trusts.
+    pub fn verified() -> Result<Self, TlsError> {
+        let bundle = SYSTEM_BUNDLES.iter().map(Path::new).find(|path| path.exists());
+        Self::verified_by(bundle.ok_or(TlsError::NoRoots)?)
+    }
+
+    /// Any certificate will do: encryption against listeners, none against impostors. The opportunistic TLS of
+    /// RFC 3207 §4.1 between mail servers.
+    pub fn unverified() -> Self {
+        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(verify::Anybody::new(provider()));
+        let versions = client_builder().dangerous().with_custom_certificate_verifier(verifier);
+        Self(Arc::new(versions.with_no_client_auth()))
+    }
+
+    pub(crate) fn connector(&self) -> TlsConnector {
+        TlsConnector::from(Arc::clone(&self.0))
+    }
+
+    pub(crate) fn server_name(name: &str) -> Result<ServerName<'static>, HandshakeError> {
+        ServerName::try_from(name.to_owned()).map_err(|_| HandshakeError::ServerName(name.to_owned()))
+    }
+}
+
+/// Gives a handshake its time.
+pub(crate) async fn handshake<T>(shaking: impl Future<Output = io::Result<T>>) -> Result<T, HandshakeError> {
+    let done = tokio::time::timeout(HANDSHAKE_SPAN_MAX, shaking).await;
+    Ok(done.map_err(|_| HandshakeError::TooSlow)??)
+}
+
+fn client_builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
+    let versions = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    versions.expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3")
+}
+
+fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+    let chain = certificates(certificate)?;
+    let secret = private_key(key)?;
+    let versions = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let versions = versions.expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3");
+    let misfit = |source| TlsError::Misfit { certificate: certificate.to_owned(), key: key.to_owned(), source };
+    let mut config = versions.with_no_client_auth().with_single_cert(chain, secret).map_err(misfit)?;
+    // Tickets let a client come back with one round trip and cost us no memory (RFC 8446 §2.2).
+    if let Ok(ticketer) = rustls::crypto::aws_lc_rs::Ticketer::new() {
+        config.ticketer = ticketer;
+    }
+    Ok(Arc::new(config))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let text = read(path)?;
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let chain = chain.map_err(|source| TlsError::NotPem { path: path.to_owned(), source })?;
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate { path: path.to_owned() });
+    }
+    Ok(chain)
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|source| {
+        let path = path.to_owned();
+        if matches!(source, pem::Error::NoItemsFound) {
+            TlsError::NoKey { path }
+        } else {
+            TlsError::NotPem { path, source }
+        }
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    std::fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })
+}
+
+/// How long a peer may take to agree on TLS.
+pub const HANDSHAKE_SPAN_MAX: Duration = Duration::from_secs(30);
+
+/// Where Debian, Red Hat, Alpine and FreeBSD keep the authorities that are trusted.
+const SYSTEM_BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+    "/usr/local/share/certs/ca-root-nss.crt",
+];

@@ -1,0 +1,9 @@
+//! The driver over real sockets: a toy protocol, its role, and peers that behave and misbehave.
+#![expect(clippy::disallowed_methods, reason = "tests are worlds: they call sockets and tasks by name")]
+
+mod client;
+mod exhausted;
+mod listener;
+mod session;
+mod tls;
+mod toy;

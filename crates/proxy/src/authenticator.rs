@@ -1,0 +1,346 @@
+//! Who is it? A name and a password against routing and hashes.
+
+use crate::accounts::Accounts;
+use crate::limits::{ACCOUNT_LOOKUP_MAX, FAILED_LOGIN_SPAN, PASSWORD_CHECK_COUNT_MAX};
+use crate::log::{Escaped, FailedLogin};
+use directory::{AccountState, Existence, Login, LoginTarget, Origin, Silent};
+use mail_types::{AccountId, Address, StoreName};
+use ports::{Clock, LoggedIn, Peer, Spawn, blocking};
+use sasl::{Credentials, Exchange, Failure, Mechanism, Password, Step, StoredPassword};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::Semaphore;
+
+/// Checks logins, for every protocol in which one can log in.
+pub struct Authenticator {
+    accounts: Arc<dyn Accounts>,
+    clock: Arc<dyn Clock>,
+    spawn: Arc<dyn Spawn>,
+    /// Nobody's password, checked where there is none to check.
+    nobody: StoredPassword,
+    checks: Arc<Semaphore>,
+}
+
+/// A protocol in which a client logs in: for log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// RFC 9051.
+    Imap,
+    /// RFC 1939.
+    Pop3,
+    /// RFC 5804.
+    Sieve,
+    /// RFC 6409.
+    Submission,
+}
+
+/// Who wants in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// In which protocol.
+    pub protocol: Protocol,
+    /// From where.
+    pub peer: Peer,
+}
+
+/// What became of a login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It succeeded.
+    LoggedIn {
+        /// Where the account is.
+        store: StoreName,
+        /// Who it is.
+        who: LoggedIn,
+    },
+    /// It failed, whether for a wrong password, an unknown user or a barred account. Final.
+    WrongPassword,
+    /// The password is right, but its owner may not act as whom the client named (RFC 4616 §2). Final.
+    NotAuthorized,
+    /// Nobody can say now.
+    Unavailable,
+}
+
+/// Why a login failed: for the operator, never for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Malformed,
+    UnknownUser,
+    NoPassword,
+    WrongPassword,
+    Barred(AccountState),
+    NotAuthorized,
+}
+
+/// What keeps somebody out.
+enum Stop {
+    Refused(Reason),
+    Unavailable(Undecided),
+}
+
+/// Why nobody can say: for the operator.
+#[derive(Clone, Copy, Debug)]
+enum Undecided {
+    Routing,
+    BackEndOnly,
+    Hashes,
+    UnreadableHash,
+    Crowded,
+    Stopping,
+}
+
+/// What routing says of a name.
+enum Found {
+    Account { store: StoreName, id: AccountId, address: Address },
+    Barred { address: Address, state: AccountState },
+    Nobody,
+}
+
+/// The passwords of an account.
+#[derive(Default)]
+struct Hashes {
+    cheap: Vec<StoredPassword>,
+    costly: Vec<StoredPassword>,
+    /// Some of them cannot be read: who knows whether the password is right.
+    unreadable: bool,
+}
+
+impl Authenticator {
+    /// Asks these accounts.
+    pub fn new(accounts: Arc<dyn Accounts>, clock: Arc<dyn Clock>, spawn: Arc<dyn Spawn>) -> Self {
+        let nobody = StoredPassword::parse(NOBODY).expect("a constant in the form that is written for accounts");
+        let checks = Arc::new(Semaphore::new(PASSWORD_CHECK_COUNT_MAX));
+        Self { accounts, clock, spawn, nobody, checks }
+    }
+
+    /// Checks what an exchange gave. Logs the outcome; a failure takes [`FAILED_LOGIN_SPAN`].
+    pub async fn log_in(&self, client: &Client, credentials: Result<Credentials, Failure>) -> Outcome {
+        let began = self.clock.instant();
+        let user = credentials.as_ref().map_or("", |credentials| &credentials.authentication);
+        let decided = match &credentials {
+            Ok(credentials) => self.decide(credentials).await,
+            Err(_) => Err(Stop::Refused(Reason::Malformed)),
+        };
+        match decided {
+            Ok((store, account, address)) => {
+                let (peer, protocol) = (client.peer, client.protocol.name());
+                tracing::info!(target: "login", client = %peer.address.ip().to_canonical(), protocol, account = %address, %store, "logged in");
+                Outcome::LoggedIn { store, who: LoggedIn { account, address, peer } }
+            }
+            Err(Stop::Refused(reason)) => {
+                tracing::info!(target: "login", "{}", FailedLogin { client, user, reason });
+                self.wait_since(began).await;
+                match reason {
+                    Reason::NotAuthorized => Outcome::NotAuthorized,
+                    Reason::Malformed
+                    | Reason::UnknownUser
+                    | Reason::NoPassword
+                    | Reason::WrongPassword
+                    | Reason::Barred(_) => Outcome::WrongPassword,
+                }
+            }
+            Err(Stop::Unavailable(why)) => {
+                let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
+                tracing::warn!(target: "login", client = %address, protocol, user = %Escaped(user), %why, "login undecided");
+                Outcome::Unavailable
+            }
+        }
+    }
+
+    async fn decide(&self, credentials: &Credentials) -> Result<(StoreName, AccountId, Address), Stop> {
+        let found = self.find(&credentials.authentication)?;
+        let hashes = match &found {
+            Found::Account { address, .. } | Found::Barred { address, .. } => self.hashes(address).await?,
+            Found::Nobody => Hashes::default(),
+        };
+        let none = hashes.is_empty();
+        // Asked in every case: whoever is refused below has waited as long as for a wrong password.
+        let matches = self.verify(hashes, &credentials.password).await?;
+        let refused = |reason| Err(Stop::Refused(reason));
+        match found {
+            Found::Nobody => refused(Reason::UnknownUser),
+            Found::Barred { state, .. } => refused(Reason::Barred(state)),
+            Found::Account { .. } if none => refused(Reason::NoPassword),
+            Found::Account { .. } if !matches => refused(Reason::WrongPassword),
+            Found::Account { address, .. } if !may_act_as(credentials, &address) => refused(Reason::NotAuthorized),
+            Found::Account { store, id, address } => Ok((store, id, address)),
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<Found, Stop> {
+        match self.accounts.routing().login(name, &mut Silent) {
+            Login::Account(LoginTarget { store, account: Some(id), address, existence: Existence::Known, .. }) => {
+                Ok(Found::Account { store, id, address })
+            }
+            // The domain leaves it to its back-end to say who exists.
+            Login::Account(_) => Err(Stop::Unavailable(Undecided::BackEndOnly)),
+            Login::Unknown => Ok(Found::Nobody),
+            Login::Refused { address, state } => Ok(Found::Barred { address, state }),
+            Login::Unavailable => Err(Stop::Unavailable(Undecided::Routing)),
+        }
+    }
+
+    async fn hashes(&self, address: &Address) -> Result<Hashes, Stop> {
+        let secret = tokio::select! {
+            secret = self.accounts.secret(address) => secret,
+            () = self.clock.sleep(ACCOUNT_LOOKUP_MAX) => Origin::Unavailable,
+        };
+        let passwords = match secret {
+            Origin::Found(secret) => secret.passwords,
+            Origin::NotFound => Vec::new(),
+            Origin::Unavailable => return Err(Stop::Unavailable(Undecided::Hashes)),
+        };
+        let mut hashes = Hashes::default();
+        for password in passwords {
+            match StoredPassword::parse(password.expose()) {
+                Ok(stored) if stored.is_costly() => hashes.costly.push(stored),
+                Ok(stored) => hashes.cheap.push(stored),
+                Err(error) => {
+                    tracing::error!(account = %address, %error, "a stored password cannot be read");
+                    hashes.unreadable = true;
+                }
+            }
+        }
+        Ok(hashes)
+    }
+
+    /// Whether any of the hashes is that of the password. Where it is none of the cheap ones, at least one costly hash is
+    /// computed, on the bounded pool.
+    async fn verify(&self, hashes: Hashes, password: &Password) -> Result<bool, Stop> {
+        let unavailable = |why| Err(Stop::Unavailable(why));
+        if hashes.cheap.iter().any(|stored| stored.verify(password)) {
+            return Ok(true);
+        }
+        let Ok(permit) = Arc::clone(&self.checks).try_acquire_owned() else { return unavailable(Undecided::Crowded) };
+        let costly = if hashes.costly.is_empty() { vec![self.nobody.clone()] } else { hashes.costly };
+        let password = password.clone();
+        let work = move || {
+            // Given back when the work is done, also where nobody waits for it any more.
+            let _permit = permit;
+            costly.iter().any(|stored| stored.verify(&password))
+        };
+        match blocking(&*self.spawn, work).await {
+            Some(true) => Ok(true),
+            Some(false) if hashes.unreadable => unavailable(Undecided::UnreadableHash),
+            Some(false) => Ok(false),
+            None => unavailable(Undecided::Stopping),
+        }
+    }
+
+    async fn wait_since(&self, began: Instant) {
+        let passed = self.clock.instant().saturating_duration_since(began);
+        self.clock.sleep(FAILED_LOGIN_SPAN.saturating_sub(passed)).await;
+    }
+}
+
+/// What LOGIN, and USER with PASS, carry: the same as the mechanism LOGIN.
+pub(crate) fn credentials(user: &[u8], password: &[u8]) -> Result<Credentials, Failure> {
+    match Exchange::start(Mechanism::Login, Some(user)) {
+        Step::Challenge { exchange, .. } => match exchange.step(password) {
+            Step::Done(credentials) => Ok(credentials),
+            Step::Failed(failure) => Err(failure),
+            Step::Challenge { .. } => Err(Failure::Malformed),
+        },
+        Step::Failed(failure) => Err(failure),
+        Step::Done(_) => Err(Failure::Malformed),
+    }
+}
+
+/// RFC 4616 §2: an authorization identity is empty, or here the user's own, as it logged in or as its address.
+fn may_act_as(credentials: &Credentials, address: &Address) -> bool {
+    let own = |wanted: &str| {
+        wanted == credentials.authentication || Address::parse(wanted).is_ok_and(|wanted| wanted.key() == address.key())
+    };
+    credentials.authorization.as_deref().is_none_or(own)
+}
+
+impl Hashes {
+    fn is_empty(&self) -> bool {
+        self.cheap.is_empty() && self.costly.is_empty() && !self.unreadable
+    }
+}
+
+impl Protocol {
+    /// Its name in log lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Imap => "imap",
+            Self::Pop3 => "pop3",
+            Self::Sieve => "sieve",
+            Self::Submission => "submission",
+        }
+    }
+}
+
+impl Reason {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::UnknownUser => "unknown-user",
+            Self::NoPassword => "no-password",
+            Self::WrongPassword => "wrong-password",
+            // Active is no reason; the word would be right all the same.
+            Self::Barred(AccountState::NoLogin | AccountState::Active) => "no-login",
+            Self::Barred(AccountState::Disabled) => "disabled",
+            Self::NotAuthorized => "not-authorized",
+        }
+    }
+}
+
+impl fmt::Display for Undecided {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Routing => "routing is not available",
+            Self::BackEndOnly => "only the account's back-end knows it",
+            Self::Hashes => "the directory does not give the password hashes",
+            Self::UnreadableHash => "a stored password cannot be read",
+            Self::Crowded => "too many passwords wait to be checked",
+            Self::Stopping => "the program is stopping",
+        })
+    }
+}
+
+/// With the cost of the hashes that we write, and the digest of no password that anybody knows.
+const NOBODY: &str =
+    "{ARGON2ID}$argon2id$v=19$m=19456,t=2,p=1$cG9zdGhvdXNlIG5vYm9keQ$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_costs_what_an_account_costs() {
+        let password = Password::new(b"guess".to_vec()).unwrap();
+        let written = StoredPassword::hash_argon2id(&password, b"some 16 octets !").unwrap().to_string();
+        let cost = |text: &str| text.rsplitn(3, '$').last().unwrap().to_owned();
+        assert_eq!(cost(NOBODY), cost(&written));
+        let nobody = StoredPassword::parse(NOBODY).unwrap();
+        assert!(nobody.is_costly() && !nobody.verify(&password));
+    }
+
+    #[test]
+    fn what_is_no_name_or_no_password() {
+        assert!(credentials(b"alice", b"secret").is_ok());
+        for (user, password) in [(&b""[..], &b"x"[..]), (b"a\xff", b"x"), (b"a\r\nb", b"x"), (b"a", b""), (b"a", b"\0")]
+        {
+            assert!(credentials(user, password).is_err(), "{user:?} {password:?}");
+        }
+    }
+
+    #[test]
+    fn one_acts_as_oneself() {
+        let address = Address::parse("Alice@example.test").unwrap();
+        let claim = |authorization: Option<&str>| Credentials {
+            authorization: authorization.map(str::to_owned),
+            authentication: "alice".to_owned(),
+            password: Password::new(b"x".to_vec()).unwrap(),
+        };
+        for own in [None, Some("alice"), Some("ALICE@example.test")] {
+            assert!(may_act_as(&claim(own), &address), "{own:?}");
+        }
+        for other in ["bob", "Alice", "bob@example.test", "alice@elsewhere.test"] {
+            assert!(!may_act_as(&claim(Some(other)), &address), "{other:?}");
+        }
+    }
+}

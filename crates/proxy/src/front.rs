@@ -1,0 +1,103 @@
+//! From the greeting to the hand-over, whatever the protocol: a [`Gate`] decides until somebody is logged in.
+
+use machine::Machine;
+use ports::{BoxFuture, Flow, Handler};
+
+/// The proxy's end of one connection.
+pub struct Front<G: Gate> {
+    state: State<G>,
+}
+
+/// Who answers.
+enum State<G: Gate> {
+    /// Nobody is logged in: we do.
+    NotAuthenticated(G),
+    /// The store's half of the session does, to the end.
+    Delegated(Box<dyn Handler<G::Machine>>),
+}
+
+/// What a protocol has before its login.
+pub trait Gate: Send {
+    /// The server's end of the protocol.
+    type Machine: Machine<Event: Send> + Send + 'static;
+
+    /// Decides one event.
+    fn decide<'a>(
+        &'a mut self,
+        machine: &'a mut Self::Machine,
+        event: <Self::Machine as Machine>::Event,
+    ) -> BoxFuture<'a, Step<Self::Machine>>;
+
+    /// TLS is up.
+    fn on_tls(&mut self, machine: &mut Self::Machine);
+}
+
+/// Where an event leads.
+pub enum Step<M: Machine> {
+    /// The client is still a stranger.
+    Stay(Flow),
+    /// It is logged in, and has been told so.
+    Delegate(Box<dyn Handler<M>>, Flow),
+}
+
+impl<G: Gate> Front<G> {
+    pub(crate) fn new(gate: G) -> Self {
+        Self { state: State::NotAuthenticated(gate) }
+    }
+}
+
+impl<G: Gate> Handler<G::Machine> for Front<G> {
+    fn on_event<'a>(
+        &'a mut self,
+        machine: &'a mut G::Machine,
+        event: <G::Machine as Machine>::Event,
+    ) -> BoxFuture<'a, Flow> {
+        Box::pin(async move {
+            match &mut self.state {
+                State::Delegated(session) => session.on_event(machine, event).await,
+                State::NotAuthenticated(gate) => match gate.decide(machine, event).await {
+                    Step::Stay(flow) => flow,
+                    Step::Delegate(session, flow) => {
+                        self.state = State::Delegated(session);
+                        flow
+                    }
+                },
+            }
+        })
+    }
+
+    fn resume<'a>(&'a mut self, machine: &'a mut G::Machine) -> BoxFuture<'a, Flow> {
+        match &mut self.state {
+            State::Delegated(session) => session.resume(machine),
+            State::NotAuthenticated(_) => Box::pin(async { Flow::Next }),
+        }
+    }
+
+    fn wake(&mut self) -> BoxFuture<'_, ()> {
+        match &mut self.state {
+            State::Delegated(session) => session.wake(),
+            State::NotAuthenticated(_) => Box::pin(std::future::pending()),
+        }
+    }
+
+    fn on_wake<'a>(&'a mut self, machine: &'a mut G::Machine) -> BoxFuture<'a, Flow> {
+        match &mut self.state {
+            State::Delegated(session) => session.on_wake(machine),
+            State::NotAuthenticated(_) => Box::pin(async { Flow::Next }),
+        }
+    }
+
+    fn on_tls(&mut self, machine: &mut G::Machine) {
+        match &mut self.state {
+            State::Delegated(session) => session.on_tls(machine),
+            State::NotAuthenticated(gate) => gate.on_tls(machine),
+        }
+    }
+
+    fn on_close<'a>(&'a mut self) -> BoxFuture<'a, ()> {
+        match &mut self.state {
+            State::Delegated(session) => session.on_close(),
+            State::NotAuthenticated(_) => Box::pin(async {}),
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! IMAP before the login (RFC 9051 §6.1 and §6.2).
+
+use crate::authenticator::{Client, Outcome, Protocol, credentials};
+use crate::clear::{ClearLogins, StartTls};
+use crate::front::{Front, Gate, Step};
+use crate::limits::LOGIN_FAILURE_COUNT_MAX;
+use crate::{Authenticator, Proxy};
+use imap_proto::capability::{CapabilitySet, Login, Privacy, Support, offered};
+use imap_proto::command::{CommandBody, IdField};
+use imap_proto::server::{Event, Server};
+use imap_proto::{Limits, Reply, Response, ResponseCode};
+use ports::{BoxFuture, Flow, Peer};
+use sasl::{Credentials, Exchange, Failure, Mechanism, Secret};
+use std::sync::Arc;
+
+/// What is the same for every connection of a listener.
+#[derive(Clone, Debug)]
+pub struct ImapConfig {
+    /// The text of the greeting.
+    pub greeting: &'static str,
+    /// What a client may send.
+    pub limits: Arc<Limits>,
+    /// What the stores behind have in common, and the mechanisms of [`sasl`] to offer.
+    pub support: Support,
+    /// Whether the listener has a certificate.
+    pub starttls: StartTls,
+    /// From where passwords may come in clear.
+    pub clear_logins: ClearLogins,
+}
+
+/// The proxy's end of an IMAP connection.
+pub type ImapFront = Front<ImapGate>;
+
+/// IMAP in the not authenticated state (RFC 9051 §3.1).
+pub struct ImapGate {
+    proxy: Proxy,
+    config: Arc<ImapConfig>,
+    client: Client,
+    /// Whether TLS is on, from the first octet or by STARTTLS.
+    tls: bool,
+    /// An AUTHENTICATE that waits for the client.
+    exchange: Option<Exchange>,
+    failures: u32,
+}
+
+impl Proxy {
+    /// An IMAP connection that was accepted: greets (RFC 9051 §7.1, with the capabilities that hold now).
+    pub fn imap(&self, config: &Arc<ImapConfig>, peer: Peer) -> (Server, ImapFront) {
+        let gate = ImapGate {
+            proxy: self.clone(),
+            config: Arc::clone(config),
+            client: Client { protocol: Protocol::Imap, peer },
+            tls: peer.tls,
+            exchange: None,
+            failures: 0,
+        };
+        let mut machine = Server::new(Arc::clone(&config.limits), self.clock.instant());
+        let capabilities = ResponseCode::Capability(gate.offered());
+        machine.send(&Response::Untagged(Reply::ok(config.greeting).with(capabilities)));
+        (machine, Front::new(gate))
+    }
+}
+
+impl Gate for ImapGate {
+    type Machine = Server;
+
+    fn decide<'a>(&'a mut self, machine: &'a mut Server, event: Event) -> BoxFuture<'a, Step<Server>> {
+        Box::pin(self.on_event(machine, event))
+    }
+
+    /// RFC 9051 §6.2.1: nothing that was learnt before is kept. Failed logins are, for they are the client's.
+    fn on_tls(&mut self, machine: &mut Server) {
+        self.tls = true;
+        self.exchange = None;
+        machine.tls_started(self.proxy.clock.instant());
+    }
+}
+
+impl ImapGate {
+    async fn on_event(&mut self, machine: &mut Server, event: Event) -> Step<Server> {
+        match event {
+            Event::Command(command) => return self.on_command(machine, command.body).await,
+            Event::Authenticate { mechanism, initial } => {
+                return self.on_authenticate(machine, &mechanism, initial.map(Secret::new)).await;
+            }
+            Event::AuthResponse(response) => {
+                let response = Secret::new(response);
+                let exchange = self.exchange.take().expect("the machine asks for a response behind a challenge only");
+                return self.on_step(machine, exchange.step(response.as_bytes())).await;
+            }
+            Event::AuthCancelled => {
+                self.exchange = None;
+                machine.complete(Reply::bad("Authentication cancelled"));
+            }
+            Event::StartTls => return Step::Stay(self.start_tls(machine)),
+            Event::IdleBegin | Event::AppendBegin(_) => machine.complete(LOG_IN_FIRST),
+            // Behind an IDLE or APPEND that was accepted: none was.
+            Event::IdleDone | Event::AppendChunk(_) | Event::AppendEnd | Event::AppendFinish | Event::AppendAbort => {
+                machine.complete(LOG_IN_FIRST)
+            }
+        }
+        Step::Stay(Flow::Next)
+    }
+
+    async fn on_command(&mut self, machine: &mut Server, command: CommandBody) -> Step<Server> {
+        match command {
+            CommandBody::Login { user, password } => {
+                if self.privacy_lacks() {
+                    return self.refuse(machine, PRIVACY_REQUIRED);
+                }
+                let password = Secret::new(password.expose().to_vec());
+                return self.log_in(machine, credentials(&user, password.as_bytes())).await;
+            }
+            CommandBody::Capability => {
+                machine.send(&Response::Capability(self.offered()));
+                machine.complete(Reply::ok("Capabilities told"));
+            }
+            CommandBody::Noop => machine.complete(Reply::ok("Nothing done")),
+            CommandBody::Logout => machine.logout(),
+            CommandBody::Id(_) => {
+                // RFC 2971 §3.3: a version helps those who look for holes more than anybody else.
+                let name = IdField { name: b"name".to_vec(), value: Some(b"Posthouse".to_vec()) };
+                machine.send(&Response::Id(Some(vec![name])));
+                machine.complete(Reply::ok("Pleased to meet you"));
+            }
+            CommandBody::Enable(_)
+            | CommandBody::Compress(_)
+            | CommandBody::Select(_)
+            | CommandBody::Examine(_)
+            | CommandBody::Create { .. }
+            | CommandBody::Delete(_)
+            | CommandBody::Rename { .. }
+            | CommandBody::Subscribe(_)
+            | CommandBody::Unsubscribe(_)
+            | CommandBody::List(_)
+            | CommandBody::Lsub { .. }
+            | CommandBody::Namespace
+            | CommandBody::Status { .. }
+            | CommandBody::GetQuota(_)
+            | CommandBody::GetQuotaRoot(_)
+            | CommandBody::SetQuota { .. }
+            | CommandBody::Check
+            | CommandBody::Close
+            | CommandBody::Unselect
+            | CommandBody::Expunge
+            | CommandBody::UidExpunge(_)
+            | CommandBody::Search(_)
+            | CommandBody::Fetch(_)
+            | CommandBody::Store(_)
+            | CommandBody::Copy(_)
+            | CommandBody::Move(_) => machine.complete(LOG_IN_FIRST),
+        }
+        Step::Stay(Flow::Next)
+    }
+
+    /// RFC 9051 §6.2.1.
+    fn start_tls(&self, machine: &mut Server) -> Flow {
+        match self.privacy() {
+            Privacy::StartTls | Privacy::StartTlsOptional => machine.accept_starttls(),
+            Privacy::Private | Privacy::Exposed => machine.complete(Reply::bad("STARTTLS is not offered here")),
+        }
+        // Where something was sent behind STARTTLS in clear, the machine has ended the conversation.
+        if machine.wants_tls() { Flow::StartTls } else { Flow::Next }
+    }
+
+    async fn on_authenticate(&mut self, machine: &mut Server, name: &str, initial: Option<Secret>) -> Step<Server> {
+        let known = Mechanism::parse(name);
+        let is_offered = self.offered().mechanisms().iter().any(|offered| **offered == *name);
+        match known {
+            Some(mechanism) if is_offered => {
+                let step = Exchange::start(mechanism, initial.as_ref().map(Secret::as_bytes));
+                self.on_step(machine, step).await
+            }
+            Some(mechanism) if mechanism.reveals_password() && self.privacy_lacks() => {
+                self.refuse(machine, PRIVACY_REQUIRED)
+            }
+            Some(_) | None => self.refuse(machine, NO_SUCH_MECHANISM),
+        }
+    }
+
+    async fn on_step(&mut self, machine: &mut Server, step: sasl::Step) -> Step<Server> {
+        match step {
+            sasl::Step::Challenge { challenge, exchange } => {
+                self.exchange = Some(exchange);
+                machine.challenge(&challenge);
+                Step::Stay(Flow::Next)
+            }
+            sasl::Step::Done(credentials) => self.log_in(machine, Ok(credentials)).await,
+            sasl::Step::Failed(failure) => self.log_in(machine, Err(failure)).await,
+        }
+    }
+
+    async fn log_in(&mut self, machine: &mut Server, credentials: Result<Credentials, Failure>) -> Step<Server> {
+        match self.authenticator().log_in(&self.client, credentials).await {
+            Outcome::LoggedIn { store, who } => {
+                let account = who.address.clone();
+                match self.proxy.handover.imap(&store, who).await {
+                    Ok(session) => {
+                        // First the limits: completing reads what came behind the login.
+                        machine.logged_in();
+                        let capabilities = offered(&self.config.support, Login::After, self.privacy());
+                        machine.complete(Reply::ok("Logged in").with(ResponseCode::Capability(capabilities)));
+                        return Step::Delegate(session, Flow::Next);
+                    }
+                    Err(why) => {
+                        tracing::warn!(target: "login", %account, %store, %why, "no session at the store");
+                        machine.complete(UNAVAILABLE);
+                    }
+                }
+            }
+            Outcome::WrongPassword => return self.refuse(machine, WRONG_PASSWORD),
+            Outcome::NotAuthorized => return self.refuse(machine, NOT_AUTHORIZED),
+            Outcome::Unavailable => machine.complete(UNAVAILABLE),
+        }
+        Step::Stay(Flow::Next)
+    }
+
+    /// A login that failed; the last one that we bear ends the connection, whatever was pipelined behind it.
+    fn refuse(&mut self, machine: &mut Server, reply: Reply) -> Step<Server> {
+        machine.complete(reply);
+        self.failures += 1;
+        if self.failures < LOGIN_FAILURE_COUNT_MAX {
+            return Step::Stay(Flow::Next);
+        }
+        machine.bye(Reply::no("Too many failed logins"));
+        Step::Stay(Flow::Close)
+    }
+
+    fn authenticator(&self) -> &Authenticator {
+        &self.proxy.authenticator
+    }
+
+    /// What is offered, and so what is taken.
+    fn offered(&self) -> CapabilitySet {
+        offered(&self.config.support, Login::Before, self.privacy())
+    }
+
+    fn privacy(&self) -> Privacy {
+        if self.tls {
+            return Privacy::Private;
+        }
+        let clear = self.config.clear_logins.allows(self.client.peer.address.ip());
+        match (self.config.starttls, clear) {
+            (StartTls::Offered, true) => Privacy::StartTlsOptional,
+            (StartTls::Offered, false) => Privacy::StartTls,
+            (StartTls::NotOffered, true) => Privacy::Private,
+            (StartTls::NotOffered, false) => Privacy::Exposed,
+        }
+    }
+
+    /// RFC 9051 §6.2.3, §11.1: whether a password would be shown to strangers.
+    fn privacy_lacks(&self) -> bool {
+        match self.privacy() {
+            Privacy::StartTls | Privacy::Exposed => true,
+            Privacy::Private | Privacy::StartTlsOptional => false,
+        }
+    }
+}
+
+macro_rules! reply {
+    ($kind:ident, $code:expr, $text:literal) => {
+        Reply { kind: imap_proto::ReplyKind::$kind, code: $code, text: std::borrow::Cow::Borrowed($text) }
+    };
+}
+
+const LOG_IN_FIRST: Reply = reply!(Bad, None, "Log in first");
+const WRONG_PASSWORD: Reply = reply!(No, Some(ResponseCode::AuthenticationFailed), "Authentication failed");
+const NOT_AUTHORIZED: Reply = reply!(No, Some(ResponseCode::AuthorizationFailed), "You cannot act for somebody else");
+const UNAVAILABLE: Reply = reply!(No, Some(ResponseCode::Unavailable), "Temporarily unavailable, try again later");
+const PRIVACY_REQUIRED: Reply = reply!(No, Some(ResponseCode::PrivacyRequired), "Passwords are taken under TLS only");
+const NO_SUCH_MECHANISM: Reply = reply!(No, None, "This mechanism is not offered");

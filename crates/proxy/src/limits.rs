@@ -1,0 +1,17 @@
+//! Every limit of this crate, by name.
+
+use std::time::Duration;
+
+/// How long after its question a failed login is answered, however soon the answer was known. Slows guessing down, and
+/// hides what was looked up and hashed.
+pub const FAILED_LOGIN_SPAN: Duration = Duration::from_secs(1);
+
+/// Failed logins of one connection before we hang up (RFC 9051 §11.3 and RFC 1939 §13 leave it to us).
+pub const LOGIN_FAILURE_COUNT_MAX: u32 = pop3_proto::LOGIN_FAILURE_COUNT_MAX;
+
+/// Passwords that are being checked by a costly hash or wait for it. With 30 ms each and a pool of 32 threads, the last
+/// one in line waits for about a second.
+pub const PASSWORD_CHECK_COUNT_MAX: usize = 1_024;
+
+/// How long the directory may take over the hashes of one account.
+pub const ACCOUNT_LOOKUP_MAX: Duration = Duration::from_secs(5);

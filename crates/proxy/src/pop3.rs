@@ -1,0 +1,166 @@
+//! POP3 before the login (RFC 1939 §4).
+
+use crate::authenticator::{Client, Outcome, Protocol, credentials};
+use crate::clear::{ClearLogins, StartTls};
+use crate::front::{Front, Gate, Step};
+use crate::{Authenticator, Proxy};
+use pop3_proto::{Config, Event, Expire, LoginMethods, Refusal, Security, Server, TlsStart, Utf8};
+use ports::{BoxFuture, Flow, Handler, Peer};
+use sasl::{Credentials, Exchange, Failure, Mechanism};
+use std::sync::Arc;
+
+/// What is the same for every connection of a listener.
+#[derive(Clone, Debug)]
+pub struct Pop3Config {
+    /// For clients that log in under TLS only.
+    private: Arc<Config>,
+    /// For clients that may log in on any connection.
+    clear: Arc<Config>,
+    starttls: StartTls,
+    clear_logins: ClearLogins,
+}
+
+/// The proxy's end of a POP3 connection.
+pub type Pop3Front = Front<Pop3Gate>;
+
+/// POP3 in the AUTHORIZATION state.
+pub struct Pop3Gate {
+    proxy: Proxy,
+    client: Client,
+    /// An AUTH that waits for the client.
+    exchange: Option<Exchange>,
+}
+
+impl Pop3Config {
+    /// What our own stores can do, with every way to log in that [`sasl`] speaks.
+    pub fn new(starttls: StartTls, clear_logins: ClearLogins) -> Self {
+        let methods = LoginMethods::with_user(&Mechanism::ALL.map(Mechanism::name));
+        let private = Config {
+            greeting: "Posthouse is ready".to_owned(),
+            implementation: Some("Posthouse".to_owned()),
+            in_clear: LoginMethods::default(),
+            under_tls: methods.clone(),
+            expire: Some(Expire::Never),
+            login_delay_seconds: None,
+            utf8: Utf8::Offered,
+        };
+        let clear = Config { in_clear: methods, ..private.clone() };
+        Self { private: Arc::new(private), clear: Arc::new(clear), starttls, clear_logins }
+    }
+
+    fn for_client(&self, peer: Peer) -> Arc<Config> {
+        Arc::clone(if self.clear_logins.allows(peer.address.ip()) { &self.clear } else { &self.private })
+    }
+}
+
+impl Proxy {
+    /// A POP3 connection that was accepted: greets.
+    pub fn pop3(&self, config: &Pop3Config, peer: Peer) -> (Server, Pop3Front) {
+        let security = match config.starttls {
+            _ if peer.tls => Security::Tls,
+            StartTls::Offered => Security::ClearWithStls,
+            StartTls::NotOffered => Security::Clear,
+        };
+        let machine = Server::new(config.for_client(peer), security, self.clock.instant());
+        let client = Client { protocol: Protocol::Pop3, peer };
+        (machine, Front::new(Pop3Gate { proxy: self.clone(), client, exchange: None }))
+    }
+}
+
+impl Gate for Pop3Gate {
+    type Machine = Server;
+
+    fn decide<'a>(&'a mut self, machine: &'a mut Server, event: Event) -> BoxFuture<'a, Step<Server>> {
+        Box::pin(self.on_event(machine, event))
+    }
+
+    fn on_tls(&mut self, machine: &mut Server) {
+        self.exchange = None;
+        machine.tls_started();
+    }
+}
+
+impl Pop3Gate {
+    async fn on_event(&mut self, machine: &mut Server, event: Event) -> Step<Server> {
+        match event {
+            Event::Login { user, password } => {
+                return self.log_in(machine, credentials(user.as_bytes(), password.as_bytes())).await;
+            }
+            // The machine passes on what its configuration offers, which is what we know.
+            Event::Auth { mechanism, initial } => match Mechanism::parse(&mechanism) {
+                Some(mechanism) => {
+                    let step = Exchange::start(mechanism, initial.as_ref().map(pop3_proto::Secret::as_bytes));
+                    return self.on_step(machine, step).await;
+                }
+                None => machine.refuse(&Refusal::BAD_CREDENTIALS),
+            },
+            Event::AuthResponse(response) => {
+                let exchange = self.exchange.take().expect("the machine asks for a response behind a challenge only");
+                return self.on_step(machine, exchange.step(response.as_bytes())).await;
+            }
+            Event::AuthCancelled => self.exchange = None,
+            Event::StartTls => {
+                let flow = match machine.tls_ready() {
+                    TlsStart::Begin => Flow::StartTls,
+                    TlsStart::Refused => Flow::Close,
+                };
+                return Step::Stay(flow);
+            }
+            // Of the TRANSACTION state, where the store answers.
+            Event::Stat
+            | Event::List(_)
+            | Event::Uidl(_)
+            | Event::Retr(_)
+            | Event::Top { .. }
+            | Event::Dele(_)
+            | Event::Rset
+            | Event::Quit => machine.refuse(&Refusal::BAD_CREDENTIALS),
+        }
+        Step::Stay(Flow::Next)
+    }
+
+    async fn on_step(&mut self, machine: &mut Server, step: sasl::Step) -> Step<Server> {
+        match step {
+            sasl::Step::Challenge { challenge, exchange } => {
+                self.exchange = Some(exchange);
+                machine.challenge(&challenge);
+                Step::Stay(Flow::Next)
+            }
+            sasl::Step::Done(credentials) => self.log_in(machine, Ok(credentials)).await,
+            sasl::Step::Failed(failure) => self.log_in(machine, Err(failure)).await,
+        }
+    }
+
+    /// The machine counts failed logins, and ends the conversation behind the last one that we bear.
+    async fn log_in(&mut self, machine: &mut Server, credentials: Result<Credentials, Failure>) -> Step<Server> {
+        match self.authenticator().log_in(&self.client, credentials).await {
+            Outcome::LoggedIn { store, who } => {
+                let account = who.address.clone();
+                match self.proxy.handover.pop3(&store, who).await {
+                    Ok(Some(session)) => return answer_login(machine, session).await,
+                    Ok(None) => {
+                        tracing::info!(target: "login", %account, %store, "the maildrop is in use");
+                        machine.refuse(&Refusal::IN_USE);
+                    }
+                    Err(why) => {
+                        tracing::warn!(target: "login", %account, %store, %why, "no session at the store");
+                        machine.refuse(&Refusal::UNAVAILABLE);
+                    }
+                }
+            }
+            Outcome::WrongPassword | Outcome::NotAuthorized => machine.refuse(&Refusal::BAD_CREDENTIALS),
+            Outcome::Unavailable => machine.refuse(&Refusal::UNAVAILABLE),
+        }
+        Step::Stay(Flow::Next)
+    }
+
+    fn authenticator(&self) -> &Authenticator {
+        &self.proxy.authenticator
+    }
+}
+
+/// Only the store knows what the maildrop holds, so its session answers the login: by its first `resume`.
+async fn answer_login(machine: &mut Server, mut session: Box<dyn Handler<Server>>) -> Step<Server> {
+    let flow = session.resume(machine).await;
+    Step::Delegate(session, flow)
+}

@@ -1,0 +1,281 @@
+//! One message on its way to the stores of its recipients.
+
+use crate::Relay;
+use crate::received::{Hops, Looping};
+use crate::resolve::Destination;
+use crate::stored::{Stored, Unproven, worst};
+use crate::together::{all, within};
+use bytes::Bytes;
+use journal::Durable;
+use mail_types::{AccountId, Address, DeliveryId, ForwardPath, Lsn, StoreName};
+use ports::{BoxFuture, DeliveryTransaction, Envelope, Recipient};
+use smtp_proto::{Mail, Refusal};
+use std::collections::BTreeMap;
+
+/// A message from MAIL to its end. Dropped before that, it leaves nothing anywhere.
+pub(crate) struct Message {
+    id: DeliveryId,
+    envelope: Envelope,
+    smtputf8: bool,
+    /// One for each store.
+    legs: Vec<Leg>,
+    /// The accounts that get it, each with its leg.
+    reached: BTreeMap<AccountId, usize>,
+    /// As the sender named them; the server bounds their number.
+    recipients: Vec<ForwardPath>,
+    hops: Hops,
+    octets: u64,
+    /// Why it goes nowhere; said at its end.
+    failed: Option<Refusal>,
+}
+
+/// A message's way to one store.
+struct Leg {
+    store: StoreName,
+    /// Who was accepted there, in order: the store answers in that order.
+    recipients: Vec<Recipient>,
+    way: Way,
+}
+
+enum Way {
+    Open(Box<dyn DeliveryTransaction>),
+    /// The store failed us; nobody of this leg gets the message.
+    Out(Refusal),
+}
+
+impl Message {
+    pub(crate) fn new(id: DeliveryId, mail: Mail) -> Self {
+        Self {
+            id,
+            envelope: Envelope { from: mail.from, id: Some(id), size: mail.size },
+            smtputf8: mail.smtputf8,
+            legs: Vec::new(),
+            reached: BTreeMap::new(),
+            recipients: Vec::new(),
+            hops: Hops::new(),
+            octets: 0,
+            failed: None,
+        }
+    }
+
+    pub(crate) fn id(&self) -> DeliveryId {
+        self.id
+    }
+
+    pub(crate) fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    pub(crate) fn smtputf8(&self) -> bool {
+        self.smtputf8
+    }
+
+    pub(crate) fn recipients(&self) -> &[ForwardPath] {
+        &self.recipients
+    }
+
+    /// The recipient, if there is one only.
+    pub(crate) fn only(&self) -> Option<&Address> {
+        match self.recipients.as_slice() {
+            [ForwardPath::Address(only)] => Some(only),
+            [] | [ForwardPath::Postmaster] | [_, _, ..] => None,
+        }
+    }
+
+    pub(crate) fn accounts(&self) -> usize {
+        self.reached.len()
+    }
+
+    pub(crate) fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    /// Adds a recipient: all accounts behind it, or none.
+    pub(crate) async fn rcpt(&mut self, relay: &Relay, to: ForwardPath) -> Result<(), Refusal> {
+        let kept: Vec<usize> = self.legs.iter().map(|leg| leg.recipients.len()).collect();
+        // One after the other: most recipients are one account, and a store that was opened answers from memory.
+        for destination in relay.resolve(&to)? {
+            if let Err(refusal) = self.add(relay, destination).await {
+                self.take_back(relay, &kept).await;
+                return Err(refusal);
+            }
+        }
+        self.recipients.push(to);
+        Ok(())
+    }
+
+    /// Why the message cannot go on, if no store is left for it.
+    pub(crate) fn dead_end(&self) -> Option<Refusal> {
+        let why = |leg: &Leg| match &leg.way {
+            Way::Open(_) => None,
+            Way::Out(refusal) => Some(refusal.clone()),
+        };
+        self.legs.iter().map(why).collect::<Option<Vec<_>>>().map(worst)
+    }
+
+    /// Passes the header that we add.
+    pub(crate) async fn stamp(&mut self, relay: &Relay, header: String) {
+        self.write(relay, &Bytes::from(header)).await;
+    }
+
+    /// Passes the next octets of the message.
+    pub(crate) async fn body(&mut self, relay: &Relay, chunk: &Bytes) {
+        self.octets = self.octets.saturating_add(u64::try_from(chunk.len()).expect("a length fits 64 bits"));
+        if self.failed.is_some() {
+            return;
+        }
+        match self.hops.take(chunk) {
+            Looping::Yes => {
+                self.failed = Some(LOOP);
+                self.legs.clear();
+            }
+            Looping::No => self.write(relay, chunk).await,
+        }
+    }
+
+    /// The message is complete: every store makes it durable, side by side.
+    pub(crate) async fn finish(self, relay: &Relay) -> Result<Stored, Unproven> {
+        if let Some(refusal) = self.failed {
+            return Err(Unproven::Nobody(refusal));
+        }
+        let owed = self.reached.len();
+        let commits = self.legs.into_iter().map(|leg| Box::pin(leg.commit(relay)) as BoxFuture<'_, _>).collect();
+        Stored::of(owed, all(commits).await.into_iter().flatten().collect())
+    }
+
+    /// All stores take it at once. The slowest sets the pace: a piece is let go when everybody has it.
+    async fn write(&mut self, relay: &Relay, chunk: &Bytes) {
+        let mut writes: Vec<BoxFuture<'_, ()>> = Vec::with_capacity(self.legs.len());
+        for leg in &mut self.legs {
+            writes.push(Box::pin(leg.write(relay, chunk.clone())));
+        }
+        all(writes).await;
+    }
+
+    async fn add(&mut self, relay: &Relay, destination: Destination) -> Result<(), Refusal> {
+        let Destination { store, recipient } = destination;
+        let account = recipient.account;
+        if let Some(leg) = self.reached.get(&account).and_then(|at| self.legs.get(*at)) {
+            return leg.is_open();
+        }
+        if self.reached.len() >= ACCOUNT_COUNT_MAX {
+            return Err(Refusal::TOO_MANY_RECIPIENTS);
+        }
+        let found = self.legs.iter().position(|leg| leg.store == store);
+        let at = match found {
+            Some(at) => at,
+            None => {
+                let way = Way::Open(open(relay, &store, &self.envelope).await?);
+                self.legs.push(Leg { store, recipients: Vec::new(), way });
+                self.legs.len() - 1
+            }
+        };
+        let leg = self.legs.get_mut(at).expect("it was found, or pushed, just now");
+        leg.rcpt(relay, recipient).await?;
+        self.reached.insert(account, at);
+        Ok(())
+    }
+
+    /// Forgets the accounts that came after the first `kept` of each leg. A transaction cannot lose a recipient, so those
+    /// that have too many begin again.
+    async fn take_back(&mut self, relay: &Relay, kept: &[usize]) {
+        self.legs.truncate(kept.len());
+        for (leg, kept) in self.legs.iter_mut().zip(kept) {
+            if leg.recipients.len() > *kept {
+                leg.recipients.truncate(*kept);
+                leg.begin_again(relay, &self.envelope).await;
+            }
+        }
+        let legs = &self.legs;
+        self.reached.retain(|account, at| {
+            legs.get(*at).is_some_and(|leg| leg.recipients.iter().any(|recipient| recipient.account == *account))
+        });
+    }
+}
+
+impl Leg {
+    fn is_open(&self) -> Result<(), Refusal> {
+        match &self.way {
+            Way::Open(_) => Ok(()),
+            Way::Out(refusal) => Err(refusal.clone()),
+        }
+    }
+
+    async fn rcpt(&mut self, relay: &Relay, recipient: Recipient) -> Result<(), Refusal> {
+        let transaction = match &mut self.way {
+            Way::Open(transaction) => transaction,
+            Way::Out(refusal) => return Err(refusal.clone()),
+        };
+        relay.ask(transaction.rcpt(recipient.clone())).await?;
+        self.recipients.push(recipient);
+        Ok(())
+    }
+
+    /// A store that no longer takes those whom it had taken is out: they were told 250, and hear of it at the end.
+    async fn begin_again(&mut self, relay: &Relay, envelope: &Envelope) {
+        // What the old transaction holds at the store goes first.
+        self.way = Way::Out(Refusal::TRY_LATER);
+        self.way = match self.reopened(relay, envelope).await {
+            Ok(transaction) => Way::Open(transaction),
+            Err(refusal) => Way::Out(refusal),
+        };
+    }
+
+    async fn reopened(&mut self, relay: &Relay, envelope: &Envelope) -> Result<Box<dyn DeliveryTransaction>, Refusal> {
+        let mut transaction = open(relay, &self.store, envelope).await?;
+        for recipient in &self.recipients {
+            relay.ask(transaction.rcpt(recipient.clone())).await?;
+        }
+        Ok(transaction)
+    }
+
+    async fn write(&mut self, relay: &Relay, chunk: Bytes) {
+        let Way::Open(transaction) = &mut self.way else { return };
+        if let Err(refusal) = relay.ask(transaction.write(chunk)).await {
+            tracing::warn!(store = %self.store, reply = %refusal, "a store gave up in the middle of a message");
+            self.way = Way::Out(refusal);
+        }
+    }
+
+    /// An outcome for each recipient. What a store leaves unanswered is no promise.
+    async fn commit(self, relay: &Relay) -> Vec<Result<Durable<Lsn>, Refusal>> {
+        let owed = self.recipients.len();
+        let mut outcomes = match self.way {
+            Way::Out(refusal) => return vec![Err(refusal); owed],
+            Way::Open(transaction) => match within(&*relay.clock, relay.store_wait, transaction.commit()).await {
+                Some(outcomes) => outcomes,
+                None => return vec![Err(SILENT); owed],
+            },
+        };
+        outcomes.resize(owed, Err(Refusal::TRY_LATER));
+        for outcome in &mut outcomes {
+            if let Err(refusal) = outcome {
+                *refusal = passed_on(refusal.clone());
+            }
+        }
+        outcomes
+    }
+}
+
+impl Relay {
+    /// A store's answer, or that it gives none.
+    async fn ask<T: Send>(&self, answer: BoxFuture<'_, Result<T, Refusal>>) -> Result<T, Refusal> {
+        within(&*self.clock, self.store_wait, answer).await.unwrap_or(Err(SILENT)).map_err(passed_on)
+    }
+}
+
+async fn open(relay: &Relay, store: &StoreName, envelope: &Envelope) -> Result<Box<dyn DeliveryTransaction>, Refusal> {
+    relay.ask(relay.delivery.open(store, envelope.clone())).await
+}
+
+/// A store that closes its own connection says nothing about the sender's.
+fn passed_on(refusal: Refusal) -> Refusal {
+    if refusal.closes() { Refusal::TRY_LATER } else { refusal }
+}
+
+/// RFC 3463 §3.5, X.4.6 (routing loop).
+const LOOP: Refusal = Refusal::of(554, (5, 4, 6), "Too many Received headers: this message goes round in circles");
+/// RFC 3463 §3.5, X.4.1 (no answer from host).
+const SILENT: Refusal = Refusal::of(451, (4, 4, 1), "The store does not answer, try again later");
+/// Accounts of one message. The server takes 1000 recipients, and an alias may stand for as many; each has a record.
+const ACCOUNT_COUNT_MAX: usize = 10_000;

@@ -1,0 +1,178 @@
+//! The relay's end of one SMTP connection.
+
+use crate::message::Message;
+use crate::received::Stamp;
+use crate::stored::Unproven;
+use crate::{Relay, Stored};
+use mail_types::{DeliveryId, ForwardPath};
+use ports::{BoxFuture, Flow, Handler, Peer};
+use smtp_proto::server::{Event, Reset, Server};
+use smtp_proto::{Mail, Refusal};
+use std::fmt;
+use std::sync::Arc;
+
+/// The machine of a connection to port 25: its one road to `250` takes a [`Stored`].
+///
+/// Built with [`smtp_proto::server::Config`] of SMTP without AUTH; CHUNKING, SMTPUTF8 and STARTTLS as the site has them.
+pub type Machine = Server<Stored>;
+
+/// One connection from the world.
+pub struct RelaySession {
+    relay: Arc<Relay>,
+    peer: Peer,
+    message: Option<Box<Message>>,
+}
+
+impl RelaySession {
+    /// A connection from `peer`.
+    pub fn new(relay: Arc<Relay>, peer: Peer) -> Self {
+        Self { relay, peer, message: None }
+    }
+
+    async fn decide(&mut self, machine: &mut Machine, event: Event) -> Flow {
+        match event {
+            Event::Hello(_) => machine.accept_hello(),
+            Event::Mail(mail) => {
+                self.begin(mail);
+                machine.accept_mail();
+            }
+            Event::Rcpt(rcpt) => match self.rcpt(rcpt.to).await {
+                Ok(()) => machine.accept_rcpt(),
+                Err(refusal) => machine.refuse(refusal),
+            },
+            Event::Data => self.data(machine).await,
+            Event::Body(chunk) => {
+                if let Some(message) = &mut self.message {
+                    message.body(&self.relay, &chunk).await;
+                }
+            }
+            Event::End => self.end(machine).await,
+            Event::StartTls => {
+                machine.accept_tls();
+                return Flow::StartTls;
+            }
+            // Not offered here: the machine answers before it comes to us.
+            Event::Auth { .. } | Event::AuthResponse(_) => machine.refuse(Refusal::NOT_IMPLEMENTED),
+            Event::AuthAborted => {}
+            Event::Reset(Reset::Content(refusal)) => self.forget(&refusal),
+            Event::Reset(Reset::Asked | Reset::Hello) | Event::Closed(_) => self.message = None,
+        }
+        Flow::Next
+    }
+
+    fn begin(&mut self, mail: Mail) {
+        let mut id = [0; 16];
+        self.relay.random.fill(&mut id);
+        self.message = Some(Box::new(Message::new(DeliveryId::from_bytes(id), mail)));
+    }
+
+    async fn rcpt(&mut self, to: ForwardPath) -> Result<(), Refusal> {
+        let Some(message) = &mut self.message else { return Err(Refusal::BAD_SEQUENCE) };
+        let added = message.rcpt(&self.relay, to.clone()).await;
+        if let Err(refusal) = &added {
+            let (id, client, from) = (message.id(), self.peer.address.ip(), &message.envelope().from);
+            tracing::info!(%id, %client, %from, rcpt = %to, reply = %refusal, "recipient refused");
+        }
+        added
+    }
+
+    async fn data(&mut self, machine: &mut Machine) {
+        let Some(message) = &mut self.message else { return machine.refuse(Refusal::BAD_SEQUENCE) };
+        if let Some(refusal) = message.dead_end() {
+            self.forget(&refusal);
+            return machine.refuse(refusal);
+        }
+        let stamp = Stamp {
+            client: machine.client(),
+            address: self.peer.address.ip(),
+            host: &machine.config().host,
+            security: machine.security(),
+            smtputf8: message.smtputf8(),
+            id: message.id(),
+            only: message.only(),
+            now: self.relay.clock.now(),
+        };
+        let header = stamp.header();
+        machine.accept_data();
+        message.stamp(&self.relay, header).await;
+    }
+
+    async fn end(&mut self, machine: &mut Machine) {
+        let Some(message) = self.message.take() else { return machine.refuse(Refusal::BAD_SEQUENCE) };
+        let line = Line::of(&message, &self.peer);
+        match message.finish(&self.relay).await {
+            Ok(stored) => {
+                line.write(format_args!("stored"));
+                machine.accept_as(stored, format!("Ok: on stable storage as {}", line.id));
+            }
+            Err(unproven) => {
+                match &unproven {
+                    Unproven::Nobody(why) => line.write(format_args!("refused: {why}")),
+                    Unproven::Mixed { stored, why } => line.write(format_args!("stored for {stored} only: {why}")),
+                }
+                machine.refuse(unproven.refusal());
+            }
+        }
+    }
+
+    /// A message that is refused before its end.
+    fn forget(&mut self, why: &Refusal) {
+        if let Some(message) = self.message.take() {
+            Line::of(&message, &self.peer).write(format_args!("refused: {why}"));
+        }
+    }
+}
+
+impl Handler<Machine> for RelaySession {
+    fn on_event<'a>(&'a mut self, machine: &'a mut Machine, event: Event) -> BoxFuture<'a, Flow> {
+        Box::pin(self.decide(machine, event))
+    }
+
+    fn on_tls(&mut self, machine: &mut Machine) {
+        // RFC 3207 §4.2.
+        self.message = None;
+        machine.tls_started();
+    }
+
+    fn on_close<'a>(&'a mut self) -> BoxFuture<'a, ()> {
+        self.message = None;
+        Box::pin(async {})
+    }
+}
+
+/// The log line of one message.
+struct Line {
+    id: DeliveryId,
+    client: std::net::IpAddr,
+    from: mail_types::ReversePath,
+    recipients: String,
+    accounts: usize,
+    octets: u64,
+}
+
+impl Line {
+    fn of(message: &Message, peer: &Peer) -> Self {
+        let shown = message.recipients().iter().take(LOGGED_RECIPIENT_COUNT_MAX).map(ForwardPath::to_string);
+        let mut recipients = shown.collect::<Vec<_>>().join(",");
+        let more = message.recipients().len().saturating_sub(LOGGED_RECIPIENT_COUNT_MAX);
+        if more > 0 {
+            recipients.push_str(&format!(" and {more} more"));
+        }
+        Self {
+            id: message.id(),
+            client: peer.address.ip(),
+            from: message.envelope().from.clone(),
+            recipients,
+            accounts: message.accounts(),
+            octets: message.octets(),
+        }
+    }
+
+    fn write(&self, outcome: fmt::Arguments<'_>) {
+        let Self { id, client, from, recipients, accounts, octets } = self;
+        tracing::info!(%id, %client, %from, rcpt = recipients, accounts, octets, outcome, "message");
+    }
+}
+
+/// One line names as many recipients as can be read.
+const LOGGED_RECIPIENT_COUNT_MAX: usize = 20;

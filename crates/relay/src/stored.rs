@@ -1,0 +1,73 @@
+//! The proof without which there is no `250`.
+
+use journal::Durable;
+use mail_types::Lsn;
+use smtp_proto::Refusal;
+
+/// A message is on stable storage for every one of its recipients.
+///
+/// The only way to one is through the outcomes of all of them, each with the proof of the journal that has it.
+#[derive(Debug)]
+pub struct Stored {
+    proofs: Vec<Durable<Lsn>>,
+}
+
+/// Why there is no [`Stored`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unproven {
+    /// Nobody got it.
+    Nobody(Refusal),
+    /// Some did, and this is why others did not.
+    Mixed { stored: usize, why: Refusal },
+}
+
+impl Stored {
+    /// The proof, if `owed` recipients were promised the message and each of them has it.
+    pub(crate) fn of(owed: usize, outcomes: Vec<Result<Durable<Lsn>, Refusal>>) -> Result<Self, Unproven> {
+        let (mut proofs, mut refusals) = (Vec::with_capacity(outcomes.len()), Vec::new());
+        for outcome in outcomes {
+            match outcome {
+                Ok(proof) => proofs.push(proof),
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        if refusals.is_empty() && proofs.len() == owed && owed > 0 {
+            return Ok(Self { proofs });
+        }
+        let why = worst(refusals);
+        match proofs.len() {
+            0 => Err(Unproven::Nobody(why)),
+            stored => Err(Unproven::Mixed { stored, why }),
+        }
+    }
+
+    /// How many accounts have it.
+    pub fn accounts(&self) -> usize {
+        self.proofs.len()
+    }
+}
+
+impl Unproven {
+    /// What the sender hears.
+    pub(crate) fn refusal(&self) -> Refusal {
+        match self {
+            Self::Nobody(why) => why.clone(),
+            Self::Mixed { .. } => MIXED,
+        }
+    }
+}
+
+/// One answer for all: a temporary one if any is, so that nobody's mail bounces who might get it later.
+pub(crate) fn worst(refusals: impl IntoIterator<Item = Refusal>) -> Refusal {
+    let mut permanent = None;
+    for refusal in refusals {
+        if refusal.reply().code().is_transient() {
+            return refusal;
+        }
+        permanent.get_or_insert(refusal);
+    }
+    permanent.unwrap_or(Refusal::TRY_LATER)
+}
+
+/// docs/decisions/0005-mixed-outcome.md: those who have it may get it again.
+pub(crate) const MIXED: Refusal = Refusal::of(451, (4, 3, 0), "Stored for some recipients only, send it again");
