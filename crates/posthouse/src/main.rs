@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 use posthouse::config::{Config, Problems};
 use posthouse::quickstart::Quickstart;
+use posthouse::serve::Serve;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -18,6 +19,8 @@ struct Arguments {
 enum Command {
     /// A whole site in one process: two stores, a rule, a map, a few accounts.
     Quickstart(Quickstart),
+    /// This node's roles.
+    Serve(Serve),
     /// The configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -35,6 +38,7 @@ enum ConfigCommand {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Quickstart(quickstart) => in_runtime(quickstart.run()),
+        Command::Serve(serve) => in_runtime(serve.run()),
         Command::Config(ConfigCommand::Check { file }) => check(&file),
     }
 }

@@ -85,6 +85,8 @@ impl Quickstart {
         let config = Config::load(&file).map_err(|problems| anyhow::anyhow!("{problems}"))?;
         crate::log::start(&config.log);
         let listeners = listeners(&config);
+        let (stopper, shutdown) = Stopper::new();
+        let signals = crate::signals::Signals::new(stopper, &config)?;
         let node = Node::open(config, system.clone()).await?;
         let site_file = dir.join("site.json");
         let site = if site_file.exists() {
@@ -95,9 +97,7 @@ impl Quickstart {
             write_private(&site_file, &(serde_json::to_string_pretty(&site)? + "\n"))?;
             site
         };
-        let (stopper, shutdown) = Stopper::new();
-        let stopper = crate::signals::stop_on_signals(stopper)?;
-        node.run(stopper, shutdown, || println!("{}", welcome(&dir, &site))).await?;
+        node.run(signals.watch(), shutdown, || println!("{}", welcome(&dir, &site))).await?;
         Ok(())
     }
 }
@@ -137,12 +137,7 @@ async fn seed(engine: &dyn Engine, system: &System) -> Result<Vec<SiteAccount>> 
     Ok(accounts)
 }
 
-async fn account(
-    editor: &Editor<'_>,
-    system: &System,
-    local: &str,
-    store: Option<StoreName>,
-) -> Result<SiteAccount> {
+async fn account(editor: &Editor<'_>, system: &System, local: &str, store: Option<StoreName>) -> Result<SiteAccount> {
     let address = Address::parse(&format!("{local}@{DOMAIN}")).context("an account's address")?;
     let password = password(system);
     let hash = hash(system, &password)?;
@@ -284,8 +279,7 @@ fn private_folder(dir: &Path) -> Result<()> {
 fn write_private(file: &Path, text: &str) -> Result<()> {
     let write = || -> std::io::Result<()> {
         let new = file.with_extension("new");
-        let mut opened =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let mut opened = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         opened.write_all(text.as_bytes())?;
         opened.sync_all()?;
         std::fs::rename(&new, file)

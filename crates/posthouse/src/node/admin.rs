@@ -17,5 +17,8 @@ pub(super) fn bind(socket: &Path) -> Result<UnixListener, NodeError> {
 
 pub(super) fn serve(listener: UnixListener, node: &Node, shutdown: Shutdown) -> impl Future<Output = ()> + use<> {
     let _ = node;
-    async move { shutdown.draining().await; drop(listener) }
+    async move {
+        shutdown.draining().await;
+        drop(listener)
+    }
 }

@@ -66,8 +66,7 @@ impl Listeners {
 
         let config = Arc::new(smtp_config(node, Dialect::Lmtp, false));
         for (listener, store) in self.lmtp.drain(..) {
-            let recipients =
-                Arc::new(StoreRecipients { store: store.name().clone(), routes: node.routes.clone() });
+            let recipients = Arc::new(StoreRecipients { store: store.name().clone(), routes: node.routes.clone() });
             let (config, clock) = (config.clone(), clock.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                 let machine = smtp::Server::new(config.clone(), security(&peer), clock.instant());

@@ -134,7 +134,10 @@ fn next_midnight(now: UnixTime) -> UnixTime {
     let day_later = || UnixTime::from_secs(now.secs() + 86_400);
     let Ok(stamp) = Timestamp::from_second(now.secs()) else { return day_later() };
     let zoned = stamp.to_zoned(TimeZone::system());
-    let midnight = zoned.date().checked_add(1.day()).and_then(|date| date.to_datetime(time(0, 0, 0, 0)).to_zoned(TimeZone::system()));
+    let midnight = zoned
+        .date()
+        .checked_add(1.day())
+        .and_then(|date| date.to_datetime(time(0, 0, 0, 0)).to_zoned(TimeZone::system()));
     midnight.map_or_else(|_| day_later(), |midnight| UnixTime::from_secs(midnight.timestamp().as_second()))
 }
 
