@@ -21,6 +21,7 @@
 mod delivery;
 mod engine;
 mod handover;
+mod imap;
 mod lmtp;
 #[cfg(test)]
 mod testing;
@@ -30,4 +31,5 @@ pub use engine::{
     Append, Copied, FlagChange, FlagNames, OpenError, Options, Quota, Refusal, Stopped, Store, Stored, Watch, World,
 };
 pub use handover::{LocalStores, imap_support};
+pub use imap::ImapSession;
 pub use lmtp::{Lmtp, Machine as LmtpMachine};
