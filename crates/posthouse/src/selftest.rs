@@ -112,7 +112,8 @@ fn find_by_imap(at: &SiteListener, account: &SiteAccount, id: &str) -> Result<(L
     imap.say(&format!("u UID SEARCH HEADER Message-ID \"{id}\""))?;
     let found = imap.tagged("u")?;
     let numbers = found.iter().find_map(|line| line.strip_prefix("* SEARCH "));
-    let uid = numbers.and_then(|numbers| numbers.trim().parse().ok()).context("IMAP did not find exactly one message")?;
+    let uid =
+        numbers.and_then(|numbers| numbers.trim().parse().ok()).context("IMAP did not find exactly one message")?;
     Ok((imap, uid))
 }
 

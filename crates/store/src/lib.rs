@@ -23,6 +23,7 @@ mod engine;
 mod handover;
 mod imap;
 mod lmtp;
+mod pop3;
 #[cfg(test)]
 mod testing;
 
@@ -30,6 +31,6 @@ pub use delivery::Transaction;
 pub use engine::{
     Append, Copied, FlagChange, FlagNames, OpenError, Options, Quota, Refusal, Stopped, Store, Stored, Watch, World,
 };
-pub use handover::{LocalStores, imap_support};
+pub use handover::LocalStores;
 pub use imap::ImapSession;
 pub use lmtp::{Lmtp, Machine as LmtpMachine};
