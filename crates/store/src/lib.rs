@@ -31,6 +31,7 @@ pub use delivery::Transaction;
 pub use engine::{
     Append, Copied, FlagChange, FlagNames, OpenError, Options, Quota, Refusal, Stopped, Store, Stored, Watch, World,
 };
-pub use handover::LocalStores;
+pub use handover::{LocalStores, imap_support};
 pub use imap::ImapSession;
 pub use lmtp::{Lmtp, Machine as LmtpMachine};
+pub use pop3::Pop3Session;

@@ -2,11 +2,11 @@
 
 use super::structure;
 use bytes::Bytes;
-use std::num::NonZeroU32;
 use imap_proto::fetch::{FetchData, FetchItem, Section, SectionText};
 use message::{Content, Message, Part};
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::num::NonZeroU32;
 
 /// The octets of a message, and what was found in them so far.
 pub(super) struct Reader<'a> {
