@@ -12,7 +12,8 @@ use crate::engine::{
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 /// Runs the suite; `make` gives an empty engine each time it is called.
@@ -30,14 +31,27 @@ pub async fn run(make: &mut dyn FnMut() -> Arc<dyn Engine>) {
     leases_take_their_keys_along(&*make()).await;
 }
 
-/// The answer of a future that is ready when it is polled: those of an embedded engine are.
+/// The answer of a future that nothing outside holds up: those of an embedded engine are like that.
 ///
 /// # Panics
-/// When it is not ready.
+/// When it waits and nothing has woken it.
 pub fn finish<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => answer,
-        Poll::Pending => panic!("the engine made an embedded caller wait"),
+    let woken = Arc::new(Woken(AtomicBool::new(false)));
+    let waker = Waker::from(woken.clone());
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(answer) => return answer,
+            Poll::Pending => assert!(woken.0.swap(false, Ordering::Relaxed), "an embedded engine made its caller wait"),
+        }
+    }
+}
+
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

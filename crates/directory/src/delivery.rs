@@ -115,6 +115,8 @@ struct Expansion<'r, E> {
     expanded: BTreeSet<AddressKey>,
     /// Accounts and remote addresses that already get it.
     reached: BTreeSet<AddressKey>,
+    /// How often somebody was reached, those included who already were.
+    hits: usize,
     visits: usize,
 }
 
@@ -128,6 +130,7 @@ impl<'r, E: Explain> Expansion<'r, E> {
             trail: Vec::new(),
             expanded: BTreeSet::new(),
             reached: BTreeSet::new(),
+            hits: 0,
             visits: 0,
         }
     }
@@ -226,6 +229,7 @@ impl<'r, E: Explain> Expansion<'r, E> {
     fn expand(&mut self, key: AddressKey, targets: &Targets) -> Result<(), Reply> {
         if !self.expanded.insert(key.clone()) {
             self.explain.step(|| Step::Again(key));
+            self.hits += usize::from(self.has_found());
             return Ok(());
         }
         self.trail.push(key);
@@ -242,8 +246,7 @@ impl<'r, E: Explain> Expansion<'r, E> {
             self.found.dropped.push((recipient.clone(), Reply::ACCOUNT_DISABLED));
             return Ok(());
         }
-        if !self.reached.insert(key.clone()) {
-            self.explain.step(|| Step::Again(key.clone()));
+        if !self.reach(key) {
             return Ok(());
         }
         self.found.targets.push(Target {
@@ -301,8 +304,7 @@ impl<'r, E: Explain> Expansion<'r, E> {
         domain: &DomainRecord,
     ) -> Result<(), Reply> {
         self.explain.step(|| Step::Unchecked(domain.name.clone()));
-        if !self.reached.insert(key.clone()) {
-            self.explain.step(|| Step::Again(key.clone()));
+        if !self.reach(key) {
             return Ok(());
         }
         let split = detail.as_ref().and(domain.delimiter).and_then(|delimiter| address.local().split_detail(delimiter));
@@ -320,12 +322,11 @@ impl<'r, E: Explain> Expansion<'r, E> {
 
     /// The first of these that somebody reads. Mail for a postmaster waits rather than bounces.
     fn first_reader(&mut self, readers: impl Iterator<Item = Address>) -> Result<(), Reply> {
-        let already = self.found.targets.len() + self.found.remote.len();
         for reader in readers {
             self.explain.step(|| Step::Postmaster(reader.clone()));
-            let dropped = self.found.dropped.len();
+            let (hits, dropped) = (self.hits, self.found.dropped.len());
             self.visit(&reader)?;
-            if self.found.targets.len() + self.found.remote.len() > already || self.reached_before(&reader) {
+            if self.hits > hits {
                 return Ok(());
             }
             self.found.dropped.truncate(dropped);
@@ -334,13 +335,19 @@ impl<'r, E: Explain> Expansion<'r, E> {
         Err(Reply::MISCONFIGURED)
     }
 
-    fn reached_before(&self, address: &Address) -> bool {
-        self.reached.contains(&AddressKey::of(address))
+    /// Somebody is reached; `false` if he gets it already.
+    fn reach(&mut self, key: &AddressKey) -> bool {
+        self.hits += 1;
+        let first = self.reached.insert(key.clone());
+        if !first {
+            self.explain.step(|| Step::Again(key.clone()));
+        }
+        first
     }
 
     fn remote(&mut self, address: &Address) {
         self.explain.step(|| Step::Remote(address.clone()));
-        if self.reached.insert(AddressKey::of(address)) {
+        if self.reach(&AddressKey::of(address)) {
             self.found.remote.push(address.clone());
         }
     }

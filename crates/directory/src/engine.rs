@@ -287,11 +287,15 @@ impl Transaction {
         if written.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
             return invalid("a transaction writes a key at most once");
         }
-        let octets: usize = self.writes.iter().map(Write::octets).sum();
-        if octets > TRANSACTION_OCTETS_MAX {
+        if self.octets() > TRANSACTION_OCTETS_MAX {
             return invalid("a transaction writes at most 1 MiB");
         }
         Ok(())
+    }
+
+    /// What it writes, keys and values.
+    pub fn octets(&self) -> usize {
+        self.writes.iter().map(Write::octets).sum()
     }
 }
 

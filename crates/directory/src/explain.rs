@@ -62,7 +62,7 @@ pub enum Step {
         /// Where to.
         targets: Vec<Address>,
     },
-    /// This address was expanded before.
+    /// This address was met before: it gets the message once.
     Again(AddressKey),
     /// Names that lead back to the first.
     Loop(Vec<AddressKey>),
@@ -168,7 +168,7 @@ impl fmt::Display for Step {
             Self::SubAddress { user, detail } => write!(f, "no entry of that name; {user} with detail {detail:?}"),
             Self::Alias { alias, targets } => write!(f, "alias {alias} leads to {}", List(targets)),
             Self::Forward { account, targets } => write!(f, "account {account} forwards to {}", List(targets)),
-            Self::Again(key) => write!(f, "{key} was expanded before"),
+            Self::Again(key) => write!(f, "{key} gets it already"),
             Self::Loop(keys) => {
                 f.write_str("loop: ")?;
                 keys.iter().try_for_each(|key| write!(f, "{key} leads to "))?;

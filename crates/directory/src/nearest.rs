@@ -4,7 +4,7 @@
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let near = candidates.into_iter().map(|candidate| (distance(name, candidate), candidate));
     let (changes, candidate) = near.min()?;
-    (changes * 2 <= name.chars().count().max(2)).then_some(candidate)
+    (changes * 3 <= name.chars().count().max(3)).then_some(candidate)
 }
 
 /// How many letters to insert, remove or replace (Levenshtein). Long names are compared by their beginning.

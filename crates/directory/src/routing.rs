@@ -207,7 +207,7 @@ impl Routing {
     pub fn pins(&self, changed: &Self) -> Vec<Pin> {
         let mut pins: Vec<_> =
             self.names.iter().filter_map(|name| Some((name.key(), self.pin(name, changed)?))).collect();
-        pins.sort_by(|(a, _), (b, _)| a.cmp(b));
+        pins.sort_by_key(|(key, _)| *key);
         pins.into_iter().map(|(_, pin)| pin).collect()
     }
 
@@ -409,6 +409,11 @@ impl Routing {
         };
         let user = placement.user.map(String::into_boxed_str);
         self.names.change(key, |name| name.placement = Some(Placed { store, user }));
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared_shards(&self, other: &Self) -> usize {
+        self.names.shared_shards(&other.names)
     }
 
     /// Whether two copies answer every question alike, whatever led to them.

@@ -85,9 +85,21 @@ impl Names {
         }
     }
 
+    /// How many shards two tables share.
+    #[cfg(test)]
+    pub(crate) fn shared_shards(&self, other: &Self) -> usize {
+        self.shards.iter().zip(&other.shards).filter(|(a, b)| Arc::ptr_eq(a, b)).count()
+    }
+
     /// Every name, in an order that depends on the keys alone.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Name> {
         self.shards.iter().flat_map(|shard| shard.iter().map(Arc::as_ref))
+    }
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -132,9 +144,3 @@ fn shard_of(key: &AddressKey) -> usize {
 
 /// A million names make shards of a thousand pointers: 8 kB to copy for a change.
 const SHARDS: u64 = 1024;
-
-impl Default for Names {
-    fn default() -> Self {
-        Self::new()
-    }
-}

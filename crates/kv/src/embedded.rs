@@ -325,19 +325,18 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, Engine
 }
 
 fn failed<E: Into<redb::Error>>(error: E) -> EngineError {
-    match error.into() {
-        redb::Error::Corrupted(why) => EngineError::Damaged { why },
-        other => EngineError::Unavailable { why: "its file failed".into(), source: Some(Box::new(other)) },
+    let error = error.into();
+    if let redb::Error::Corrupted(why) = &error {
+        return EngineError::Damaged { why: why.clone() };
     }
+    EngineError::Unavailable { why: "its file failed".into(), source: Some(Box::new(error)) }
 }
 
 fn not_opened(error: redb::DatabaseError) -> EngineError {
-    match error {
-        redb::DatabaseError::DatabaseAlreadyOpen => {
-            EngineError::Unavailable { why: "another process has its file open".into(), source: None }
-        }
-        other => failed(other),
+    if matches!(error, redb::DatabaseError::DatabaseAlreadyOpen) {
+        return EngineError::Unavailable { why: "another process has its file open".into(), source: None };
     }
+    failed(error)
 }
 
 /// Key to [`stored`] value.

@@ -359,6 +359,7 @@ mod tests {
         for (value, expected) in [
             ("jdoe@one.test (John Doe)", &["John Doe|-|jdoe|one.test"][..]),
             ("\"john doe\"@one.test", &["-|-|john doe|one.test"]),
+            ("John \"d\"oe@one.test", &["John|-|doe|one.test"]),
             ("john . \"q\" . doe@one.test", &["-|-|john.q.doe|one.test"]),
             ("a@[192.0.2.1], b@[IPv6:2001:db8::1]", &["-|-|a|[192.0.2.1]", "-|-|b|[IPv6:2001:db8::1]"]),
             ("jörg <jörg@bücher.example>", &["jörg|-|jörg|bücher.example"]),

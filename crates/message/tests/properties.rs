@@ -1,7 +1,7 @@
 //! What holds for any octets, and a comparison with another reader on messages without mistakes.
 
 use mail_parser::{MessageParser, MimeHeaders, PartType};
-use message::{Content, Message, Part, Section, decode_words, parse_date, top};
+use message::{Content, Message, Part, Section, decode_words, parse_date, split_header, top};
 use proptest::prelude::*;
 
 /// Octets in which headers, boundaries and their mistakes are likely.
@@ -80,6 +80,7 @@ proptest! {
     fn any_octets_are_a_message(raw in messages()) {
         let message = Message::parse(&raw);
         prop_assert_eq!(message.root().range(), 0..raw.len());
+        prop_assert_eq!(split_header(&raw), (message.root().header(), message.root().body()));
         check(&message, message.root());
         let mut found = Vec::new();
         paths(&message, message.root(), &[], &mut found);
@@ -116,22 +117,32 @@ proptest! {
     }
 
     #[test]
-    fn another_reader_finds_the_same_parts(tree in trees()) {
+    fn what_was_put_together_comes_apart(tree in trees()) {
         let raw = tree.encode(&mut 0);
-        let message = Message::parse(raw.as_bytes());
+        prop_assert_eq!(found(&Message::parse(raw.as_bytes())), tree.leaves(), "{}", raw);
+    }
+}
+
+proptest! {
+    #[test]
+    fn another_reader_finds_the_same_parts(tree in trees()) {
+        // There, a message that is the whole of a message in a multipart fails a debug assertion (0.11.9).
+        prop_assume!(!tree.has_message_in_message());
+        let raw = tree.encode(&mut 0);
         let other = MessageParser::new().parse(raw.as_bytes()).expect("a message");
         let mut expected = Vec::new();
         flatten(&other, &mut expected);
-        let ours: Vec<Found> = message
-            .parts()
-            .filter(|part| part.content() == Content::Leaf)
-            .map(|part| {
-                let kind = String::from_utf8_lossy(part.mime().content_type.kind()).into_owned();
-                (kind, String::from_utf8_lossy(part.body()).into_owned())
-            })
-            .collect();
-        prop_assert_eq!(ours, expected, "{}", raw);
+        prop_assert_eq!(found(&Message::parse(raw.as_bytes())), expected, "{}", raw);
     }
+}
+
+/// Type and body of a leaf.
+type Found = (String, String);
+
+fn found(message: &Message<'_>) -> Vec<Found> {
+    let leaves = message.parts().filter(|part| part.content() == Content::Leaf);
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    leaves.map(|part| (text(part.mime().content_type.kind()), text(part.body()))).collect()
 }
 
 /// A well-formed message.
@@ -153,6 +164,22 @@ fn trees() -> impl Strategy<Value = Tree> {
 }
 
 impl Tree {
+    fn leaves(&self) -> Vec<Found> {
+        match self {
+            Self::Leaf(text) => vec![("text".into(), text.clone())],
+            Self::Multipart(parts) => parts.iter().flat_map(Self::leaves).collect(),
+            Self::Message(inner) => inner.leaves(),
+        }
+    }
+
+    fn has_message_in_message(&self) -> bool {
+        match self {
+            Self::Leaf(_) => false,
+            Self::Multipart(parts) => parts.iter().any(Self::has_message_in_message),
+            Self::Message(inner) => matches!(**inner, Self::Message(_)) || inner.has_message_in_message(),
+        }
+    }
+
     fn encode(&self, boundary_count: &mut u32) -> String {
         match self {
             Self::Leaf(text) => format!("Content-Type: text/plain\r\n\r\n{text}"),
@@ -169,9 +196,6 @@ impl Tree {
         }
     }
 }
-
-/// Type and body of a leaf.
-type Found = (String, String);
 
 fn flatten(message: &mail_parser::Message<'_>, found: &mut Vec<Found>) {
     for part in &message.parts {

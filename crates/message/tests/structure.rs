@@ -124,6 +124,12 @@ fn boundaries() {
             "--b\nContent-Type: multipart/mixed; boundary=c\n--c\n\nx\n--c--\n--b--",
             "multipart/mixed [multipart/mixed [text/plain 1 0]]",
         ),
+        // A message that is the whole of a message.
+        (
+            "b",
+            "--b\nContent-Type: message/rfc822\n\nContent-Type: message/rfc822\n\nA: b\n\nx\n--b--",
+            "multipart/mixed [message/rfc822 37 4 [message/rfc822 7 2 [text/plain 1 0]]]",
+        ),
         // The outer boundary ends all that is inside, headers too.
         (
             "b",

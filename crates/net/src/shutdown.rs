@@ -9,8 +9,8 @@ enum Stage {
     Cut,
 }
 
-/// The end that decides. Dropping it cuts.
-#[derive(Debug)]
+/// The end that decides. Dropping the last clone cuts.
+#[derive(Clone, Debug)]
 pub struct Stopper(watch::Sender<Stage>);
 
 /// The end that obeys; clone it for whoever must know.

@@ -62,6 +62,20 @@ pub enum TlsError {
     NoRoots,
 }
 
+impl TlsError {
+    /// The file that is to blame: of two that do not fit, the key's.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Unreadable { path, .. }
+            | Self::NotPem { path, .. }
+            | Self::NoCertificate { path }
+            | Self::NoKey { path }
+            | Self::Misfit { key: path, .. } => Some(path),
+            Self::NoRoots => None,
+        }
+    }
+}
+
 /// Why TLS was not agreed on.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {

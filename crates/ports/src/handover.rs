@@ -24,15 +24,17 @@ pub struct LoggedIn {
     pub peer: Peer,
 }
 
+/// The store's half of an IMAP session.
+pub type ImapHandler = Box<dyn Handler<imap_proto::server::Server>>;
+
+/// The store's half of a POP3 session.
+pub type Pop3Handler = Box<dyn Handler<pop3_proto::Server>>;
+
 /// Gives the store's half of a session. The machine stays the one that the client has been talking to, with what the
 /// client has pipelined behind its login.
 pub trait SessionHandover: Send + Sync {
     /// IMAP: the handler from the authenticated state on.
-    fn imap<'a>(
-        &'a self,
-        store: &'a StoreName,
-        who: LoggedIn,
-    ) -> BoxFuture<'a, Result<Box<dyn Handler<imap_proto::server::Server>>, Unavailable>>;
+    fn imap<'a>(&'a self, store: &'a StoreName, who: LoggedIn) -> BoxFuture<'a, Result<ImapHandler, Unavailable>>;
 
     /// POP3: the handler of the TRANSACTION state, with the maildrop locked; `Ok(None)` when another session has the
     /// lock (RFC 1939 §4, `[IN-USE]`).
@@ -40,5 +42,5 @@ pub trait SessionHandover: Send + Sync {
         &'a self,
         store: &'a StoreName,
         who: LoggedIn,
-    ) -> BoxFuture<'a, Result<Option<Box<dyn Handler<pop3_proto::Server>>>, Unavailable>>;
+    ) -> BoxFuture<'a, Result<Option<Pop3Handler>, Unavailable>>;
 }

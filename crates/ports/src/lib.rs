@@ -19,7 +19,7 @@ mod world;
 
 pub use delivery::{Delivery, DeliveryTransaction, Envelope, Recipient, Recipients};
 pub use handler::{Flow, Handler, Peer};
-pub use handover::{LoggedIn, SessionHandover, Unavailable};
+pub use handover::{ImapHandler, LoggedIn, Pop3Handler, SessionHandover, Unavailable};
 pub use journal::disk::{Disk, DiskFile};
 pub use world::{Clock, Random, Spawn, blocking};
 

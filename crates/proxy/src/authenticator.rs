@@ -322,7 +322,8 @@ mod tests {
     #[test]
     fn what_is_no_name_or_no_password() {
         assert!(credentials(b"alice", b"secret").is_ok());
-        for (user, password) in [(&b""[..], &b"x"[..]), (b"a\xff", b"x"), (b"a\r\nb", b"x"), (b"a", b""), (b"a", b"\0")] {
+        for (user, password) in [(&b""[..], &b"x"[..]), (b"a\xff", b"x"), (b"a\r\nb", b"x"), (b"a", b""), (b"a", b"\0")]
+        {
             assert!(credentials(user, password).is_err(), "{user:?} {password:?}");
         }
     }

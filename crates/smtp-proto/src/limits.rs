@@ -48,6 +48,9 @@ pub const BAD_COMMAND_COUNT_MAX: u32 = 20;
 /// NOOP, RSET, VRFY, HELP and repeated greetings since the last message that was accepted (RFC 5321 §7.8).
 pub const IDLE_COMMAND_COUNT_MAX: u32 = 1000;
 
+/// Input that a server keeps while it wants none. A driver that heeds `wants_input` never comes near.
+pub const INPUT_OCTETS_MAX: usize = 1 << 20;
+
 /// Output that nobody took; beyond it no more input is wanted.
 pub const OUTPUT_OCTETS_MAX: usize = 64 << 10;
 

@@ -21,7 +21,7 @@ pub use event::{Closing, Event, Reset};
 use crate::Security;
 use crate::command::Hello;
 use crate::dot::Decoded;
-use crate::limits::{AUTH_LINE_OCTETS_MAX, OUTPUT_OCTETS_MAX};
+use crate::limits::{AUTH_LINE_OCTETS_MAX, INPUT_OCTETS_MAX, OUTPUT_OCTETS_MAX};
 use crate::line::{Line, LineReader};
 use crate::output::Output;
 use crate::reply::{Refusal, Reply};
@@ -245,6 +245,10 @@ impl<Receipt> Machine for Server<Receipt> {
             self.refuse_injection();
         }
         if self.phase.waits() == Waits::Nothing {
+            return;
+        }
+        if !self.wants_input() && self.input.len() + bytes.len() > INPUT_OCTETS_MAX {
+            self.close(Closing::Flood);
             return;
         }
         // The text of a message goes from the socket's buffer to the chunk; only what is left over is kept here.

@@ -20,7 +20,10 @@
 
 mod delivery;
 mod engine;
+mod handover;
+mod imap;
 mod lmtp;
+mod pop3;
 #[cfg(test)]
 mod testing;
 
@@ -28,4 +31,7 @@ pub use delivery::Transaction;
 pub use engine::{
     Append, Copied, FlagChange, FlagNames, OpenError, Options, Quota, Refusal, Stopped, Store, Stored, Watch, World,
 };
+pub use handover::{LocalStores, imap_support};
+pub use imap::ImapSession;
 pub use lmtp::{Lmtp, Machine as LmtpMachine};
+pub use pop3::Pop3Session;

@@ -1,13 +1,13 @@
 //! From parsed lines to records: first the whole plan, then, if it may be, the writes.
 
-use super::{Line, Parsed, PasswdUser};
+use super::{Line, LineError, Parsed, PasswdUser};
 use crate::edit::{Behind, EditError, Editor, MailBehind};
-use crate::engine::{Revision, Transaction};
+use crate::engine::{Revision, TRANSACTION_OCTETS_MAX, TRANSACTION_OPERATIONS_MAX, Transaction};
 use crate::explain::Silent;
 use crate::key::AddressKey;
 use crate::record::{AccountRecord, AliasRecord, PlacementRecord, Record, SecretRecord, address_key};
 use crate::routing::{AccountView, Origin, Routing};
-use mail_types::{AccountId, Address, Domain, StoreName};
+use mail_types::{AccountId, Domain, StoreName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -142,9 +142,9 @@ impl<'e> Import<'e> {
         let mut report = ImportReport::default();
         for bad in &parsed.bad {
             let line = ReportLine { line: bad.number, text: bad.error.to_string() };
-            match bad.error {
-                super::LineError::Collision { .. } => report.collisions.push(line),
-                _ => report.bad.push(line),
+            match matches!(bad.error, LineError::Collision { .. }) {
+                true => report.collisions.push(line),
+                false => report.bad.push(line),
             }
         }
         let routing = editor.routing().await?;
@@ -160,13 +160,10 @@ impl<'e> Import<'e> {
         if options.mode == Mode::Write && may_write {
             let mut batch = Transaction::default();
             for one in self.plan {
-                let merged = merge(&batch, &one);
-                if merged.check().is_err() {
-                    self.editor.commit(batch).await?;
-                    batch = one;
-                } else {
-                    batch = merged;
+                if !fits(&batch, &one) {
+                    self.editor.commit(std::mem::take(&mut batch)).await?;
                 }
+                merge(&mut batch, one);
             }
             if !batch.writes.is_empty() {
                 self.editor.commit(batch).await?;
@@ -195,12 +192,12 @@ impl<'e> Import<'e> {
 
     async fn new_account(&mut self, line: &Line<PasswdUser>, now: i64, id: AccountId) -> Result<Planned, EditError> {
         let PasswdUser { address, password, state, quota_bytes, quota_messages, .. } = line.item.clone();
+        let domain = Reference::Domain(address.domain());
+        let Some(commit) = self.hold(line.number, Transaction::default(), domain).await? else { return Ok(None) };
         let Ok(store) = self.routing.place_new_account(&address, &mut Silent) else {
             return Ok(self.collides(line.number, format!("no placement, rule or default gives {address} a store")));
         };
-        let Some(mut commit) = self.refer(line.number, Transaction::default(), &address, &store).await? else {
-            return Ok(None);
-        };
+        let Some(mut commit) = self.hold(line.number, commit, Reference::Store(&store)).await? else { return Ok(None) };
         commit = commit.expect(address_key(AliasRecord::PREFIX, &address), Revision::ZERO);
         if !self.routing.has_placement(&AddressKey::of(&address)) {
             commit = add(commit, &PlacementRecord { address: address.clone(), store, user: None });
@@ -270,9 +267,9 @@ impl<'e> Import<'e> {
                 }
             }
         }
-        let Some(commit) = self.refer(line.number, Transaction::default(), address, store).await? else {
-            return Ok(None);
-        };
+        let domain = Reference::Domain(address.domain());
+        let Some(commit) = self.hold(line.number, Transaction::default(), domain).await? else { return Ok(None) };
+        let Some(commit) = self.hold(line.number, commit, Reference::Store(store)).await? else { return Ok(None) };
         let seen = match held {
             Some(held) => {
                 self.changes(line.number, format!("{address}: from store {} to store {store}", held.record.store));
@@ -286,22 +283,12 @@ impl<'e> Import<'e> {
         Ok(Some(commit.expect(line.item.key(), seen).put(line.item.key(), line.item.encode())))
     }
 
-    /// Expects the domain and the store that a new record names to stay; `None`, and a collision, if they may not be
-    /// referred to.
-    async fn refer(
-        &mut self,
-        line: usize,
-        mut commit: Transaction,
-        address: &Address,
-        store: &StoreName,
-    ) -> Result<Option<Transaction>, EditError> {
-        for reference in [Reference::Domain(address.domain()), Reference::Store(store)] {
-            match self.revision_of(reference).await? {
-                Ok((key, revision)) => commit = commit.expect(key, revision),
-                Err(text) => return Ok(self.collides(line, text)),
-            }
-        }
-        Ok(Some(commit))
+    /// Expects what a new record names to stay; `None`, and a collision, if nothing may refer to it.
+    async fn hold(&mut self, line: usize, commit: Transaction, reference: Reference<'_>) -> Result<Planned, EditError> {
+        Ok(match self.revision_of(reference).await? {
+            Ok((key, revision)) => Some(commit.expect(key, revision)),
+            Err(text) => self.collides(line, text),
+        })
     }
 
     /// The key and revision of a domain or store that takes new records, or why it does not; asked once for each.
@@ -337,10 +324,19 @@ fn add<R: Record>(commit: Transaction, record: &R) -> Transaction {
     commit.expect(record.key(), Revision::ZERO).put(record.key(), record.encode())
 }
 
-/// Both transactions in one; what both expect stands once.
-fn merge(a: &Transaction, b: &Transaction) -> Transaction {
-    let mut merged = a.clone();
-    merged.expected.extend(b.expected.iter().filter(|expected| !a.expected.contains(expected)).cloned());
-    merged.writes.extend(b.writes.iter().cloned());
-    merged
+/// Whether a batch has room for another line's records.
+fn fits(batch: &Transaction, one: &Transaction) -> bool {
+    batch.expected.len() + one.expected.len() <= TRANSACTION_OPERATIONS_MAX
+        && batch.writes.len() + one.writes.len() <= TRANSACTION_OPERATIONS_MAX
+        && batch.octets() + one.octets() <= TRANSACTION_OCTETS_MAX
+}
+
+/// Adds to a batch; what both expect (a domain, a store) stands once.
+fn merge(batch: &mut Transaction, one: Transaction) {
+    for expected in one.expected {
+        if !batch.expected.contains(&expected) {
+            batch.expected.push(expected);
+        }
+    }
+    batch.writes.extend(one.writes);
 }

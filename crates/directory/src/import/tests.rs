@@ -1,1 +1,297 @@
 //! Importers on good files, bad lines and noise.
+
+use super::*;
+use crate::conformance::finish;
+use crate::edit::{AssumeEmpty, Behind, Editor, MailBehind, NewAccount, RuleChange};
+use crate::engine::Engine;
+use crate::engine::{BoxFuture, MemoryEngine, Range, ready};
+use crate::record::{AccountRecord, AccountState, PasswordHash, PlacementRecord, Record, SecretRecord};
+use mail_types::{AccountId, StoreName};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn own() -> Vec<Domain> {
+    vec![Domain::parse("site.test").expect("a domain")]
+}
+
+fn stores() -> StoreMap {
+    let names = ["ingrid", "fritz"].map(|name| StoreName::parse(name).expect("a name"));
+    let [ingrid, fritz] = names.clone();
+    StoreMap::new(names).with("mail1.old.test", ingrid.clone()).with("multi.test:1143", ingrid).with("::1", fritz)
+}
+
+fn bad<T>(parsed: &Parsed<T>) -> Vec<String> {
+    parsed.bad.iter().map(|line| format!("{}: {}", line.number, line.error)).collect()
+}
+
+#[test]
+fn passwd_files_are_read_as_dovecot_reads_them() {
+    let file = b"# comment\r\n\
+        \n\
+        Anna@site.test:{SSHA}abc=:1000:1000:Anna A:/home/anna:/bin/sh:userdb_quota_rule=*:storage=1G:messages=20 nologin\n\
+        john:$6$salt$hash\n\
+        carl:{PLAIN}pa ss::::::proxy=y host=10.0.0.1\n\
+        empty::1:2::\n\
+        \"a b\":{PLAIN}x:::\n\
+        error:{CRYPT}x";
+    let parsed = passwd_file(file, &own());
+    assert_eq!(bad(&parsed), Vec::<String>::new());
+    let shown: Vec<_> = parsed
+        .items
+        .iter()
+        .map(|line| {
+            format!(
+                "{} {} {}",
+                line.number,
+                line.item.address,
+                line.item.password.as_ref().map_or("", PasswordHash::expose)
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "3 Anna@site.test {SSHA}abc=",
+            "4 john@site.test {CRYPT}$6$salt$hash",
+            "5 carl@site.test {PLAIN}pa ss",
+            "6 empty@site.test ",
+            "7 \"a b\"@site.test {PLAIN}x",
+            "8 error@site.test {CRYPT}x",
+        ]
+    );
+    let anna = &parsed.items[0].item;
+    assert_eq!((anna.quota_bytes, anna.quota_messages, anna.state), (Some(1 << 30), Some(20), AccountState::NoLogin));
+    assert_eq!(parsed.items[2].item.ignored, ["proxy", "host"]);
+}
+
+#[test]
+fn bad_passwd_lines_are_named_and_show_no_password() {
+    let long = format!("long:{{PLAIN}}{}", "x".repeat(9000));
+    let lines: Vec<&[u8]> = vec![
+        b"ok:{PLAIN}geheim",
+        b"OK@site.test:{PLAIN}geheim",
+        b"nothing",
+        b":{PLAIN}geheim",
+        b"bro ken@-:{PLAIN}geheim",
+        b"utf8\xff:{PLAIN}geheim",
+        long.as_bytes(),
+        b"noscheme:{PLAINgeheim",
+        b"quota:{PLAIN}geheim::::::userdb_quota_rule=*:storage=lots",
+        b"fine@two.test:{PLAIN}geheim",
+    ];
+    let parsed = passwd_file(&lines.join(&b'\n'), &own());
+    assert_eq!(
+        bad(&parsed),
+        [
+            "2: \"OK@site.test\" is the same address as ok@site.test on line 1",
+            "3: there is no ':' after the key",
+            "4: there is nothing before the ':'",
+            "5: \"bro ken@-\" is not an address or the local part of one",
+            "6: the line is not UTF-8",
+            "7: the line is longer than 8192 octets",
+            "8: the password of \"noscheme\" is not of the form {SCHEME}hash or a crypt hash",
+            "9: the field userdb_quota_rule cannot be read",
+        ]
+    );
+    assert!(!bad(&parsed).join("").contains("geheim"));
+    assert_eq!(parsed.items.len(), 2, "all good lines are there");
+    assert_eq!(bad(&passwd_file(b"x:{A}b", &[])), ["1: \"x\" has no domain, and no domain was named for such keys"]);
+}
+
+#[test]
+fn popmaps_are_read_as_perdition_reads_them() {
+    let file = b"# map\n\
+        john: fritz\n\
+        alison@site.test:Fritz:143\n\
+        \tanna\t:\tanna1@mail1.old.test:110\n\
+        x@two.test:user@site.test@ingrid\n\
+        six@two.test:[::1]:143\n\
+        port@two.test:multi.test:1143\n";
+    let parsed = popmap(file, &own(), &stores());
+    assert_eq!(bad(&parsed), Vec::<String>::new());
+    let shown: Vec<_> = parsed
+        .items
+        .iter()
+        .map(|line| {
+            let PlacementRecord { address, store, user } = &line.item;
+            format!("{} {address} {store} {}", line.number, user.as_deref().unwrap_or("-"))
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "2 john@site.test fritz john",
+            "3 alison@site.test fritz -",
+            "4 anna@site.test ingrid anna1",
+            "5 x@two.test ingrid user@site.test",
+            "6 six@two.test fritz -",
+            "7 port@two.test ingrid -",
+        ]
+    );
+    let twice = [own(), vec![Domain::parse("two.test").expect("a domain")]].concat();
+    let both: Vec<_> =
+        popmap(b"john:fritz", &twice, &stores()).items.into_iter().map(|l| l.item.address.to_string()).collect();
+    assert_eq!(both, ["john@site.test", "john@two.test"]);
+}
+
+#[test]
+fn bad_popmap_lines_are_named() {
+    let file = b"a:ingird\nb:fritz.site.test\nc\nd:\ne:fritz:0\nf:fritz:99999\ng:fritz\nG:ingrid\n:fritz\nh:multi.test:1\ni:u@\n";
+    assert_eq!(
+        bad(&popmap(file, &own(), &stores())),
+        [
+            "1: no store is called \"ingird\" or mapped to it; did you mean ingrid?",
+            "2: no store is called \"fritz.site.test\" or mapped to it; did you mean fritz?",
+            "3: there is no ':' after the key",
+            "4: there is no host after the ':'",
+            "5: \"0\" is not a port",
+            "6: \"99999\" is not a port",
+            "8: \"G@site.test\" is the same address as g@site.test on line 7",
+            "9: there is nothing before the ':'",
+            "10: no store is called \"multi.test\" or mapped to it",
+            "11: there is no host after the ':'",
+        ]
+    );
+}
+
+fn of<R: Record>(value: Value) -> R {
+    R::from_operator(value).expect("a record")
+}
+
+fn site() -> MemoryEngine {
+    let engine = MemoryEngine::new();
+    let edit = Editor::new(&engine);
+    finish(async {
+        for name in ["ingrid", "fritz"] {
+            edit.add_store(&of(json!({"name": name, "kind": "posthouse", "node": "n1"}))).await?;
+        }
+        edit.add_domain(&of(json!({"name": "site.test", "default_store": "fritz"}))).await?;
+        let rule = json!({"name": "a-to-k", "order": 1, "kind": "prefix", "from": "a", "to": "k", "store": "ingrid"});
+        edit.change_rules(&RuleChange::AddRule(of(rule))).await
+    })
+    .expect("a site");
+    engine
+}
+
+fn options(mode: Mode, bad_lines: BadLines) -> ImportOptions {
+    ImportOptions { mode, bad_lines }
+}
+
+fn import(engine: &MemoryEngine, file: &[u8], options: ImportOptions) -> ImportReport {
+    let mut last = 0u128;
+    let mut fresh = move || {
+        last += 1;
+        AccountId::from_bytes(last.to_be_bytes())
+    };
+    let parsed = passwd_file(file, &own());
+    finish(Editor::new(engine).import_accounts(&parsed, options, 1_700_000_000, &mut fresh)).expect("an import")
+}
+
+fn size(engine: &MemoryEngine) -> usize {
+    finish(engine.range(Range { prefix: "", after: None, limit: 100_000 })).expect("a page").entries.len()
+}
+
+#[test]
+fn accounts_are_imported_once_and_changes_reported() {
+    let engine = site();
+    let before = size(&engine);
+    let file: String =
+        (0..100).map(|n| format!("{}{n}:{{PLAIN}}p{n}\n", if n % 2 == 0 { "anna" } else { "zoe" })).collect();
+    let dry = import(&engine, file.as_bytes(), options(Mode::DryRun, BadLines::Refuse));
+    assert_eq!((dry.added, dry.written, size(&engine)), (100, false, before));
+    let real = import(&engine, file.as_bytes(), options(Mode::Write, BadLines::Refuse));
+    assert_eq!((real.added, real.written, size(&engine)), (100, true, before + 300));
+    let again = import(&engine, file.as_bytes(), options(Mode::Write, BadLines::Refuse));
+    assert_eq!((again.added, again.unchanged, again.changed), (0, 100, vec![]));
+    let edit = Editor::new(&engine);
+    let anna = finish(edit.show::<PlacementRecord>("anna0@site.test")).expect("placed");
+    let zoe = finish(edit.show::<PlacementRecord>("zoe1@site.test")).expect("placed");
+    assert_eq!((anna.record.store.as_str(), zoe.record.store.as_str()), ("ingrid", "fritz"));
+    let id = finish(edit.show::<AccountRecord>("anna0@site.test")).expect("there").record.id;
+    let other = "ANNA0:{PLAIN}new::::::nologin\nzoe1:{PLAIN}p1::::::userdb_quota_rule=*:bytes=5";
+    let report = import(&engine, other.as_bytes(), options(Mode::Write, BadLines::Refuse));
+    let texts: Vec<_> = report.changed.iter().map(|line| format!("{} {}", line.line, line.text)).collect();
+    assert_eq!(texts, ["1 anna0@site.test: password, state", "2 zoe1@site.test: quota"]);
+    let account = finish(edit.show::<AccountRecord>("anna0@site.test")).expect("there").record;
+    assert_eq!((account.id, account.state), (id, AccountState::NoLogin));
+    let secret = finish(edit.show::<SecretRecord>("anna0@site.test")).expect("there").record;
+    assert_eq!(secret.passwords.iter().map(PasswordHash::expose).collect::<Vec<_>>(), ["{PLAIN}new"]);
+}
+
+#[test]
+fn bad_lines_hold_an_import_unless_they_are_skipped() {
+    let engine = site();
+    let edit = Editor::new(&engine);
+    finish(edit.add_alias(&of(json!({"address": "info@site.test", "targets": ["x@far.test"]})))).expect("made");
+    let before = size(&engine);
+    let file =
+        b"anna:{PLAIN}x\nANNA:{PLAIN}y\nbroken\ninfo:{PLAIN}x\nx@other.test:{PLAIN}x\nzoe:{PLAIN}x::::::host=h\n";
+    let report = import(&engine, file, options(Mode::Write, BadLines::Refuse));
+    assert_eq!((report.written, size(&engine)), (false, before));
+    let report = import(&engine, file, options(Mode::Write, BadLines::Skip));
+    let texts =
+        |lines: &[ReportLine]| lines.iter().map(|line| format!("{}: {}", line.line, line.text)).collect::<Vec<_>>();
+    assert_eq!(texts(&report.bad), ["3: there is no ':' after the key"]);
+    assert_eq!(
+        texts(&report.collisions),
+        [
+            "2: \"ANNA@site.test\" is the same address as anna@site.test on line 1",
+            "4: there is already alias info@site.test",
+            "5: there is no domain other.test",
+        ]
+    );
+    assert_eq!(texts(&report.ignored), ["6: host"]);
+    assert_eq!((report.added, report.written, size(&engine)), (2, true, before + 6));
+}
+
+struct Full;
+
+impl MailBehind for Full {
+    fn mail_behind<'a>(&'a self, _address: &'a Address, _store: &'a StoreName) -> BoxFuture<'a, Behind> {
+        ready(Behind::Mail)
+    }
+}
+
+#[test]
+fn an_imported_map_re_homes_nobody_with_mail() {
+    let engine = site();
+    let edit = Editor::new(&engine);
+    let account =
+        AccountRecord::new(Address::parse("anna@site.test").expect("an address"), AccountId::from_bytes([1; 16]));
+    finish(edit.add_account(&NewAccount { account, passwords: Vec::new(), store: None })).expect("made");
+    let parsed = popmap(b"anna:fritz\nzoe:fritz\njohn:fritz\n", &own(), &stores());
+    let skip = options(Mode::Write, BadLines::Skip);
+    let report = finish(edit.import_placements(&parsed, skip, &Full)).expect("an import");
+    let texts: Vec<_> = report.collisions.iter().map(|line| line.text.as_str()).collect();
+    assert_eq!(
+        texts,
+        ["anna@site.test has mail at store ingrid: use `move`", "john@site.test has mail at store ingrid: use `move`"]
+    );
+    assert_eq!((report.added, report.written), (1, true));
+    let report = finish(edit.import_placements(&parsed, skip, &AssumeEmpty)).expect("an import");
+    assert_eq!((report.added, report.unchanged, report.changed.len()), (1, 1, 1));
+    let routing = finish(edit.routing()).expect("routing");
+    assert_eq!(routing.pins(&routing), []);
+    let again = finish(edit.import_placements(&parsed, skip, &Full)).expect("an import");
+    assert_eq!(again.unchanged, 3);
+}
+
+proptest! {
+    #[test]
+    fn noise_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        for own in [own(), Vec::new()] {
+            passwd_file(&bytes, &own);
+            popmap(&bytes, &own, &stores());
+        }
+    }
+
+    #[test]
+    fn near_misses_never_panic(text in "([a-z@:\\[\\]{}$%\"\\\\ =*0-9\n#ü]{0,12}(userdb_quota_rule=\\*:storage=[0-9kKgTx]{0,25})?){0,8}") {
+        let passwd = passwd_file(text.as_bytes(), &own());
+        let map = popmap(text.as_bytes(), &own(), &stores());
+        // Each line is an item, a bad line, or nothing to read.
+        let lines = text.split('\n').filter(|line| !line.trim().is_empty() && !line.trim().starts_with('#')).count();
+        prop_assert_eq!(passwd.items.len() + passwd.bad.len(), lines);
+        prop_assert_eq!(map.items.len() + map.bad.len(), lines);
+    }
+}

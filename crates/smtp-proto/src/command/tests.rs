@@ -8,10 +8,8 @@ fn parse(line: &str) -> Result<Command, Refusal> {
 }
 
 fn rcpt_to(line: &str) -> Result<String, Refusal> {
-    match parse(line)? {
-        Command::Rcpt(rcpt) => Ok(rcpt.to.to_string()),
-        other => panic!("{other:?}"),
-    }
+    let Command::Rcpt(rcpt) = parse(line)? else { panic!("{line} is RCPT") };
+    Ok(rcpt.to.to_string())
 }
 
 #[test]

@@ -109,16 +109,12 @@ impl<Receipt> Server<Receipt> {
                 Phase::MailAsked(client, _) => (Phase::Ready(client), 1),
                 Phase::RcptAsked(client, mail) => (Phase::Envelope(client, mail), 1),
                 Phase::DataAsked(client, _, Source::Dots(_)) => (Phase::Ready(client), 1),
-                Phase::DataAsked(client, mail, Source::Chunks(chunks)) => {
+                Phase::DataAsked(client, mail, Source::Chunks(chunks)) if !refusal.closes() => {
+                    // RFC 3030 §2: the octets come all the same; the answer stands behind them.
                     let answers = if chunks.last { server.answers_at_end(&mail) } else { 1 };
-                    let next = Box::new(Phase::Ready(client));
-                    let closes = refusal.closes();
-                    let drain = Phase::Drain { left: chunks.left, refusal: refusal.clone(), answers, next };
-                    if !closes {
-                        return drain;
-                    }
-                    (drain, 1)
+                    return Phase::Drain { left: chunks.left, refusal, answers, next: Box::new(Phase::Ready(client)) };
                 }
+                Phase::DataAsked(client, _, Source::Chunks(_)) => (Phase::Ready(client), 1),
                 Phase::EndAsked { client, answers_left } => (Phase::Ready(client), answers_left),
                 // RFC 4954 §6: guessing passwords is counted.
                 Phase::AuthAsked(client) if !server.count_bad() => {
@@ -126,7 +122,15 @@ impl<Receipt> Server<Receipt> {
                     return Phase::Closed;
                 }
                 Phase::AuthAsked(client) | Phase::TlsAsked(client) => (Phase::Ready(client), 1),
-                _ => unasked("refuse"),
+                Phase::Fresh
+                | Phase::Ready(_)
+                | Phase::Envelope(..)
+                | Phase::Content(..)
+                | Phase::Between(..)
+                | Phase::Drain { .. }
+                | Phase::AuthLine(_)
+                | Phase::Handshake
+                | Phase::Closed => unasked("refuse"),
             };
             server.say_times(&refusal, answers);
             if refusal.closes() { server.close(Closing::Role) } else { phase }

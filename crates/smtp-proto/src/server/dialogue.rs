@@ -16,17 +16,17 @@ use std::mem;
 
 impl<Receipt> Server<Receipt> {
     pub(super) fn on_line(&mut self, line: &[u8]) {
-        match mem::replace(&mut self.phase, Phase::Closed) {
-            Phase::AuthLine(client) => self.phase = self.on_auth_line(client, line),
-            phase => {
-                self.phase = phase;
-                let is_auth = line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
-                match Command::parse(line) {
-                    _ if line.len() > COMMAND_OCTETS_MAX && !is_auth => self.refuse_command(&Refusal::LINE_TOO_LONG),
-                    Ok(command) => self.on_command(command),
-                    Err(refusal) => self.refuse_command(&refusal),
-                }
-            }
+        let phase = mem::replace(&mut self.phase, Phase::Closed);
+        if let Phase::AuthLine(client) = phase {
+            self.phase = self.on_auth_line(client, line);
+            return;
+        }
+        self.phase = phase;
+        let is_auth = line.get(..5).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH "));
+        match Command::parse(line) {
+            _ if line.len() > COMMAND_OCTETS_MAX && !is_auth => self.refuse_command(&Refusal::LINE_TOO_LONG),
+            Ok(command) => self.on_command(command),
+            Err(refusal) => self.refuse_command(&refusal),
         }
     }
 
@@ -138,30 +138,30 @@ impl<Receipt> Server<Receipt> {
     }
 
     fn on_bdat(&mut self, phase: Phase, octets: u64, last: bool) -> Phase {
-        match phase {
-            Phase::Envelope(client, mail) if self.config.extensions.chunking && mail.rcpt_count > 0 => {
+        let offered = self.config.extensions.chunking;
+        match (phase, offered) {
+            (Phase::Envelope(client, mail), true) if mail.rcpt_count > 0 => {
                 let mut chunks = Chunks::new();
                 chunks.begin(octets, last);
                 self.events.push_back(Event::Data);
                 Phase::DataAsked(client, mail, Source::Chunks(chunks))
             }
-            Phase::Between(client, mail, intake, mut chunks) => {
+            (Phase::Between(client, mail, intake, mut chunks), true) => {
                 chunks.begin(octets, last);
                 Phase::Content(client, mail, intake, Source::Chunks(chunks))
             }
-            phase => {
-                // RFC 3030 §2: the octets of a BDAT that fails are read all the same.
-                let refusal = match &phase {
-                    _ if !self.config.extensions.chunking => Refusal::NOT_IMPLEMENTED,
-                    Phase::Envelope(..) => Refusal::NO_RECIPIENTS,
-                    _ => Refusal::BAD_SEQUENCE,
-                };
-                if !self.count_bad() {
-                    return Phase::Closed;
-                }
-                Phase::Drain { left: octets, refusal, answers: 1, next: Box::new(phase) }
-            }
+            (phase, false) => self.drain(phase, octets, Refusal::NOT_IMPLEMENTED),
+            (phase @ Phase::Envelope(..), true) => self.drain(phase, octets, Refusal::NO_RECIPIENTS),
+            (phase, true) => self.drain(phase, octets, Refusal::BAD_SEQUENCE),
         }
+    }
+
+    /// RFC 3030 §2: the octets of a BDAT that fails are read all the same.
+    fn drain(&mut self, next: Phase, octets: u64, refusal: Refusal) -> Phase {
+        if !self.count_bad() {
+            return Phase::Closed;
+        }
+        Phase::Drain { left: octets, refusal, answers: 1, next: Box::new(next) }
     }
 
     pub(super) fn on_drained(&mut self) {

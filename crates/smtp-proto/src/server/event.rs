@@ -65,6 +65,8 @@ pub enum Closing {
     TooManyErrors,
     /// The stream can no longer be read safely: lone line ends, unreadable BDAT, octets behind STARTTLS.
     Unsafe,
+    /// More came than was wanted.
+    Flood,
     /// The role said so.
     Role,
 }

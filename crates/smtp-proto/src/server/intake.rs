@@ -116,10 +116,11 @@ impl Chunks {
                 intake.fault(TextFault::Line(fault));
             }
         }
-        if self.left == 0 && self.last {
-            if let Err(fault) = self.check.finish() {
-                intake.fault(TextFault::Line(fault));
-            }
+        if self.left == 0
+            && self.last
+            && let Err(fault) = self.check.finish()
+        {
+            intake.fault(TextFault::Line(fault));
         }
         mine
     }

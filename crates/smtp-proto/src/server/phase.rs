@@ -107,11 +107,9 @@ impl Phase {
         }
     }
 
-    /// Leaves a transaction behind: who it belonged to, and whether the role believes it open.
+    /// Leaves a transaction behind; says whether there was one.
     pub(super) fn without_transaction(self) -> (Phase, bool) {
-        match self {
-            Self::Envelope(client, _) | Self::Between(client, ..) => (Self::Ready(client), true),
-            phase => (phase, false),
-        }
+        let (Self::Envelope(client, _) | Self::Between(client, ..)) = self else { return (self, false) };
+        (Self::Ready(client), true)
     }
 }

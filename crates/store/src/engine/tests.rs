@@ -332,7 +332,7 @@ fn check(store: &Store, ledger: &mut Ledger, seed: u64) {
 
 #[test]
 fn nothing_acknowledged_is_lost_in_power_cuts() {
-    for seed in 0..150 {
+    for seed in 0..60 {
         power_cuts(seed);
     }
 }

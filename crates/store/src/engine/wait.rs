@@ -29,7 +29,7 @@ impl Waiters {
         let receiver = {
             let mut state = self.state.lock().expect("no holder of this lock panics");
             match &state.applied {
-                Some(proof) if *proof.get() >= lsn => return Ok(proof.clone()),
+                Some(proof) if *proof.get() >= lsn => return Ok(*proof),
                 _ if state.stopped => return Err(Stopped),
                 _ => {}
             }
@@ -44,7 +44,7 @@ impl Waiters {
     pub(crate) fn advance(&self, proof: &Durable<Lsn>) {
         let ready = {
             let mut state = self.state.lock().expect("no holder of this lock panics");
-            state.applied = Some(proof.clone());
+            state.applied = Some(*proof);
             let all = std::mem::take(&mut state.waiting);
             let (ready, waiting): (Vec<_>, Vec<_>) = all.into_iter().partition(|(lsn, _)| lsn <= proof.get());
             state.waiting = waiting;
@@ -52,7 +52,7 @@ impl Waiters {
         };
         // Woken outside the lock, so that they do not run into it.
         for (_, sender) in ready {
-            let _ = sender.send(proof.clone());
+            let _ = sender.send(*proof);
         }
     }
 

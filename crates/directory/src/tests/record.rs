@@ -1,0 +1,103 @@
+//! Records as operators write them and as engines keep them.
+
+use super::*;
+use crate::record::{AccountRecord, PasswordHash, RecordError, RuleRecord, SecretRecord, StoreRecord};
+use crate::{DomainRecord, NodeRecord, PlacementRecord};
+
+fn refusal<R: Record + std::fmt::Debug>(value: Value) -> String {
+    R::from_operator(value).expect_err("refused").to_string()
+}
+
+#[test]
+fn values_have_a_version_and_come_back() {
+    for (entry, expected) in [
+        (
+            account(1, "A@b.test"),
+            r#"{"v":1,"address":"A@b.test","id":"00000000000000000000000000000001","state":"active","created":0}"#,
+        ),
+        (alias("i@b.test", &["A@b.test"]), r#"{"v":1,"address":"i@b.test","targets":["A@b.test"]}"#),
+        (placement("a@b.test", "S"), r#"{"v":1,"address":"a@b.test","store":"s"}"#),
+        (store("s"), r#"{"v":1,"name":"s","kind":"posthouse","node":"n1"}"#),
+        (
+            domain(json!({"name": "B.test"})),
+            r#"{"v":1,"name":"b.test","delimiter":"+","accounts":"checked","local":true}"#,
+        ),
+        (
+            rule(json!({"name": "R", "order": 1, "kind": "hash", "weights": {"S": 2}})),
+            r#"{"v":1,"name":"r","order":1,"kind":"hash","weights":{"s":2}}"#,
+        ),
+        (
+            rule(json!({"name": "r", "order": 1, "kind": "prefix", "from": "A", "to": "K", "store": "s"})),
+            r#"{"v":1,"name":"r","order":1,"kind":"prefix","from":"a","to":"k","store":"s"}"#,
+        ),
+    ] {
+        assert_eq!(String::from_utf8_lossy(&entry.value), expected);
+    }
+    let rule = RuleRecord::decode(&rule(json!({"name": "r", "order": 1, "kind": "all", "store": "s"})).value);
+    assert_eq!(rule.expect("comes back").order, 1);
+}
+
+#[test]
+fn engines_ignore_fields_of_later_releases_and_refuse_later_versions() {
+    let later = br#"{"v":1,"address":"a@b.test","store":"s","shade":"green"}"#;
+    assert!(PlacementRecord::decode(later).is_ok());
+    let later = br#"{"v":2,"address":"a@b.test","store":"s"}"#;
+    assert!(matches!(PlacementRecord::decode(later), Err(RecordError::Newer { found: 2 })));
+    assert!(PlacementRecord::decode(br#"{"address":"a@b.test","store":"s"}"#).is_err(), "a value names its version");
+}
+
+#[test]
+fn operators_hear_what_is_wrong() {
+    let typo = json!({"name": "b.test", "defaultstore": "s"});
+    assert_eq!(refusal::<DomainRecord>(typo), "unknown field `defaultstore`; did you mean `default_store`?");
+    for (value, said) in [
+        (json!({"name": "r", "order": 1, "kind": "all"}), "store"),
+        (json!({"name": "r", "order": 1, "kind": "all", "store": "s", "from": "a"}), "from"),
+        (json!({"name": "r", "order": 1, "kind": "regex", "pattern": "(", "store": "s"}), "pattern"),
+        (json!({"name": "r", "order": 1, "kind": "prefix", "from": "k", "to": "a", "store": "s"}), "lower bound"),
+        (json!({"name": "r", "order": 1, "kind": "hash", "weights": {}}), "at least one"),
+        (json!({"name": "r", "order": 1, "kind": "hash", "weights": {"s": 0}}), "weight"),
+        (json!({"name": "r", "order": 1, "kind": "hash", "weights": {"s": 70000}}), "u16"),
+        (json!({"name": "r", "order": 1, "kind": "site", "store": "s"}), "unknown variant"),
+        (json!({"name": "r r", "order": 1, "kind": "all", "store": "s"}), "a name has"),
+    ] {
+        let found = refusal::<RuleRecord>(value.clone());
+        assert!(found.contains(said), "{value}: {found}");
+    }
+    for (value, said) in [
+        (json!({"name": "s", "kind": "posthouse"}), "node"),
+        (json!({"name": "s", "kind": "foreign", "host": "h"}), "ports"),
+        (json!({"name": "s", "kind": "foreign", "host": "h", "ports": {}}), "at least one protocol"),
+        (json!({"name": "s", "kind": "foreign", "host": "h", "ports": {"imap": 0}}), "a port is"),
+        (json!({"name": "s", "kind": "foreign", "host": "h h", "ports": {"imap": 1}}), "host"),
+        (json!({"name": "s", "kind": "posthouse", "node": "n", "host": "h"}), "host"),
+    ] {
+        let found = refusal::<StoreRecord>(value.clone());
+        assert!(found.contains(said), "{value}: {found}");
+    }
+    for delimiter in ["a", "@", "++", ""] {
+        assert!(!refusal::<DomainRecord>(json!({"name": "b.test", "delimiter": delimiter})).is_empty());
+    }
+    assert!(refusal::<NodeRecord>(json!({"name": "n", "addresses": ["[::1]"]})).contains("host name"));
+    NodeRecord::from_operator(json!({"name": "n", "addresses": ["::1", "n.test"], "roles": ["relay"]})).expect("fine");
+}
+
+#[test]
+fn hashes_are_not_shown() {
+    let hash = "{ARGON2ID}$argon2id$v=19$m=65536$c2FsdA$aGFzaA";
+    let secret = SecretRecord::from_operator(json!({"address": "a@b.test", "passwords": [hash]})).expect("a secret");
+    let shown = format!("{secret:?}");
+    assert!(shown.contains("ARGON2ID") && !shown.contains("aGFzaA") && !shown.contains("c2FsdA"), "{shown}");
+    assert_eq!(secret.passwords.first().map(PasswordHash::expose), Some(hash));
+    let wrong = SecretRecord::from_operator(json!({"address": "a@b.test", "passwords": ["geheim"]}));
+    assert!(!wrong.expect_err("no scheme").to_string().contains("geheim"), "an error shows a password");
+    assert!(!crate::SECRET_PREFIX.starts_with(crate::ROUTING_PREFIX), "copies would hold hashes");
+}
+
+#[test]
+fn a_value_under_another_key_is_a_flaw() {
+    let mut moved = account(1, "a@b.test");
+    moved.key = AccountRecord::key_for("z@b.test").expect("a key");
+    let routing = Routing::load(&[moved], Revision::new(1));
+    assert_eq!(routing.flaws().count(), 1);
+}

@@ -1,0 +1,192 @@
+//! The configuration of one node: a TOML file, and `conf.d/*.toml` beside it.
+//!
+//! ```text
+//!   files ─▶ tree.rs     what is written, each key and value with its place; later files win
+//!         ─▶ section.rs  typed reading: a key that nobody asked for is a mistake, with the nearest that is known
+//!         ─▶ raw.rs      RawConfig: the sections, one function each, every value with its place
+//!         ─▶ check.rs    defaults, and what only the whole can show: what is used twice, certificates ─▶ Config
+//! ```
+//! Mistakes are collected on the way and told together. The reference is docs/operating/configuration.md.
+
+mod check;
+mod problem;
+mod raw;
+mod section;
+mod tree;
+
+pub use problem::{Problem, Problems};
+
+use mail_types::{Domain, NodeName, StoreName};
+use net::ServerTls;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What a node is told, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Who this node is.
+    pub node: Node,
+    /// What it writes about itself.
+    pub log: Log,
+    /// What it shows to clients that ask for TLS.
+    pub tls: Option<Tls>,
+    /// Where domains, accounts and placements are.
+    pub directory: Directory,
+    /// The stores it runs.
+    pub stores: Vec<Store>,
+    /// SMTP, if it runs a relay.
+    pub relay: Option<Relay>,
+    /// IMAP and POP3, if it runs a proxy.
+    pub proxy: Option<Proxy>,
+    /// How its commands find it.
+    pub admin: Admin,
+    /// What it accepts at most.
+    pub limits: Limits,
+}
+
+/// `[node]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Its name among the nodes.
+    pub name: NodeName,
+    /// Its name in greetings and trace lines.
+    pub hostname: Domain,
+    /// The folder of all that has no other place.
+    pub data: PathBuf,
+    /// How long sessions may go on after the program was told to stop.
+    pub stop_span: Duration,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// Which lines: a level, or tracing's directives (`info,relay=debug`).
+    pub level: String,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `key=value`, for people and grep.
+    Logfmt,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[tls]`
+#[derive(Clone, Debug)]
+pub struct Tls {
+    /// The chain of certificates, the node's own first.
+    pub certificate: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Both, read.
+    pub server: ServerTls,
+}
+
+/// `[directory]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// The folder of the embedded engine.
+    pub path: PathBuf,
+    /// Where an account is placed that no rule places.
+    pub default_store: Option<StoreName>,
+}
+
+/// `[[store]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// Its name in the directory.
+    pub name: StoreName,
+    /// The folder of mailboxes.
+    pub path: PathBuf,
+    /// How many index files the accounts spread over; fixed once the store exists.
+    pub shards: u16,
+    /// Where LMTP is spoken to other nodes and mail servers.
+    pub lmtp: Vec<SocketAddr>,
+    /// Its journal.
+    pub journal: Journal,
+}
+
+/// `[store.journal]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journal {
+    /// The folder of segments.
+    pub path: PathBuf,
+    /// How many days sealed segments are kept: the redundant spool.
+    pub keep_days: u16,
+    /// The size of a segment.
+    pub segment_octets: u64,
+}
+
+/// `[relay]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relay {
+    /// SMTP between servers (25).
+    pub listen: Vec<SocketAddr>,
+    /// Submission with STARTTLS (587).
+    pub submission: Vec<SocketAddr>,
+    /// Submission with TLS from the first octet (465).
+    pub submissions: Vec<SocketAddr>,
+}
+
+/// `[proxy]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// IMAP (143).
+    pub imap: Vec<SocketAddr>,
+    /// IMAP with TLS from the first octet (993).
+    pub imaps: Vec<SocketAddr>,
+    /// POP3 (110).
+    pub pop3: Vec<SocketAddr>,
+    /// POP3 with TLS from the first octet (995).
+    pub pop3s: Vec<SocketAddr>,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// The socket that commands talk to.
+    pub socket: PathBuf,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections to one listener.
+    pub connections: usize,
+    /// Of these, from one address.
+    pub connections_per_address: usize,
+    /// A message, in octets.
+    pub message_octets: u64,
+    /// Recipients of a message.
+    pub recipients: usize,
+}
+
+impl Config {
+    /// Reads a file and what is in `conf.d` beside it, or says all that is wrong.
+    pub fn load(file: &Path) -> Result<Self, Problems> {
+        let problems = Problems::default();
+        let tree = tree::load(file, &problems);
+        let raw = raw::RawConfig::read(&tree, &problems);
+        match check::config(raw, &problems) {
+            Some(config) if problems.is_empty() => Ok(config),
+            Some(_) | None => Err(problems.sorted()),
+        }
+    }
+}
+
+impl fmt::Display for Config {
+    /// What the node will do, in a line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut roles = Vec::new();
+        roles.extend(self.relay.iter().map(|_| "relay".to_owned()));
+        roles.extend(self.proxy.iter().map(|_| "proxy".to_owned()));
+        roles.extend(self.stores.iter().map(|store| format!("store {}", store.name)));
+        write!(f, "no mistakes; node {} runs {}", self.node.name, roles.join(", "))
+    }
+}

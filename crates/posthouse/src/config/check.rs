@@ -1,0 +1,187 @@
+//! From what the files say to what the node does: defaults, and the mistakes that only the whole can show.
+
+use super::problem::Problems;
+use super::raw::{RawConfig, RawLimits, RawNode, RawProxy, RawRelay, RawStore, RawTls};
+use super::section::At;
+use super::{Admin, Config, Directory, Journal, Limits, Log, LogFormat, Node, Proxy, Relay, Store, Tls};
+use net::ServerTls;
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Checks all of it; nothing when there is nothing to run with.
+pub(super) fn config(raw: RawConfig, problems: &Problems) -> Option<Config> {
+    let mut check =
+        Check { problems, tls_is_offered: raw.tls.is_some(), addresses: Once::default(), folders: Once::default() };
+    if raw.stores.is_empty() && raw.relay.is_none() && raw.proxy.is_none() {
+        let idle = raw.whole.problem("the node has nothing to do");
+        problems.add(idle.help("it needs a [relay], a [proxy] or a [[store]]"));
+    }
+    // Where the rest is put while `node.data` is wrong, so that its mistakes are told in the same go.
+    let data = raw.node.data.as_ref().map_or_else(PathBuf::new, |at| at.value.clone());
+    let node = node(raw.node);
+    let tls = raw.tls.and_then(|tls| check.tls(tls));
+    let names: Vec<_> = raw.stores.iter().filter_map(|store| store.name.clone()).collect();
+    if let Some(wanted) = &raw.directory.default_store
+        && !names.iter().any(|name| name.value == wanted.value)
+    {
+        let names: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
+        let unknown = wanted.problem(format!("there is no [[store]] named {}", wanted.value));
+        problems.add(
+            unknown.help(format!("there is: {}", if names.is_empty() { "none".into() } else { names.join(", ") })),
+        );
+    }
+    let directory = Directory {
+        path: check.folder(raw.directory.path, data.join("directory"), &raw.whole),
+        default_store: raw.directory.default_store.map(|at| at.value),
+    };
+    let mut stores_seen = Once::default();
+    let stores = raw.stores.into_iter().filter_map(|store| check.store(store, &data, &mut stores_seen)).collect();
+    Some(Config {
+        tls,
+        directory,
+        stores,
+        relay: raw.relay.map(|relay| check.relay(relay)),
+        proxy: raw.proxy.map(|proxy| check.proxy(proxy)),
+        log: Log {
+            format: raw.log.format.unwrap_or(LogFormat::Logfmt),
+            level: raw.log.level.map_or_else(|| "info".to_owned(), |at| at.value),
+        },
+        admin: Admin { socket: raw.admin.socket.map_or_else(|| data.join("admin.sock"), |at| at.value) },
+        limits: limits(raw.limits),
+        node: node?,
+    })
+}
+
+fn node(raw: RawNode) -> Option<Node> {
+    Some(Node {
+        name: raw.name?.value,
+        hostname: raw.hostname?.value,
+        data: raw.data?.value,
+        stop_span: Duration::from_secs(u64::from(raw.stop_seconds.unwrap_or(30))),
+    })
+}
+
+fn limits(raw: RawLimits) -> Limits {
+    let count = |number: Option<u32>, default| number.map_or(default, |number| number as usize);
+    Limits {
+        connections: count(raw.connections, 10_000),
+        // A provider's translator of addresses or a campus behind one address is not an attack.
+        connections_per_address: count(raw.connections_per_address, 100),
+        message_octets: raw.message_octets.unwrap_or(50_000_000),
+        recipients: count(raw.recipients, 1_000),
+    }
+}
+
+struct Check<'a> {
+    problems: &'a Problems,
+    tls_is_offered: bool,
+    addresses: Once<SocketAddr>,
+    folders: Once<PathBuf>,
+}
+
+impl Check<'_> {
+    fn tls(&self, raw: RawTls) -> Option<Tls> {
+        let (certificate, key) = (raw.certificate?, raw.key?);
+        match ServerTls::from_pem_files(&certificate.value, &key.value) {
+            Ok(server) => Some(Tls { certificate: certificate.value, key: key.value, server }),
+            Err(error) => {
+                let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+                let place = if error.path() == Some(&key.value) { &key } else { &certificate };
+                self.problems.add(place.problem(format!("{error}{cause}")));
+                None
+            }
+        }
+    }
+
+    fn store(&mut self, raw: RawStore, data: &Path, seen: &mut Once<mail_types::StoreName>) -> Option<Store> {
+        for listener in raw.lmtp.iter().filter(|at| !at.value.ip().is_loopback()) {
+            let open =
+                listener.problem(format!("{} is not on loopback: LMTP trusts whoever speaks it", listener.value));
+            self.problems.add(open.help("use 127.0.0.1 or [::1]"));
+        }
+        let lmtp = self.listeners(raw.lmtp);
+        let name = raw.name?;
+        seen.note(&name, &name.value, self.problems);
+        let path = self.folder(raw.path, data.join("stores").join(name.value.as_str()), &raw.whole);
+        let journal = Journal {
+            path: self.folder(raw.journal.path, path.join("journal"), &raw.whole),
+            keep_days: raw.journal.keep_days.unwrap_or(7),
+            // A multiple of the sectors that the journal writes.
+            segment_octets: raw.journal.segment_octets.unwrap_or(64 << 20).next_multiple_of(4096),
+        };
+        Some(Store { name: name.value, path, shards: raw.shards.unwrap_or(4), lmtp, journal })
+    }
+
+    fn relay(&mut self, raw: RawRelay) -> Relay {
+        Relay {
+            listen: self.listeners(raw.listen),
+            submission: self.listeners(raw.submission),
+            submissions: self.tls_listeners(raw.submissions),
+        }
+    }
+
+    fn proxy(&mut self, raw: RawProxy) -> Proxy {
+        Proxy {
+            imap: self.listeners(raw.imap),
+            imaps: self.tls_listeners(raw.imaps),
+            pop3: self.listeners(raw.pop3),
+            pop3s: self.tls_listeners(raw.pop3s),
+        }
+    }
+
+    fn tls_listeners(&mut self, raw: Vec<At<SocketAddr>>) -> Vec<SocketAddr> {
+        if !self.tls_is_offered
+            && let Some(first) = raw.first()
+        {
+            let bare = first.problem("begins with TLS, but there is no certificate");
+            self.problems.add(bare.help("add [tls] with certificate and key"));
+        }
+        self.listeners(raw)
+    }
+
+    fn listeners(&mut self, raw: Vec<At<SocketAddr>>) -> Vec<SocketAddr> {
+        let addresses = raw.into_iter().map(|at| {
+            // Port 0 takes a free port, so two of them never meet.
+            if at.value.port() != 0 {
+                self.addresses.note(&at, at.value, self.problems);
+            }
+            at.value
+        });
+        addresses.collect()
+    }
+
+    /// A folder that belongs to one thing only.
+    fn folder(&mut self, written: Option<At<PathBuf>>, default: PathBuf, owner: &At<()>) -> PathBuf {
+        let at = written.unwrap_or_else(|| owner.with(default));
+        self.folders.note(&at, at.value.display(), self.problems);
+        at.value
+    }
+}
+
+/// What may be used once, and by whom it is.
+struct Once<T>(BTreeMap<T, At<()>>);
+
+impl<T> Default for Once<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T: Ord + Clone> Once<T> {
+    fn note(&mut self, at: &At<T>, shown: impl Display, problems: &Problems) {
+        match self.0.get(&at.value) {
+            Some(first) => {
+                let (line, _) = first.place.line_and_column();
+                let file = first.place.source.path.display();
+                problems.add(at.problem(format!("{shown} is taken by {} ({file}:{line})", first.key)));
+            }
+            None => {
+                self.0.insert(at.value.clone(), at.with(()));
+            }
+        }
+    }
+}

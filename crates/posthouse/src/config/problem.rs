@@ -1,0 +1,108 @@
+//! Mistakes in configuration, and how they are told.
+
+use super::tree::{Place, Source};
+use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// One mistake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key, with its section (`store.journal.keep_days`); empty for a whole file.
+    key: String,
+    message: String,
+    help: Option<String>,
+    place: Place,
+    /// The text could not be read here, so what else seems wrong on the line follows from that.
+    is_syntax: bool,
+}
+
+/// All mistakes of a configuration.
+#[derive(Debug, Default)]
+pub struct Problems(RefCell<Vec<Problem>>);
+
+impl Problem {
+    pub(super) fn new(place: &Place, key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { key: key.into(), message: message.into(), help: None, place: place.clone(), is_syntax: false }
+    }
+
+    /// Where the text itself could not be read.
+    pub(super) fn syntax(place: &Place, message: impl Into<String>) -> Self {
+        Self { is_syntax: true, ..Self::new(place, "", message) }
+    }
+
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    fn line(&self) -> (PathBuf, usize) {
+        (self.place.source.path.clone(), self.place.line_and_column().0)
+    }
+
+    fn title(&self) -> String {
+        if self.key.is_empty() { self.message.clone() } else { format!("{}: {}", self.key, self.message) }
+    }
+}
+
+impl fmt::Display for Problem {
+    /// `file:line:column: key: what is wrong (what may help)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.place.line_and_column();
+        write!(f, "{}:{line}:{column}: {}", self.place.source.path.display(), self.title())?;
+        match &self.help {
+            Some(help) => write!(f, " ({help})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Problems {
+    pub(super) fn add(&self, problem: Problem) {
+        self.0.borrow_mut().push(problem);
+    }
+
+    /// A file that cannot be read at all.
+    pub(super) fn unreadable(&self, path: &Path, error: &std::io::Error) {
+        let source = Arc::new(Source { path: path.to_owned(), text: String::new() });
+        self.add(Problem::syntax(&Place { source, span: 0..0 }, format!("cannot be read: {error}")));
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
+    /// In the order of files and lines, without those that follow from a mistake of syntax.
+    pub(super) fn sorted(self) -> Self {
+        let mut problems = self.0.into_inner();
+        let unread: BTreeSet<_> = problems.iter().filter(|problem| problem.is_syntax).map(Problem::line).collect();
+        problems.retain(|problem| problem.is_syntax || !unread.contains(&problem.line()));
+        problems.sort_by_key(|problem| (problem.place.source.path.clone(), problem.place.span.start));
+        Self(RefCell::new(problems))
+    }
+
+    /// Each with the lines around it.
+    pub fn reports(&self) -> impl Iterator<Item = Report> {
+        let problems = self.0.borrow().clone();
+        problems.into_iter().map(|problem| {
+            let label = LabeledSpan::at(problem.place.span.clone(), "here");
+            let mut diagnostic = MietteDiagnostic::new(problem.title()).with_label(label);
+            diagnostic.help = problem.help;
+            let source = &problem.place.source;
+            Report::new(diagnostic)
+                .with_source_code(NamedSource::new(source.path.display().to_string(), source.text.clone()))
+        })
+    }
+}
+
+impl fmt::Display for Problems {
+    /// One a line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.borrow().iter().try_for_each(|problem| writeln!(f, "{problem}"))
+    }
+}
+
+impl std::error::Error for Problems {}

@@ -1,0 +1,205 @@
+//! What the files say, section by section: every value read and understood, none of them compared with another.
+
+use super::LogFormat;
+use super::problem::Problems;
+use super::section::{At, Section};
+use super::tree::Node;
+use mail_types::{Domain, NodeName, StoreName};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tracing_subscriber::EnvFilter;
+
+/// What the files say.
+pub(super) struct RawConfig {
+    pub(super) whole: At<()>,
+    pub(super) node: RawNode,
+    pub(super) log: RawLog,
+    pub(super) tls: Option<RawTls>,
+    pub(super) directory: RawDirectory,
+    pub(super) stores: Vec<RawStore>,
+    pub(super) relay: Option<RawRelay>,
+    pub(super) proxy: Option<RawProxy>,
+    pub(super) admin: RawAdmin,
+    pub(super) limits: RawLimits,
+}
+
+#[derive(Default)]
+pub(super) struct RawNode {
+    pub(super) name: Option<At<NodeName>>,
+    pub(super) hostname: Option<At<Domain>>,
+    pub(super) data: Option<At<PathBuf>>,
+    pub(super) stop_seconds: Option<u32>,
+}
+
+#[derive(Default)]
+pub(super) struct RawLog {
+    pub(super) format: Option<LogFormat>,
+    pub(super) level: Option<At<String>>,
+}
+
+pub(super) struct RawTls {
+    pub(super) certificate: Option<At<PathBuf>>,
+    pub(super) key: Option<At<PathBuf>>,
+}
+
+#[derive(Default)]
+pub(super) struct RawDirectory {
+    pub(super) path: Option<At<PathBuf>>,
+    pub(super) default_store: Option<At<StoreName>>,
+}
+
+pub(super) struct RawStore {
+    pub(super) whole: At<()>,
+    pub(super) name: Option<At<StoreName>>,
+    pub(super) path: Option<At<PathBuf>>,
+    pub(super) shards: Option<u16>,
+    pub(super) lmtp: Vec<At<SocketAddr>>,
+    pub(super) journal: RawJournal,
+}
+
+#[derive(Default)]
+pub(super) struct RawJournal {
+    pub(super) path: Option<At<PathBuf>>,
+    pub(super) keep_days: Option<u16>,
+    pub(super) segment_octets: Option<u64>,
+}
+
+pub(super) struct RawRelay {
+    pub(super) listen: Vec<At<SocketAddr>>,
+    pub(super) submission: Vec<At<SocketAddr>>,
+    pub(super) submissions: Vec<At<SocketAddr>>,
+}
+
+pub(super) struct RawProxy {
+    pub(super) imap: Vec<At<SocketAddr>>,
+    pub(super) imaps: Vec<At<SocketAddr>>,
+    pub(super) pop3: Vec<At<SocketAddr>>,
+    pub(super) pop3s: Vec<At<SocketAddr>>,
+}
+
+#[derive(Default)]
+pub(super) struct RawAdmin {
+    pub(super) socket: Option<At<PathBuf>>,
+}
+
+#[derive(Default)]
+pub(super) struct RawLimits {
+    pub(super) connections: Option<u32>,
+    pub(super) connections_per_address: Option<u32>,
+    pub(super) message_octets: Option<u64>,
+    pub(super) recipients: Option<u32>,
+}
+
+impl RawConfig {
+    /// Reads the sections, and notes what is in none of them.
+    pub(super) fn read(tree: &Node, problems: &Problems) -> Self {
+        let root = Section::root(tree, problems);
+        root.must_have("node");
+        let raw = Self {
+            whole: root.at(),
+            node: root.section("node", node).unwrap_or_default(),
+            log: root.section("log", log).unwrap_or_default(),
+            tls: root.section("tls", tls),
+            directory: root.section("directory", directory).unwrap_or_default(),
+            stores: root.sections("store", store),
+            relay: root.section("relay", relay),
+            proxy: root.section("proxy", proxy),
+            admin: root.section("admin", |section| RawAdmin { socket: section.path("socket") }).unwrap_or_default(),
+            limits: root.section("limits", limits).unwrap_or_default(),
+        };
+        root.finish();
+        raw
+    }
+}
+
+fn node(section: &Section<'_>) -> RawNode {
+    section.must_have("data");
+    RawNode {
+        name: section.required("name", NodeName::parse),
+        hostname: section.required("hostname", Domain::parse),
+        data: section.path("data"),
+        stop_seconds: section.number("stop_seconds", 0..=STOP_SECONDS_MAX),
+    }
+}
+
+fn log(section: &Section<'_>) -> RawLog {
+    RawLog {
+        format: section.choice("format", &[("logfmt", LogFormat::Logfmt), ("json", LogFormat::Json)]),
+        level: section.parsed("level", |text| EnvFilter::builder().parse(text).map(|_| text.to_owned())),
+    }
+}
+
+fn tls(section: &Section<'_>) -> RawTls {
+    section.must_have("certificate");
+    section.must_have("key");
+    RawTls { certificate: section.path("certificate"), key: section.path("key") }
+}
+
+fn directory(section: &Section<'_>) -> RawDirectory {
+    RawDirectory { path: section.path("path"), default_store: section.parsed("default_store", StoreName::parse) }
+}
+
+fn store(section: &Section<'_>) -> RawStore {
+    RawStore {
+        whole: section.at(),
+        name: section.required("name", StoreName::parse),
+        path: section.path("path"),
+        shards: section.number("shards", 1..=SHARDS_MAX),
+        lmtp: section.parsed_list("lmtp", address),
+        journal: section.section("journal", journal).unwrap_or_default(),
+    }
+}
+
+fn journal(section: &Section<'_>) -> RawJournal {
+    RawJournal {
+        path: section.path("path"),
+        keep_days: section.number("keep_days", 0..=KEEP_DAYS_MAX),
+        segment_octets: section.size("segment", SEGMENT_OCTETS_MIN..=SEGMENT_OCTETS_MAX),
+    }
+}
+
+fn relay(section: &Section<'_>) -> RawRelay {
+    section.must_listen(&["listen", "submission", "submissions"]);
+    RawRelay {
+        listen: section.parsed_list("listen", address),
+        submission: section.parsed_list("submission", address),
+        submissions: section.parsed_list("submissions", address),
+    }
+}
+
+fn proxy(section: &Section<'_>) -> RawProxy {
+    section.must_listen(&["imap", "imaps", "pop3", "pop3s"]);
+    RawProxy {
+        imap: section.parsed_list("imap", address),
+        imaps: section.parsed_list("imaps", address),
+        pop3: section.parsed_list("pop3", address),
+        pop3s: section.parsed_list("pop3s", address),
+    }
+}
+
+fn limits(section: &Section<'_>) -> RawLimits {
+    RawLimits {
+        connections: section.number("connections", 1..=CONNECTIONS_MAX),
+        connections_per_address: section.number("connections_per_address", 1..=CONNECTIONS_MAX),
+        message_octets: section.size("message", MESSAGE_OCTETS_MIN..=MESSAGE_OCTETS_MAX),
+        recipients: section.number("recipients", RECIPIENTS_MIN..=RECIPIENTS_MAX),
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "is not an address with a port, such as 192.0.2.1:25 or [::]:25")
+}
+
+const STOP_SECONDS_MAX: u32 = 3600;
+const SHARDS_MAX: u16 = 64;
+const KEEP_DAYS_MAX: u16 = 3650;
+/// Smaller ones would rotate many times a second under load.
+const SEGMENT_OCTETS_MIN: u64 = 1_000_000;
+const SEGMENT_OCTETS_MAX: u64 = 1 << 30;
+const CONNECTIONS_MAX: u32 = 1_000_000;
+/// RFC 5321 §4.5.3.1.7: message content of at least 64K octets.
+const MESSAGE_OCTETS_MIN: u64 = 64 << 10;
+const MESSAGE_OCTETS_MAX: u64 = 1 << 30;
+/// RFC 5321 §4.5.3.1.8: at least 100.
+const RECIPIENTS_MIN: u32 = 100;
+const RECIPIENTS_MAX: u32 = 10_000;

@@ -1,0 +1,158 @@
+//! A running node: its directory, its stores and its listeners, bound to the drivers of this system.
+//!
+//! ```text
+//!   Config ─▶ open: directory, stores recovered ─▶ bind: sockets ─▶ run: until told to stop ─▶ close: all on disk
+//! ```
+//! Sockets are bound last: whoever can connect finds a node that is ready.
+
+mod admin;
+mod listeners;
+mod recipients;
+mod routing;
+mod stores;
+
+pub use stores::StoreError;
+
+use crate::config::Config;
+use directory::EngineError;
+use directory::engine::Engine;
+use kv::EmbeddedEngine;
+use listeners::Listeners;
+use net::{BindError, OsRandom, Shutdown, Stopper, SystemClock, TokioSpawn};
+use ports::{Clock, Random, Spawn};
+use routing::Routes;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use store::{LocalStores, Store};
+
+/// A node that is open and listens to nobody yet.
+pub struct Node {
+    config: Config,
+    system: System,
+    engine: Arc<dyn Engine>,
+    routes: Routes,
+    stores: Arc<LocalStores>,
+    local: Vec<Arc<Store>>,
+    started: Instant,
+}
+
+/// The ports of this system.
+#[derive(Clone)]
+pub struct System {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub random: Arc<dyn Random>,
+    /// Tasks and threads.
+    pub spawn: Arc<dyn Spawn>,
+}
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// A folder.
+    #[error("cannot make the folder {}", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The directory.
+    #[error("cannot open the directory")]
+    Directory(#[from] EngineError),
+    /// A store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A socket.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The socket for commands.
+    #[error("cannot listen on {}", path.display())]
+    Admin {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl System {
+    /// This machine, as the runtime that is entered shows it.
+    pub fn of_this_machine() -> Self {
+        let spawn = TokioSpawn::new(tokio::runtime::Handle::current());
+        Self { clock: Arc::new(SystemClock), random: Arc::new(OsRandom), spawn: Arc::new(spawn) }
+    }
+}
+
+impl Node {
+    /// Opens the directory and recovers the stores. Runs inside a runtime.
+    pub async fn open(config: Config, system: System) -> Result<Self, NodeError> {
+        let started = system.clock.instant();
+        folder(&config.node.data)?;
+        folder(&config.directory.path)?;
+        let engine: Arc<dyn Engine> = Arc::new(EmbeddedEngine::open(&config.directory.path.join("directory.redb"))?);
+        let routes = Routes::follow(Arc::clone(&engine), &system).await?;
+        let mut local = Vec::with_capacity(config.stores.len());
+        for store in &config.stores {
+            local.push(stores::open(store, &routes, &system)?);
+        }
+        let stores = Arc::new(LocalStores::new(local.iter().cloned()));
+        Ok(Self { config, system, engine, routes, stores, local, started })
+    }
+
+    /// The records, for who writes them at the start.
+    pub fn engine(&self) -> &Arc<dyn Engine> {
+        &self.engine
+    }
+
+    /// Listens and serves until `shutdown` says stop, then lets sessions end and puts everything on disk. `ready` is
+    /// called when whoever connects is served.
+    pub async fn run(self, stopper: Stopper, shutdown: Shutdown, ready: impl FnOnce()) -> Result<(), NodeError> {
+        let listeners = Listeners::bind(&self)?;
+        let admin = admin::bind(&self.config.admin.socket)?;
+        for store in &self.local {
+            store.start(&*self.system.spawn);
+        }
+        self.system.spawn.task(Box::pin(self.routes.clone().run(shutdown.clone())));
+        self.system.spawn.task(Box::pin(admin::serve(admin, &self, shutdown.clone())));
+        let serving = listeners.run(&self, &shutdown);
+        ready();
+        tracing::info!(
+            node = %self.config.node.name,
+            stores = self.local.len(),
+            millis = self.system.clock.instant().saturating_duration_since(self.started).as_millis(),
+            "the node serves"
+        );
+        shutdown.draining().await;
+        self.cut_after(stopper, self.config.node.stop_span);
+        serving.await;
+        for store in &self.local {
+            store.close().await;
+        }
+        // Best effort: the next start replaces it.
+        let _ = std::fs::remove_file(&self.config.admin.socket);
+        tracing::info!(node = %self.config.node.name, "the node has stopped");
+        Ok(())
+    }
+
+    /// Sessions that have not ended by then are cut.
+    fn cut_after(&self, stopper: Stopper, span: Duration) {
+        let over = self.system.clock.sleep(span);
+        self.system.spawn.task(Box::pin(async move {
+            over.await;
+            stopper.cut();
+        }));
+    }
+}
+
+/// Makes a folder that only we can read.
+fn folder(path: &std::path::Path) -> Result<(), NodeError> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| NodeError::Folder { path: path.to_owned(), source })
+}

@@ -1,0 +1,191 @@
+//! The sockets of a node, and which role answers on each.
+
+use super::recipients::StoreRecipients;
+use super::{Node, NodeError, System};
+use bytes::Bytes;
+use net::{Listener, ListenerOptions, Security, ServerTls, SessionError, Shutdown, serve};
+use ports::Peer;
+use proxy::{Authenticator, ClearLogins, DirectoryAccounts, ImapConfig, Pop3Config, Proxy, StartTls};
+use relay::{Relay, RelaySession};
+use smtp_proto::Dialect;
+use smtp_proto::server as smtp;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use store::{Lmtp, Store};
+use tokio::task::JoinSet;
+
+/// The bound sockets.
+pub(super) struct Listeners {
+    smtp: Vec<Listener>,
+    imap: Vec<Listener>,
+    pop3: Vec<Listener>,
+    lmtp: Vec<(Listener, Arc<Store>)>,
+}
+
+impl Listeners {
+    /// Binds what the configuration names.
+    pub(super) fn bind(node: &Node) -> Result<Self, NodeError> {
+        let binder = Binder { node, tls: node.config.tls.as_ref().map(|tls| tls.server.clone()) };
+        let mut bound = Self { smtp: Vec::new(), imap: Vec::new(), pop3: Vec::new(), lmtp: Vec::new() };
+        if let Some(relay) = &node.config.relay {
+            bound.smtp = binder.plain("smtp", &relay.listen, "421 4.3.2 Too many connections, try again later\r\n")?;
+        }
+        if let Some(proxy) = &node.config.proxy {
+            let (busy_imap, busy_pop3) = ("* BYE Too many connections\r\n", "-ERR [SYS/TEMP] Too many connections\r\n");
+            bound.imap = binder.both(("imap", &proxy.imap), ("imaps", &proxy.imaps), busy_imap)?;
+            bound.pop3 = binder.both(("pop3", &proxy.pop3), ("pop3s", &proxy.pop3s), busy_pop3)?;
+        }
+        for (config, store) in node.config.stores.iter().zip(&node.local) {
+            let sockets = binder.plain("lmtp", &config.lmtp, "421 4.3.2 Too many connections, try again later\r\n")?;
+            bound.lmtp.extend(sockets.into_iter().map(|socket| (socket, Arc::clone(store))));
+        }
+        Ok(bound)
+    }
+
+    /// Serves until the shutdown; completes when the last session has ended.
+    pub(super) fn run(mut self, node: &Node, shutdown: &Shutdown) -> impl Future<Output = ()> + use<> {
+        let mut running = JoinSet::new();
+        let tls = node.config.tls.as_ref().map(|tls| tls.server.clone());
+        let clock = Arc::clone(&node.system.clock);
+
+        let routes = node.routes.clone();
+        let relay = Arc::new(Relay::new(
+            Arc::clone(&node.stores) as _,
+            move || Some(routes.now()),
+            Arc::clone(&node.system.clock),
+            Arc::clone(&node.system.random),
+        ));
+        let config = Arc::new(smtp_config(node, Dialect::Smtp, tls.is_some()));
+        for listener in self.smtp.drain(..) {
+            let (relay, config, tls, clock) = (relay.clone(), config.clone(), tls.clone(), clock.clone());
+            running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
+                let machine = smtp::Server::new(config.clone(), security(&peer), clock.instant());
+                report("smtp", peer, serve(stream, machine, RelaySession::new(relay.clone(), peer), tls.clone()))
+            }));
+        }
+
+        let config = Arc::new(smtp_config(node, Dialect::Lmtp, false));
+        for (listener, store) in self.lmtp.drain(..) {
+            let recipients = Arc::new(StoreRecipients { store: store.name().clone(), routes: node.routes.clone() });
+            let (config, clock) = (config.clone(), clock.clone());
+            running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
+                let machine = smtp::Server::new(config.clone(), security(&peer), clock.instant());
+                let session = Lmtp::new(store.clone(), recipients.clone(), peer);
+                report("lmtp", peer, serve(stream, machine, session, None))
+            }));
+        }
+        self.run_proxy(node, shutdown, &mut running);
+        async move { while running.join_next().await.is_some() {} }
+    }
+}
+
+impl Listeners {
+    fn run_proxy(self, node: &Node, shutdown: &Shutdown, running: &mut JoinSet<()>) {
+        let tls = node.config.tls.as_ref().map(|tls| tls.server.clone());
+        let starttls = if tls.is_some() { StartTls::Offered } else { StartTls::NotOffered };
+        let accounts = DirectoryAccounts::new(Arc::clone(node.routes.live()), Arc::clone(&node.engine));
+        let System { clock, spawn, .. } = &node.system;
+        let proxy = Proxy {
+            authenticator: Arc::new(Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn))),
+            handover: Arc::clone(&node.stores) as _,
+            clock: Arc::clone(clock),
+        };
+        let imap_config = Arc::new(imap_config(node, starttls));
+        for listener in self.imap {
+            let (proxy, config, tls) = (proxy.clone(), imap_config.clone(), tls.clone());
+            running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
+                let (machine, front) = proxy.imap(&config, peer);
+                report("imap", peer, serve(stream, machine, front, tls.clone()))
+            }));
+        }
+        let pop3_config = Pop3Config::new(starttls, ClearLogins::loopback());
+        for listener in self.pop3 {
+            let (proxy, config, tls) = (proxy.clone(), pop3_config.clone(), tls.clone());
+            running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
+                let (machine, front) = proxy.pop3(&config, peer);
+                report("pop3", peer, serve(stream, machine, front, tls.clone()))
+            }));
+        }
+    }
+}
+
+/// Binds sockets with what all of them share.
+struct Binder<'a> {
+    node: &'a Node,
+    tls: Option<ServerTls>,
+}
+
+impl Binder<'_> {
+    /// Sockets on which a conversation begins in clear.
+    fn plain(&self, name: &str, addresses: &[SocketAddr], refusal: &'static str) -> Result<Vec<Listener>, NodeError> {
+        addresses.iter().map(|address| self.bind(name, *address, Security::Plain, refusal)).collect()
+    }
+
+    /// Sockets of a protocol, in clear and with TLS from the first octet.
+    fn both(
+        &self,
+        (plain, in_clear): (&str, &[SocketAddr]),
+        (secure, under_tls): (&str, &[SocketAddr]),
+        refusal: &'static str,
+    ) -> Result<Vec<Listener>, NodeError> {
+        let mut bound = self.plain(plain, in_clear, refusal)?;
+        // The configuration does not let such a listener be without a certificate.
+        if let Some(tls) = &self.tls {
+            for address in under_tls {
+                bound.push(self.bind(secure, *address, Security::Tls(tls.clone()), refusal)?);
+            }
+        }
+        Ok(bound)
+    }
+
+    fn bind(
+        &self,
+        name: &str,
+        address: SocketAddr,
+        security: Security,
+        refusal: &'static str,
+    ) -> Result<Listener, NodeError> {
+        let limits = &self.node.config.limits;
+        let options = ListenerOptions {
+            name: name.to_owned(),
+            security,
+            connections_max: limits.connections,
+            connections_per_address_max: limits.connections_per_address,
+            refusal: Bytes::from_static(refusal.as_bytes()),
+        };
+        Ok(Listener::bind(address, options)?)
+    }
+}
+
+fn smtp_config(node: &Node, dialect: Dialect, starttls: bool) -> smtp::Config {
+    let mut config = smtp::Config::new(dialect, node.config.node.hostname.clone());
+    config.size_max = node.config.limits.message_octets;
+    config.limits.rcpt_count_max = node.config.limits.recipients;
+    config.extensions.starttls = starttls;
+    config
+}
+
+fn imap_config(node: &Node, starttls: StartTls) -> ImapConfig {
+    let mut support = store::ImapSession::support();
+    support.plain_mechanisms = sasl::Mechanism::ALL.iter().map(|mechanism| mechanism.name().into()).collect();
+    let octets_max = u32::try_from(node.config.limits.message_octets).unwrap_or(u32::MAX);
+    let limits = imap_proto::Limits { append_octets_max: octets_max, ..Default::default() };
+    ImapConfig {
+        greeting: "Posthouse is ready",
+        limits: Arc::new(limits),
+        support,
+        starttls,
+        clear_logins: ClearLogins::loopback(),
+    }
+}
+
+fn security(peer: &Peer) -> smtp_proto::Security {
+    if peer.tls { smtp_proto::Security::Tls } else { smtp_proto::Security::Plain }
+}
+
+/// Runs a session; how it ended is worth a line only where it was not the peer's right.
+async fn report(protocol: &'static str, peer: Peer, session: impl Future<Output = Result<(), SessionError>>) {
+    if let Err(error) = session.await {
+        tracing::debug!(protocol, client = %peer.address, error = &error as &dyn std::error::Error, "session broken");
+    }
+}

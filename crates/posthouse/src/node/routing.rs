@@ -1,0 +1,67 @@
+//! The node's copy of the directory, and what the roles ask of it.
+
+use super::System;
+use directory::engine::{Engine, EngineError};
+use directory::{Follower, Live, Origin, Routing};
+use mail_types::Address;
+use net::Shutdown;
+use ports::Clock;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use store::Quota;
+
+/// The copy of the directory that everybody in this process asks.
+#[derive(Clone)]
+pub(super) struct Routes {
+    live: Arc<Live>,
+    follower: Arc<Mutex<Option<Follower>>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Routes {
+    /// Loads the directory; `run` follows it from then on.
+    pub(super) async fn follow(engine: Arc<dyn Engine>, system: &System) -> Result<Self, EngineError> {
+        let live = Arc::new(Live::new());
+        let mut follower = Follower::new(engine, Arc::clone(&live));
+        follower.step().await?;
+        let follower = Arc::new(Mutex::new(Some(follower)));
+        Ok(Self { live, follower, clock: Arc::clone(&system.clock) })
+    }
+
+    /// Takes changes as they come. While the engine does not answer, the copy there is goes on answering.
+    pub(super) async fn run(self, shutdown: Shutdown) {
+        let follower = self.follower.lock().expect("no holder of this lock panics").take();
+        let Some(mut follower) = follower else { return };
+        loop {
+            let step = tokio::select! {
+                step = follower.step() => step,
+                () = shutdown.cut() => return,
+            };
+            if let Err(error) = step {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the directory does not answer");
+                self.clock.sleep(RETRY_AFTER).await;
+            }
+        }
+    }
+
+    /// The copy as it is now.
+    pub(super) fn now(&self) -> Arc<Routing> {
+        self.live.routing()
+    }
+
+    /// The copy that is kept up to date.
+    pub(super) fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    /// What an account may have. An account that the directory does not know now keeps what it has; nothing is
+    /// refused for that.
+    pub(super) fn quota(&self, address: &Address) -> Quota {
+        match self.now().account(address) {
+            Origin::Found(account) => Quota { messages: account.quota_messages, octets: account.quota_bytes },
+            Origin::NotFound | Origin::Unavailable => Quota::default(),
+        }
+    }
+}
+
+const RETRY_AFTER: Duration = Duration::from_secs(1);

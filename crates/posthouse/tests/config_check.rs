@@ -1,0 +1,180 @@
+//! `posthouse config check`, as an operator sees it.
+#![expect(clippy::disallowed_methods, reason = "tests are worlds: they lay out files")]
+
+use std::path::Path;
+use std::process::Command;
+use tempfile::TempDir;
+
+/// A folder with these files.
+fn site(files: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        std::fs::write(path, text).expect("written");
+    }
+    folder
+}
+
+/// What `config check` says of `posthouse.toml` in that folder, and whether it is content.
+fn check(folder: &Path) -> (bool, String) {
+    let file = folder.join("posthouse.toml");
+    let program = Command::new(env!("CARGO_BIN_EXE_posthouse")).args(["config", "check"]).arg(file).output();
+    let output = program.expect("the program runs");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).expect("UTF-8").replace(&format!("{}/", folder.display()), "");
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{:?}: {said}", output.status);
+    (output.status.success(), said)
+}
+
+const NODE: &str = "[node]\nname = 'one'\nhostname = 'one.example'\ndata = 'data'\n";
+
+#[test]
+fn a_good_file_says_what_the_node_will_do() {
+    let text = format!("{NODE}[[store]]\nname = 'ingrid'\n[relay]\nlisten = ['127.0.0.1:2525']\n");
+    let site = site(&[("posthouse.toml", &text)]);
+    insta::assert_snapshot!(check(site.path()).1, @"posthouse.toml: no mistakes; node one runs relay, store ingrid");
+    assert!(check(site.path()).0);
+}
+
+#[test]
+fn every_mistake_is_told_with_its_place() {
+    let text = "\
+[node]
+name = 'not a name'
+hostnme = 'one.example'
+data = 7
+colour = 'red'
+
+[log]
+format = 'xml'
+level = 'loud=maybe'
+
+[[store]]
+name = 'ingrid'
+shards = 0
+lmtp = ['192.0.2.1:24', 'nowhere']
+journal.keep_days = '7'
+journal.segment = '10 PB'
+
+[[store]]
+name = 'ingrid'
+path = 'data/mail'
+journal.path = 'data/mail'
+
+[directory]
+default_store = 'hedda'
+
+[relay]
+listen = '127.0.0.1:2525'
+submissions = ['127.0.0.1:2525']
+
+[proxy]
+
+[tls]
+certificate = 'missing.pem'
+key = 'key.pem'
+";
+    let site = site(&[("posthouse.toml", text)]);
+    let (good, said) = check(site.path());
+    assert!(!good);
+    insta::assert_snapshot!(said, @r#"
+    posthouse.toml:1:2: node.hostname: is missing
+    posthouse.toml:2:8: node.name: "not a name": a name has 1 to 63 letters, digits, '-', '_' or '.', and starts with a letter or digit
+    posthouse.toml:3:1: node.hostnme: unknown key (did you mean hostname?)
+    posthouse.toml:4:8: node.data: is a number, must be text
+    posthouse.toml:5:1: node.colour: unknown key (known here: data, hostname, name, stop_seconds)
+    posthouse.toml:8:10: log.format: "xml": is none of logfmt, json
+    posthouse.toml:9:9: log.level: "loud=maybe": error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
+    posthouse.toml:13:10: store.shards: must be from 1 to 64
+    posthouse.toml:14:9: store.lmtp: 192.0.2.1:24 is not on loopback: LMTP trusts whoever speaks it (use 127.0.0.1 or [::1])
+    posthouse.toml:14:25: store.lmtp: "nowhere": is not an address with a port, such as 192.0.2.1:25 or [::]:25
+    posthouse.toml:15:21: store.journal.keep_days: is text, must be a number
+    posthouse.toml:16:19: store.journal.segment: must be from 1000000 to 1073741824
+    posthouse.toml:19:8: store.name: ingrid is taken by store.name (posthouse.toml:12)
+    posthouse.toml:21:16: store.journal.path: data/mail is taken by store.path (posthouse.toml:20)
+    posthouse.toml:24:17: directory.default_store: there is no [[store]] named hedda (there is: ingrid, ingrid)
+    posthouse.toml:28:16: relay.submissions: 127.0.0.1:2525 is taken by relay.listen (posthouse.toml:27)
+    posthouse.toml:30:2: proxy: listens nowhere (give it one of imap, imaps, pop3, pop3s)
+    posthouse.toml:33:15: tls.certificate: cannot read missing.pem: No such file or directory (os error 2)
+    "#);
+}
+
+#[test]
+fn without_a_certificate_nothing_begins_with_tls() {
+    let text = format!("{NODE}[proxy]\nimaps = ['127.0.0.1:9933']\n");
+    insta::assert_snapshot!(check(site(&[("posthouse.toml", &text)]).path()).1, @r"
+    posthouse.toml:6:10: proxy.imaps: begins with TLS, but there is no certificate (add [tls] with certificate and key)
+    ");
+}
+
+#[test]
+fn an_empty_file_says_what_is_missing() {
+    insta::assert_snapshot!(check(site(&[("posthouse.toml", "")]).path()).1, @r"
+    posthouse.toml:1:1: node: is missing
+    posthouse.toml:1:1: the node has nothing to do (it needs a [relay], a [proxy] or a [[store]])
+    ");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let (good, said) = check(site(&[]).path());
+    assert!(!good);
+    assert!(said.starts_with("posthouse.toml:1:1: cannot be read: No such file"), "{said}");
+}
+
+#[test]
+fn syntax_does_not_hide_what_follows() {
+    let text = format!("{NODE}[relay]\nlisten = \n[limits]\nrecipient = 200\n");
+    insta::assert_snapshot!(check(site(&[("posthouse.toml", &text)]).path()).1, @r"
+    posthouse.toml:6:10: string values must be quoted, expected literal string
+    posthouse.toml:8:1: limits.recipient: unknown key (did you mean recipients?)
+    ");
+}
+
+#[test]
+fn drop_ins_are_merged_in_order() {
+    let main = format!("{NODE}[[store]]\nname = 'ingrid'\n[limits]\nrecipients = 1\n");
+    let files = [
+        ("posthouse.toml", main.as_str()),
+        ("conf.d/20-more.toml", "[limits]\nrecipients = 200\n[[store]]\nname = 'hedda'\n"),
+        ("conf.d/10-first.toml", "[limits]\nrecipients = 2\n"),
+        ("conf.d/.hidden.toml", "nonsense"),
+        ("conf.d/30-notes.txt", "nonsense"),
+    ];
+    let (_, said) = check(site(&files).path());
+    insta::assert_snapshot!(said, @"posthouse.toml: no mistakes; node one runs store ingrid, store hedda");
+
+    let bad = [files[0], ("conf.d/50-wrong.toml", "[node]\nnam = 'two'\n")];
+    insta::assert_snapshot!(check(site(&bad).path()).1, @r"
+    conf.d/50-wrong.toml:2:1: node.nam: unknown key (did you mean name?)
+    posthouse.toml:8:14: limits.recipients: must be from 100 to 10000
+    ");
+}
+
+/// The examples of the reference are good, and it names every key there is.
+#[test]
+fn the_reference_holds() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operating/configuration.md");
+    let page = std::fs::read_to_string(page).expect("the reference");
+    let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    // The example's certificate is nowhere; all else must hold.
+    let (_, said) = check(site(&[("posthouse.toml", example)]).path());
+    assert_eq!(said.lines().filter(|line| !line.contains("tls.certificate")).collect::<Vec<_>>(), [""; 0]);
+
+    // A section with one wrong key lists those that are known there.
+    for section in ["node", "log", "tls", "directory", "relay", "proxy", "admin", "limits", "store", "store.journal"] {
+        let text = match section {
+            "store" => "[[store]]\nzzzzzzzz = 1\n".to_owned(),
+            "store.journal" => "[[store]]\nname = 'x'\njournal.zzzzzzzz = 1\n".to_owned(),
+            section => format!("[{section}]\nzzzzzzzz = 1\n"),
+        };
+        let (_, said) = check(site(&[("posthouse.toml", &text)]).path());
+        let known = said.lines().find_map(|line| line.split_once("unknown key (known here: ")).expect("a list").1;
+        for key in known.trim_end_matches(')').split(", ") {
+            let named = if section == "store" && key == "journal" { "`journal.path`" } else { &format!("`{key}`") };
+            let full = format!("`{}.{key}`", section.trim_start_matches("store."));
+            assert!(page.contains(named) || page.contains(&full), "{section}.{key} is not in the reference");
+        }
+    }
+}

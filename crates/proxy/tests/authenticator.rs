@@ -1,0 +1,64 @@
+//! The authenticator beside a pool that is busy, and beside one that stops.
+#![allow(clippy::unwrap_used, reason = "a test")]
+
+mod world;
+
+use proxy::{Client, FAILED_LOGIN_SPAN, Outcome, PASSWORD_CHECK_COUNT_MAX, Protocol};
+use sasl::{Credentials, Failure, Password};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+use world::{ALICE, Pool, World, finish, peer};
+
+const CLIENT_IP: &str = "198.51.100.7";
+
+fn client() -> Client {
+    Client { protocol: Protocol::Submission, peer: peer(CLIENT_IP, true) }
+}
+
+fn credentials(name: &str, password: &str) -> Result<Credentials, Failure> {
+    let password = Password::new(password.as_bytes().to_vec()).unwrap();
+    Ok(Credentials { authorization: None, authentication: name.to_owned(), password })
+}
+
+#[test]
+fn says_who_it_is_and_where() {
+    let world = World::new();
+    let outcome = finish(world.proxy.authenticator.log_in(&client(), credentials("alice%example.test", "secret")));
+    let Outcome::LoggedIn { store, who } = outcome else { panic!("{outcome:?}") };
+    assert_eq!(store.as_str(), "here");
+    assert_eq!((who.account, who.address.to_string()), (ALICE, "alice@example.test".to_owned()));
+    assert_eq!(who.peer, client().peer);
+}
+
+#[test]
+fn passwords_that_wait_are_bounded_and_a_stopping_pool_is_no_verdict() {
+    let world = World::new();
+    let authenticator = &world.proxy.authenticator;
+    *world.spawn.pool.lock().unwrap() = Pool::Busy(Vec::new());
+    let client = client();
+    let mut context = Context::from_waker(Waker::noop());
+    let mut waiting: Vec<_> = (0..PASSWORD_CHECK_COUNT_MAX)
+        .map(|_| Box::pin(authenticator.log_in(&client, credentials("alice", "guess"))))
+        .collect();
+    for login in &mut waiting {
+        assert!(login.as_mut().poll(&mut context).is_pending());
+    }
+    let over = finish(authenticator.log_in(&client, credentials("alice", "guess")));
+    assert_eq!(over, Outcome::Unavailable, "one more than wait at a time");
+    let right = finish(authenticator.log_in(&client, credentials("alice", "secret")));
+    assert!(matches!(right, Outcome::LoggedIn { .. }), "a cheap hash waits for nobody");
+
+    // Clients that hang up take nothing back from the pool …
+    let stay = waiting.split_off(PASSWORD_CHECK_COUNT_MAX - 1);
+    drop(waiting);
+    assert_eq!(finish(authenticator.log_in(&client, credentials("alice", "guess"))), Outcome::Unavailable);
+    // … until it drops its work, because the program stops.
+    *world.spawn.pool.lock().unwrap() = Pool::Idle;
+    for mut login in stay {
+        assert_eq!(login.as_mut().poll(&mut context), Poll::Ready(Outcome::Unavailable));
+    }
+    assert_eq!(world.clock.slept().as_millis(), 0, "nobody has failed so far");
+    assert_eq!(finish(authenticator.log_in(&client, credentials("alice", "guess"))), Outcome::WrongPassword);
+    assert_eq!(world.clock.slept(), FAILED_LOGIN_SPAN);
+    assert_eq!(world.spawn.blocked.load(Ordering::Relaxed), PASSWORD_CHECK_COUNT_MAX as u64 + 1);
+}

@@ -1,0 +1,294 @@
+//! A directory, a store and a clock for the tests of the fronts.
+#![allow(dead_code, clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test; each takes what it needs")]
+
+use bytes::Bytes;
+use directory::{
+    AccountRecord, AccountState, AccountsPolicy, DomainRecord, Engine, Follower, Live, PasswordHash, PlacementRecord,
+    Record, SecretRecord, SiteRecord, StoreRecord, engine::MemoryEngine, engine::Transaction,
+};
+use imap_proto::{Reply, server::Event as ImapEvent};
+use mail_types::{AccountId, Address, Domain, NodeName, StoreName, UnixTime};
+use ports::{BoxFuture, Clock, Flow, Handler, LoggedIn, Peer, SessionHandover, Spawn, Unavailable};
+use proxy::{Authenticator, DirectoryAccounts, Proxy};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// The account that `alice@example.test` has.
+pub(crate) const ALICE: AccountId = AccountId::from_bytes([1; 16]);
+
+/// Answers a future that is ready before long.
+pub(crate) fn finish<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..1_000 {
+        if let Poll::Ready(answer) = future.as_mut().poll(&mut context) {
+            return answer;
+        }
+    }
+    panic!("it waits for something that never comes");
+}
+
+/// Time that passes when somebody sleeps.
+pub(crate) struct FakeClock {
+    origin: Instant,
+    slept: AtomicU64,
+}
+
+impl FakeClock {
+    pub(crate) fn slept(&self) -> Duration {
+        Duration::from_millis(self.slept.load(Ordering::Relaxed))
+    }
+}
+
+impl Clock for FakeClock {
+    fn now(&self) -> UnixTime {
+        UnixTime::EPOCH
+    }
+
+    fn instant(&self) -> Instant {
+        self.origin + self.slept()
+    }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
+        if span > Duration::from_secs(2) {
+            // A time-out, which is not to be reached.
+            return Box::pin(std::future::pending());
+        }
+        self.slept.fetch_add(u64::try_from(span.as_millis()).unwrap(), Ordering::Relaxed);
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// Counts what is given to the pool.
+#[derive(Default)]
+pub(crate) struct FakeSpawn {
+    pub(crate) blocked: AtomicU64,
+    pub(crate) pool: Mutex<Pool>,
+}
+
+/// What the pool does with its work.
+#[derive(Default)]
+pub(crate) enum Pool {
+    /// Runs it at once.
+    #[default]
+    Idle,
+    /// Has others to do first.
+    Busy(Vec<Box<dyn FnOnce() + Send>>),
+}
+
+impl Spawn for FakeSpawn {
+    fn task(&self, _future: BoxFuture<'static, ()>) {
+        panic!("nobody here starts tasks");
+    }
+
+    fn thread(&self, _name: &'static str, _work: Box<dyn FnOnce() + Send>) {
+        panic!("nobody here starts threads");
+    }
+
+    fn blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        self.blocked.fetch_add(1, Ordering::Relaxed);
+        match &mut *self.pool.lock().unwrap() {
+            Pool::Idle => work(),
+            Pool::Busy(waiting) => waiting.push(work),
+        }
+    }
+}
+
+/// The world around a proxy.
+pub(crate) struct World {
+    pub(crate) proxy: Proxy,
+    pub(crate) clock: Arc<FakeClock>,
+    pub(crate) spawn: Arc<FakeSpawn>,
+    pub(crate) engine: MemoryEngine,
+    pub(crate) store: Arc<FakeStore>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let engine = site();
+        let live = Arc::new(Live::new());
+        assert!(finish(Follower::new(Arc::new(engine.clone()), Arc::clone(&live)).step()).is_ok());
+        Self::with(engine, live)
+    }
+
+    /// A proxy whose copy of routing was never loaded.
+    pub(crate) fn without_routing() -> Self {
+        Self::with(site(), Arc::new(Live::new()))
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "the origin of a fake clock may be any time")]
+    fn with(engine: MemoryEngine, live: Arc<Live>) -> Self {
+        let clock = Arc::new(FakeClock { origin: Instant::now(), slept: AtomicU64::new(0) });
+        let spawn = Arc::new(FakeSpawn::default());
+        let accounts = Arc::new(DirectoryAccounts::new(live, Arc::new(engine.clone())));
+        let authenticator = Arc::new(Authenticator::new(accounts, clock.clone(), spawn.clone()));
+        let store = Arc::new(FakeStore::default());
+        let proxy = Proxy { authenticator, handover: store.clone(), clock: clock.clone() };
+        Self { proxy, clock, spawn, engine, store }
+    }
+}
+
+fn address(text: &str) -> Address {
+    Address::parse(text).unwrap()
+}
+
+/// The accounts are in the function's body; every password is `secret`.
+fn site() -> MemoryEngine {
+    let engine = MemoryEngine::new();
+    let [here, gone] = ["here", "gone"].map(|name| StoreName::parse(name).unwrap());
+    let node = NodeName::parse("node").unwrap();
+    let domain = Domain::parse("example.test").unwrap();
+    put(
+        &engine,
+        &SiteRecord { default_store: Some(here.clone()), login_domain: Some(domain.clone()), ..Default::default() },
+    );
+    put(&engine, &DomainRecord::new(domain));
+    let elsewhere = Domain::parse("elsewhere.test").unwrap();
+    put(&engine, &DomainRecord { accounts: AccountsPolicy::Unchecked, ..DomainRecord::new(elsewhere) });
+    put(&engine, &StoreRecord::posthouse(here, node.clone()));
+    put(&engine, &StoreRecord::posthouse(gone.clone(), node));
+    let salted = sasl_argon2id();
+    for (at, name, state, passwords) in [
+        (1, "alice", AccountState::Active, vec!["{PLAIN}secret"]),
+        (2, "argo", AccountState::Active, vec![salted.as_str(), "{PLAIN}app password"]),
+        (3, "barred", AccountState::NoLogin, vec!["{PLAIN}secret"]),
+        (4, "disabled", AccountState::Disabled, vec!["{PLAIN}secret"]),
+        (5, "new", AccountState::Active, vec![]),
+        (6, "odd", AccountState::Active, vec!["{NTLM}0123456789abcdef", "{PLAIN}secret"]),
+        (7, "moved", AccountState::Active, vec!["{PLAIN}secret"]),
+        (8, "busy", AccountState::Active, vec!["{PLAIN}secret"]),
+    ] {
+        let address = address(&format!("{name}@example.test"));
+        put(&engine, &AccountRecord { state, ..AccountRecord::new(address.clone(), AccountId::from_bytes([at; 16])) });
+        if !passwords.is_empty() {
+            let passwords = passwords.into_iter().map(|text| PasswordHash::parse(text).unwrap()).collect();
+            put(&engine, &SecretRecord { address, passwords });
+        }
+    }
+    put(&engine, &PlacementRecord { address: address("moved@example.test"), store: gone, user: None });
+    let flawed = AccountRecord::key_for("flawed@example.test").unwrap();
+    assert!(finish(engine.commit(Transaction::default().put(flawed, b"not a record".to_vec()))).is_ok());
+    engine
+}
+
+fn put<R: Record>(engine: &MemoryEngine, record: &R) {
+    assert!(finish(engine.commit(Transaction::default().put(record.key(), record.encode()))).is_ok());
+}
+
+fn sasl_argon2id() -> String {
+    let password = sasl::Password::new(b"secret".to_vec()).unwrap();
+    sasl::StoredPassword::hash_argon2id(&password, b"some salt").unwrap().to_string()
+}
+
+/// Who was handed over, and what became of it.
+#[derive(Default)]
+pub(crate) struct FakeStore {
+    pub(crate) seen: Arc<Mutex<Vec<LoggedIn>>>,
+    pub(crate) closed: Arc<AtomicU64>,
+}
+
+impl FakeStore {
+    fn enter(&self, store: &StoreName, who: &LoggedIn) -> Result<FakeSession, Unavailable> {
+        if store.as_str() != "here" {
+            return Err(Unavailable { what: store.to_string(), why: "it is not here".to_owned() });
+        }
+        self.seen.lock().unwrap().push(who.clone());
+        Ok(FakeSession { closed: Arc::clone(&self.closed), greeted: false })
+    }
+}
+
+impl SessionHandover for FakeStore {
+    fn imap<'a>(
+        &'a self,
+        store: &'a StoreName,
+        who: LoggedIn,
+    ) -> BoxFuture<'a, Result<Box<dyn Handler<imap_proto::server::Server>>, Unavailable>> {
+        Box::pin(async move { Ok(Box::new(self.enter(store, &who)?) as Box<dyn Handler<_>>) })
+    }
+
+    fn pop3<'a>(
+        &'a self,
+        store: &'a StoreName,
+        who: LoggedIn,
+    ) -> BoxFuture<'a, Result<Option<Box<dyn Handler<pop3_proto::Server>>>, Unavailable>> {
+        Box::pin(async move {
+            if who.address.local().as_str() == "busy" {
+                return Ok(None);
+            }
+            Ok(Some(Box::new(self.enter(store, &who)?) as Box<dyn Handler<_>>))
+        })
+    }
+}
+
+/// The store's half, as far as the tests need it.
+struct FakeSession {
+    closed: Arc<AtomicU64>,
+    greeted: bool,
+}
+
+impl Handler<imap_proto::server::Server> for FakeSession {
+    fn on_event<'a>(
+        &'a mut self,
+        machine: &'a mut imap_proto::server::Server,
+        event: ImapEvent,
+    ) -> BoxFuture<'a, Flow> {
+        Box::pin(async move {
+            let ImapEvent::Command(command) = event else { panic!("the transcripts do not come to {event:?}") };
+            let body = format!("{:?}", command.body);
+            let name = body.split(['(', ' ', '{']).next().unwrap_or_default().to_owned();
+            machine.complete(Reply::ok(format!("the store did {name}")));
+            Flow::Next
+        })
+    }
+
+    fn on_close<'a>(&'a mut self) -> BoxFuture<'a, ()> {
+        self.closed.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async {})
+    }
+}
+
+impl Handler<pop3_proto::Server> for FakeSession {
+    fn on_event<'a>(
+        &'a mut self,
+        machine: &'a mut pop3_proto::Server,
+        event: pop3_proto::Event,
+    ) -> BoxFuture<'a, Flow> {
+        Box::pin(async move {
+            match event {
+                pop3_proto::Event::Stat => machine.stat(MAILDROP),
+                pop3_proto::Event::Retr(_) => {
+                    machine.message_begin(4);
+                    let _wanted = machine.body(Bytes::from_static(b"text"));
+                    return Flow::Again;
+                }
+                pop3_proto::Event::Quit => machine.updated(),
+                other => panic!("the transcripts do not come to {other:?}"),
+            }
+            Flow::Next
+        })
+    }
+
+    fn resume<'a>(&'a mut self, machine: &'a mut pop3_proto::Server) -> BoxFuture<'a, Flow> {
+        if std::mem::replace(&mut self.greeted, true) {
+            machine.body_end();
+        } else {
+            machine.logged_in(MAILDROP);
+        }
+        Box::pin(async { Flow::Next })
+    }
+
+    fn on_close<'a>(&'a mut self) -> BoxFuture<'a, ()> {
+        self.closed.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async {})
+    }
+}
+
+const MAILDROP: pop3_proto::Maildrop = pop3_proto::Maildrop { messages: 2, octets: 320 };
+
+/// A client at a documentation address.
+pub(crate) fn peer(ip: &str, tls: bool) -> Peer {
+    Peer { address: format!("{ip}:40000").parse().unwrap(), local: "192.0.2.1:143".parse().unwrap(), tls }
+}
