@@ -1,5 +1,5 @@
 //! A directory, a store and a clock for the tests of the fronts.
-#![allow(dead_code, reason = "each test takes what it needs")]
+#![allow(dead_code, clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test; each takes what it needs")]
 
 use bytes::Bytes;
 use directory::{
@@ -236,14 +236,10 @@ impl Handler<imap_proto::server::Server> for FakeSession {
         event: ImapEvent,
     ) -> BoxFuture<'a, Flow> {
         Box::pin(async move {
-            match event {
-                ImapEvent::Command(command) => {
-                    let body = format!("{:?}", command.body);
-                    let name = body.split(['(', ' ', '{']).next().unwrap_or_default().to_owned();
-                    machine.complete(Reply::ok(format!("the store did {name}")));
-                }
-                other => panic!("the transcripts do not come to {other:?}"),
-            }
+            let ImapEvent::Command(command) = event else { panic!("the transcripts do not come to {event:?}") };
+            let body = format!("{:?}", command.body);
+            let name = body.split(['(', ' ', '{']).next().unwrap_or_default().to_owned();
+            machine.complete(Reply::ok(format!("the store did {name}")));
             Flow::Next
         })
     }
