@@ -33,10 +33,7 @@ pub(super) fn refused(refusal: &Refusal) -> Reply {
 
 /// As [`refused`], where the missing mailbox is a target that CREATE would make (RFC 9051 §6.3.12, §6.4.7).
 pub(super) fn refused_target(refusal: &Refusal) -> Reply {
-    match refusal {
-        Refusal::NoMailbox => no_target(),
-        _ => refused(refusal),
-    }
+    if matches!(refusal, Refusal::NoMailbox) { no_target() } else { refused(refusal) }
 }
 
 /// The target of APPEND, COPY or MOVE is not there.

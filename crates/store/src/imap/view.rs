@@ -131,13 +131,14 @@ mod tests {
             }
             prop_assert_eq!(view.count() as usize, model.len());
             for uid in 1..last + 3 {
-                let expected = model.iter().position(|known| *known == uid).map(|at| at as u32 + 1);
+                let expected = (1u32..).zip(&model).find(|(_, known)| **known == uid).map(|(number, _)| number);
                 prop_assert_eq!(view.seq(Uid::new(uid).expect("not zero")).map(SeqNum::number), expected);
             }
-            for first in 1..=model.len() + 2 {
-                for end in first..=model.len() + 2 {
-                    let found = UidSet::from_ranges(view.uids_of(first as u32, end as u32));
-                    let expected = model.iter().take(end).skip(first - 1).filter_map(|uid| Uid::new(*uid)).collect();
+            for first in 1..=view.count() + 2 {
+                for end in first..=view.count() + 2 {
+                    let found = UidSet::from_ranges(view.uids_of(first, end));
+                    let wanted = (1u32..).zip(&model).filter(|(number, _)| (first..=end).contains(number));
+                    let expected = wanted.filter_map(|(_, uid)| Uid::new(*uid)).collect();
                     prop_assert_eq!(found, expected);
                 }
             }

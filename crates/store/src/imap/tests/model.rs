@@ -158,6 +158,7 @@ fn take(site: &Site, clients: &mut [Believer], step: &Step) {
         Step::Noop(client) => clients[*client].ask(site, "NOOP"),
         Step::Fetch { client, first, last, item } => {
             let client = &mut clients[*client];
+            client.end_idle(site);
             if client.len() > 0 {
                 let (first, last) = ends(client.len(), *first, *last);
                 client.ask(site, &format!("FETCH {first}:{last} {item}"));
@@ -167,6 +168,7 @@ fn take(site: &Site, clients: &mut [Believer], step: &Step) {
         Step::Search(client) => clients[*client].ask(site, "SEARCH UNDELETED"),
         Step::Move { client, at } => {
             let client = &mut clients[*client];
+            client.end_idle(site);
             if client.len() > 0 {
                 let (at, _) = ends(client.len(), *at, *at);
                 client.ask(site, &format!("MOVE {at} Trash"));
@@ -216,7 +218,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
     #[test]
     fn clients_believe_what_is_true(steps in proptest::collection::vec(step(), 1..30)) {
         play(&steps);
