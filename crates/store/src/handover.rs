@@ -2,10 +2,13 @@
 
 use crate::delivery::Transaction;
 use crate::engine::{Refusal, Store};
+use crate::imap::ImapSession;
 use crate::pop3::{Maildrops, Pop3Session};
+use imap_proto::capability::Support;
 use mail_types::StoreName;
 use ports::{
-    BoxFuture, Delivery, DeliveryTransaction, Envelope, Handler, LoggedIn, SessionHandover, Unavailable,
+    BoxFuture, Delivery, DeliveryTransaction, Envelope, ImapHandler, LoggedIn, Pop3Handler, SessionHandover,
+    Unavailable,
 };
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -20,6 +23,11 @@ pub struct LocalStores {
 struct Local {
     store: Arc<Store>,
     maildrops: Arc<Maildrops>,
+}
+
+/// What IMAP sessions of these stores can do, for who tells it before the login. SASL mechanisms are not theirs.
+pub fn imap_support() -> Support {
+    ImapSession::support()
 }
 
 impl LocalStores {
@@ -63,15 +71,11 @@ impl Local {
 }
 
 impl SessionHandover for LocalStores {
-    fn imap<'a>(
-        &'a self,
-        store: &'a StoreName,
-        who: LoggedIn,
-    ) -> BoxFuture<'a, Result<Box<dyn Handler<imap_proto::server::Server>>, Unavailable>> {
+    fn imap<'a>(&'a self, store: &'a StoreName, who: LoggedIn) -> BoxFuture<'a, Result<ImapHandler, Unavailable>> {
         Box::pin(async move {
             let local = self.local(store)?;
             local.welcome(&who).await?;
-            todo!()
+            Ok(Box::new(ImapSession::new(Arc::clone(&local.store), who)) as ImapHandler)
         })
     }
 
@@ -79,14 +83,14 @@ impl SessionHandover for LocalStores {
         &'a self,
         store: &'a StoreName,
         who: LoggedIn,
-    ) -> BoxFuture<'a, Result<Option<Box<dyn Handler<pop3_proto::Server>>>, Unavailable>> {
+    ) -> BoxFuture<'a, Result<Option<Pop3Handler>, Unavailable>> {
         Box::pin(async move {
             let local = self.local(store)?;
             let Some(lock) = local.maildrops.lock(who.account) else { return Ok(None) };
             local.welcome(&who).await?;
             let session = Pop3Session::open(Arc::clone(&local.store), who, lock).await;
             let session = session.map_err(|refusal| local.unavailable(&refusal))?;
-            Ok(Some(Box::new(session) as Box<dyn Handler<_>>))
+            Ok(Some(Box::new(session) as Pop3Handler))
         })
     }
 }

@@ -23,6 +23,7 @@ mod engine;
 mod handover;
 mod imap;
 mod lmtp;
+mod pop3;
 #[cfg(test)]
 mod testing;
 
@@ -33,3 +34,4 @@ pub use engine::{
 pub use handover::{LocalStores, imap_support};
 pub use imap::ImapSession;
 pub use lmtp::{Lmtp, Machine as LmtpMachine};
+pub use pop3::Pop3Session;
