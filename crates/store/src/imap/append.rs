@@ -40,7 +40,7 @@ impl ImapSession {
         // Refused before it is sent; the engine asks again when it is here.
         let coming = append.octets() + u64::from(begin.message.octets);
         let count = append.messages.len() as u64 + 1;
-        if let Err(refusal) = self.store.check_quota(self.account(), coming, count) {
+        if let Err(refusal) = self.store.check_quota(self.account(), &self.who.address, coming, count) {
             return self.refuse(machine, &refusal);
         }
         let date = begin.message.date.and_then(|date| date.to_unix().ok());

@@ -2,10 +2,11 @@
 
 use super::structure;
 use bytes::Bytes;
-use imap_proto::fetch::{FetchData, FetchItem, PartNumber, Section, SectionText};
+use imap_proto::fetch::{FetchData, FetchItem, Section, SectionText};
 use message::{Content, Message, Part};
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::num::NonZeroU32;
 
 /// The octets of a message, and what was found in them so far.
 pub(super) struct Reader<'a> {
@@ -101,7 +102,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A part without its transfer encoding (RFC 3516 §4.2).
-    fn decoded(&self, part: &PartNumber) -> Result<Option<Bytes>, UnknownEncoding> {
+    fn decoded(&self, part: &[NonZeroU32]) -> Result<Option<Bytes>, UnknownEncoding> {
         if part.is_empty() {
             return Ok(Some(self.raw.clone()));
         }
@@ -142,7 +143,7 @@ enum Pick {
 }
 
 fn section(text: SectionText) -> Section {
-    Section { part: PartNumber::new(), text: Some(text) }
+    Section { part: Vec::new(), text: Some(text) }
 }
 
 fn cut(text: &Bytes, partial: Option<imap_proto::fetch::Partial>) -> Bytes {

@@ -4,7 +4,7 @@ use super::selected::Tell;
 use super::{ImapSession, reply};
 use crate::engine::Refusal;
 use imap_proto::list::{ListCommand, ListPattern, ListReturn, ListSelection, StatusItem};
-use imap_proto::response::{ListAttribute, ListItem, StatusValue};
+use imap_proto::response::{ListAttribute, ListItem};
 use imap_proto::server::Server;
 use imap_proto::{Reply, Response};
 use mail_types::{FlagSet, MailboxId, MailboxName, SystemFlag, Uid, UidSet};
@@ -110,7 +110,7 @@ impl ImapSession {
         id: MailboxId,
         row: &MailboxRow,
         items: &[StatusItem],
-    ) -> Result<Vec<StatusValue>, Refusal> {
+    ) -> Result<Vec<(StatusItem, u64)>, Refusal> {
         let mut values = Vec::with_capacity(items.len());
         for item in items {
             let value = match item {

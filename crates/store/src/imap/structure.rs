@@ -1,6 +1,8 @@
 //! ENVELOPE and BODYSTRUCTURE: what `message` found, as what `imap-proto` writes.
 
-use imap_proto::structure::{BodyExtension, BodyStructure, ImapAddress, ImapEnvelope, Multipart, PartKind, SinglePart};
+use imap_proto::structure::{
+    BodyExtension, BodyStructure, Disposition, ImapAddress, ImapEnvelope, Multipart, PartKind, SinglePart,
+};
 use message::{AddressEntry, Content, Message, Mime, NamedAddress, Part};
 use std::borrow::Cow;
 
@@ -62,13 +64,16 @@ fn single(message: &Message<'_>, part: &Part<'_>, mime: &Mime<'_>) -> SinglePart
 
 fn extension(mime: &Mime<'_>) -> BodyExtension {
     BodyExtension {
-        disposition: mime.disposition.as_ref().map(|shown| (shown.kind.to_vec(), params(&shown.params))),
+        disposition: mime
+            .disposition
+            .as_ref()
+            .map(|shown| Disposition { kind: shown.kind.to_vec(), params: params(&shown.params) }),
         language: mime.language.iter().map(|tag| tag.to_vec()).collect(),
         location: owned(mime.location.as_ref()),
     }
 }
 
-fn params(given: &message::Params<'_>) -> imap_proto::structure::Params {
+fn params(given: &message::Params<'_>) -> Vec<(Vec<u8>, Vec<u8>)> {
     given.iter().map(|param| (param.name.to_vec(), param.value.to_vec())).collect()
 }
 
