@@ -16,7 +16,7 @@ pub(crate) struct TestWorld {
     pub(crate) disk: Arc<SimDisk>,
     pub(crate) indexes: Vec<Arc<MemIndex>>,
     pub(crate) options: Options,
-    clock: Arc<TestClock>,
+    pub(crate) clock: Arc<TestClock>,
     pub(crate) stopped: Arc<AtomicBool>,
 }
 
@@ -38,6 +38,7 @@ impl TestWorld {
                 ..journal::Config::default()
             },
             checkpoint_octets: 64 << 10,
+            low_water_octets: 0,
             ..Options::default()
         };
         Self {
