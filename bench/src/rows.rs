@@ -33,8 +33,12 @@ pub(crate) fn disk(base: &Path) -> Result<()> {
 }
 
 /// Starts every server with accounts.
-fn start_all(kinds: &[Kind], base: &Path, accounts: usize) -> Result<Vec<Server>> {
-    kinds.iter().map(|kind| kind.start(base, accounts)).collect()
+async fn start_all(kinds: &[Kind], base: &Path, accounts: usize) -> Result<Vec<Server>> {
+    let mut servers = Vec::new();
+    for kind in kinds {
+        servers.push(kind.start(base, accounts).await?);
+    }
+    Ok(servers)
 }
 
 fn stop_all(servers: Vec<Server>) -> Result<()> {

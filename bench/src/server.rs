@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// Which server.
@@ -60,26 +60,22 @@ impl Kind {
     }
 
     /// Starts it with accounts `u0`, `u1` … of `bench.example` and waits until it answers.
-    pub(crate) fn start(&self, base: &Path, accounts: usize) -> Result<Server> {
+    pub(crate) async fn start(&self, base: &Path, accounts: usize) -> Result<Server> {
         let folder = base.join(format!("{}-{accounts}", self.name().to_lowercase()));
         std::fs::create_dir_all(&folder).context("making the folder of a server")?;
         let ports = [free_port()?, free_port()?];
         let started = match self {
-            Self::Posthouse(program) => posthouse::start(program, &folder, ports, accounts),
+            Self::Posthouse(program) => posthouse::start(program, &folder, ports, accounts).await,
             Self::Dovecot => dovecot::start(&folder, ports, accounts),
         };
-        let (child, ready) = started.with_context(|| format!("starting {}", self.name()))?;
+        let child = started.with_context(|| format!("starting {}", self.name()))?;
         let [lmtp, imap] = ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         let mut server = Server { name: self.name(), child, lmtp, imap, folder };
         server.wait_for(lmtp)?;
         server.wait_for(imap)?;
-        ready()?;
         Ok(server)
     }
 }
-
-/// What is left to do once a server answers, such as making accounts.
-type WhenReady = Box<dyn FnOnce() -> Result<()>>;
 
 impl Server {
     /// Its first process.
@@ -149,11 +145,6 @@ pub(crate) fn user(number: usize) -> String {
     format!("u{number}@{DOMAIN}")
 }
 
-/// A list of accounts as Dovecot's passwd-file has it, which Posthouse imports.
-fn passwd_file(accounts: usize, tail: impl Fn(usize) -> String) -> String {
-    (0..accounts).map(|number| format!("{}:{{PLAIN}}{PASSWORD}:{}\n", user(number), tail(number))).collect()
-}
-
 fn greets(address: SocketAddr) -> bool {
     let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else { return false };
     let timeout = stream.set_read_timeout(Some(Duration::from_secs(5)));
@@ -164,15 +155,6 @@ fn greets(address: SocketAddr) -> bool {
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port")?;
     Ok(listener.local_addr().context("looking for a free port")?.port())
-}
-
-/// Runs a command of a server to its end; its output is in the error.
-fn run(command: &mut Command) -> Result<()> {
-    let output = command.output().with_context(|| format!("running {command:?}"))?;
-    if !output.status.success() {
-        bail!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(())
 }
 
 /// The domain of all accounts.

@@ -14,7 +14,7 @@ pub(crate) async fn run(args: &Args, kinds: &[Kind], base: &Path) -> Result<()> 
     let deliveries = if args.quick { 20 } else { 100 };
     let title = format!("From a delivery's 250 to EXISTS in a session that idles, {deliveries} deliveries");
     table::title(&title, "ms", kinds);
-    let servers = start_all(kinds, base, 1)?;
+    let servers = start_all(kinds, base, 1).await?;
     let mut delays = Vec::new();
     for server in &servers {
         delays.push(measure(server, deliveries).await?);

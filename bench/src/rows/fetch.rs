@@ -17,7 +17,7 @@ use tokio::task::LocalSet;
 pub(crate) async fn run(args: &Args, kinds: &[Kind], base: &Path) -> Result<()> {
     table::title("Reading over IMAP", "what the row says (CPU s for each 1,000 of it; for MB/s, for each GB)", kinds);
     // Account 0 alone has the large mailbox; then 16 accounts with small ones, on fresh servers.
-    let servers = super::start_all(kinds, base, 1)?;
+    let servers = super::start_all(kinds, base, 1).await?;
     for server in &servers {
         fill(server, 1, 1_000, 50 << 10).await?;
     }
@@ -30,7 +30,7 @@ pub(crate) async fn run(args: &Args, kinds: &[Kind], base: &Path) -> Result<()> 
     };
     measure(args, kinds, &servers, "list of 1,000, 2 clients, lists/s", 2, &list, Unit::Rounds).await?;
     stop_all(servers)?;
-    let servers = super::start_all(kinds, base, 16)?;
+    let servers = super::start_all(kinds, base, 16).await?;
     for server in &servers {
         fill(server, 16, 16 * 60, 8 << 10).await?;
     }

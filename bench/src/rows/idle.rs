@@ -15,7 +15,7 @@ pub(crate) async fn run(args: &Args, kinds: &[Kind], base: &Path) -> Result<()> 
     let sessions = if args.quick { 200 } else { 1_000 };
     let title = format!("Memory with {sessions} sessions in IDLE, each of an account of its own");
     table::title(&title, "MB of PSS (kB a session beyond what the server had before)", kinds);
-    let servers = start_all(kinds, base, sessions)?;
+    let servers = start_all(kinds, base, sessions).await?;
     let mut cells = Vec::new();
     for server in &servers {
         cells.push(measure(server, sessions).await?);

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 pub(crate) async fn run(args: &Args, kinds: &[Kind], base: &Path) -> Result<()> {
     for accounts in [1_000, 100_000] {
-        let servers = start_all(kinds, base, accounts)?;
+        let servers = start_all(kinds, base, accounts).await?;
         let title = format!("Durable deliveries over LMTP into {accounts} accounts");
         table::title(&title, "messages/s (CPU s per 1,000 messages)", kinds);
         for (size, octets) in [("4 kB", 4 << 10), ("50 kB", 50 << 10)] {

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub(crate) async fn run(args: &Args, kinds: &[Kind], base: &Path) -> Result<()> {
-    let servers = start_all(kinds, base, 1_000)?;
+    let servers = start_all(kinds, base, 1_000).await?;
     let title = format!("The slowest of {PACE:.0} deliveries/s of 4 kB on 16 connections");
     table::title(&title, "ms from a message's turn to its 250: p99 (p50)", kinds);
     // Long enough for checkpoints, which come once a minute at least.

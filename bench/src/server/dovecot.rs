@@ -1,6 +1,6 @@
 //! Dovecot 2.3 as its operators tune it: mdbox, processes reused, its own fsync discipline left on.
 
-use super::{Kind, PASSWORD, WhenReady, passwd_file};
+use super::{Kind, PASSWORD, user};
 use crate::args::Args;
 use anyhow::{Context, Result, bail};
 use std::fmt::Write;
@@ -22,7 +22,7 @@ pub(super) fn find(_args: &Args) -> Result<Kind> {
     Ok(Kind::Dovecot)
 }
 
-pub(super) fn start(folder: &Path, [lmtp, imap]: [u16; 2], accounts: usize) -> Result<(Child, WhenReady)> {
+pub(super) fn start(folder: &Path, [lmtp, imap]: [u16; 2], accounts: usize) -> Result<Child> {
     let (uid, gid) = (user_id("nobody")?, NOGROUP);
     let mail = folder.join("mail");
     fs::create_dir_all(&mail).context("making Dovecot's mail folder")?;
@@ -32,19 +32,22 @@ pub(super) fn start(folder: &Path, [lmtp, imap]: [u16; 2], accounts: usize) -> R
         fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).context("opening the folder")?;
     }
     // Spread over folders, as sites do: a single one with 100,000 entries would be slow.
-    let home = |number: usize| format!("{uid}:{gid}::{}/{:03}/{number}::", mail.display(), number % 1000);
-    fs::write(folder.join("users"), passwd_file(accounts, home)).context("writing Dovecot's users")?;
+    let line = |number: usize| {
+        let home = format!("{}/{:03}/{number}", mail.display(), number % 1000);
+        format!("{}:{{PLAIN}}{PASSWORD}:{uid}:{gid}::{home}::\n", user(number))
+    };
+    let users: String = (0..accounts).map(line).collect();
+    fs::write(folder.join("users"), users).context("writing Dovecot's users")?;
     let config = folder.join("dovecot.conf");
     fs::write(&config, configuration(folder, lmtp, imap)).context("writing Dovecot's configuration")?;
     let log = File::create(folder.join("log")).context("making Dovecot's log")?;
-    let child = Command::new(PROGRAM)
+    Command::new(PROGRAM)
         .args(["-F", "-c"])
         .arg(&config)
         .stdout(log.try_clone().context("sharing Dovecot's log")?)
         .stderr(log)
         .spawn()
-        .context("starting dovecot")?;
-    Ok((child, Box::new(|| Ok(()))))
+        .context("starting dovecot")
 }
 
 fn configuration(folder: &Path, lmtp: u16, imap: u16) -> String {
@@ -68,7 +71,6 @@ fn configuration(folder: &Path, lmtp: u16, imap: u16) -> String {
         "  inet_listener imap {{\n    port = {imap}\n  }}\n  inet_listener imaps {{\n    port = 0\n  }}\n}}"
     ));
     add(format_args!("service imap {{\n  service_count = 0\n  process_min_avail = 4\n}}"));
-    debug_assert!(!PASSWORD.contains(':'), "a passwd-file is split at colons");
     text
 }
 
