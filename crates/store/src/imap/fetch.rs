@@ -72,7 +72,11 @@ impl Fetching {
     fn reply(self) -> Reply {
         match self.trouble {
             // UIDs of messages that are not there are passed over (RFC 9051 §6.4.9); numbers may not be (RFC 2180 §4.1).
-            Some(Trouble::Missing) if self.by == Numbering::Sequence => reply::expunged(),
+            Some(Trouble::Missing) if self.by == Numbering::Sequence => match self.reply.code {
+                // RFC 7162 §3.1.3, example 11: which messages had changed must be told all the same.
+                Some(code @ ResponseCode::Modified(_)) => Reply { code: Some(code), ..reply::expunged() },
+                Some(_) | None => reply::expunged(),
+            },
             None | Some(Trouble::Missing) => self.reply,
             Some(Trouble::Encoding) => Reply::no("A part has an unknown encoding").with(ResponseCode::UnknownCte),
             Some(Trouble::Damaged) => Reply::no("Some messages cannot be read; please tell your administrator")
