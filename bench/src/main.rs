@@ -1,2 +1,73 @@
-//! Posthouse beside its peers, in one run
-fn main() {}
+//! Posthouse beside its peers, in one run.
+//!
+//! What this is: one program that starts Posthouse and, where it is installed, Dovecot on one disk, drives them in turns with
+//! the same load, and prints what each did, at what cost, and the ratio. `bench/README.md` says what each row means.
+//!
+//! What it is not: a test. Nothing fails because a number is bad; it fails when a server does not do its work.
+//!
+//! ```text
+//!   args ─▶ server/ starts each one in a folder of its own ─▶ rows/ drives them in turns ─▶ table
+//!                     │ pid                                      │ lmtp.rs, imap.rs: one thread
+//!                     └─▶ procs.rs: CPU and memory from /proc ◀──┘
+//! ```
+//!
+//! Invariants:
+//! 1. Everything is on loopback, on free ports, in one temporary folder; servers are ended by their pid.
+//! 2. Every run is bounded in time and in octets.
+//! 3. A delivery counts when its `250` was read; the load generator's own CPU is told beside the server's.
+//!
+//! RFCs: 2033 (LMTP), 2920 (pipelining), 9051 (IMAP), 2177 (IDLE): as a client, as little as the load needs.
+#![allow(clippy::disallowed_methods, reason = "a world: it has clocks, sockets, files and processes")]
+
+mod args;
+mod imap;
+mod lmtp;
+mod message;
+mod procs;
+mod rows;
+mod server;
+mod stats;
+mod table;
+
+use anyhow::{Context, Result};
+use args::{Args, Row};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use server::Kind;
+
+fn main() -> Result<()> {
+    let Some(args) = Args::parse(std::env::args().skip(1))? else {
+        println!("{}", args::USAGE);
+        return Ok(());
+    };
+    raise_file_limit();
+    let kinds = Kind::available(&args)?;
+    let base = match &args.dir {
+        Some(dir) => tempfile::Builder::new().prefix("bench-").tempdir_in(dir),
+        None => tempfile::Builder::new().prefix("bench-").tempdir(),
+    };
+    let base = base.context("making the folder of the servers")?;
+    // One thread is enough, and leaves the other cores to the server.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
+    rows::disk(base.path())?;
+    for row in Row::ALL.into_iter().filter(|row| args.wants(*row)) {
+        let run = async {
+            match row {
+                Row::Lmtp => rows::lmtp::run(&args, &kinds, base.path()).await,
+                Row::Fetch => rows::fetch::run(&args, &kinds, base.path()).await,
+                Row::Idle => rows::idle::run(&args, &kinds, base.path()).await,
+                Row::Exists => rows::exists::run(&args, &kinds, base.path()).await,
+                Row::Tail => rows::tail::run(&args, &kinds, base.path()).await,
+            }
+        };
+        runtime.block_on(run).with_context(|| format!("in the row {}", row.name()))?;
+    }
+    Ok(())
+}
+
+/// A thousand sessions are two thousand sockets in the server, which inherits our limit.
+fn raise_file_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        eprintln!("the limit of open files stays as it is: {error}");
+    }
+}

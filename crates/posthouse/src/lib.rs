@@ -20,5 +20,6 @@ pub mod config;
 pub mod log;
 pub mod node;
 pub mod quickstart;
+pub mod selftest;
 pub mod serve;
 mod signals;

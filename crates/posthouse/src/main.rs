@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 use posthouse::command::NodeCommand;
 use posthouse::config::{Config, Problems};
 use posthouse::quickstart::Quickstart;
+use posthouse::selftest::Selftest;
 use posthouse::serve::Serve;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,6 +21,8 @@ struct Arguments {
 enum Command {
     /// A whole site in one process: two stores, a rule, a map, a few accounts.
     Quickstart(Quickstart),
+    /// A message through a running quickstart site, each hop printed.
+    Selftest(Selftest),
     /// This node's roles.
     Serve(Serve),
     /// The configuration file.
@@ -41,6 +44,7 @@ enum ConfigCommand {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Quickstart(quickstart) => in_runtime(quickstart.run()),
+        Command::Selftest(selftest) => told(selftest.run()),
         Command::Serve(serve) => in_runtime(serve.run()),
         Command::Config(ConfigCommand::Check { file }) => check(&file),
         Command::Node(command) => command.run_here(),
@@ -49,7 +53,10 @@ fn main() -> ExitCode {
 
 /// Runs a command that serves or asks, and says in a sentence why it could not.
 fn in_runtime(command: impl Future<Output = anyhow::Result<()>>) -> ExitCode {
-    let outcome = net::runtime().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(command));
+    told(net::runtime().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(command)))
+}
+
+fn told(outcome: anyhow::Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

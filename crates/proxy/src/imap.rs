@@ -5,7 +5,7 @@ use crate::clear::{ClearLogins, StartTls};
 use crate::front::{Front, Gate, Step};
 use crate::limits::LOGIN_FAILURE_COUNT_MAX;
 use crate::{Authenticator, Proxy};
-use imap_proto::capability::{CapabilitySet, Login, Privacy, Support, offered};
+use imap_proto::capability::{Capability, CapabilitySet, Login, Privacy, Support, offered};
 use imap_proto::command::{CommandBody, IdField};
 use imap_proto::server::{Event, Server};
 use imap_proto::{Limits, Reply, Response, ResponseCode};
@@ -20,7 +20,8 @@ pub struct ImapConfig {
     pub greeting: &'static str,
     /// What a client may send.
     pub limits: Arc<Limits>,
-    /// What the stores behind have in common, and the mechanisms of [`sasl`] to offer.
+    /// What the stores behind have in common, and the mechanisms of [`sasl`] to offer. What a login alone needs
+    /// (STARTTLS, SASL-IR) is added here.
     pub support: Support,
     /// Whether the listener has a certificate.
     pub starttls: StartTls,
@@ -232,7 +233,10 @@ impl ImapGate {
 
     /// What is offered, and so what is taken.
     fn offered(&self) -> CapabilitySet {
-        offered(&self.config.support, Login::Before, self.privacy())
+        let mut set = offered(&self.config.support, Login::Before, self.privacy());
+        // RFC 4959: of AUTHENTICATE, which is ours and not the store's.
+        set.insert(Capability::SaslIr);
+        set
     }
 
     fn privacy(&self) -> Privacy {

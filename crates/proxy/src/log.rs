@@ -69,8 +69,7 @@ mod tests {
     }
 
     fn banned(line: &str) -> Option<String> {
-        let captures = filter().iter().find_map(|expression| Some(expression.captures(line)?["addr"].to_owned()));
-        captures
+        filter().iter().find_map(|expression| Some(expression.captures(line)?["addr"].to_owned()))
     }
 
     #[test]

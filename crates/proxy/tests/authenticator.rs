@@ -1,4 +1,5 @@
 //! The authenticator beside a pool that is busy, and beside one that stops.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod world;
 

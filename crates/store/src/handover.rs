@@ -1,49 +1,112 @@
-//! Temporary.
-use crate::Transaction;
-use crate::engine::Store;
+//! The stores of this process, for a proxy and a relay that run beside them: a hand-over is a function call.
+
+use crate::delivery::Transaction;
+use crate::engine::{Refusal, Store};
+use crate::imap::ImapSession;
+use crate::pop3::{Maildrops, Pop3Session};
+use imap_proto::capability::Support;
 use mail_types::StoreName;
-use ports::*;
-use smtp_proto::Refusal;
-use std::{collections::BTreeMap, sync::Arc};
-/// x
-pub struct LocalStores(BTreeMap<StoreName, Arc<Store>>);
+use ports::{
+    BoxFuture, Delivery, DeliveryTransaction, Envelope, ImapHandler, LoggedIn, Pop3Handler, SessionHandover,
+    Unavailable,
+};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::Arc;
+
+/// Stores by name. One that is not among them is not available here, which says nothing about its accounts.
+pub struct LocalStores {
+    stores: BTreeMap<StoreName, Local>,
+}
+
+/// One store, and who holds which of its maildrops.
+struct Local {
+    store: Arc<Store>,
+    maildrops: Arc<Maildrops>,
+}
+
+/// What IMAP sessions of these stores can do, for who tells it before the login. SASL mechanisms are not theirs.
+pub fn imap_support() -> Support {
+    ImapSession::support()
+}
+
 impl LocalStores {
-    /// x
-    pub fn new(s: impl IntoIterator<Item = Arc<Store>>) -> Self {
-        Self(s.into_iter().map(|s| (s.name().clone(), s)).collect())
+    /// These stores.
+    pub fn new(stores: impl IntoIterator<Item = Arc<Store>>) -> Self {
+        let local = |store: Arc<Store>| (store.name().clone(), Local { store, maildrops: Arc::default() });
+        Self { stores: stores.into_iter().map(local).collect() }
+    }
+
+    /// A store of this process.
+    pub fn store(&self, name: &StoreName) -> Option<&Arc<Store>> {
+        self.stores.get(name).map(|local| &local.store)
+    }
+
+    fn local(&self, name: &StoreName) -> Result<&Local, Unavailable> {
+        let missing = || Unavailable { what: format!("store {name}"), why: "it is not served here".to_owned() };
+        self.stores.get(name).ok_or_else(missing)
     }
 }
+
+impl Local {
+    /// Sees to it that the account is here: its user may come before its first message does.
+    async fn welcome(&self, who: &LoggedIn) -> Result<(), Unavailable> {
+        let made = async {
+            let lsn = self.store.ensure_account(who.account, &who.address)?;
+            self.store.applied_to(lsn).await.map(drop)
+        };
+        made.await.map_err(|refusal| self.unavailable(&refusal))
+    }
+
+    fn unavailable(&self, refusal: &Refusal) -> Unavailable {
+        let mut why = refusal.to_string();
+        let mut cause = refusal.source();
+        while let Some(error) = cause {
+            why.push_str(": ");
+            why.push_str(&error.to_string());
+            cause = error.source();
+        }
+        Unavailable { what: format!("store {}", self.store.name()), why }
+    }
+}
+
+impl SessionHandover for LocalStores {
+    fn imap<'a>(&'a self, store: &'a StoreName, who: LoggedIn) -> BoxFuture<'a, Result<ImapHandler, Unavailable>> {
+        Box::pin(async move {
+            let local = self.local(store)?;
+            local.welcome(&who).await?;
+            Ok(Box::new(ImapSession::new(Arc::clone(&local.store), who)) as ImapHandler)
+        })
+    }
+
+    fn pop3<'a>(
+        &'a self,
+        store: &'a StoreName,
+        who: LoggedIn,
+    ) -> BoxFuture<'a, Result<Option<Pop3Handler>, Unavailable>> {
+        Box::pin(async move {
+            let local = self.local(store)?;
+            let Some(lock) = local.maildrops.lock(who.account) else { return Ok(None) };
+            local.welcome(&who).await?;
+            let session = Pop3Session::open(Arc::clone(&local.store), who, lock).await;
+            let session = session.map_err(|refusal| local.unavailable(&refusal))?;
+            Ok(Some(Box::new(session) as Pop3Handler))
+        })
+    }
+}
+
 impl Delivery for LocalStores {
     fn open<'a>(
         &'a self,
         store: &'a StoreName,
         envelope: Envelope,
-    ) -> BoxFuture<'a, Result<Box<dyn DeliveryTransaction>, Refusal>> {
+    ) -> BoxFuture<'a, Result<Box<dyn DeliveryTransaction>, smtp_proto::Refusal>> {
         Box::pin(async move {
-            match self.0.get(store) {
-                Some(s) => Ok(Box::new(Transaction::new(s.clone(), envelope)) as _),
-                None => Err(Refusal::TRY_LATER),
-            }
+            let local = self.local(store).map_err(|why| {
+                tracing::warn!(%why, "a delivery is put off");
+                smtp_proto::Refusal::TRY_LATER
+            })?;
+            Ok(Box::new(Transaction::new(Arc::clone(&local.store), envelope)) as Box<dyn DeliveryTransaction>)
         })
     }
-}
-impl SessionHandover for LocalStores {
-    fn imap<'a>(
-        &'a self,
-        _: &'a StoreName,
-        _: LoggedIn,
-    ) -> BoxFuture<'a, Result<Box<dyn Handler<imap_proto::server::Server>>, Unavailable>> {
-        Box::pin(async { Err(Unavailable { what: "".into(), why: "".into() }) })
-    }
-    fn pop3<'a>(
-        &'a self,
-        _: &'a StoreName,
-        _: LoggedIn,
-    ) -> BoxFuture<'a, Result<Option<Box<dyn Handler<pop3_proto::Server>>>, Unavailable>> {
-        Box::pin(async { Err(Unavailable { what: "".into(), why: "".into() }) })
-    }
-}
-/// x
-pub fn imap_support() -> imap_proto::capability::Support {
-    Default::default()
 }

@@ -21,7 +21,9 @@
 mod delivery;
 mod engine;
 mod handover;
+mod imap;
 mod lmtp;
+mod pop3;
 #[cfg(test)]
 mod testing;
 
@@ -30,4 +32,6 @@ pub use engine::{
     Append, Copied, FlagChange, FlagNames, OpenError, Options, Quota, Refusal, Stopped, Store, Stored, Watch, World,
 };
 pub use handover::{LocalStores, imap_support};
+pub use imap::ImapSession;
 pub use lmtp::{Lmtp, Machine as LmtpMachine};
+pub use pop3::Pop3Session;

@@ -7,7 +7,7 @@ use mailbox::Index;
 use mailbox::conformance::MemIndex;
 use ports::{BoxFuture, Clock, Random};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -20,9 +20,9 @@ pub(crate) struct TestWorld {
     pub(crate) stopped: Arc<AtomicBool>,
 }
 
-/// A clock that tests move.
+/// A clock that stands still.
 pub(crate) struct TestClock {
-    micros: AtomicI64,
+    now: UnixTime,
     start: Instant,
 }
 
@@ -38,13 +38,14 @@ impl TestWorld {
                 ..journal::Config::default()
             },
             checkpoint_octets: 64 << 10,
+            low_water_octets: 0,
             ..Options::default()
         };
         Self {
             disk: Arc::new(SimDisk::new(seed)),
             indexes: (0..2).map(|_| Arc::default()).collect(),
             options,
-            clock: Arc::new(TestClock { micros: AtomicI64::new(1_700_000_000_000_000), start: now() }),
+            clock: Arc::new(TestClock { now: UnixTime::from_secs(1_700_000_000), start: now() }),
             stopped: Arc::default(),
         }
     }
@@ -92,12 +93,6 @@ impl TestWorld {
     }
 }
 
-impl TestClock {
-    pub(crate) fn advance(&self, span: Duration) {
-        self.micros.fetch_add(i64::try_from(span.as_micros()).expect("a short span"), Ordering::SeqCst);
-    }
-}
-
 fn step(store: &Store) -> bool {
     // None of them may be skipped because another had something to do.
     let (written, applied, checkpointed) = (store.step_writer(), store.step_apply(), store.step_checkpoint());
@@ -118,11 +113,11 @@ fn now() -> Instant {
 
 impl Clock for TestClock {
     fn now(&self) -> UnixTime {
-        UnixTime::from_micros(self.micros.load(Ordering::SeqCst))
+        self.now
     }
 
     fn instant(&self) -> Instant {
-        self.start + Duration::from_micros(self.micros.load(Ordering::SeqCst).unsigned_abs() - 1_700_000_000_000_000)
+        self.start
     }
 
     fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {

@@ -166,7 +166,7 @@ fn smtp_config(node: &Node, dialect: Dialect, starttls: bool) -> smtp::Config {
 }
 
 fn imap_config(node: &Node, starttls: StartTls) -> ImapConfig {
-    let mut support = store::imap_support();
+    let mut support = store::ImapSession::support();
     support.plain_mechanisms = sasl::Mechanism::ALL.iter().map(|mechanism| mechanism.name().into()).collect();
     let octets_max = u32::try_from(node.config.limits.message_octets).unwrap_or(u32::MAX);
     let limits = imap_proto::Limits { append_octets_max: octets_max, ..Default::default() };

@@ -78,6 +78,7 @@ pub(super) fn open(config: &config::Store, routes: &Routes, system: &System) -> 
         random: Arc::clone(&system.random),
         fatal: Arc::new(move |why| stop(&name, why)),
     };
+    let defaults = Options::default();
     let options = Options {
         journal: journal::Config {
             dir: "segments".into(),
@@ -89,7 +90,8 @@ pub(super) fn open(config: &config::Store, routes: &Routes, system: &System) -> 
         keep: Duration::from_secs(u64::from(config.journal.keep_days) * 86_400),
         quota: Arc::new(move |address| quota.quota(address)),
         midnight: Arc::new(next_midnight),
-        ..Options::default()
+        low_water_octets: u64::from(config.shards) * 2 * defaults.checkpoint_octets + SPACE_BESIDE_OCTETS,
+        ..defaults
     };
     let store = config.name.clone();
     Store::open(config.name.clone(), world, indexes, options)
@@ -143,6 +145,8 @@ fn next_midnight(now: UnixTime) -> UnixTime {
 
 /// What waits for the disk at most.
 const PENDING_OCTETS_MAX: u64 = 32 << 20;
+/// Space kept beside what memory holds: index pages that are rewritten, large bodies under way.
+const SPACE_BESIDE_OCTETS: u64 = 64 << 20;
 /// What redb may keep in memory for all shards of a store.
 const CACHE_OCTETS_MAX: usize = 256 << 20;
 

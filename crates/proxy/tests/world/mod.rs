@@ -1,5 +1,5 @@
 //! A directory, a store and a clock for the tests of the fronts.
-#![allow(dead_code, reason = "each test takes what it needs")]
+#![allow(dead_code, clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "a test; each takes what it needs")]
 
 use bytes::Bytes;
 use directory::{
@@ -12,7 +12,7 @@ use ports::{BoxFuture, Clock, Flow, Handler, LoggedIn, Peer, SessionHandover, Sp
 use proxy::{Authenticator, DirectoryAccounts, Proxy};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -178,9 +178,14 @@ fn put<R: Record>(engine: &MemoryEngine, record: &R) {
     assert!(finish(engine.commit(Transaction::default().put(record.key(), record.encode()))).is_ok());
 }
 
+/// As accounts have it, made once: it takes its time.
 fn sasl_argon2id() -> String {
-    let password = sasl::Password::new(b"secret".to_vec()).unwrap();
-    sasl::StoredPassword::hash_argon2id(&password, b"some salt").unwrap().to_string()
+    static HASH: OnceLock<String> = OnceLock::new();
+    let hash = || {
+        let password = sasl::Password::new(b"secret".to_vec()).unwrap();
+        sasl::StoredPassword::hash_argon2id(&password, b"some salt").unwrap().to_string()
+    };
+    HASH.get_or_init(hash).clone()
 }
 
 /// Who was handed over, and what became of it.
@@ -236,14 +241,10 @@ impl Handler<imap_proto::server::Server> for FakeSession {
         event: ImapEvent,
     ) -> BoxFuture<'a, Flow> {
         Box::pin(async move {
-            match event {
-                ImapEvent::Command(command) => {
-                    let body = format!("{:?}", command.body);
-                    let name = body.split(['(', ' ', '{']).next().unwrap_or_default().to_owned();
-                    machine.complete(Reply::ok(format!("the store did {name}")));
-                }
-                other => panic!("the transcripts do not come to {other:?}"),
-            }
+            let ImapEvent::Command(command) = event else { panic!("the transcripts do not come to {event:?}") };
+            let body = format!("{:?}", command.body);
+            let name = body.split(['(', ' ', '{']).next().unwrap_or_default().to_owned();
+            machine.complete(Reply::ok(format!("the store did {name}")));
             Flow::Next
         })
     }

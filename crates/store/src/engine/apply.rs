@@ -7,12 +7,12 @@ use bytes::Bytes;
 use journal::{Commit, Kind, Location, StreamId};
 use mail_types::{AccountId, Lsn};
 use mailbox::frame::FrameHeader;
-use mailbox::{Bodies, Stamp, apply};
+use mailbox::{Batch, Bodies, Index, Stamp, apply, shard_of};
 use mailbox::{BodyRef, IndexError, Record};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// Commits on their way from the writer thread to the apply thread.
@@ -136,10 +136,12 @@ impl Store {
     fn apply_commit(&self, commit: &Commit) -> Result<(), ApplyError> {
         let mut accounts = BTreeSet::new();
         let mut octets = 0;
+        let mut group = self.begin_group();
         for record in commit.records() {
             octets += record.body.len() as u64;
-            accounts.extend(self.apply_record(&record)?);
+            accounts.extend(group.apply(&record)?);
         }
+        group.publish();
         let durable = commit.durable();
         self.applied.store(durable.lsn().number(), Ordering::Release);
         self.waiters.advance(&durable);
@@ -150,38 +152,56 @@ impl Store {
         Ok(())
     }
 
-    /// Applies one record, whether it has just been committed or is met in replay; gives whose state changed.
-    pub(crate) fn apply_record(&self, record: &journal::Record) -> Result<Option<AccountId>, ApplyError> {
-        if record.kind == Kind::BODY {
-            self.spool.committed(body_of(record.stream, record.lsn), chunk(record));
-            return Ok(None);
-        }
-        let kind = mailbox_kind(record.kind).ok_or(ApplyError::Kind(record.lsn))?;
-        let change = Record::decode(kind, &record.body).map_err(|error| ApplyError::Record(record.lsn, error))?;
-        let account = change.account();
-        let shard = self.shard(account);
-        if record.lsn <= shard.covered {
-            return Ok(None);
-        }
-        let mut placer = Placer { store: self, shard, failed: None };
-        let stamp = Stamp { lsn: record.lsn, time: record.time };
-        let mut batch = shard.rows.batch();
-        let applied = apply(&mut batch, &change, stamp, &mut placer);
-        if let Some(error) = placer.failed {
-            return Err(ApplyError::Body(record.lsn, error));
-        }
-        applied.map_err(|error| ApplyError::Index(record.lsn, error))?;
-        batch.commit();
-        if let Record::Deliver { body, .. } = &change {
-            self.spool.used(body.first);
-        }
-        Ok(Some(account))
+    /// Begins records whose changes become visible together: one lock of a shard for many of them.
+    pub(crate) fn begin_group(&self) -> Group<'_> {
+        Group { store: self, batches: self.shards.iter().map(|shard| shard.rows.batch()).collect() }
     }
 
     /// Says why, and ends the process.
     pub(crate) fn stop_now(&self, why: &str) {
         self.waiters.stop();
         (self.world.fatal)(why);
+    }
+}
+
+/// Records that are being applied.
+pub(crate) struct Group<'a> {
+    store: &'a Store,
+    batches: Vec<Batch<'a, Arc<dyn Index>>>,
+}
+
+impl Group<'_> {
+    /// Applies one record, whether it has just been committed or is met in replay; gives whose state changed.
+    pub(crate) fn apply(&mut self, record: &journal::Record) -> Result<Option<AccountId>, ApplyError> {
+        let store = self.store;
+        if record.kind == Kind::BODY {
+            store.spool.committed(body_of(record.stream, record.lsn), chunk(record));
+            return Ok(None);
+        }
+        let kind = mailbox_kind(record.kind).ok_or(ApplyError::Kind(record.lsn))?;
+        let change = Record::decode(kind, &record.body).map_err(|error| ApplyError::Record(record.lsn, error))?;
+        let account = change.account();
+        let at = shard_of(account, store.shards.len());
+        let (Some(shard), Some(batch)) = (store.shards.get(at), self.batches.get_mut(at)) else { return Ok(None) };
+        if record.lsn <= shard.covered {
+            return Ok(None);
+        }
+        let mut placer = Placer { store, shard, failed: None };
+        let stamp = Stamp { lsn: record.lsn, time: record.time };
+        let applied = apply(batch, &change, stamp, &mut placer);
+        if let Some(error) = placer.failed {
+            return Err(ApplyError::Body(record.lsn, error));
+        }
+        applied.map_err(|error| ApplyError::Index(record.lsn, error))?;
+        if let Record::Deliver { body, .. } = &change {
+            store.spool.used(body.first);
+        }
+        Ok(Some(account))
+    }
+
+    /// Lets everybody see what was applied.
+    pub(crate) fn publish(self) {
+        self.batches.into_iter().for_each(Batch::commit);
     }
 }
 

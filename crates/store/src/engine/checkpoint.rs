@@ -101,6 +101,7 @@ impl Store {
     /// On the apply thread, between commits: freezes shards that hold much, or that hold something for long.
     pub(crate) fn freeze_what_is_due(&self) {
         self.log.watch_midnight(&*self.options.midnight);
+        self.watch_space();
         let now = self.world.clock.instant();
         for at in 0..self.shards.len() {
             let Some(shard) = self.shards.get(at) else { continue };
@@ -122,6 +123,14 @@ impl Store {
             if freeze {
                 self.freeze(at);
             }
+        }
+    }
+
+    /// What is in memory must still find its place when new mail is refused.
+    fn watch_space(&self) {
+        // A disk that does not say is taken to be as it was.
+        if let Ok(free) = self.world.disk.free_bytes() {
+            self.log.set_low(free < self.options.low_water_octets);
         }
     }
 

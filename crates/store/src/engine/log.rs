@@ -10,7 +10,7 @@ use mail_types::{Epoch, Lsn, UnixTime};
 use mailbox::{BodyRef, Record};
 use ports::Clock;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -28,6 +28,8 @@ pub(crate) struct Log {
     room: Notify,
     /// Octets appended and not applied yet.
     ahead: AtomicU64,
+    /// Whether the disk of bodies and index is nearly full.
+    low: AtomicBool,
     /// Completed when the last segment is sealed and everything is written out.
     closed: tokio::sync::watch::Sender<bool>,
 }
@@ -44,6 +46,7 @@ impl Log {
             midnight: Mutex::new(UnixTime::EPOCH),
             room: Notify::new(),
             ahead: AtomicU64::new(0),
+            low: AtomicBool::new(false),
             closed: tokio::sync::watch::Sender::new(false),
         }
     }
@@ -83,6 +86,7 @@ impl Log {
 
     fn append_run(&self, run: &[(&Record, &[u8])]) -> Result<Lsn, Refusal> {
         let space = if run.iter().all(|(record, _)| gives_space(record)) { Space::Reserve } else { Space::Ordinary };
+        self.check_space(space)?;
         let appends: Vec<Append<'_>> = run
             .iter()
             .map(|(record, body)| {
@@ -118,9 +122,25 @@ impl Log {
     }
 
     fn append_body(&self, append: Append<'_>, octets: usize) -> Result<Lsn, Refusal> {
+        self.check_space(Space::Ordinary)?;
         let lsn = self.journal.append(self.epoch, self.clock.now(), append)?;
         self.ahead.fetch_add(octets as u64, Ordering::Relaxed);
         Ok(lsn)
+    }
+
+    /// Whether bodies and index have little space left: then only what helps is taken. The journal looks after its own
+    /// disk.
+    pub(crate) fn set_low(&self, low: bool) {
+        if self.low.swap(low, Ordering::Relaxed) != low {
+            tracing::warn!(low, "space for bodies and index");
+        }
+    }
+
+    fn check_space(&self, space: Space) -> Result<(), Refusal> {
+        match space {
+            Space::Ordinary if self.low.load(Ordering::Relaxed) => Err(Refusal::NoSpace),
+            Space::Ordinary | Space::Reserve => Ok(()),
+        }
     }
 
     /// Waits while more than `octets_max` that were appended are not applied yet: what comes in must not fill memory,

@@ -101,6 +101,8 @@ pub struct Options {
     pub keep: Duration,
     /// How much a shard holds in memory before it is written out.
     pub checkpoint_octets: u64,
+    /// With less than this free for bodies and index, new mail is refused for now. More than all shards hold in memory.
+    pub low_water_octets: u64,
     /// How long a change stays in memory alone.
     pub checkpoint_after: Duration,
     /// What an account may have.
@@ -115,7 +117,8 @@ impl Default for Options {
             journal: journal::Config::default(),
             epoch: Epoch::new(1),
             keep: Duration::from_secs(7 * 86_400),
-            checkpoint_octets: 64 << 20,
+            checkpoint_octets: CHECKPOINT_OCTETS,
+            low_water_octets: 4 * 2 * CHECKPOINT_OCTETS + (64 << 20),
             checkpoint_after: Duration::from_secs(60),
             quota: Arc::new(|_| Quota::default()),
             midnight: Arc::new(|now| UnixTime::from_secs((now.secs().div_euclid(86_400) + 1) * 86_400)),
@@ -237,3 +240,6 @@ impl Store {
         &self.shard(account).rows
     }
 }
+
+/// A checkpoint writes the rows and frames of about 7,000 small messages, sorted; four shards come to 128 MB.
+const CHECKPOINT_OCTETS: u64 = 32 << 20;

@@ -87,21 +87,24 @@ impl Store {
     /// Applies what lies above `from`. Memory stays bounded: what it fills is written out on the way.
     fn replay(&self, from: Lsn) -> Result<(), OpenError> {
         let mut count = 0u64;
+        let mut group = self.begin_group();
         for record in self.log.replay(from.next()) {
             let record = record?;
             if record.kind == Kind::BODY {
                 // Read again when a record needs it: most have been used before the crash.
                 self.spool.replayed(body_of(record.stream, record.lsn), record.location);
             } else {
-                self.apply_record(&record)?;
+                group.apply(&record)?;
             }
             self.applied.store(record.lsn.number(), Ordering::Release);
             count += 1;
             if count.is_multiple_of(REPLAY_LOOK_EVERY) {
+                std::mem::replace(&mut group, self.begin_group()).publish();
                 self.freeze_what_is_due();
                 while self.step_checkpoint() {}
             }
         }
+        group.publish();
         self.spool.clear();
         if count > 0 {
             tracing::info!(store = %self.name, records = count, "journal replayed");

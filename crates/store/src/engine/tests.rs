@@ -192,6 +192,22 @@ fn a_full_disk_refuses_mail_for_now_and_lets_expunge_through() {
 }
 
 #[test]
+fn a_full_disk_of_bodies_refuses_mail_while_the_journal_has_space() {
+    let mut world = TestWorld::new(9);
+    world.options.low_water_octets = 1 << 20;
+    let store = world.open();
+    assert_eq!(deliver(&world, &store, &[1], b"x\r\n", None), [true]);
+    world.disk.set_capacity(1);
+    // Seen with the next commit: expunge goes through, and from then on new mail is refused.
+    let (id, _) = account(1);
+    world.run(&store, store.remove_messages(id, MailboxId::INBOX, &uids(&[1]))).expect("expunge uses the reserve");
+    assert_eq!(deliver(&world, &store, &[1], b"y\r\n", None), [false]);
+    world.disk.set_capacity(1 << 40);
+    world.settle(&store);
+    assert_eq!(deliver(&world, &store, &[1], b"y\r\n", None), [true]);
+}
+
+#[test]
 fn a_waiter_hears_that_the_store_stopped() {
     let world = TestWorld::new(8);
     let store = world.open();
@@ -332,7 +348,7 @@ fn check(store: &Store, ledger: &mut Ledger, seed: u64) {
 
 #[test]
 fn nothing_acknowledged_is_lost_in_power_cuts() {
-    for seed in 0..150 {
+    for seed in 0..60 {
         power_cuts(seed);
     }
 }

@@ -1,0 +1,94 @@
+//! An IMAP client that looks at as little as it can.
+
+use crate::server::PASSWORD;
+use anyhow::{Context, Result, bail};
+use std::net::SocketAddr;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// One connection. What was read is thrown away, except the line that ends it.
+pub(crate) struct Client {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+    /// The last, unfinished line.
+    tail: Vec<u8>,
+}
+
+impl Client {
+    /// Connects and logs in.
+    pub(crate) async fn login(address: SocketAddr, user: &str) -> Result<Self> {
+        let stream = TcpStream::connect(address).await.context("connecting to IMAP")?;
+        stream.set_nodelay(true).context("TCP_NODELAY")?;
+        let mut client = Self { stream, buffer: vec![0; BUFFER_OCTETS], tail: Vec::new() };
+        client.read_until("* OK").await.context("the greeting")?;
+        client.command(&format!("LOGIN {user} {PASSWORD}")).await?;
+        Ok(client)
+    }
+
+    /// Says a command and reads all of its answer; gives the answer's octets.
+    pub(crate) async fn command(&mut self, command: &str) -> Result<usize> {
+        self.stream.write_all(format!("t {command}\r\n").as_bytes()).await.context("writing a command")?;
+        self.read_until("t OK").await.with_context(|| format!("the answer to {command}"))
+    }
+
+    /// Says IDLE; from then on the server tells what happens.
+    pub(crate) async fn idle(&mut self) -> Result<()> {
+        self.stream.write_all(b"t IDLE\r\n").await.context("writing IDLE")?;
+        self.read_until("+").await.context("the answer to IDLE").map(|_| ())
+    }
+
+    /// Reads until a line says how many messages there are.
+    pub(crate) async fn exists(&mut self) -> Result<()> {
+        let tells = |line: &str| line.starts_with("* ") && line.ends_with(" EXISTS");
+        self.read(|text| text.lines().any(tells)).await.map(|_| ())
+    }
+
+    /// A session that idles needs no buffer of ours.
+    pub(crate) fn rest(&mut self) {
+        self.buffer = Vec::new();
+    }
+
+    async fn read_until(&mut self, start: &str) -> Result<usize> {
+        self.read(|text| last_line(text).starts_with(start)).await
+    }
+
+    /// Reads until what came last, which is whole lines, is what was waited for. Octets in literals are lines too, and the
+    /// messages of this load have none that looks like an answer.
+    async fn read(&mut self, is_end: impl Fn(&str) -> bool) -> Result<usize> {
+        let mut octets = 0;
+        self.buffer.resize(BUFFER_OCTETS, 0);
+        loop {
+            let count = self.stream.read(&mut self.buffer).await.context("reading")?;
+            if count == 0 {
+                bail!("the server closed the connection");
+            }
+            octets += count;
+            let read = self.buffer.get(..count).unwrap_or_default();
+            // Looking at the end only keeps the client quick.
+            self.tail.extend_from_slice(read.get(count.saturating_sub(TAIL_OCTETS)..).unwrap_or_default());
+            if !self.tail.ends_with(b"\n") {
+                let cut = self.tail.len().saturating_sub(TAIL_OCTETS);
+                self.tail.drain(..cut);
+                continue;
+            }
+            let text = String::from_utf8_lossy(&self.tail);
+            let (found, last) = (is_end(&text), last_line(&text).to_owned());
+            let refused = ["t NO", "t BAD", "* BYE"].into_iter().any(|start| last.starts_with(start)) && !found;
+            self.tail.clear();
+            if refused {
+                bail!("the server said {last:?}");
+            }
+            if found {
+                return Ok(octets);
+            }
+        }
+    }
+}
+
+fn last_line(text: &str) -> &str {
+    text.lines().next_back().unwrap_or_default()
+}
+
+const BUFFER_OCTETS: usize = 256 << 10;
+/// More than any line that ends an answer has.
+const TAIL_OCTETS: usize = 512;

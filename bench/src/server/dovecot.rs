@@ -1,0 +1,85 @@
+//! Dovecot 2.3 as its operators tune it: mdbox, processes reused, its own fsync discipline left on.
+
+use super::{Kind, PASSWORD, user};
+use crate::args::Args;
+use anyhow::{Context, Result, bail};
+use std::fmt::Write;
+use std::fs::{self, File};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
+use std::process::{Child, Command};
+
+/// Dovecot, if it is installed and we may start it.
+pub(super) fn find(_args: &Args) -> Result<Kind> {
+    let missing =
+        [PROGRAM, "/usr/lib/dovecot/lmtp", "/usr/lib/dovecot/imap"].into_iter().find(|p| !Path::new(p).exists());
+    if let Some(missing) = missing {
+        bail!("{missing} is not there (Debian: dovecot-lmtpd and dovecot-imapd)");
+    }
+    if !rustix::process::geteuid().is_root() {
+        bail!("Dovecot is started as root, so that its processes run as their own users");
+    }
+    Ok(Kind::Dovecot)
+}
+
+pub(super) fn start(folder: &Path, [lmtp, imap]: [u16; 2], accounts: usize) -> Result<Child> {
+    let (uid, gid) = (user_id("nobody")?, NOGROUP);
+    let mail = folder.join("mail");
+    fs::create_dir_all(&mail).context("making Dovecot's mail folder")?;
+    chown(&mail, Some(uid), Some(gid)).context("giving away Dovecot's mail folder")?;
+    // Dovecot's processes must reach it through ours.
+    for dir in folder.ancestors().take(2) {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).context("opening the folder")?;
+    }
+    // Spread over folders, as sites do: a single one with 100,000 entries would be slow.
+    let line = |number: usize| {
+        let home = format!("{}/{:03}/{number}", mail.display(), number % 1000);
+        format!("{}:{{PLAIN}}{PASSWORD}:{uid}:{gid}::{home}::\n", user(number))
+    };
+    let users: String = (0..accounts).map(line).collect();
+    fs::write(folder.join("users"), users).context("writing Dovecot's users")?;
+    let config = folder.join("dovecot.conf");
+    fs::write(&config, configuration(folder, lmtp, imap)).context("writing Dovecot's configuration")?;
+    let log = File::create(folder.join("log")).context("making Dovecot's log")?;
+    Command::new(PROGRAM)
+        .args(["-F", "-c"])
+        .arg(&config)
+        .stdout(log.try_clone().context("sharing Dovecot's log")?)
+        .stderr(log)
+        .spawn()
+        .context("starting dovecot")
+}
+
+fn configuration(folder: &Path, lmtp: u16, imap: u16) -> String {
+    let mut text = String::new();
+    let dir = folder.display();
+    let mut add = |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").expect("a string takes everything");
+    add(format_args!("base_dir = {dir}/run\nstate_dir = {dir}/state\nlog_path = {dir}/log\ninstance_name = bench"));
+    add(format_args!("protocols = imap lmtp\nlisten = 127.0.0.1\nssl = no\ndisable_plaintext_auth = no"));
+    add(format_args!("mail_location = mdbox:~/mdbox\nfirst_valid_uid = 1\nfirst_valid_gid = 1"));
+    // What is known of an account stays known.
+    add(format_args!("auth_mechanisms = plain\nauth_cache_size = 100 M\nauth_verbose = no"));
+    add(format_args!("default_process_limit = 3000\ndefault_client_limit = 20000\nmail_max_userip_connections = 5000"));
+    for database in ["passdb", "userdb"] {
+        add(format_args!("{database} {{\n  driver = passwd-file\n  args = username_format=%u {dir}/users\n}}"));
+    }
+    // Processes are used again for the next connection, and some wait for the first.
+    add(format_args!("service lmtp {{\n  service_count = 0\n  process_min_avail = 4"));
+    add(format_args!("  inet_listener lmtp {{\n    address = 127.0.0.1\n    port = {lmtp}\n  }}\n}}"));
+    add(format_args!("service imap-login {{\n  service_count = 0\n  process_min_avail = 2"));
+    add(format_args!(
+        "  inet_listener imap {{\n    port = {imap}\n  }}\n  inet_listener imaps {{\n    port = 0\n  }}\n}}"
+    ));
+    add(format_args!("service imap {{\n  service_count = 0\n  process_min_avail = 4\n}}"));
+    text
+}
+
+fn user_id(name: &str) -> Result<u32> {
+    let users = fs::read_to_string("/etc/passwd").context("reading /etc/passwd")?;
+    let mut lines = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let line = lines.find(|fields| fields.first() == Some(&name)).with_context(|| format!("no user {name}"))?;
+    line.get(2).and_then(|id| id.parse().ok()).with_context(|| format!("no id of {name}"))
+}
+
+const PROGRAM: &str = "/usr/sbin/dovecot";
+const NOGROUP: u32 = 65_534;

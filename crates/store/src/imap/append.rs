@@ -1,0 +1,110 @@
+//! APPEND, as its messages stream in (RFC 9051 §6.3.12, RFC 3502).
+
+use super::selected::Tell;
+use super::{Doing, ImapSession, flags, reply};
+use crate::engine::{Append, FlagNames, Refusal};
+use bytes::Bytes;
+use imap_proto::server::{AppendBegin, Server};
+use imap_proto::{Reply, ResponseCode};
+use mail_types::{MailboxId, UidSet, UidValidity, UnixTime};
+use ports::Flow;
+
+/// The messages of an APPEND under way. Dropped, they leave nothing.
+pub(super) struct Appending {
+    mailbox: MailboxId,
+    messages: Vec<Message>,
+}
+
+struct Message {
+    body: Append,
+    flags: FlagNames,
+    date: UnixTime,
+}
+
+impl ImapSession {
+    pub(super) fn append_begin(&mut self, machine: &mut Server, begin: &AppendBegin) -> Flow {
+        let mut append = match std::mem::replace(&mut self.doing, Doing::Nothing) {
+            Doing::Append(append) if begin.index > 0 => append,
+            Doing::Nothing | Doing::Idle | Doing::Append(_) | Doing::Fetch(_) | Doing::Search(_) | Doing::Finish(_) => {
+                match self.store.mailbox_by_name(self.account(), &begin.mailbox) {
+                    Ok(Some((mailbox, _))) => Box::new(Appending { mailbox, messages: Vec::new() }),
+                    Ok(None) => return self.finish(machine, reply::no_target(), Tell::All),
+                    Err(refusal) => return self.refuse(machine, &refusal),
+                }
+            }
+        };
+        if append.messages.len() >= APPEND_MESSAGES_MAX {
+            let refused = Reply::no("Too many messages in one APPEND").with(ResponseCode::Limit);
+            return self.finish(machine, refused, Tell::All);
+        }
+        // Refused before it is sent; the engine asks again when it is here.
+        let coming = append.octets() + u64::from(begin.message.octets);
+        let count = append.messages.len() as u64 + 1;
+        if let Err(refusal) = self.store.check_quota(self.account(), &self.who.address, coming, count) {
+            return self.refuse(machine, &refusal);
+        }
+        let date = begin.message.date.and_then(|date| date.to_unix().ok());
+        append.messages.push(Message {
+            body: self.store.append(self.account()),
+            flags: flags::names(&begin.message.flags),
+            date: date.unwrap_or_else(|| self.store.now()),
+        });
+        self.doing = Doing::Append(append);
+        machine.accept_append();
+        Flow::Next
+    }
+
+    pub(super) async fn append_chunk(&mut self, machine: &mut Server, piece: Bytes) -> Flow {
+        let Doing::Append(append) = &mut self.doing else { return Flow::Next };
+        let Some(message) = append.messages.last_mut() else { return Flow::Next };
+        match message.body.write(piece).await {
+            Ok(()) => Flow::Next,
+            Err(refusal) => self.refuse(machine, &refusal),
+        }
+    }
+
+    pub(super) async fn append_finish(&mut self, machine: &mut Server) -> Flow {
+        let Doing::Append(append) = std::mem::replace(&mut self.doing, Doing::Nothing) else {
+            return self.finish(machine, Reply::bad("No message came"), Tell::All);
+        };
+        self.stale = true;
+        let reply = match self.append_all(*append).await {
+            Ok((Some(validity), uids)) => {
+                Reply::ok("APPEND completed").with(ResponseCode::AppendUid { validity, uids })
+            }
+            Ok((None, _)) => Reply::ok("APPEND completed"),
+            Err(refusal) => reply::refused_target(&refusal),
+        };
+        self.finish(machine, reply, Tell::All)
+    }
+
+    /// Stores all messages, or takes back those that were stored (RFC 3502 §3).
+    async fn append_all(&self, append: Appending) -> Result<(Option<UidValidity>, UidSet), Refusal> {
+        let (account, mailbox) = (self.account(), append.mailbox);
+        let (mut validity, mut uids) = (None, UidSet::new());
+        for Message { body, flags, date } in append.messages {
+            match body.finish(mailbox, &flags, date).await {
+                Ok((_, given, uid)) => {
+                    validity = Some(given);
+                    uids.push(uid);
+                }
+                Err(refusal) => {
+                    if !uids.is_empty() {
+                        self.store.remove_messages(account, mailbox, &uids).await?;
+                    }
+                    return Err(refusal);
+                }
+            }
+        }
+        Ok((validity, uids))
+    }
+}
+
+impl Appending {
+    fn octets(&self) -> u64 {
+        self.messages.iter().map(|message| message.body.octets()).sum()
+    }
+}
+
+/// Messages of one APPEND: each may hold a chunk of 256 kB in memory until all are here (RFC 3502 has no limit).
+const APPEND_MESSAGES_MAX: usize = 64;

@@ -1,0 +1,39 @@
+//! A client for POP3.
+
+use crate::wire::Wire;
+use anyhow::{Result, ensure};
+use std::net::SocketAddr;
+
+/// A client after the greeting.
+#[derive(Debug)]
+pub struct Client {
+    wire: Wire,
+}
+
+impl Client {
+    /// Connects in plain text.
+    pub fn connect(address: SocketAddr) -> Result<Self> {
+        let mut client = Self { wire: Wire::connect(address)? };
+        let greeting = client.wire.text()?;
+        ensure!(greeting.starts_with("+OK"), "greeted with {greeting}");
+        Ok(client)
+    }
+
+    /// STLS and the handshake (RFC 2595 §4).
+    pub fn start_tls(mut self) -> Result<Self> {
+        let answer = self.command("STLS")?;
+        ensure!(answer.starts_with("+OK"), "STLS was answered {answer}");
+        Ok(Self { wire: self.wire.start_tls()? })
+    }
+
+    /// Sends a line; the first line of the answer.
+    pub fn command(&mut self, line: &str) -> Result<String> {
+        self.wire.send(format!("{line}\r\n").as_bytes())?;
+        self.wire.text()
+    }
+
+    /// The connection itself, for what a well-behaved client does not do.
+    pub fn wire(&mut self) -> &mut Wire {
+        &mut self.wire
+    }
+}

@@ -1,0 +1,189 @@
+//! The programs that people use: found on PATH, else installed from Debian's packages, else named as missing.
+//!
+//! As root on Debian, apt-get installs them. As another user on Debian, packages are unpacked into
+//! `target/e2e-programs`, and what runs from there is used. `POSTHOUSE_E2E_INSTALL=no` forbids both.
+
+use crate::power::run;
+use crate::site::target_folder;
+use anyhow::{Context, Result, bail, ensure};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// A program that a test needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Program {
+    /// Sends mail.
+    Swaks,
+    /// Speaks SMTP, IMAP and POP3, each in its own way.
+    Curl,
+    /// Synchronises a Maildir over IMAP; Debian's package is called isync.
+    Mbsync,
+    /// Fetches mail over IMAP and POP3.
+    Fetchmail,
+    /// imaplib and poplib.
+    Python,
+    /// Shows certificates.
+    Openssl,
+    /// Makes and stops XFS.
+    Xfs,
+}
+
+impl Program {
+    const ALL: [Program; 7] = [
+        Program::Swaks,
+        Program::Curl,
+        Program::Mbsync,
+        Program::Fetchmail,
+        Program::Python,
+        Program::Openssl,
+        Program::Xfs,
+    ];
+
+    /// What is typed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Program::Swaks => "swaks",
+            Program::Curl => "curl",
+            Program::Mbsync => "mbsync",
+            Program::Fetchmail => "fetchmail",
+            Program::Python => "python3",
+            Program::Openssl => "openssl",
+            Program::Xfs => "xfs_io",
+        }
+    }
+
+    /// Debian's packages: swaks needs Net::SSLeay for TLS, which it only suggests.
+    fn packages(self) -> &'static [&'static str] {
+        match self {
+            Program::Swaks => &["swaks", "libnet-ssleay-perl", "perl"],
+            Program::Curl => &["curl"],
+            Program::Mbsync => &["isync"],
+            Program::Fetchmail => &["fetchmail"],
+            Program::Python => &["python3"],
+            Program::Openssl => &["openssl"],
+            Program::Xfs => &["xfsprogs"],
+        }
+    }
+
+    /// A call that shows that it runs.
+    fn probe(self) -> Command {
+        let mut command = Command::new(self.name());
+        command.env("PATH", path()).arg(match self {
+            Program::Xfs | Program::Fetchmail => "-V",
+            Program::Openssl => "version",
+            Program::Swaks | Program::Curl | Program::Mbsync | Program::Python => "--version",
+        });
+        // fetchmail -V reads a configuration and fails without one.
+        if self == Program::Fetchmail {
+            command.args(["-f", "/dev/null"]);
+        }
+        command
+    }
+
+    /// Why it cannot be used here, where it cannot. The first who asks installs what is missing.
+    pub fn obstacle(self) -> Option<String> {
+        static ASKING: Mutex<()> = Mutex::new(());
+        let _one_at_a_time = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.runs() {
+            return None;
+        }
+        let installed = install_missing();
+        if self.runs() {
+            return None;
+        }
+        let why = installed.err().unwrap_or_else(|| "it does not run after its installation".to_owned());
+        Some(format!("no {}: {why}", self.name()))
+    }
+
+    fn runs(self) -> bool {
+        let probe = self.probe().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        match self {
+            // Its exit code tells whether there was mail, not whether it runs.
+            Program::Fetchmail => probe.is_ok(),
+            _other => probe.is_ok_and(|status| status.success()),
+        }
+    }
+
+    /// A call of it, to which arguments are added.
+    pub fn command(self) -> Command {
+        let mut command = Command::new(self.name());
+        command.env("PATH", path()).stdin(Stdio::null());
+        command
+    }
+}
+
+/// PATH, our own folder of unpacked packages and the system's administration programs behind it.
+fn path() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    let unpacked = cache_folder().ok().map(|folder| folder.join("usr/bin"));
+    for folder in unpacked.iter().map(PathBuf::as_path).chain([Path::new("/usr/sbin"), Path::new("/sbin")]) {
+        path.push(":");
+        path.push(folder);
+    }
+    path
+}
+
+/// Once in the life of this process: everything that is missing, in one go.
+fn install_missing() -> Result<(), String> {
+    static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
+    INSTALLED.get_or_init(|| install().map_err(|error| format!("{error:#}"))).clone()
+}
+
+fn install() -> Result<()> {
+    ensure!(std::env::var_os("POSTHOUSE_E2E_INSTALL").is_none_or(|word| word != "no"), "installing is forbidden");
+    ensure!(Path::new("/etc/debian_version").exists(), "this is not Debian");
+    let missing = Program::ALL.into_iter().filter(|program| !program.runs());
+    let packages: Vec<&str> = missing.flat_map(|program| program.packages().iter().copied()).collect();
+    if rustix::process::geteuid().is_root() {
+        run(apt_get().args(["-q", "update"]))?;
+        return run(apt_get().args(["-q", "install", "-y", "--no-install-recommends"]).args(packages));
+    }
+    unpack(&packages)
+}
+
+fn apt_get() -> Command {
+    let mut command = Command::new("apt-get");
+    command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+    command
+}
+
+/// Downloads packages and unpacks them into our own folder.
+fn unpack(packages: &[&str]) -> Result<()> {
+    let folder = cache_folder()?;
+    std::fs::create_dir_all(&folder)?;
+    run(apt_get().args(["-q", "download"]).args(packages).current_dir(&folder))?;
+    for entry in folder.read_dir()? {
+        let archive = entry?.path();
+        if archive.extension().is_some_and(|ending| ending == "deb") {
+            run(Command::new("dpkg").arg("-x").arg(&archive).arg(&folder))?;
+        }
+    }
+    Ok(())
+}
+
+fn cache_folder() -> Result<PathBuf> {
+    Ok(target_folder()?.join("e2e-programs"))
+}
+
+/// Runs a program that must succeed and gives what it printed; what it complained about is in the error.
+pub fn output(command: &mut Command) -> Result<Vec<u8>> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("cannot run {program}"))?;
+    if !output.status.success() {
+        let told = String::from_utf8_lossy(&output.stdout);
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        bail!("{program} ended with {}\n{}\n{}", output.status, last(&told), last(&complaint));
+    }
+    Ok(output.stdout)
+}
+
+/// The end of a long text.
+fn last(text: &str) -> &str {
+    let start = text.len().saturating_sub(TAIL_OCTETS);
+    let start = (start..text.len()).find(|&place| text.is_char_boundary(place)).unwrap_or(text.len());
+    text.get(start..).unwrap_or_default().trim()
+}
+
+const TAIL_OCTETS: usize = 6000;
