@@ -1,1 +1,57 @@
-//! The admin role: what the command line asks of a running node
+//! The admin role: an HTTP API through which operators and the command line see and change a running node.
+//!
+//! What it is: paths, JSON words and status codes over [`directory::Editor`]; the place where passwords are hashed
+//! before they reach the directory. What it is not: it opens no socket and asks nobody who he is. The world serves
+//! [`router`] on a Unix socket that only the node's user may open.
+//!
+//! ```text
+//!  posthouse account add … ──HTTP over D/admin.sock──▶ router ─▶ Editor ─compare-and-swap─▶ Engine
+//!                                                        │                                   │ watch
+//!  posthouse route … ───────────────────────────────────▶└──────▶ Live (what this node routes by)
+//!
+//!  GET    /v1/status                          the node, and how much of the directory it has
+//!  GET    /v1/KIND?domain=&after=&limit=      a page of accounts aliases domains rules stores placements nodes
+//!  POST   /v1/KIND                            makes one
+//!  GET    /v1/KIND/NAME                       shows one, with its revision
+//!  PATCH  /v1/KIND/NAME                       the fields given replace those that are there
+//!  DELETE /v1/KIND/NAME                       removes one
+//!  GET, PATCH /v1/site                        what holds where a domain says nothing
+//!  POST   /v1/route                           {"addresses": […], "login": false}: where they go, step by step
+//!  POST   /v1/import/passwd-file | popmap     the body is the file; ?dry_run= skip_bad= domains=a,b stores=host=name,…
+//!  GET    /v1/import                          how far the running import is
+//! ```
+//!
+//! Invariants:
+//! 1. Every answer is JSON; every refusal is `{"error": sentence, "field"?: name, "temporary"?: true}`.
+//! 2. What cannot be asked now is 503 and `temporary`, never 404: a directory that is away knows of nobody's absence.
+//! 3. A password is hashed (Argon2id, RFC 9106, a random salt) or refused; neither it nor a hash is logged or answered.
+//! 4. Lists come in pages of at most [`PAGE_MAX`]; bodies, reports and batches have named limits.
+//! 5. A change that was answered is one that this node routes by, unless its copy of the directory hangs behind.
+//! 6. A change names the revision it was made on, so nothing is overwritten unseen (409).
+//!
+//! RFCs: 9110 (status codes), 5789 (PATCH), 9106 (Argon2).
+
+mod accounts;
+mod error;
+mod imports;
+mod names;
+mod paced;
+mod passwords;
+mod records;
+mod request;
+mod routes;
+mod rules;
+mod state;
+mod stores;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use imports::{IMPORT_OCTETS_MAX, REPORT_LINES_MAX};
+pub use records::{PAGE_MAX, PAGE_USUAL};
+pub use routes::{ROUTE_ADDRESSES_MAX, router};
+pub use state::{AdminState, ListenerFacts, NodeFacts, NodeStatus, StoreFacts};
+pub use words::{
+    DirectoryJson, ErrorJson, ImportJson, ListJson, PinsJson, ProgressJson, RouteAnswer, RouteQuestion, StatusJson,
+    UnreadableJson,
+};

@@ -15,6 +15,7 @@
 //! 3. A log line is one line, whatever a peer calls himself.
 #![expect(clippy::disallowed_methods, reason = "a world: this is where files, tasks and clocks come from")]
 
+pub mod command;
 pub mod config;
 pub mod log;
 pub mod node;

@@ -1,6 +1,7 @@
 //! The command line of Posthouse.
 
 use clap::{Parser, Subcommand};
+use posthouse::command::NodeCommand;
 use posthouse::config::{Config, Problems};
 use posthouse::quickstart::Quickstart;
 use posthouse::selftest::Selftest;
@@ -27,6 +28,8 @@ enum Command {
     /// The configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
+    #[command(flatten)]
+    Node(NodeCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -44,6 +47,7 @@ fn main() -> ExitCode {
         Command::Selftest(selftest) => told(selftest.run()),
         Command::Serve(serve) => in_runtime(serve.run()),
         Command::Config(ConfigCommand::Check { file }) => check(&file),
+        Command::Node(command) => command.run_here(),
     }
 }
 

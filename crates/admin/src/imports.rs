@@ -1,0 +1,190 @@
+//! Maps that operators have, taken over HTTP.
+
+use crate::error::ApiError;
+use crate::paced::Paced;
+use crate::request::{Asked, Octets};
+use crate::state::{Api, fresh_id};
+use crate::words::{ImportJson, ProgressJson};
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use directory::engine::Range;
+use directory::import::{BadLines, ImportOptions, ImportReport, Mode, StoreMap, passwd_file, popmap};
+use directory::{AccountRecord, Editor, PlacementRecord, ROUTING_PREFIX, Record, Routing};
+use mail_types::{Domain, StoreName};
+use serde::Deserialize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// A file that is imported: half a million lines of a passwd-file with Argon2 hashes.
+pub const IMPORT_OCTETS_MAX: usize = 64 << 20;
+/// Lines of each kind that an answer names.
+pub const REPORT_LINES_MAX: usize = 1000;
+
+/// The import that is running. One at a time: a second one would only run into conflicts with the first.
+#[derive(Default)]
+pub(crate) struct Running {
+    busy: AtomicBool,
+    done: AtomicUsize,
+    total: AtomicUsize,
+}
+
+/// Ends the import when it is dropped, also when the client has gone away.
+struct Turn<'a>(&'a Running);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ImportQuery {
+    #[serde(default)]
+    dry_run: bool,
+    #[serde(default)]
+    skip_bad: bool,
+    /// The domains that a key without one belongs to, separated by commas.
+    #[serde(default)]
+    domains: String,
+    /// `host=store` or `host:port=store`, separated by commas.
+    #[serde(default)]
+    stores: String,
+}
+
+pub(crate) async fn import_passwd_file(
+    State(api): State<Api>,
+    Asked(query): Asked<ImportQuery>,
+    Octets(file): Octets,
+) -> Result<(StatusCode, Json<ImportJson>), ApiError> {
+    let turn = api.import().begin()?;
+    if !query.stores.is_empty() {
+        return Err(ApiError::field("stores", "a passwd-file names no hosts: the rules place its accounts"));
+    }
+    let own = own_domains(&query, &api.editor().routing().await?)?;
+    let parsed = api.blocking(move || passwd_file(&file, &own)).await?;
+    turn.0.total.store(parsed.items.len(), Ordering::Relaxed);
+    let engine = Paced::new(api.world().engine.clone(), AccountRecord::PREFIX, &turn.0.done);
+    let random = api.world().random.clone();
+    let mut ids = || fresh_id(random.as_ref());
+    let report = Editor::new(&engine).import_accounts(&parsed, query.options(), api.now(), &mut ids).await?;
+    answer(&api, &query, "passwd-file", report).await
+}
+
+pub(crate) async fn import_popmap(
+    State(api): State<Api>,
+    Asked(query): Asked<ImportQuery>,
+    Octets(file): Octets,
+) -> Result<(StatusCode, Json<ImportJson>), ApiError> {
+    let turn = api.import().begin()?;
+    let routing = api.editor().routing().await?;
+    let (own, stores) = (own_domains(&query, &routing)?, store_map(&query, &routing)?);
+    let parsed = api.blocking(move || popmap(&file, &own, &stores)).await?;
+    turn.0.total.store(parsed.items.len(), Ordering::Relaxed);
+    let engine = Paced::new(api.world().engine.clone(), PlacementRecord::PREFIX, &turn.0.done);
+    let mail = api.world().mail.clone();
+    let report = Editor::new(&engine).import_placements(&parsed, query.options(), mail.as_ref()).await?;
+    answer(&api, &query, "popmap", report).await
+}
+
+pub(crate) async fn progress(State(api): State<Api>) -> Json<ProgressJson> {
+    Json(api.import().progress())
+}
+
+impl ImportQuery {
+    fn options(&self) -> ImportOptions {
+        ImportOptions {
+            mode: if self.dry_run { Mode::DryRun } else { Mode::Write },
+            bad_lines: if self.skip_bad { BadLines::Skip } else { BadLines::Refuse },
+        }
+    }
+}
+
+impl Running {
+    fn begin(&self) -> Result<Turn<'_>, ApiError> {
+        if self.busy.swap(true, Ordering::AcqRel) {
+            return Err(ApiError::new(StatusCode::CONFLICT, "another import is running; wait for its end"));
+        }
+        self.done.store(0, Ordering::Relaxed);
+        self.total.store(0, Ordering::Relaxed);
+        Ok(Turn(self))
+    }
+
+    fn progress(&self) -> ProgressJson {
+        ProgressJson {
+            running: self.busy.load(Ordering::Acquire),
+            done: self.done.load(Ordering::Relaxed),
+            total: self.total.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.busy.store(false, Ordering::Release);
+    }
+}
+
+async fn answer(
+    api: &Api,
+    query: &ImportQuery,
+    kind: &'static str,
+    mut report: ImportReport,
+) -> Result<(StatusCode, Json<ImportJson>), ApiError> {
+    let (bad, collisions) = (report.bad.len(), report.collisions.len());
+    if report.written {
+        tracing::info!(kind, added = report.added, changed = report.changed.len(), bad, collisions, "imported");
+        let newest = Range { prefix: ROUTING_PREFIX, after: None, limit: 1 };
+        api.settle(api.world().engine.range(newest).await?.revision).await;
+    }
+    let mut left_out = 0;
+    for lines in [&mut report.changed, &mut report.collisions, &mut report.bad, &mut report.ignored] {
+        left_out += lines.len().saturating_sub(REPORT_LINES_MAX);
+        lines.truncate(REPORT_LINES_MAX);
+    }
+    let refused = bad + collisions > 0 && !query.skip_bad && !query.dry_run;
+    let error = refused.then(|| format!("nothing was imported: {bad} bad lines, {collisions} collisions"));
+    let status = if refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    Ok((status, Json(ImportJson { report, left_out, error })))
+}
+
+/// Whom a key without a domain belongs to: the domains of the query, else the one that completes a login name.
+fn own_domains(query: &ImportQuery, routing: &Routing) -> Result<Vec<Domain>, ApiError> {
+    let named = list_of(&query.domains).map(|name| {
+        let domain = Domain::parse(name).map_err(|error| ApiError::field("domains", format!("{error}: {name:?}")))?;
+        match routing.domains().any(|known| known.name == domain) {
+            true => Ok(domain),
+            false => {
+                let nearest = directory::nearest(name, routing.domains().map(|known| known.name.as_str()));
+                Err(ApiError::field("domains", unknown("domain", name, nearest)))
+            }
+        }
+    });
+    let named: Vec<Domain> = named.collect::<Result<_, _>>()?;
+    let mut ours = routing.domains().filter(|domain| domain.local).map(|domain| &domain.name);
+    let only = ours.next().filter(|_| ours.next().is_none());
+    match named.is_empty() {
+        true => Ok(routing.site().login_domain.as_ref().or(only).cloned().into_iter().collect()),
+        false => Ok(named),
+    }
+}
+
+fn store_map(query: &ImportQuery, routing: &Routing) -> Result<StoreMap, ApiError> {
+    let mut map = StoreMap::of(routing);
+    for pair in list_of(&query.stores) {
+        let (host, name) = pair
+            .rsplit_once('=')
+            .filter(|(host, _)| !host.is_empty())
+            .ok_or_else(|| ApiError::field("stores", format!("{pair:?} is not of the form HOST=NAME")))?;
+        let store = StoreName::parse(name).map_err(|error| ApiError::field("stores", format!("{error}: {name:?}")))?;
+        if routing.store(&store).is_none() {
+            let nearest = directory::nearest(name, routing.stores().map(|known| known.name.as_str()));
+            return Err(ApiError::field("stores", unknown("store", name, nearest)));
+        }
+        map = map.with(host, store);
+    }
+    Ok(map)
+}
+
+fn list_of(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn unknown(kind: &str, name: &str, nearest: Option<&str>) -> String {
+    let meant = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
+    format!("there is no {kind} {name}{meant}")
+}

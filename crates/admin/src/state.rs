@@ -1,0 +1,156 @@
+//! What the role is given by the world, and what its handlers share.
+
+use crate::error::ApiError;
+use crate::imports::Running;
+use directory::engine::Revision;
+use directory::{Editor, Engine, Live, MailBehind, Routing};
+use mail_types::AccountId;
+use ports::{BoxFuture, Clock, Random, Spawn};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the role is given by the world.
+#[derive(Clone)]
+pub struct AdminState {
+    /// Where records are kept.
+    pub engine: Arc<dyn Engine>,
+    /// The copy that this node routes by. Somebody drives a [`directory::Follower`] for it.
+    pub live: Arc<Live>,
+    /// Knows whether a store holds mail of an address.
+    pub mail: Arc<dyn MailBehind>,
+    /// Knows the node.
+    pub node: Arc<dyn NodeStatus>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Account ids and salts.
+    pub random: Arc<dyn Random>,
+    /// The pool that hashes passwords and reads files.
+    pub spawn: Arc<dyn Spawn>,
+}
+
+/// Knows what this node runs.
+pub trait NodeStatus: Send + Sync {
+    /// The facts as they are now.
+    fn facts(&self) -> BoxFuture<'_, NodeFacts>;
+}
+
+/// What a node runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeFacts {
+    /// Its name.
+    pub name: String,
+    /// The version of the program.
+    pub version: String,
+    /// When it was started, in seconds since 1970.
+    pub started: i64,
+    /// Its roles, as in `relay`.
+    pub roles: Vec<String>,
+    /// Where it listens.
+    pub listeners: Vec<ListenerFacts>,
+    /// The stores that it serves.
+    pub stores: Vec<StoreFacts>,
+}
+
+/// Where a node listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerFacts {
+    /// What for, as in `imaps`.
+    pub name: String,
+    /// Address and port.
+    pub address: String,
+    /// The store that answers there, where it is that of one store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<String>,
+}
+
+/// A store that a node serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreFacts {
+    /// Its name.
+    pub name: String,
+    /// How many accounts have mailboxes there; `None` where it does not answer.
+    #[serde(default)]
+    pub accounts: Option<u64>,
+    /// What is wrong with it, if something is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+}
+
+/// What handlers share.
+#[derive(Clone)]
+pub(crate) struct Api(Arc<Shared>);
+
+struct Shared {
+    world: AdminState,
+    import: Running,
+}
+
+impl Api {
+    pub(crate) fn new(world: AdminState) -> Self {
+        Self(Arc::new(Shared { world, import: Running::default() }))
+    }
+
+    pub(crate) fn world(&self) -> &AdminState {
+        &self.0.world
+    }
+
+    pub(crate) fn import(&self) -> &Running {
+        &self.0.import
+    }
+
+    pub(crate) fn editor(&self) -> Editor<'_> {
+        Editor::new(self.world().engine.as_ref())
+    }
+
+    /// The copy that this node routes by.
+    pub(crate) fn routing(&self) -> Arc<Routing> {
+        self.world().live.routing()
+    }
+
+    /// Seconds since 1970.
+    pub(crate) fn now(&self) -> i64 {
+        self.world().clock.now().secs()
+    }
+
+    pub(crate) fn fresh_id(&self) -> AccountId {
+        fresh_id(self.world().random.as_ref())
+    }
+
+    /// Runs what takes a while on the pool.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let done = ports::blocking(self.world().spawn.as_ref(), work);
+        done.await.ok_or_else(|| ApiError::temporary("the node is stopping"))
+    }
+
+    /// Waits until this node routes by what was committed, so that whoever was answered and asks for a route gets it.
+    ///
+    /// A copy that hangs behind is no reason to refuse what is written: after [`SETTLE_TRIES`] the answer goes out.
+    pub(crate) async fn settle(&self, revision: Revision) {
+        self.settle_until(|routing| routing.revision() >= Some(revision)).await;
+    }
+
+    /// The same for a change that shows in the copy itself.
+    pub(crate) async fn settle_until(&self, shows: impl Fn(&Routing) -> bool) {
+        for _ in 0..SETTLE_TRIES {
+            if shows(&self.routing()) {
+                return;
+            }
+            self.world().clock.sleep(SETTLE_STEP).await;
+        }
+        tracing::info!("this node's copy of the directory hangs behind a change");
+    }
+}
+
+pub(crate) fn fresh_id(random: &dyn Random) -> AccountId {
+    let mut octets = [0; 16];
+    random.fill(&mut octets);
+    AccountId::from_bytes(octets)
+}
+
+/// One second in all.
+const SETTLE_TRIES: usize = 200;
+const SETTLE_STEP: Duration = Duration::from_millis(5);

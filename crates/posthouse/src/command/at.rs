@@ -1,0 +1,71 @@
+//! Which node is asked: the place of its admin socket.
+
+use super::failure::Failure;
+use crate::config::Config;
+use std::path::{Path, PathBuf};
+
+/// Which node is asked; without either, the usual places are tried.
+#[derive(Debug, clap::Args)]
+pub(super) struct At {
+    /// The node's configuration file.
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Node")]
+    config: Option<PathBuf>,
+    /// The folder of a quickstart site, or a node's data folder.
+    #[arg(long, global = true, value_name = "D", help_heading = "Node")]
+    dir: Option<PathBuf>,
+}
+
+/// Where to look, and what to tell if nobody is there.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    pub(super) paths: Vec<PathBuf>,
+    pub(super) hint: String,
+}
+
+impl At {
+    pub(super) fn sockets(&self) -> Result<Sockets, Failure> {
+        match (&self.config, &self.dir) {
+            (Some(_), Some(_)) => Err(Failure::usage("--config and --dir name two nodes: give one of them")),
+            (Some(file), None) => {
+                let hint = format!("start one with `posthouse serve --config {}`", file.display());
+                Ok(Sockets { paths: vec![of_config(file)?], hint })
+            }
+            (None, Some(dir)) => {
+                let hint = format!("start one with `posthouse quickstart --dir {}`", dir.display());
+                Ok(Sockets { paths: vec![of_dir(dir)?], hint })
+            }
+            (None, None) => usual(),
+        }
+    }
+}
+
+/// The socket of a quickstart site, or the one that is beside a node's data.
+pub(super) fn of_dir(dir: &Path) -> Result<PathBuf, Failure> {
+    let config = dir.join(CONFIG_FILE);
+    match config.exists() {
+        true => of_config(&config),
+        false => Ok(dir.join(SOCKET_FILE)),
+    }
+}
+
+/// The configuration decides.
+fn of_config(file: &Path) -> Result<PathBuf, Failure> {
+    match Config::load(file) {
+        Ok(config) => Ok(config.admin.socket),
+        Err(problems) => Err(Failure::usage(format!("{problems}").trim_end().to_owned())),
+    }
+}
+
+fn usual() -> Result<Sockets, Failure> {
+    let hint = "start one with `posthouse quickstart`, or say where it is with --dir D or --config FILE".to_owned();
+    let mut paths = vec![of_dir(Path::new(QUICKSTART_DIR))?];
+    let config = Path::new(SYSTEM_CONFIG);
+    paths.push(if config.exists() { of_config(config)? } else { Path::new(SYSTEM_DATA).join(SOCKET_FILE) });
+    Ok(Sockets { paths, hint })
+}
+
+const SOCKET_FILE: &str = "admin.sock";
+const CONFIG_FILE: &str = "posthouse.toml";
+const QUICKSTART_DIR: &str = "posthouse-quickstart";
+const SYSTEM_CONFIG: &str = "/etc/posthouse/posthouse.toml";
+const SYSTEM_DATA: &str = "/var/lib/posthouse";

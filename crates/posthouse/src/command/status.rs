@@ -1,0 +1,61 @@
+//! `posthouse status`
+
+use super::Run;
+use super::client::{Client, Target};
+use super::failure::Failure;
+use super::screen::Screen;
+use super::table::{plain, sheet};
+use admin::{ListenerFacts, StatusJson, StoreFacts};
+use mail_types::UnixTime;
+
+/// `posthouse status`
+#[derive(Debug, clap::Args)]
+pub struct Status {
+    /// As JSON, one object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Run for Status {
+    async fn run(self, node: &Client, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+        let status: StatusJson = node.get(Target::of("status")).await?;
+        match self.json {
+            true => screen.say(serde_json::to_string(&status).expect("texts and numbers are valid JSON"))?,
+            false => sheet(&lines(&status)).iter().try_for_each(|line| screen.say(line))?,
+        }
+        for flaw in &status.directory.unreadable {
+            screen.remark(format_args!("posthouse: {} cannot be read: {}", plain(&flaw.key), plain(&flaw.error)))?;
+        }
+        Ok(0)
+    }
+}
+
+fn lines(status: &StatusJson) -> Vec<(String, String)> {
+    let StatusJson { node, directory } = status;
+    let mut lines = vec![
+        ("node".to_owned(), format!("{}, version {}", node.name, node.version)),
+        ("running since".to_owned(), UnixTime::from_secs(node.started).to_string()),
+        ("roles".to_owned(), node.roles.join(", ")),
+    ];
+    for ListenerFacts { name, address, store } in &node.listeners {
+        let store = store.as_ref().map(|store| format!(" (store {store})")).unwrap_or_default();
+        lines.push((format!("listens {name}"), format!("{address}{store}")));
+    }
+    for StoreFacts { name, accounts, trouble } in &node.stores {
+        let mut text = accounts.map_or("does not answer".to_owned(), |count| format!("{count} accounts"));
+        if let Some(trouble) = trouble {
+            text = format!("{text}; {trouble}");
+        }
+        lines.push((format!("store {name}"), text));
+    }
+    let away = if directory.reachable { "" } else { "; does not answer, the copy goes on" };
+    let copy = match directory.revision {
+        Some(revision) => format!(
+            "{} domains, {} rules, {} stores (revision {revision}){away}",
+            directory.domains, directory.rules, directory.stores
+        ),
+        None => format!("not loaded yet{away}"),
+    };
+    lines.push(("directory".to_owned(), copy));
+    lines
+}

@@ -1,0 +1,136 @@
+//! `posthouse store`
+
+use super::Run;
+use super::client::{Client, Target};
+use super::failure::Failure;
+use super::record::{Form, Given, Kind, Remove, Show, list};
+use super::screen::Screen;
+use super::table::{Column, field};
+use directory::{Protocol, TlsMode};
+use serde_json::{Map, Value};
+
+/// Stores.
+#[derive(Debug, clap::Subcommand)]
+pub enum Store {
+    /// Makes a store known: one of ours by its node, a foreign one by its host.
+    Add(Add),
+    /// Lists stores.
+    List(Form),
+    /// Shows a store.
+    Show(Show),
+    /// Changes a store.
+    Set(Set),
+    /// Removes stores that nothing refers to.
+    Remove(Remove),
+}
+
+/// `store add`
+#[derive(Debug, clap::Args)]
+pub struct Add {
+    /// Its name.
+    name: String,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// `store set`
+#[derive(Debug, clap::Args)]
+pub struct Set {
+    /// Its name.
+    name: String,
+    #[command(flatten)]
+    settings: Settings,
+    /// `false` takes back a removal that was cut short.
+    #[arg(long, value_name = "true|false", hide_short_help = true)]
+    closed: Option<bool>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Settings {
+    /// The node that serves it: a store of ours.
+    #[arg(long, conflicts_with_all = ["host", "port", "tls", "login"])]
+    node: Option<String>,
+    /// Where it is: a store of another make.
+    #[arg(long)]
+    host: Option<String>,
+    /// A protocol that it speaks, with its port: `imap=143`, or `imap` for the usual one. Again for more.
+    #[arg(long, value_name = "PROTOCOL[=PORT]")]
+    port: Vec<String>,
+    /// How connections to it are protected.
+    #[arg(long, value_parser = ["none", "starttls", "tls"])]
+    tls: Option<String>,
+    /// How a proxy logs in: with the user's password, or as a master user.
+    #[arg(long, value_parser = ["password", "master"])]
+    login: Option<String>,
+}
+
+const KIND: Kind = Kind {
+    one: "store",
+    many: "stores",
+    columns: &[
+        Column { head: "NAME", cell: |store| field(store, "name") },
+        Column { head: "KIND", cell: |store| field(store, "kind") },
+        Column { head: "WHERE", cell: |store| [field(store, "node"), field(store, "host")].concat() },
+        Column { head: "PORTS", cell: |store| field(store, "ports") },
+        Column { head: "TLS", cell: |store| field(store, "tls") },
+        Column { head: "LOGIN", cell: |store| field(store, "login") },
+    ],
+};
+
+impl Run for Store {
+    async fn run(self, node: &Client, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+        match self {
+            Self::Add(Add { name, settings }) => {
+                let mut given = Given::default();
+                settings.put(given.put("name", Some(name)))?;
+                let store: Value = node.post(Target::of(KIND.many), &given.body()?).await?;
+                screen.say(format_args!("added store {}", field(&store, "name")))?;
+                Ok(0)
+            }
+            Self::List(form) => list(&KIND, None, form, |_| true, node, screen).await,
+            Self::Show(show) => show.run(&KIND, node, screen).await,
+            Self::Set(Set { name, settings, closed }) => {
+                let mut given = Given::default();
+                settings.put(given.put("closed", closed))?;
+                let store: Value = node.patch(Target::named(KIND.many, &name), &given.body()?).await?;
+                screen.say(format_args!("changed store {}", field(&store, "name")))?;
+                Ok(0)
+            }
+            Self::Remove(remove) => remove.run(&KIND, node, screen).await,
+        }
+    }
+}
+
+impl Settings {
+    fn put(self, given: &mut Given) -> Result<(), Failure> {
+        let kind = match (&self.node, &self.host) {
+            (Some(_), _) => Some("posthouse"),
+            (None, Some(_)) => Some("foreign"),
+            (None, None) => None,
+        };
+        let tls = if self.tls.as_deref() == Some("tls") { TlsMode::Tls } else { TlsMode::None };
+        let ports = self.port.iter().map(|text| port(text, tls)).collect::<Result<Map<_, _>, _>>()?;
+        given
+            .put("kind", kind)
+            .put("node", self.node)
+            .put("host", self.host)
+            .put("ports", (!ports.is_empty()).then_some(ports))
+            .put("tls", self.tls)
+            .put("login", self.login);
+        Ok(())
+    }
+}
+
+fn port(text: &str, tls: TlsMode) -> Result<(String, Value), Failure> {
+    let (name, port) = match text.split_once('=') {
+        Some((name, port)) => (name, Some(port)),
+        None => (text, None),
+    };
+    let protocol: Protocol = serde_json::from_value(name.into())
+        .map_err(|_| Failure::usage(format!("{name:?} is none of smtp, lmtp, imap, pop3, sieve")))?;
+    let port = match port {
+        Some(port) => port.parse::<u16>().map_err(|_| Failure::usage(format!("{port:?} is not a port")))?,
+        None => protocol.usual_port(tls),
+    };
+    Ok((name.to_owned(), port.into()))
+}
