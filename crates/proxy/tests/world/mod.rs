@@ -12,7 +12,7 @@ use ports::{BoxFuture, Clock, Flow, Handler, LoggedIn, Peer, SessionHandover, Sp
 use proxy::{Authenticator, DirectoryAccounts, Proxy};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -178,9 +178,14 @@ fn put<R: Record>(engine: &MemoryEngine, record: &R) {
     assert!(finish(engine.commit(Transaction::default().put(record.key(), record.encode()))).is_ok());
 }
 
+/// As accounts have it, made once: it takes its time.
 fn sasl_argon2id() -> String {
-    let password = sasl::Password::new(b"secret".to_vec()).unwrap();
-    sasl::StoredPassword::hash_argon2id(&password, b"some salt").unwrap().to_string()
+    static HASH: OnceLock<String> = OnceLock::new();
+    let hash = || {
+        let password = sasl::Password::new(b"secret".to_vec()).unwrap();
+        sasl::StoredPassword::hash_argon2id(&password, b"some salt").unwrap().to_string()
+    };
+    HASH.get_or_init(hash).clone()
 }
 
 /// Who was handed over, and what became of it.

@@ -16,7 +16,7 @@ impl ImapSession {
         if store.unchanged_since.is_some() {
             self.use_condstore(machine);
         }
-        let uids = match self.targets(&store.set, store.by, Access::Write) {
+        let uids = match self.targets(machine, &store.set, store.by, Access::Write) {
             Ok(uids) => uids,
             Err(reply) => return self.end(machine, reply),
         };
@@ -39,13 +39,13 @@ impl ImapSession {
     /// Tells the new flags of the messages, as the command wants it.
     async fn tell_stored(&mut self, machine: &mut Server, store: &Store, uids: UidSet, stored: &Stored) -> Flow {
         let condstore = self.enabled.condstore;
+        if let (true, Some(modseq), Some(selected)) = (store.silent, stored.modseq, &mut self.selected) {
+            selected.own_silent_change(modseq);
+        }
         // A keyword of this very command is told before a message shows it.
         self.look();
         let Some(selected) = &mut self.selected else { return self.end(machine, reply::not_selected()) };
-        selected.tell_keywords(machine);
-        if let Some(modseq) = stored.modseq {
-            selected.own_change(modseq);
-        }
+        selected.announce(machine);
         let reply = if stored.modified.is_empty() {
             Reply::ok("STORE completed")
         } else {
@@ -66,7 +66,7 @@ impl ImapSession {
     }
 
     pub(super) async fn copy(&mut self, machine: &mut Server, transfer: &Transfer) -> Flow {
-        let uids = match self.targets(&transfer.set, transfer.by, Access::Read) {
+        let uids = match self.targets(machine, &transfer.set, transfer.by, Access::Read) {
             Ok(uids) => uids,
             Err(reply) => return self.end(machine, reply),
         };
@@ -78,7 +78,7 @@ impl ImapSession {
     }
 
     pub(super) async fn move_messages(&mut self, machine: &mut Server, transfer: &Transfer) -> Flow {
-        let uids = match self.targets(&transfer.set, transfer.by, Access::Write) {
+        let uids = match self.targets(machine, &transfer.set, transfer.by, Access::Write) {
             Ok(uids) => uids,
             Err(reply) => return self.end(machine, reply),
         };
@@ -129,10 +129,17 @@ impl ImapSession {
     }
 
     /// The messages that a command names, after a look at what is new.
-    pub(super) fn targets(&mut self, set: &MessageSet, by: Numbering, access: Access) -> Result<UidSet, Reply> {
+    pub(super) fn targets(
+        &mut self,
+        machine: &mut Server,
+        set: &MessageSet,
+        by: Numbering,
+        access: Access,
+    ) -> Result<UidSet, Reply> {
         // A deleted mailbox is met again, and told, at the end of the command.
         self.look();
-        let Some(selected) = &self.selected else { return Err(reply::not_selected()) };
+        let Some(selected) = &mut self.selected else { return Err(reply::not_selected()) };
+        selected.announce(machine);
         if access == Access::Write && selected.access == Access::Read {
             return Err(reply::read_only());
         }

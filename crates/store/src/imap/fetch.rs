@@ -87,7 +87,7 @@ impl ImapSession {
         if vanished {
             return self.end(machine, Reply::bad("QRESYNC is not enabled"));
         }
-        let mut targets = match self.targets(&set, by, Access::Read) {
+        let mut targets = match self.targets(machine, &set, by, Access::Read) {
             Ok(targets) => targets,
             Err(reply) => return self.end(machine, reply),
         };
@@ -102,9 +102,6 @@ impl ImapSession {
                 Ok(changed) => targets = sets::intersection(&targets, &changed),
                 Err(refusal) => return self.refuse(machine, &refusal),
             }
-        }
-        if let Some(selected) = &mut self.selected {
-            selected.tell_keywords(machine);
         }
         let fetching = Fetching::new(by, items, targets, Reply::ok("FETCH completed"));
         self.fetch_on(machine, Box::new(fetching)).await
@@ -138,12 +135,17 @@ impl ImapSession {
         let batch_rows = if fetching.reads_text() { TEXT_ROWS } else { mailbox::index::ROWS_PER_READ_MAX };
         let wanted = usize::try_from(sets::count_of((from, last))).unwrap_or(usize::MAX).min(batch_rows);
         let mut rows = self.store.messages(account, selected.id, from, wanted)?;
+        if selected.access == Access::Write && fetching.items.iter().any(FetchItem::sets_seen) {
+            let seen_last = rows.last().map_or(last, |(uid, _)| (*uid).min(last));
+            if mark_seen(&self.store, account, selected, (from, seen_last), &rows).await {
+                // With what others changed at the same time.
+                rows = self.store.messages(account, selected.id, from, wanted)?;
+                self.stale = true;
+            }
+        }
         let full = rows.len() >= wanted;
         rows.retain(|(uid, _)| *uid <= last);
-        if selected.access == Access::Write && fetching.items.iter().any(FetchItem::sets_seen) {
-            mark_seen(&self.store, account, selected, &mut rows).await;
-            self.stale = true;
-        }
+        let tells_flags = fetching.items.contains(&FetchItem::Flags) && fetching.only.is_none();
         let mut at = Some(from);
         for (uid, row) in &rows {
             if at != Some(*uid) {
@@ -152,6 +154,9 @@ impl ImapSession {
             tell_message(&self.store, account, selected, machine, fetching, (*uid, row));
             at = uid.next();
             fetching.next = at;
+            if tells_flags {
+                selected.told_flags(*uid, *uid);
+            }
             if machine.output_octets() >= STEP_OCTETS {
                 return Ok(true);
             }
@@ -169,24 +174,24 @@ impl ImapSession {
 
 /// Sets `\Seen` where it is not, before the messages are sent (RFC 9051 §6.4.5). That it cannot be set keeps nobody
 /// from reading.
-async fn mark_seen(store: &Store, account: AccountId, selected: &mut Selected, rows: &mut [(Uid, MessageRow)]) {
-    let unseen = |row: &MessageRow| !row.flags.has(SystemFlag::Seen);
-    let uids: UidSet = rows.iter().filter(|(_, row)| unseen(row)).map(|(uid, _)| *uid).collect();
+async fn mark_seen(
+    store: &Store,
+    account: AccountId,
+    selected: &mut Selected,
+    (first, last): (Uid, Uid),
+    rows: &[(Uid, MessageRow)],
+) -> bool {
+    let unseen = rows.iter().filter(|(_, row)| !row.flags.has(SystemFlag::Seen)).map(|(uid, _)| *uid);
+    let uids: UidSet = unseen.filter(|uid| (first..=last).contains(uid)).collect();
     if uids.is_empty() {
-        return;
+        return false;
     }
     let seen = FlagNames { system: FlagSet::system(SystemFlag::Seen), keywords: Vec::new() };
     match store.store_flags(account, selected.id, &uids, FlagChange::Add, &seen, None).await {
-        Ok(stored) => {
-            let Some(modseq) = stored.modseq else { return };
-            selected.own_change(modseq);
-            for (_, row) in rows.iter_mut().filter(|(_, row)| unseen(row)) {
-                row.flags = row.flags.with(seen.system);
-                row.modseq = modseq;
-            }
-        }
+        Ok(stored) => stored.modseq.into_iter().for_each(|modseq| selected.own_change(modseq)),
         Err(refusal) => tracing::warn!(why = %refusal, "a message that is read cannot be marked as seen"),
     }
+    true
 }
 
 fn tell_message(

@@ -41,7 +41,7 @@ impl ImapSession {
     pub(super) async fn search(&mut self, machine: &mut Server, tag: Tag, search: &Search) -> Flow {
         // A look at what is new; every message is a candidate.
         let all = MessageSet::Set(SequenceSet::from_numbers([]));
-        if let Err(reply) = self.targets(&all, Numbering::Uid, Access::Read) {
+        if let Err(reply) = self.targets(machine, &all, Numbering::Uid, Access::Read) {
             return self.end(machine, reply);
         }
         let modseqs = search.key.uses_modseq().then(ModSeqs::default);
@@ -52,7 +52,8 @@ impl ImapSession {
         let Some(selected) = &self.selected else { return self.end(machine, reply::not_selected()) };
         let scope = Scope { selected, saved: &self.saved, now };
         let query = Query::compile(&search.key, &scope);
-        let among = sets::intersection(selected.view.uids(), &query.among(selected.view.uids()));
+        let there = selected.there();
+        let among = sets::intersection(&there, &query.among(&there));
         if search.returns.is_some_and(|returns| returns.save) {
             // RFC 5182 §2.1: a search that fails leaves an empty result.
             self.saved = UidSet::new();

@@ -33,6 +33,8 @@ pub(super) struct Selected {
     gone: UidSet,
     /// In the view, with flags that were not told.
     changed: UidSet,
+    /// Of those, what must be told whoever changed it last.
+    owed: UidSet,
     /// Changes that this session made itself and has told, or was asked not to; sorted, they grow.
     own: Vec<ModSeq>,
 }
@@ -85,6 +87,7 @@ impl Selected {
             keywords_news: false,
             gone: UidSet::new(),
             changed: UidSet::new(),
+            owed: UidSet::new(),
             own: Vec::new(),
         };
         Ok((selected, row))
@@ -95,9 +98,18 @@ impl Selected {
         self.modseq
     }
 
-    /// A change of this session's own, of which the client knows or wants to know nothing.
+    /// A change of this session's own, of which its client is told by the command itself.
     pub(super) fn own_change(&mut self, modseq: ModSeq) {
         self.own.push(modseq);
+    }
+
+    /// A change of this session's own, of which its client wants to hear nothing. It must hear of what others changed
+    /// before: what is known of that is owed, and where something may have come between, all is told.
+    pub(super) fn own_silent_change(&mut self, modseq: ModSeq) {
+        self.owed = sets::union(&self.owed, &self.changed);
+        if self.own.last().unwrap_or(&self.modseq).next() == Some(modseq) {
+            self.own.push(modseq);
+        }
     }
 
     /// Whether a change is this session's own, within the command under way.
@@ -160,11 +172,7 @@ impl Selected {
         if tell == Tell::All && !self.gone.is_empty() {
             return Ok(true);
         }
-        if self.exists != self.view.count() {
-            self.exists = self.view.count();
-            machine.send(&Response::Exists(self.exists));
-        }
-        self.tell_keywords(machine);
+        self.announce(machine);
         self.tell_flags(machine, store, account, enabled)?;
         if self.changed.is_empty() {
             self.own.clear();
@@ -172,12 +180,31 @@ impl Selected {
         Ok(self.has_news(tell))
     }
 
-    /// Tells of keywords that are new, before a message shows them (RFC 9051 §7.3.5).
-    pub(super) fn tell_keywords(&mut self, machine: &mut Server) {
+    /// Tells what must be known before a message is told of: that it is there (RFC 9051 §7.4.1), and its keywords
+    /// (§7.3.5). Allowed with every command.
+    pub(super) fn announce(&mut self, machine: &mut Server) {
+        if self.exists != self.view.count() {
+            self.exists = self.view.count();
+            machine.send(&Response::Exists(self.exists));
+        }
         if std::mem::take(&mut self.keywords_news) {
             machine.send(&Response::Flags(flags::all(&self.keywords)));
             machine.send(&Response::Untagged(self.permanent_flags()));
         }
+    }
+
+    /// The client has just been told the flags of these messages.
+    pub(super) fn told_flags(&mut self, first: Uid, last: Uid) {
+        if !self.changed.is_empty() {
+            let told = UidSet::from_ranges([(first, last)]);
+            self.changed = sets::difference(&self.changed, &told);
+            self.owed = sets::difference(&self.owed, &told);
+        }
+    }
+
+    /// In the view, and not known to be gone.
+    pub(super) fn there(&self) -> UidSet {
+        sets::difference(self.view.uids(), &self.gone)
     }
 
     fn tell_expunged(&mut self, machine: &mut Server) {
@@ -191,6 +218,7 @@ impl Selected {
         }
         self.gone = sets::difference(&self.gone, &part);
         self.changed = sets::difference(&self.changed, &part);
+        self.owed = sets::difference(&self.owed, &part);
     }
 
     fn tell_flags(
@@ -205,13 +233,14 @@ impl Selected {
             let wanted = usize::try_from(sets::count_of((from, last))).unwrap_or(usize::MAX).min(left);
             let rows = store.messages(account, self.id, from, wanted)?;
             for (uid, row) in rows.iter().take_while(|(uid, _)| *uid <= last) {
-                if let Some(seq) = self.view.seq(*uid).filter(|_| !self.is_own(row.modseq)) {
+                let tells = self.owed.contains(*uid) || !self.is_own(row.modseq);
+                if let Some(seq) = self.view.seq(*uid).filter(|_| tells) {
                     machine.send(&Response::Fetch(seq, self.flags_news(*uid, row, enabled)));
                 }
             }
             left -= wanted;
             let read_to = rows.last().filter(|_| rows.len() >= wanted).map_or(last, |(uid, _)| (*uid).min(last));
-            self.changed = sets::difference(&self.changed, &UidSet::from_ranges([(from, read_to)]));
+            self.told_flags(from, read_to);
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Sessions over a store in memory: the machine and the handler as the driver runs them, without sockets.
 
+mod long;
+mod model;
 mod transcript;
 
 use super::ImapSession;
@@ -111,10 +113,6 @@ impl Client {
         while let Some(piece) = self.machine.poll_output() {
             answer.extend_from_slice(&piece);
         }
-    }
-
-    fn say(&mut self, site: &Site, line: &str) -> String {
-        String::from_utf8(self.send(site, format!("{line}\r\n").as_bytes())).expect("the answer is text")
     }
 }
 

@@ -1,0 +1,490 @@
+//! What was answered and what was seen: the facts that every later state must agree with.
+//!
+//! Clients see only applied state, and only durable records are applied. So whatever a scan has seen is a fact, as
+//! much as what was answered: no crash may undo it.
+
+use crate::client::{Answer, Op};
+use crate::{Violation, hold};
+use mail_types::{FlagSet, MailboxId, MailboxName, SystemFlag, UidSet};
+use std::collections::{BTreeMap, BTreeSet};
+use store::FlagChange;
+
+/// Whether something is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Present,
+    /// Its removal was asked for and not answered: either is right.
+    Unsure,
+    Gone,
+}
+
+/// A message in a mailbox: account, UIDVALIDITY, UID.
+pub(crate) type Place = (u8, u32, u32);
+
+/// What is known of a place.
+#[derive(Debug)]
+pub(crate) struct Fact {
+    /// Which message; none when it went before anybody saw it.
+    pub(crate) mail: Option<u32>,
+    pub(crate) fate: Fate,
+    pub(crate) modseq: u64,
+    pub(crate) flags: u64,
+}
+
+/// How a message came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) octets: usize,
+    pub(crate) delivered: bool,
+}
+
+/// What an account should have of a message.
+#[derive(Debug, Default)]
+pub(crate) struct Lot {
+    /// It was answered with a yes.
+    pub(crate) acknowledged: bool,
+    /// It was brought, and has not been seen yet.
+    pub(crate) expected: bool,
+    /// Copies and moves under way that may bring it to a new place.
+    pub(crate) loose: u32,
+    /// It was copied, or may have been.
+    pub(crate) copied: bool,
+    /// Somebody wanted it gone.
+    pub(crate) removable: bool,
+}
+
+/// A mailbox.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) name: MailboxName,
+    pub(crate) validity: u32,
+    pub(crate) uid_next: u32,
+    pub(crate) modseq: u64,
+    pub(crate) fate: Fate,
+    /// What the last scan saw: MODSEQs by UID, under which HIGHESTMODSEQ.
+    pub(crate) seen: BTreeMap<u32, u64>,
+    pub(crate) seen_at: u64,
+}
+
+/// A request that was not answered yet.
+struct Pending {
+    op: Op,
+    /// The messages that it moves or copies.
+    mails: Vec<u32>,
+}
+
+/// All facts of a run.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    pub(crate) places: BTreeMap<Place, Fact>,
+    pub(crate) origins: BTreeMap<u32, Origin>,
+    pub(crate) lots: BTreeMap<(u8, u32), Lot>,
+    pub(crate) mailboxes: BTreeMap<(u8, MailboxId), Known>,
+    /// The highest UIDVALIDITY seen in an account.
+    pub(crate) validities: BTreeMap<u8, u32>,
+    pub(crate) subscriptions: BTreeMap<(u8, MailboxName), Fate>,
+    /// Deliveries with an id that got no answer: to be brought again.
+    pub(crate) unanswered: Vec<Op>,
+    pending: BTreeMap<u64, Pending>,
+    /// Accounts whose INBOX is being renamed: where its messages go is not told.
+    inboxes_moving: BTreeSet<u8>,
+    /// Accounts with mailboxes that may have got another name since they were last seen.
+    pub(crate) names_in_doubt: BTreeSet<u8>,
+    pub(crate) acknowledged: u64,
+}
+
+impl Ledger {
+    /// A client asks.
+    pub(crate) fn begin(&mut self, number: u64, op: &Op) {
+        let who = op.who();
+        let mut mails = Vec::new();
+        match op {
+            Op::Deliver { to, mail, octets, .. } => {
+                self.origins.insert(*mail, Origin { octets: *octets, delivered: true });
+                for who in to {
+                    let here = self.places.iter().any(|((of, ..), fact)| of == who && fact.mail == Some(*mail));
+                    let lot = self.lots.entry((*who, *mail)).or_default();
+                    // Brought again, it must not come again once it was acknowledged, or seen.
+                    lot.expected |= !lot.acknowledged && !here;
+                }
+            }
+            Op::Append { mail, octets, mailbox, .. } => {
+                self.origins.insert(*mail, Origin { octets: *octets, delivered: false });
+                let removable = !self.is_safe(who, *mailbox);
+                self.lots.insert((who, *mail), Lot { expected: true, removable, ..Lot::default() });
+                mails.push(*mail);
+            }
+            Op::Copy { from, to, uids, .. } => mails = self.set_off(who, *from, *to, uids, true),
+            Op::Move { from, to, uids, .. } => mails = self.set_off(who, *from, *to, uids, false),
+            Op::Flags { mailbox, uids, change, flags, .. } => {
+                if flags.has(SystemFlag::Deleted) && *change != FlagChange::Remove {
+                    self.give_up(who, *mailbox, Some(uids));
+                }
+            }
+            Op::Remove { mailbox, uids, .. } => self.give_up(who, *mailbox, Some(uids)),
+            Op::Delete { mailbox, .. } => {
+                self.give_up(who, *mailbox, None);
+                let arriving = self.pending.values().filter(|pending| pending.op.brings_to(who, *mailbox));
+                let arriving: Vec<u32> = arriving.flat_map(|pending| pending.mails.clone()).collect();
+                for mail in arriving {
+                    self.lots.entry((who, mail)).or_default().removable = true;
+                }
+            }
+            Op::Rename { from, .. } => {
+                self.names_in_doubt.insert(who);
+                if from.is_inbox() {
+                    self.inboxes_moving.insert(who);
+                }
+            }
+            Op::Expunge { .. } | Op::Create { .. } => {}
+            Op::Subscribe { name, .. } => {
+                self.subscriptions.insert((who, name.clone()), Fate::Unsure);
+            }
+        }
+        self.pending.insert(number, Pending { op: op.clone(), mails });
+    }
+
+    /// It is answered.
+    pub(crate) fn answer(&mut self, number: u64, answer: &Answer) -> Result<(), Violation> {
+        let Some(Pending { op, mails }) = self.pending.remove(&number) else {
+            return Err(Violation("an answer without a question".into()));
+        };
+        let who = op.who();
+        match (&op, answer) {
+            (Op::Deliver { to, mail, with_id, .. }, Answer::Delivered(taken)) => {
+                for (who, _) in to.iter().zip(taken).filter(|(_, taken)| **taken) {
+                    self.lots.entry((*who, *mail)).or_default().acknowledged = true;
+                    self.acknowledged += 1;
+                }
+                if *with_id && taken.iter().any(|taken| !taken) {
+                    self.unanswered.push(op.clone());
+                }
+            }
+            (Op::Append { mail, mailbox, .. }, Answer::Appended(Ok((validity, uid)))) => {
+                self.lots.entry((who, *mail)).or_default().acknowledged = true;
+                self.acknowledged += 1;
+                self.arrive(who, *mailbox, *validity, *uid, *mail)?;
+            }
+            (Op::Copy { from, to, .. } | Op::Move { from, to, .. }, Answer::Copied(Ok(copied))) => {
+                self.acknowledged += 1;
+                let moves = matches!(op, Op::Move { .. });
+                let validity = self.validity(who, *from);
+                for (source, target) in &copied.uids {
+                    let place = (who, validity, source.number());
+                    let mail = self.places.get(&place).and_then(|fact| fact.mail);
+                    let Some(mail) = mail else {
+                        return Err(Violation(format!("{op:?}: a message was copied that nobody knows: {source}")));
+                    };
+                    if moves {
+                        self.vanish(place);
+                    }
+                    self.arrive(who, *to, copied.uid_validity.number(), target.number(), mail)?;
+                }
+                // What was not there any more comes to no new place.
+                let came = copied.uids.len();
+                self.release(who, &mails, came, &op);
+            }
+            (Op::Flags { mailbox, .. }, Answer::Flagged(Ok(stored))) => {
+                if let (Some(modseq), Some(known)) = (stored.modseq, self.mailboxes.get_mut(&(who, *mailbox))) {
+                    known.modseq = known.modseq.max(modseq.number());
+                }
+            }
+            (Op::Expunge { mailbox, .. }, Answer::Expunged(Ok(gone))) => self.remove(who, *mailbox, gone),
+            (Op::Remove { mailbox, uids, .. }, Answer::Done(Ok(()))) => self.remove(who, *mailbox, uids),
+            (Op::Delete { mailbox, .. }, Answer::Done(Ok(()))) => self.bury(who, *mailbox),
+            (Op::Subscribe { name, subscribed, .. }, Answer::Done(Ok(()))) => {
+                let fate = if *subscribed { Fate::Present } else { Fate::Gone };
+                self.subscriptions.insert((who, name.clone()), fate);
+            }
+            (Op::Rename { from, .. }, Answer::Done(Ok(()))) => {
+                if from.is_inbox() {
+                    self.inboxes_moving.remove(&who);
+                    self.doubt(&op);
+                }
+            }
+            (Op::Create { .. }, Answer::Done(Ok(()))) => {}
+            (_, answer) => {
+                hold(answer.is_refusal(), || format!("{op:?} was answered with {answer:?}"))?;
+                self.doubt(&op);
+            }
+        }
+        Ok(())
+    }
+
+    /// The store is gone: what was not answered may have happened or not.
+    pub(crate) fn abandon(&mut self) {
+        for (_, Pending { op, .. }) in std::mem::take(&mut self.pending) {
+            if matches!(op, Op::Deliver { with_id: true, .. }) {
+                self.unanswered.push(op.clone());
+            }
+            self.doubt(&op);
+        }
+    }
+
+    /// Whether something under way may have taken a message from there.
+    pub(crate) fn may_be_taken(&self, who: u8, mailbox: MailboxId, uid: u32) -> bool {
+        self.pending.values().any(|pending| pending.op.who() == who && pending.op.takes(mailbox, uid))
+    }
+
+    /// Whether a mailbox may be on its way out.
+    pub(crate) fn may_be_deleted(&self, who: u8, mailbox: MailboxId) -> bool {
+        self.pending.values().any(|pending| pending.op.who() == who && pending.op.deletes(mailbox))
+    }
+
+    /// Whether mailboxes of the account may be getting other names.
+    pub(crate) fn is_renaming(&self, who: u8) -> bool {
+        self.pending.values().any(|p| p.op.who() == who && matches!(p.op, Op::Rename { .. }))
+    }
+
+    pub(crate) fn is_structure_busy(&self, who: u8) -> bool {
+        self.pending.values().any(|pending| pending.op.who() == who && pending.op.is_structural())
+    }
+
+    pub(crate) fn validity(&self, who: u8, mailbox: MailboxId) -> u32 {
+        self.mailboxes.get(&(who, mailbox)).map_or(0, |known| known.validity)
+    }
+
+    /// UIDs of a mailbox that should be there.
+    pub(crate) fn uids(&self, who: u8, mailbox: MailboxId) -> Vec<u32> {
+        let validity = self.validity(who, mailbox);
+        let places = self.places.range((who, validity, 0)..=(who, validity, u32::MAX));
+        places.filter(|(_, fact)| fact.fate == Fate::Present).map(|((.., uid), _)| *uid).collect()
+    }
+
+    /// A message is found at a place, by a scan or by an answer: the place must be its own, and somebody must have
+    /// brought it there.
+    pub(crate) fn locate(&mut self, place: Place, mail: u32) -> Result<(), Violation> {
+        let (who, ..) = place;
+        let fact = self.places.entry(place).or_insert(Fact { mail: None, fate: Fate::Present, modseq: 0, flags: 0 });
+        if let Some(before) = fact.mail {
+            return hold(before == mail, || format!("place {place:?} named message {before}, now {mail}"));
+        }
+        fact.mail = Some(mail);
+        // All of an INBOX that is renamed may come to new places; that nothing comes twice is counted later.
+        let inbox_moves = self.inboxes_moving.contains(&who);
+        let Some(lot) = self.lots.get_mut(&(who, mail)) else {
+            return Err(Violation(format!("place {place:?}: message {mail} was never brought to this account")));
+        };
+        if lot.expected {
+            lot.expected = false;
+        } else if lot.loose > 0 {
+            lot.loose -= 1;
+        } else {
+            hold(inbox_moves, || format!("place {place:?}: message {mail} came once more"))?;
+        }
+        Ok(())
+    }
+
+    fn arrive(&mut self, who: u8, mailbox: MailboxId, validity: u32, uid: u32, mail: u32) -> Result<(), Violation> {
+        let known = self.validity(who, mailbox);
+        hold(known == validity, || format!("UIDVALIDITY of {mailbox:?} of {who} is {known}, answered {validity}"))?;
+        let place = (who, validity, uid);
+        self.locate(place, mail)?;
+        let fate = self.mailboxes.get(&(who, mailbox)).map_or(Fate::Present, |known| known.fate);
+        if let Some(fact) = self.places.get_mut(&place)
+            && fact.fate == Fate::Present
+        {
+            fact.fate = fate;
+        }
+        if let Some(known) = self.mailboxes.get_mut(&(who, mailbox)) {
+            known.uid_next = known.uid_next.max(uid + 1);
+        }
+        Ok(())
+    }
+
+    /// Messages of a mailbox are on their way to another.
+    fn set_off(&mut self, who: u8, from: MailboxId, to: MailboxId, uids: &UidSet, copied: bool) -> Vec<u32> {
+        let validity = self.validity(who, from);
+        let removable = !self.is_safe(who, to);
+        let places = uids.iter().filter_map(|uid| self.places.get(&(who, validity, uid.number())));
+        let mails: Vec<u32> = places.filter_map(|fact| fact.mail).collect();
+        for mail in &mails {
+            let lot = self.lots.entry((who, *mail)).or_default();
+            lot.loose += 1;
+            lot.copied |= copied;
+            lot.removable |= removable;
+        }
+        mails
+    }
+
+    /// A copy or move is over: what it did not bring, it will not bring.
+    fn release(&mut self, who: u8, mails: &[u32], came: usize, op: &Op) {
+        if came == mails.len() {
+            return;
+        }
+        for mail in mails {
+            let others = self.pending.values().filter(|p| p.op.who() == who).flat_map(|p| &p.mails);
+            let others = others.filter(|other| *other == mail).count();
+            if let (Some(lot), Ok(others)) = (self.lots.get_mut(&(who, *mail)), u32::try_from(others)) {
+                debug_assert!(!op.is_structural());
+                lot.loose = lot.loose.min(others);
+            }
+        }
+    }
+
+    /// Whether what comes to a mailbox will stay there.
+    fn is_safe(&self, who: u8, mailbox: MailboxId) -> bool {
+        let there = self.mailboxes.get(&(who, mailbox)).is_some_and(|known| known.fate == Fate::Present);
+        there && !self.may_be_deleted(who, mailbox)
+    }
+
+    /// Somebody wants messages gone.
+    fn give_up(&mut self, who: u8, mailbox: MailboxId, uids: Option<&UidSet>) {
+        for place in self.among(who, mailbox, uids) {
+            if let Some(mail) = self.places.get(&place).and_then(|fact| fact.mail) {
+                self.lots.entry((who, mail)).or_default().removable = true;
+            }
+        }
+    }
+
+    fn among(&self, who: u8, mailbox: MailboxId, uids: Option<&UidSet>) -> Vec<Place> {
+        let validity = self.validity(who, mailbox);
+        let places = self.places.range((who, validity, 0)..=(who, validity, u32::MAX)).map(|(place, _)| *place);
+        let wanted = |uid: u32| uids.is_none_or(|uids| mail_types::Uid::new(uid).is_some_and(|uid| uids.contains(uid)));
+        places.filter(|(.., uid)| wanted(*uid)).collect()
+    }
+
+    fn remove(&mut self, who: u8, mailbox: MailboxId, uids: &UidSet) {
+        let validity = self.validity(who, mailbox);
+        for uid in uids.iter() {
+            self.vanish((who, validity, uid.number()));
+        }
+    }
+
+    fn vanish(&mut self, place: Place) {
+        let gone = Fact { mail: None, fate: Fate::Gone, modseq: 0, flags: 0 };
+        self.places.entry(place).or_insert(gone).fate = Fate::Gone;
+    }
+
+    fn bury(&mut self, who: u8, mailbox: MailboxId) {
+        if let Some(known) = self.mailboxes.get_mut(&(who, mailbox)) {
+            known.fate = Fate::Gone;
+        }
+        for place in self.among(who, mailbox, None) {
+            self.vanish(place);
+        }
+    }
+
+    /// A removal that may have happened.
+    fn doubt(&mut self, op: &Op) {
+        let who = op.who();
+        let taken: Vec<(MailboxId, Option<UidSet>)> = match op {
+            Op::Move { from, uids, .. } => vec![(*from, Some(uids.clone()))],
+            Op::Remove { mailbox, uids, .. } => vec![(*mailbox, Some(uids.clone()))],
+            Op::Expunge { mailbox, among, .. } => vec![(*mailbox, among.clone())],
+            Op::Rename { from, .. } if from.is_inbox() => vec![(MailboxId::INBOX, None)],
+            Op::Delete { mailbox, .. } => {
+                if let Some(known) = self.mailboxes.get_mut(&(who, *mailbox)) {
+                    known.fate = Fate::Unsure;
+                }
+                vec![(*mailbox, None)]
+            }
+            Op::Deliver { .. }
+            | Op::Append { .. }
+            | Op::Copy { .. }
+            | Op::Flags { .. }
+            | Op::Create { .. }
+            | Op::Rename { .. }
+            | Op::Subscribe { .. } => Vec::new(),
+        };
+        for (mailbox, uids) in taken {
+            for place in self.among(who, mailbox, uids.as_ref()) {
+                if let Some(fact) = self.places.get_mut(&place)
+                    && fact.fate == Fate::Present
+                {
+                    fact.fate = Fate::Unsure;
+                }
+            }
+        }
+    }
+
+    /// After a start, all accounts seen: nothing is under way, so there is no doubt left.
+    pub(crate) fn conclude(&mut self) -> Result<(), Violation> {
+        let mut here: BTreeMap<(u8, u32), u32> = BTreeMap::new();
+        for ((who, ..), fact) in &mut self.places {
+            if fact.fate == Fate::Unsure {
+                // Had it not been there, the scan would have said so.
+                fact.fate = Fate::Present;
+            }
+            if let (Some(mail), Fate::Present) = (fact.mail, fact.fate) {
+                *here.entry((*who, mail)).or_default() += 1;
+            }
+        }
+        self.inboxes_moving.clear();
+        for ((who, mail), lot) in &mut self.lots {
+            let count = here.get(&(*who, *mail)).copied().unwrap_or(0);
+            let lost = lot.acknowledged && !lot.removable && count == 0;
+            hold(!lost, || format!("message {mail} of account {who} was acknowledged and is lost"))?;
+            let twice = !lot.copied && count > 1;
+            hold(!twice, || format!("message {mail} of account {who} is there {count} times"))?;
+            lot.expected = false;
+            lot.loose = 0;
+        }
+        Ok(())
+    }
+
+    /// Messages by account that somebody has, for the report.
+    pub(crate) fn message_count(&self) -> usize {
+        self.places.values().map(|fact| fact.mail).collect::<BTreeSet<_>>().len()
+    }
+}
+
+impl Op {
+    fn brings_to(&self, account: u8, target: MailboxId) -> bool {
+        match self {
+            Self::Append { who, mailbox, .. } => *who == account && *mailbox == target,
+            Self::Copy { who, to, .. } | Self::Move { who, to, .. } => *who == account && *to == target,
+            Self::Deliver { .. }
+            | Self::Flags { .. }
+            | Self::Expunge { .. }
+            | Self::Remove { .. }
+            | Self::Create { .. }
+            | Self::Rename { .. }
+            | Self::Delete { .. }
+            | Self::Subscribe { .. } => false,
+        }
+    }
+
+    fn takes(&self, source: MailboxId, uid: u32) -> bool {
+        let holds = |uids: &UidSet| mail_types::Uid::new(uid).is_some_and(|uid| uids.contains(uid));
+        match self {
+            Self::Move { from, uids, .. } => *from == source && holds(uids),
+            Self::Remove { mailbox, uids, .. } => *mailbox == source && holds(uids),
+            Self::Expunge { mailbox, among, .. } => *mailbox == source && among.as_ref().is_none_or(holds),
+            Self::Delete { mailbox, .. } => *mailbox == source,
+            Self::Rename { .. } => source == MailboxId::INBOX && self.moves_inbox(),
+            Self::Deliver { .. }
+            | Self::Append { .. }
+            | Self::Copy { .. }
+            | Self::Flags { .. }
+            | Self::Create { .. }
+            | Self::Subscribe { .. } => false,
+        }
+    }
+
+    fn deletes(&self, target: MailboxId) -> bool {
+        matches!(self, Self::Delete { mailbox, .. } if *mailbox == target)
+    }
+
+    fn moves_inbox(&self) -> bool {
+        matches!(self, Self::Rename { from, .. } if from.is_inbox())
+    }
+}
+
+impl Answer {
+    fn is_refusal(&self) -> bool {
+        match self {
+            Self::Delivered(taken) => taken.iter().any(|taken| !taken),
+            Self::Appended(answer) => answer.is_err(),
+            Self::Copied(answer) => answer.is_err(),
+            Self::Flagged(answer) => answer.is_err(),
+            Self::Expunged(answer) => answer.is_err(),
+            Self::Done(answer) => answer.is_err(),
+        }
+    }
+}
+
+/// Flags as a fact keeps them.
+pub(crate) fn bits(flags: FlagSet) -> u64 {
+    flags.bits()
+}
