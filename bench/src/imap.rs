@@ -3,6 +3,7 @@
 use crate::server::PASSWORD;
 use anyhow::{Context, Result, bail};
 use std::net::SocketAddr;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -58,7 +59,8 @@ impl Client {
         let mut octets = 0;
         self.buffer.resize(BUFFER_OCTETS, 0);
         loop {
-            let count = self.stream.read(&mut self.buffer).await.context("reading")?;
+            let read = tokio::time::timeout(ANSWER_WAIT, self.stream.read(&mut self.buffer)).await;
+            let count = read.context("the server says nothing")?.context("reading")?;
             if count == 0 {
                 bail!("the server closed the connection");
             }
@@ -92,3 +94,48 @@ fn last_line(text: &str) -> &str {
 const BUFFER_OCTETS: usize = 256 << 10;
 /// More than any line that ends an answer has.
 const TAIL_OCTETS: usize = 512;
+/// A server that says nothing for so long will not.
+const ANSWER_WAIT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+    use tokio::task::LocalSet;
+
+    /// Says each text after the next line that comes, in pieces of one octet where it matters most.
+    async fn serve(listener: TcpListener, answers: Vec<Vec<u8>>) -> Result<()> {
+        let (mut stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        for answer in answers {
+            let (most, end) = answer.split_at(answer.len().saturating_sub(8));
+            stream.write_all(most).await?;
+            for octet in end {
+                stream.write_all(&[*octet]).await?;
+                tokio::task::yield_now().await;
+            }
+            let mut line = [0; 256];
+            while !line.contains(&b'\n') && stream.read(&mut line).await? > 0 {}
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn an_answer_ends_at_its_last_line() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let big = format!("* 1 FETCH (BODY[] {{600006}}\r\n{}\r\n\r\n)\r\nt OK done\r\n", "x".repeat(600_000));
+        let octets = big.len();
+        let answers = ["* OK hello\r\n", "t OK logged in\r\n", &big, "+ idling\r\n", "t NO never\r\n"];
+        let set = LocalSet::new();
+        set.spawn_local(serve(listener, answers.map(|answer| answer.as_bytes().to_vec()).to_vec()));
+        let talk = async {
+            let mut client = Client::login(address, "u0@bench.example").await?;
+            assert_eq!(client.command("FETCH 1 BODY[]").await?, octets);
+            client.idle().await?;
+            Ok::<_, anyhow::Error>(client.command("NOOP").await)
+        };
+        let refused = set.run_until(talk).await.expect("it goes well").expect_err("it is refused");
+        assert!(format!("{refused:#}").contains("t NO never"), "{refused:#}");
+    }
+}

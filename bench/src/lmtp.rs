@@ -47,7 +47,9 @@ impl Delivered {
 /// Runs a load against a server.
 pub(crate) async fn deliver(server: &Server, load: &Load) -> Result<Delivered> {
     let (server_before, own_before, start) = (server.cpu()?, own_cpu()?, Instant::now());
-    let latencies = LocalSet::new().run_until(run(server.lmtp, load)).await?;
+    let set = LocalSet::new();
+    let whole = tokio::time::timeout(load.span + ANSWER_WAIT, set.run_until(run(server.lmtp, load)));
+    let latencies = whole.await.context("the server does not answer any more")??;
     let seconds = start.elapsed().as_secs_f64();
     Ok(Delivered { seconds, server_cpu: server.cpu()? - server_before, own_cpu: own_cpu()? - own_before, latencies })
 }
@@ -154,5 +156,58 @@ impl Client {
                 line => bail!("{what} was answered {:?}", String::from_utf8_lossy(line)),
             }
         }
+    }
+}
+
+/// How long a server may take for what is under way when a run ends.
+const ANSWER_WAIT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    /// A server that takes what it is given, if `end` is its answer to the end of data.
+    async fn serve(listener: TcpListener, end: &'static str) -> Result<()> {
+        let (stream, _) = listener.accept().await?;
+        let (read, mut write) = stream.into_split();
+        let mut lines = BufReader::new(read).lines();
+        write.write_all(b"220 here\r\n").await?;
+        while let Some(line) = lines.next_line().await? {
+            let answer = match line.split(' ').next().unwrap_or_default() {
+                "LHLO" => "250-here\r\n250 PIPELINING\r\n",
+                "MAIL" | "RCPT" => "250 yes\r\n",
+                "DATA" => "354 go on\r\n",
+                "." => end,
+                _ => continue,
+            };
+            write.write_all(answer.as_bytes()).await?;
+        }
+        Ok(())
+    }
+
+    async fn run_against(end: &'static str) -> Result<Vec<Duration>> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let load = Load {
+            connections: 1,
+            message: crate::message::wire(500),
+            accounts: 3,
+            span: Duration::from_secs(10),
+            octets_max: 5_000,
+            pace: Some(10_000.0),
+            seed: 1,
+        };
+        let set = LocalSet::new();
+        set.spawn_local(serve(listener, end));
+        set.run_until(run(address, &load)).await
+    }
+
+    #[tokio::test]
+    async fn a_delivery_counts_when_its_250_was_read() {
+        let latencies = run_against("250 stored\r\n").await.expect("it is taken");
+        assert_eq!(latencies.len(), 5_000 / crate::message::wire(500).len());
+        let error = run_against("451 later\r\n").await.expect_err("it is refused");
+        assert!(format!("{error:#}").contains("the end of data was answered \"451 later"), "{error:#}");
     }
 }

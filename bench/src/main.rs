@@ -33,6 +33,7 @@ use anyhow::{Context, Result};
 use args::{Args, Row};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use server::Kind;
+use std::path::Path;
 
 fn main() -> Result<()> {
     let Some(args) = Args::parse(std::env::args().skip(1))? else {
@@ -59,9 +60,19 @@ fn main() -> Result<()> {
                 Row::Tail => rows::tail::run(&args, &kinds, base.path()).await,
             }
         };
-        runtime.block_on(run).with_context(|| format!("in the row {}", row.name()))?;
+        let ran = runtime.block_on(run).with_context(|| format!("in the row {}", row.name()));
+        ran.inspect_err(|_| show_logs(base.path()))?;
     }
     Ok(())
+}
+
+/// The ends of the servers' logs, which go away with their folders.
+fn show_logs(base: &Path) {
+    let folders =
+        std::fs::read_dir(base).into_iter().flatten().filter_map(|entry| entry.ok().map(|entry| entry.path()));
+    for log in folders.map(|folder| folder.join("log")).filter(|log| log.exists()) {
+        eprintln!("{}:\n{}", log.display(), server::end_of(&log));
+    }
 }
 
 /// A thousand sessions are two thousand sockets in the server, which inherits our limit.

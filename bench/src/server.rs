@@ -98,21 +98,14 @@ impl Server {
         let deadline = Instant::now() + START_WAIT;
         while !greets(address) {
             if let Some(status) = self.child.try_wait().context("asking whether the server runs")? {
-                bail!("{} ended with {status}: see {}", self.name, self.kept_log());
+                bail!("{} ended with {status}", self.name);
             }
             if Instant::now() > deadline {
-                bail!("{} does not answer at {address}: see {}", self.name, self.kept_log());
+                bail!("{} does not answer at {address}", self.name);
             }
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())
-    }
-
-    /// The end of the log; its folder goes away with us.
-    fn kept_log(&self) -> String {
-        let text = std::fs::read_to_string(self.folder.join("log")).unwrap_or_else(|error| error.to_string());
-        let lines: Vec<&str> = text.lines().collect();
-        lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n")
     }
 
     fn end(&mut self) -> Result<()> {
@@ -145,6 +138,13 @@ pub(crate) fn user(number: usize) -> String {
     format!("u{number}@{DOMAIN}")
 }
 
+/// The last lines of a log.
+pub(crate) fn end_of(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_else(|error| error.to_string());
+    let lines: Vec<&str> = text.lines().collect();
+    lines.get(lines.len().saturating_sub(LOG_LINES)..).unwrap_or_default().join("\n")
+}
+
 fn greets(address: SocketAddr) -> bool {
     let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else { return false };
     let timeout = stream.set_read_timeout(Some(Duration::from_secs(5)));
@@ -161,6 +161,8 @@ fn free_port() -> Result<u16> {
 pub(crate) const DOMAIN: &str = "bench.example";
 /// The password of all accounts.
 pub(crate) const PASSWORD: &str = "secret";
+/// What is shown of a log when something went wrong.
+const LOG_LINES: usize = 20;
 const START_WAIT: Duration = Duration::from_secs(30);
 /// After this a server that was asked to end is killed.
 const STOP_WAIT: Duration = Duration::from_secs(20);

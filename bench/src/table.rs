@@ -25,8 +25,8 @@ pub(crate) fn row(name: &str, kinds: &[Kind], cells: &[Cell]) {
     let shown: String = cells.iter().map(|cell| format!("{:>24}", show(cell))).collect();
     let ratio = match cells {
         [first, second] => {
-            let cost = first.cost.zip(second.cost).map(|(a, b)| format!(" ({:.2})", a / b)).unwrap_or_default();
-            format!("{:.2}{cost}", first.value / second.value)
+            let cost = first.cost.zip(second.cost).map(|(a, b)| format!(" ({})", number(a / b))).unwrap_or_default();
+            format!("{}{cost}", number(first.value / second.value))
         }
         _ => String::new(),
     };
@@ -48,7 +48,8 @@ fn number(value: f64) -> String {
     match value {
         value if value.abs() >= 100.0 => format!("{value:.0}"),
         value if value.abs() >= 10.0 => format!("{value:.1}"),
-        value => format!("{value:.2}"),
+        value if value.abs() >= 0.1 => format!("{value:.2}"),
+        value => format!("{value:.4}"),
     }
 }
 
@@ -58,7 +59,8 @@ mod tests {
 
     #[test]
     fn digits() {
-        assert_eq!([number(12_345.6), number(12.34), number(0.126)], ["12346", "12.3", "0.13"]);
+        let shown = [12_345.6, 12.34, 0.126, 0.000_54].map(number);
+        assert_eq!(shown, ["12346", "12.3", "0.13", "0.0005"]);
         assert_eq!(show(&Cell { value: 943.0, cost: Some(1.86), note: String::new() }), "943 (1.86)");
     }
 }

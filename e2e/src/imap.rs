@@ -85,6 +85,11 @@ impl Client {
     /// STARTTLS and the handshake.
     pub fn start_tls(mut self) -> Result<Self> {
         self.must("STARTTLS")?;
+        self.resume_tls()
+    }
+
+    /// The handshake after a go-ahead that was read already.
+    pub fn resume_tls(self) -> Result<Self> {
         Ok(Self { wire: self.wire.start_tls()?, tag: self.tag })
     }
 

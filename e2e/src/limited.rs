@@ -28,14 +28,20 @@ impl SmallDisk {
         &self.mount_point
     }
 
-    /// Takes up so much of it with something that is not mail.
-    pub fn load_ballast(&self, octets: u64) -> Result<()> {
+    /// Takes up all but so much of it with something that is not mail.
+    pub fn load_ballast(&self, leave_octets: u64) -> Result<()> {
         let mut file = File::create(self.ballast())?;
         let piece = vec![b'x'; 1 << 20];
-        for _ in 0..octets >> 20 {
+        while self.free_octets()? > leave_octets {
             file.write_all(&piece)?;
         }
         Ok(())
+    }
+
+    /// What may still be written.
+    pub fn free_octets(&self) -> Result<u64> {
+        let told = rustix::fs::statvfs(&self.mount_point)?;
+        Ok(told.f_bavail * told.f_frsize)
     }
 
     /// Gives that space back.

@@ -23,6 +23,11 @@ impl Client {
     pub fn start_tls(mut self) -> Result<Self> {
         let answer = self.command("STLS")?;
         ensure!(answer.starts_with("+OK"), "STLS was answered {answer}");
+        self.resume_tls()
+    }
+
+    /// The handshake after a go-ahead that was read already.
+    pub fn resume_tls(self) -> Result<Self> {
         Ok(Self { wire: self.wire.start_tls()? })
     }
 

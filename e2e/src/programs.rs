@@ -99,11 +99,8 @@ impl Program {
 
     fn runs(self) -> bool {
         let probe = self.probe().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
-        match self {
-            // Its exit code tells whether there was mail, not whether it runs.
-            Program::Fetchmail => probe.is_ok(),
-            _other => probe.is_ok_and(|status| status.success()),
-        }
+        // fetchmail's exit code tells whether there was mail, not whether it runs.
+        probe.is_ok_and(|status| status.success() || self == Program::Fetchmail)
     }
 
     /// A call of it, to which arguments are added.

@@ -58,6 +58,11 @@ impl Client {
     pub fn start_tls(mut self) -> Result<Self> {
         let ready = self.command("STARTTLS")?;
         ensure!(ready.code == 220, "STARTTLS was answered {ready:?}");
+        self.resume_tls()
+    }
+
+    /// The handshake after a go-ahead that was read already.
+    pub fn resume_tls(self) -> Result<Self> {
         let mut client = Self { wire: self.wire.start_tls()?, kind: self.kind, extensions: Vec::new() };
         client.hello()?;
         Ok(client)

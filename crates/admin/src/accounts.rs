@@ -12,13 +12,13 @@ use axum::http::StatusCode;
 use directory::engine::Revision;
 use directory::{AccountRecord, NewAccount, Origin, PlacementRecord, Routing, Shown, Silent};
 use mail_types::{Address, StoreName};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 pub(crate) async fn list(State(api): State<Api>, Asked(query): Asked<ListQuery>) -> Result<Json<ListJson>, ApiError> {
     let routing = api.routing();
     page::<AccountRecord>(&api, query, |account, revision| {
         let store = store_by(&routing, &account.address);
-        with_revision(at_store(&account, store), revision)
+        shown(account, revision, store)
     })
     .await
 }
@@ -36,7 +36,16 @@ pub(crate) async fn show(State(api): State<Api>, Name(name): Name) -> Result<Jso
         Origin::NotFound => Vec::new(),
         Origin::Unavailable => return Err(ApiError::temporary("the passwords of the account cannot be read")),
     };
-    Ok(Json(shown(record, revision, store, ("passwords", schemes))))
+    let mut account = shown(record, revision, store);
+    put(&mut account, "passwords", schemes.into());
+    Ok(Json(account))
+}
+
+/// Adds a member to what is shown of a record, which is an object.
+fn put(shown: &mut Value, name: &str, value: Value) {
+    if let Some(members) = shown.as_object_mut() {
+        members.insert(name.to_owned(), value);
+    }
 }
 
 /// Makes an account where the rules say, or at `store`.
@@ -52,8 +61,9 @@ pub(crate) async fn add(State(api): State<Api>, fields: Fields) -> Result<(Statu
     let placed = api.editor().add_account(&new).await.map_err(ApiError::of_request::<AccountRecord>)?;
     note::<AccountRecord>("added", &new.account.address);
     api.settle(placed.revision).await;
-    let steps = ("steps", placed.steps.sentences());
-    Ok((StatusCode::CREATED, Json(shown(new.account, placed.revision, Some(placed.store), steps))))
+    let mut answer = shown(new.account, placed.revision, Some(placed.store));
+    put(&mut answer, "steps", placed.steps.sentences().into());
+    Ok((StatusCode::CREATED, Json(answer)))
 }
 
 /// Changes an account. Another `address` renames it, which is a change of its own.
@@ -103,22 +113,10 @@ pub(crate) async fn remove(State(api): State<Api>, name: Name) -> Result<Json<Va
     Ok(Json(json!({ "removed": address.to_string(), "store": store })))
 }
 
-/// An account with its store and one list more.
-fn shown(
-    account: AccountRecord,
-    revision: Revision,
-    store: Option<StoreName>,
-    (name, list): (&str, Vec<String>),
-) -> Value {
-    let mut fields = at_store(&account, store);
-    fields.insert(name.to_owned(), list.into());
-    with_revision(fields, revision)
-}
-
-fn at_store(account: &AccountRecord, store: Option<StoreName>) -> Map<String, Value> {
-    let mut fields = fields_of(account);
+fn shown(account: AccountRecord, revision: Revision, store: Option<StoreName>) -> Value {
+    let mut fields = fields_of(&account);
     fields.insert("store".to_owned(), store.map(|store| store.to_string()).into());
-    fields
+    with_revision(fields, revision)
 }
 
 /// Where an account is by this node's copy.

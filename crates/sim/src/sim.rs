@@ -144,7 +144,9 @@ impl Sim {
             return Ok(());
         }
         match self.host.open(self.written_epoch - 1) {
-            Ok(_) => Err(Violation(format!("epoch {} could open what {} wrote", self.written_epoch - 1, self.written_epoch))),
+            Ok(_) => {
+                Err(Violation(format!("epoch {} could open what {} wrote", self.written_epoch - 1, self.written_epoch)))
+            }
             Err(OpenError::Journal(journal::OpenError::StaleEpoch { .. })) => {
                 self.report.refused_epochs += 1;
                 Ok(())
@@ -247,9 +249,9 @@ impl Sim {
 
     fn take(&mut self, store: &Arc<Store>, client: &Client, answer: &Answer) -> Result<(), Violation> {
         let label = format!("{} {:?} {answer:?}", client.number, client.op);
-        self.report.trace = label.bytes().fold(self.report.trace, |trace, octet| {
-            (trace ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
-        });
+        self.report.trace = label
+            .bytes()
+            .fold(self.report.trace, |trace, octet| (trace ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3));
         if std::env::var_os("SIM_TRACE").is_some() {
             println!("{label}");
         }

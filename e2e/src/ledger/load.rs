@@ -110,8 +110,7 @@ impl Doors {
 
     /// A session of an account.
     pub(super) fn log_in(&self, account: &Account) -> Result<imap::Client> {
-        let client = imap::Client::connect(self.imap)?;
-        let mut client = if PLAIN_IS_ALLOWED { client } else { client.start_tls()? };
+        let mut client = imap::Client::connect(self.imap)?.start_tls()?;
         client.login(&account.address, &account.password)?;
         Ok(client)
     }
@@ -187,7 +186,7 @@ fn send(books: &Books, door: SocketAddr, kind: Kind, accounts: &[&Account], mut 
 fn shift(books: &Books, doors: Doors, account: &Account, mut random: Random) -> Result<()> {
     let mut client = doors.log_in(account)?;
     let address = account.address.as_str();
-    let mut client = make_mailbox(&mut client, "Archive").map(|()| client)?;
+    make_mailbox(&mut client, "Archive")?;
     while !books.is_ending() {
         let (from, to) = if random.below(4) == 0 { ("Archive", "INBOX") } else { ("INBOX", "Archive") };
         let selected = client.select(from)?;
@@ -328,4 +327,3 @@ const LMTP_SENDERS: usize = 3;
 const SMTP_SENDERS: usize = 3;
 /// A keeper's mailbox stops growing here.
 const KEPT_MAX: usize = 60;
-const PLAIN_IS_ALLOWED: bool = false;

@@ -38,7 +38,7 @@ pub enum FlagChange {
 /// Which messages STORE left alone because they had changed since (RFC 7162 §3.1.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stored {
-    /// The MODSEQ of those that changed; none when nothing did.
+    /// The highest MODSEQ of those that changed; none when nothing did.
     pub modseq: Option<ModSeq>,
     /// Those that failed the UNCHANGEDSINCE test.
     pub modified: UidSet,
@@ -284,12 +284,15 @@ impl Store {
             return Ok(stored);
         }
         let given = self.decide(account, &slot, |counters| {
-            let modseq = counters.next_modseq();
-            let records = changes
+            // A MODSEQ each: whoever looks between two of them must not believe that he has seen both.
+            let records: Vec<_> = changes
                 .chunks(MESSAGES_PER_RECORD_MAX)
-                .map(|part| Record::StoreFlags { account, mailbox, modseq, messages: part.to_vec() })
+                .map(|part| {
+                    let modseq = counters.next_modseq();
+                    Record::StoreFlags { account, mailbox, modseq, messages: part.to_vec() }
+                })
                 .collect();
-            Ok((modseq, records))
+            Ok((counters.modseq, records))
         });
         stored.modseq = Some(self.done(given).await?);
         Ok(stored)
@@ -367,10 +370,10 @@ impl Store {
         let parts = split(&uids);
         let (messages, octets) = self.measure(account, mailbox, &uids)?;
         let given = self.decide(account, slot, |counters| {
-            let modseq = counters.next_modseq();
             counters.messages = counters.messages.saturating_sub(messages);
             counters.octets = counters.octets.saturating_sub(octets);
-            Ok(((), parts.into_iter().map(|uids| Record::Expunge { account, mailbox, modseq, uids }).collect()))
+            let expunge = |uids| Record::Expunge { account, mailbox, modseq: counters.next_modseq(), uids };
+            Ok(((), parts.into_iter().map(expunge).collect()))
         });
         self.done(given).await
     }

@@ -22,6 +22,23 @@ impl Store {
         Ok(self.rows(account).account(account)?)
     }
 
+    /// How many accounts have mailboxes here. Walks over all of them: for an operator's question, not for a session.
+    pub fn account_count(&self) -> Result<u64, Refusal> {
+        let mut count = 0;
+        for shard in &self.shards {
+            let mut behind = None;
+            loop {
+                let accounts = shard.rows.accounts(behind, mailbox::index::ROWS_PER_READ_MAX)?;
+                count += accounts.len() as u64;
+                behind = accounts.last().copied();
+                if accounts.len() < mailbox::index::ROWS_PER_READ_MAX {
+                    break;
+                }
+            }
+        }
+        Ok(count)
+    }
+
     /// All mailboxes of an account, by number.
     pub fn mailboxes(&self, account: AccountId) -> Result<Vec<(MailboxId, MailboxRow)>, Refusal> {
         Ok(self.rows(account).mailboxes(account)?)

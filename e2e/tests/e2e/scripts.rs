@@ -1,0 +1,24 @@
+//! imaplib and poplib, by our scripts: one each for what one client does, for IDLE, and for two sessions at once.
+
+use crate::world::{World, trial};
+use anyhow::Result;
+use e2e::programs::Program;
+use libtest_mimic::Trial;
+use serde_json::json;
+use std::sync::Arc;
+
+pub(crate) fn trials(world: &Arc<World>) -> Vec<Trial> {
+    vec![
+        trial(world, "imaplib_commands", &[Program::Python], |world| on_each_store(world, "imap_commands.py")),
+        trial(world, "imap_idle", &[Program::Python], |world| on_each_store(world, "imap_idle.py")),
+        trial(world, "imap_two_sessions", &[Program::Python], |world| on_each_store(world, "imap_sessions.py")),
+        trial(world, "poplib_commands", &[Program::Python], |world| on_each_store(world, "pop3_commands.py")),
+    ]
+}
+
+fn on_each_store(world: &World, script: &str) -> Result<()> {
+    for lease in world.borrow_from_each()? {
+        lease.run_script(script, json!({}))?;
+    }
+    Ok(())
+}
