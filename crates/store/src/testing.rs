@@ -22,8 +22,14 @@ pub(crate) struct TestWorld {
 
 /// A clock that stands still.
 pub(crate) struct TestClock {
-    now: UnixTime,
+    now: std::sync::Mutex<UnixTime>,
     start: Instant,
+}
+
+impl TestClock {
+    pub(crate) fn set(&self, now: UnixTime) {
+        *self.now.lock().expect("no panic") = now;
+    }
 }
 
 struct TestRandom(AtomicU64);
@@ -45,7 +51,7 @@ impl TestWorld {
             disk: Arc::new(SimDisk::new(seed)),
             indexes: (0..2).map(|_| Arc::default()).collect(),
             options,
-            clock: Arc::new(TestClock { now: UnixTime::from_secs(1_700_000_000), start: now() }),
+            clock: Arc::new(TestClock { now: std::sync::Mutex::new(UnixTime::from_secs(1_700_000_000)), start: now() }),
             stopped: Arc::default(),
         }
     }
@@ -113,7 +119,7 @@ fn now() -> Instant {
 
 impl Clock for TestClock {
     fn now(&self) -> UnixTime {
-        self.now
+        *self.now.lock().expect("no panic")
     }
 
     fn instant(&self) -> Instant {

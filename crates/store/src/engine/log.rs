@@ -184,6 +184,12 @@ impl Log {
         self.room.notify_waiters();
     }
 
+    /// For tests.
+    #[cfg(test)]
+    pub(crate) fn ahead_now(&self) -> u64 {
+        self.ahead.load(Ordering::Relaxed)
+    }
+
     /// The last record appended.
     pub(crate) fn last_lsn(&self) -> Lsn {
         self.journal.last_lsn()
