@@ -23,10 +23,18 @@ pub(crate) struct TestWorld {
 /// A clock that stands still.
 pub(crate) struct TestClock {
     now: std::sync::Mutex<UnixTime>,
+    passed: std::sync::Mutex<Duration>,
     start: Instant,
 }
 
 impl TestClock {
+    /// Time passes, on both clocks.
+    pub(crate) fn pass(&self, span: Duration) {
+        let now = self.now().after(span);
+        self.set(now);
+        *self.passed.lock().expect("no panic") += span;
+    }
+
     pub(crate) fn set(&self, now: UnixTime) {
         *self.now.lock().expect("no panic") = now;
     }
@@ -51,7 +59,11 @@ impl TestWorld {
             disk: Arc::new(SimDisk::new(seed)),
             indexes: (0..2).map(|_| Arc::default()).collect(),
             options,
-            clock: Arc::new(TestClock { now: std::sync::Mutex::new(UnixTime::from_secs(1_700_000_000)), start: now() }),
+            clock: Arc::new(TestClock {
+                now: std::sync::Mutex::new(UnixTime::from_secs(1_700_000_000)),
+                passed: std::sync::Mutex::default(),
+                start: now(),
+            }),
             stopped: Arc::default(),
         }
     }
@@ -123,7 +135,7 @@ impl Clock for TestClock {
     }
 
     fn instant(&self) -> Instant {
-        self.start
+        self.start + *self.passed.lock().expect("no panic")
     }
 
     fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
