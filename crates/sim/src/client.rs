@@ -147,9 +147,7 @@ async fn ask(store: Arc<Store>, op: Op) -> Answer {
         Op::Remove { who, mailbox, uids } => {
             Answer::Done(store.remove_messages(mail::account(who), mailbox, &uids).await)
         }
-        Op::Create { who, name } => {
-            Answer::Done(store.create_mailbox(mail::account(who), &name, None).await.map(drop))
-        }
+        Op::Create { who, name } => Answer::Done(store.create_mailbox(mail::account(who), &name, None).await.map(drop)),
         Op::Rename { who, from, to } => Answer::Done(store.rename_mailbox(mail::account(who), &from, &to).await),
         Op::Delete { who, name, .. } => Answer::Done(store.delete_mailbox(mail::account(who), &name).await),
         Op::Subscribe { who, name, subscribed } => {

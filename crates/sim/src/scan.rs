@@ -18,10 +18,13 @@ pub(crate) enum Depth {
     All,
 }
 
+/// The messages of a mailbox, by UID.
+type Messages = Vec<(Uid, MessageRow)>;
+
 /// An account as a client sees it. Taken between two steps, it is one moment.
 struct Scan {
     account: AccountRow,
-    mailboxes: Vec<(MailboxId, MailboxRow, Vec<(Uid, MessageRow)>)>,
+    mailboxes: Vec<(MailboxId, MailboxRow, Messages)>,
     subscriptions: BTreeSet<mail_types::MailboxName>,
 }
 
@@ -57,7 +60,11 @@ pub(crate) fn dump(store: &Store) -> Result<Vec<String>, Violation> {
             for (uid, row) in messages {
                 let content = store.read(mail::account(who), &row).map_err(unreadable)?;
                 let row = MessageRow { extent: Extent { offset: 0, octets: 0 }, ..row };
-                lines.push(format!("{who} {id:?} {uid}: {row:?} {} octets, {:?}", content.len(), mail::number_of(&content)));
+                lines.push(format!(
+                    "{who} {id:?} {uid}: {row:?} {} octets, {:?}",
+                    content.len(),
+                    mail::number_of(&content)
+                ));
             }
         }
     }
@@ -82,7 +89,8 @@ fn scan(store: &Store, who: u8) -> Result<Option<Scan>, Refusal> {
 fn counters(who: u8, scan: &Scan) -> Result<(), Violation> {
     let (mut all, mut all_octets) = (0, 0);
     for (id, row, messages) in &scan.mailboxes {
-        let count = |holds: &dyn Fn(FlagSet) -> bool| messages.iter().filter(|(_, row)| holds(row.flags)).count() as u64;
+        let count =
+            |holds: &dyn Fn(FlagSet) -> bool| messages.iter().filter(|(_, row)| holds(row.flags)).count() as u64;
         let unseen = count(&|flags| !flags.has(SystemFlag::Seen));
         let deleted = count(&|flags| flags.has(SystemFlag::Deleted));
         let octets = messages.iter().map(|(_, row)| row.size).sum::<u64>();
@@ -91,7 +99,9 @@ fn counters(who: u8, scan: &Scan) -> Result<(), Violation> {
         hold(found == counted, || format!("account {who}, {id:?}: has {found:?}, counts {counted:?}"))?;
         let below = messages.iter().all(|(uid, message)| *uid < row.uid_next && message.modseq <= row.modseq);
         hold(below, || format!("account {who}, {id:?}: a message above UIDNEXT or HIGHESTMODSEQ"))?;
-        hold(row.modseq <= scan.account.modseq, || format!("account {who}, {id:?}: HIGHESTMODSEQ above the account's"))?;
+        hold(row.modseq <= scan.account.modseq, || {
+            format!("account {who}, {id:?}: HIGHESTMODSEQ above the account's")
+        })?;
         let next = scan.account.uid_validity_next;
         hold(row.uid_validity < next, || format!("account {who}, {id:?}: UIDVALIDITY is to come again"))?;
         all += found.0;
@@ -176,9 +186,10 @@ fn history(
         })?;
         let present = messages.iter().find(|(uid, _)| vanished.contains(*uid));
         hold(present.is_none(), || format!("account {who}, {id:?}: {present:?} is there and vanished"))?;
-        let missed = known.seen.keys().find(|uid| {
-            !now.contains_key(uid) && Uid::new(**uid).is_some_and(|uid| !vanished.contains(uid))
-        });
+        let missed = known
+            .seen
+            .keys()
+            .find(|uid| !now.contains_key(uid) && Uid::new(**uid).is_some_and(|uid| !vanished.contains(uid)));
         hold(missed.is_none(), || format!("account {who}, {id:?}: {missed:?} went after {since} and is not named"))?;
     }
     known.seen = now;
@@ -247,11 +258,7 @@ fn read(store: &Store, who: u8, row: &MessageRow) -> Result<Bytes, String> {
     Ok(content)
 }
 
-fn subscriptions(
-    ledger: &mut Ledger,
-    who: u8,
-    now: &BTreeSet<mail_types::MailboxName>,
-) -> Result<(), Violation> {
+fn subscriptions(ledger: &mut Ledger, who: u8, now: &BTreeSet<mail_types::MailboxName>) -> Result<(), Violation> {
     let busy = ledger.is_structure_busy(who);
     for ((of, name), fate) in &mut ledger.subscriptions {
         if *of != who {

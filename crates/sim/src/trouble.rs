@@ -24,15 +24,8 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    const ALL: [Self; 7] = [
-        Self::Quiet,
-        Self::PowerCut,
-        Self::IndexCut,
-        Self::Kill,
-        Self::WriteFails,
-        Self::SyncFails,
-        Self::NoSpace,
-    ];
+    const ALL: [Self; 7] =
+        [Self::Quiet, Self::PowerCut, Self::IndexCut, Self::Kill, Self::WriteFails, Self::SyncFails, Self::NoSpace];
 
     pub(crate) fn draw(chance: &mut Chance) -> Self {
         // The power goes most often: most of what a crash can leave is left by it.
