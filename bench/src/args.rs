@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(crate) const USAGE: &str = "\
 cargo run --release -p bench -- [--quick] [--dir DIR] [--only SERVER] [--posthouse FILE] [lmtp|fetch|idle|exists|tail|all]…
 
-  --quick           a minute instead of a quarter of an hour: shorter runs, fewer of them
+  --quick           a few minutes instead of a quarter of an hour: shorter runs, fewer of them
   --dir DIR         where the servers keep their mail (default: the temporary folder); its disk is what is measured
   --only SERVER     posthouse or dovecot alone
   --posthouse FILE  this program instead of the one built from this tree";

@@ -37,8 +37,15 @@ pub(crate) async fn show(State(api): State<Api>, Name(name): Name) -> Result<Jso
         Origin::Unavailable => return Err(ApiError::temporary("the passwords of the account cannot be read")),
     };
     let mut account = shown(record, revision, store);
-    account["passwords"] = schemes.into();
+    put(&mut account, "passwords", schemes.into());
     Ok(Json(account))
+}
+
+/// Adds a member to what is shown of a record, which is an object.
+fn put(shown: &mut Value, name: &str, value: Value) {
+    if let Some(members) = shown.as_object_mut() {
+        members.insert(name.to_owned(), value);
+    }
 }
 
 /// Makes an account where the rules say, or at `store`.
@@ -55,7 +62,7 @@ pub(crate) async fn add(State(api): State<Api>, fields: Fields) -> Result<(Statu
     note::<AccountRecord>("added", &new.account.address);
     api.settle(placed.revision).await;
     let mut answer = shown(new.account, placed.revision, Some(placed.store));
-    answer["steps"] = placed.steps.sentences().into();
+    put(&mut answer, "steps", placed.steps.sentences().into());
     Ok((StatusCode::CREATED, Json(answer)))
 }
 

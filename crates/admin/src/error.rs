@@ -33,12 +33,12 @@ impl ApiError {
     /// Something that the request *names* is missing or leaving: that is a mistake in the request and not about the
     /// resource `R` of its path.
     pub(crate) fn of_request<R: Record>(error: EditError) -> Self {
-        match &error {
-            EditError::NotFound { kind, .. } | EditError::Closing { kind, .. } if *kind != R::KIND => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, &error).at(kind)
-            }
-            _ => error.into(),
+        if let EditError::NotFound { kind, .. } | EditError::Closing { kind, .. } = &error
+            && *kind != R::KIND
+        {
+            return Self::new(StatusCode::UNPROCESSABLE_ENTITY, &error).at(kind);
         }
+        error.into()
     }
 
     fn at(mut self, field: &str) -> Self {

@@ -26,7 +26,7 @@ impl<'a> Paced<'a> {
     }
 
     async fn pace(&self) {
-        let mut yielded = self.calls.fetch_add(1, Ordering::Relaxed) % CALLS_IN_A_ROW != 0;
+        let mut yielded = !self.calls.fetch_add(1, Ordering::Relaxed).is_multiple_of(CALLS_IN_A_ROW);
         poll_fn(|context| match std::mem::replace(&mut yielded, true) {
             true => Poll::Ready(()),
             false => {

@@ -197,10 +197,11 @@ impl Journal {
             let state = self.shared.lock();
             (state.core.oldest_body(), state.promoted)
         };
-        let mut sealed = self.sealed_segments();
-        // A segment that is being sealed stays until the next one has its name: the newest name counts the records.
-        sealed.retain(|segment| segment.last < promoted);
-        let victims = removable(&sealed, purge, used_now);
+        let sealed = self.sealed_segments();
+        // A segment that is being sealed stays until the next one has its name: the newest name counts the records. What
+        // it uses stays with it.
+        let named = sealed.iter().take_while(|segment| segment.last < promoted).count();
+        let victims = removable(&sealed, purge, used_now).min(named);
         for segment in sealed.iter().take(victims) {
             self.shared.dir.remove(segment.first)?;
             self.shared.sealed().pop_front();

@@ -29,7 +29,7 @@ enum Command {
     #[command(subcommand)]
     Config(ConfigCommand),
     #[command(flatten)]
-    Node(NodeCommand),
+    Node(Box<NodeCommand>),
 }
 
 #[derive(Debug, Subcommand)]

@@ -2,13 +2,14 @@
 
 use crate::chance::Chance;
 use crate::mail;
+use crate::process::{Ended, InProcess};
 use disk::SimDisk;
 use mail_types::{Epoch, Lsn, StoreName, UnixTime};
 use mailbox::conformance::MemIndex;
 use mailbox::index::{Order, RowBytes};
 use mailbox::{Index, IndexError};
 use ports::{BoxFuture, Clock, Disk, Random};
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use store::{OpenError, Options, Quota, Store, World};
@@ -22,7 +23,8 @@ pub(crate) struct Host {
     pub(crate) quota: Option<u64>,
     indexes: Vec<Arc<SimIndex>>,
     random: Arc<SimRandom>,
-    stopped: Arc<AtomicBool>,
+    /// The store that runs, or ran last.
+    process: Mutex<Ended>,
     indexes_fail: Arc<Mutex<Option<IndexFault>>>,
 }
 
@@ -71,34 +73,39 @@ impl Host {
             quota,
             indexes,
             random: Arc::new(SimRandom(Mutex::new(Chance::new(chance.next())))),
-            stopped: Arc::default(),
+            process: Mutex::default(),
             indexes_fail,
         }
     }
 
     /// Starts the store of that epoch on what is there.
     pub(crate) fn open(&self, epoch: u64) -> Result<Arc<Store>, OpenError> {
-        self.stopped.store(false, Ordering::SeqCst);
-        let stopped = Arc::clone(&self.stopped);
+        let process = Ended::default();
+        *self.process.lock().expect(LOCK) = process.clone();
+        let disk = Arc::new(InProcess { inner: self.disk.clone(), ended: process.clone() });
+        let ended = process.clone();
         let world = World {
-            disk: Arc::new(self.disk.clone()),
-            journal_disk: Arc::new(self.disk.clone()),
+            disk: Arc::clone(&disk) as _,
+            journal_disk: disk,
             clock: Arc::clone(&self.clock) as _,
             random: Arc::clone(&self.random) as _,
-            fatal: Arc::new(move |_| stopped.store(true, Ordering::SeqCst)),
+            fatal: Arc::new(move |_| ended.set()),
         };
-        let indexes = self.indexes.iter().map(|index| Arc::clone(index) as Arc<dyn Index>).collect();
+        let index = |index: &Arc<SimIndex>| -> Arc<dyn Index> {
+            Arc::new(IndexInProcess { inner: Arc::clone(index), ended: process.clone() })
+        };
+        let indexes = self.indexes.iter().map(index).collect();
         let options = Options { epoch: Epoch::new(epoch), ..self.options.clone() };
         Store::open(StoreName::parse("ingrid").expect("a name"), world, indexes, options)
     }
 
     /// Whether the store has asked for its end, or has lost its power.
     pub(crate) fn is_down(&self) -> bool {
-        self.stopped.load(Ordering::SeqCst) || self.disk.is_off()
+        self.process.lock().expect(LOCK).is_set() || self.disk.is_off()
     }
 
     pub(crate) fn fail_index(&self, fault: Option<IndexFault>) {
-        *self.indexes_fail.lock().expect("no holder of this lock panics") = fault;
+        *self.indexes_fail.lock().expect(LOCK) = fault;
     }
 
     /// Leaves so many octets free on the disk.
@@ -156,7 +163,7 @@ struct SimRandom(Mutex<Chance>);
 
 impl Random for SimRandom {
     fn fill(&self, buffer: &mut [u8]) {
-        let mut chance = self.0.lock().expect("no holder of this lock panics");
+        let mut chance = self.0.lock().expect(LOCK);
         for part in buffer.chunks_mut(8) {
             part.iter_mut().zip(chance.next().to_le_bytes()).for_each(|(place, octet)| *place = octet);
         }
@@ -173,7 +180,7 @@ struct SimIndex {
 impl SimIndex {
     /// Whether a commit goes wrong now, and how.
     fn strikes(&self) -> Option<IndexFault> {
-        let mut fault = self.fault.lock().expect("no holder of this lock panics");
+        let mut fault = self.fault.lock().expect(LOCK);
         let struck = fault.filter(|fault| fault.others == 0);
         *fault = fault.and_then(|fault| Some(IndexFault { others: fault.others.checked_sub(1)?, ..fault }));
         struck
@@ -211,6 +218,38 @@ impl Index for SimIndex {
     }
 }
 
+/// An index in the hands of a process.
+struct IndexInProcess {
+    inner: Arc<SimIndex>,
+    ended: Ended,
+}
+
+impl Index for IndexInProcess {
+    fn applied(&self) -> Result<Lsn, IndexError> {
+        self.inner.applied()
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, IndexError> {
+        self.inner.get(key)
+    }
+
+    fn range(&self, from: &[u8], to: &[u8], order: Order, limit: usize) -> Result<Vec<RowBytes>, IndexError> {
+        self.inner.range(from, to, order, limit)
+    }
+
+    fn commit(
+        &self,
+        changes: &mut dyn Iterator<Item = (&[u8], Option<&[u8]>)>,
+        applied: Lsn,
+    ) -> Result<(), IndexError> {
+        if self.ended.is_set() {
+            return Err(IndexError::Failed("the process has ended".into()));
+        }
+        self.inner.commit(changes, applied)
+    }
+}
+
+const LOCK: &str = "nobody panics while holding a lock of the host";
 /// The account whose mailboxes may be full.
 pub(crate) const WITH_QUOTA: u8 = 2;
 /// Below this much free space the journal takes no new mail.

@@ -71,6 +71,8 @@ struct Pending {
     op: Op,
     /// The messages that it moves or copies.
     mails: Vec<u32>,
+    /// What it brings to INBOX may have gone on with INBOX's other messages, before it is answered.
+    displaced: bool,
 }
 
 /// All facts of a run.
@@ -108,9 +110,10 @@ impl Ledger {
                     lot.expected |= !lot.acknowledged && !here;
                 }
             }
-            Op::Append { mail, octets, mailbox, .. } => {
+            Op::Append { mail, octets, mailbox, flags, .. } => {
                 self.origins.insert(*mail, Origin { octets: *octets, delivered: false });
-                let removable = !self.is_safe(who, *mailbox);
+                // With \Deleted, anybody's EXPUNGE takes it.
+                let removable = !self.is_safe(who, *mailbox) || flags.has(SystemFlag::Deleted);
                 self.lots.insert((who, *mail), Lot { expected: true, removable, ..Lot::default() });
                 mails.push(*mail);
             }
@@ -134,6 +137,9 @@ impl Ledger {
                 self.names_in_doubt.insert(who);
                 if from.is_inbox() {
                     self.inboxes_moving.insert(who);
+                    for pending in self.pending.values_mut() {
+                        pending.displaced |= pending.op.brings_to(who, MailboxId::INBOX);
+                    }
                 }
             }
             Op::Expunge { .. } | Op::Create { .. } => {}
@@ -141,12 +147,13 @@ impl Ledger {
                 self.subscriptions.insert((who, name.clone()), Fate::Unsure);
             }
         }
-        self.pending.insert(number, Pending { op: op.clone(), mails });
+        let displaced = self.inboxes_moving.contains(&who) && op.brings_to(who, MailboxId::INBOX);
+        self.pending.insert(number, Pending { op: op.clone(), mails, displaced });
     }
 
     /// It is answered.
     pub(crate) fn answer(&mut self, number: u64, answer: &Answer) -> Result<(), Violation> {
-        let Some(Pending { op, mails }) = self.pending.remove(&number) else {
+        let Some(Pending { op, mails, displaced }) = self.pending.remove(&number) else {
             return Err(Violation("an answer without a question".into()));
         };
         let who = op.who();
@@ -163,7 +170,7 @@ impl Ledger {
             (Op::Append { mail, mailbox, .. }, Answer::Appended(Ok((validity, uid)))) => {
                 self.lots.entry((who, *mail)).or_default().acknowledged = true;
                 self.acknowledged += 1;
-                self.arrive(who, *mailbox, *validity, *uid, *mail)?;
+                self.arrive(*mailbox, (who, *validity, *uid), *mail, displaced)?;
             }
             (Op::Copy { from, to, .. } | Op::Move { from, to, .. }, Answer::Copied(Ok(copied))) => {
                 self.acknowledged += 1;
@@ -178,7 +185,7 @@ impl Ledger {
                     if moves {
                         self.vanish(place);
                     }
-                    self.arrive(who, *to, copied.uid_validity.number(), target.number(), mail)?;
+                    self.arrive(*to, (who, copied.uid_validity.number(), target.number()), mail, displaced)?;
                 }
                 // What was not there any more comes to no new place.
                 let came = copied.uids.len();
@@ -275,10 +282,15 @@ impl Ledger {
         Ok(())
     }
 
-    fn arrive(&mut self, who: u8, mailbox: MailboxId, validity: u32, uid: u32, mail: u32) -> Result<(), Violation> {
+    fn arrive(&mut self, mailbox: MailboxId, place: Place, mail: u32, displaced: bool) -> Result<(), Violation> {
+        let (who, validity, uid) = place;
         let known = self.validity(who, mailbox);
         hold(known == validity, || format!("UIDVALIDITY of {mailbox:?} of {who} is {known}, answered {validity}"))?;
-        let place = (who, validity, uid);
+        if displaced && self.places.get(&place).is_none_or(|fact| fact.mail.is_none()) {
+            let fact = Fact { mail: Some(mail), fate: Fate::Unsure, modseq: 0, flags: 0 };
+            self.places.entry(place).or_insert(fact).mail = Some(mail);
+            return Ok(());
+        }
         self.locate(place, mail)?;
         let fate = self.mailboxes.get(&(who, mailbox)).map_or(Fate::Present, |known| known.fate);
         if let Some(fact) = self.places.get_mut(&place)

@@ -30,11 +30,12 @@ mod client;
 mod host;
 mod ledger;
 mod mail;
+mod process;
 mod scan;
 mod sim;
 mod trouble;
 
-pub use sim::{Report, run};
+pub use sim::{Report, run, run_aloud};
 pub use trouble::Trouble;
 
 /// A promise that was broken, in words.

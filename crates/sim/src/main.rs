@@ -1,22 +1,27 @@
 //! Runs seeds one after the other and names those that break a promise: `cargo run -p sim -- --seeds 0..10000`.
+//! `--aloud` in addition tells what happens.
 
 use std::ops::Range;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let tell: fn(&str) = match arguments.last().map(String::as_str) {
+        Some("--aloud") => |line| println!("{line}"),
+        _ => |_| {},
+    };
     let seeds = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["--seeds", seeds] => range(seeds),
+        ["--seeds", seeds] | ["--seeds", seeds, "--aloud"] => range(seeds),
         _ => None,
     };
     let Some(seeds) = seeds else {
-        eprintln!("usage: sim --seeds FROM..TO (one of them: N..N+1)");
+        eprintln!("usage: sim --seeds FROM..TO [--aloud]");
         return ExitCode::from(2);
     };
     let (mut failed, mut count) = (0u64, 0u64);
     for seed in seeds {
         count += 1;
-        let broken = match std::panic::catch_unwind(|| sim::run(seed)) {
+        let broken = match std::panic::catch_unwind(|| sim::run_aloud(seed, &tell)) {
             Ok(Ok(_)) => None,
             Ok(Err(violation)) => Some(violation.to_string()),
             // The panic has said why, on standard error.

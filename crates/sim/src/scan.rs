@@ -18,10 +18,13 @@ pub(crate) enum Depth {
     All,
 }
 
+/// The messages of a mailbox, by UID.
+type Messages = Vec<(Uid, MessageRow)>;
+
 /// An account as a client sees it. Taken between two steps, it is one moment.
 struct Scan {
     account: AccountRow,
-    mailboxes: Vec<(MailboxId, MailboxRow, Vec<(Uid, MessageRow)>)>,
+    mailboxes: Vec<(MailboxId, MailboxRow, Messages)>,
     subscriptions: BTreeSet<mail_types::MailboxName>,
 }
 

@@ -33,6 +33,11 @@ pub struct Report {
 
 /// Runs one seed; gives what happened, or which promise broke.
 pub fn run(seed: u64) -> Result<Report, Violation> {
+    run_aloud(seed, &|_| {})
+}
+
+/// As [`run`], and says what happens, line by line.
+pub fn run_aloud(seed: u64, tell: &dyn Fn(&str)) -> Result<Report, Violation> {
     let mut chance = Chance::new(seed);
     let lives = chance.between(3, 5);
     let mut sim = Sim {
@@ -50,6 +55,7 @@ pub fn run(seed: u64) -> Result<Report, Violation> {
         in_trouble: false,
         quiet: None,
         report: Report::default(),
+        tell,
     };
     for _ in 0..lives {
         sim.life()?;
@@ -61,7 +67,7 @@ pub fn run(seed: u64) -> Result<Report, Violation> {
     Ok(sim.report)
 }
 
-struct Sim {
+struct Sim<'a> {
     host: Host,
     chance: Chance,
     ledger: Ledger,
@@ -84,15 +90,17 @@ struct Sim {
     /// The state before an end that may change nothing.
     quiet: Option<Vec<String>>,
     report: Report,
+    tell: &'a dyn Fn(&str),
 }
 
-impl Sim {
+impl Sim<'_> {
     fn life(&mut self) -> Result<(), Violation> {
         let Some(store) = self.start()? else { return Ok(()) };
         self.look_after_start(&store)?;
         let trouble = Trouble::draw(&mut self.chance);
         trouble.arm(&self.host, &mut self.chance);
         self.in_trouble |= trouble != Trouble::Quiet;
+        (self.tell)(&format!("epoch {} lives until {trouble:?}", self.epoch));
         let acknowledged = self.ledger.acknowledged;
         for _ in 0..self.chance.between(50, 300) {
             self.tick(&store)?;
@@ -130,6 +138,7 @@ impl Sim {
             Ok(store) => Ok(Some(store)),
             Err(error) => {
                 hold(self.in_trouble, || format!("the store does not start: {error:?}"))?;
+                (self.tell)(&format!("the start fails: {error:?}"));
                 self.report.failed_starts += 1;
                 let end = if self.chance.one_in(2) { Trouble::SyncFails } else { Trouble::PowerCut };
                 self.end_nothing(end);
@@ -196,9 +205,13 @@ impl Sim {
     fn tick(&mut self, store: &Arc<Store>) -> Result<(), Violation> {
         self.host.clock.advance(i64::try_from(self.chance.below(400_000)).unwrap_or(0));
         if self.safe {
-            self.safe = self.step_all(store);
-            if !self.safe {
-                self.unsettled = 0;
+            if !self.step_all(store) {
+                // What clients have still to write comes on top.
+                self.unsettled = self.clients.iter().map(|client| client.op.weight()).sum();
+                self.safe = self.unsettled >= self.host.options.checkpoint_octets;
+            }
+            if self.host.is_down() {
+                return Ok(());
             }
         }
         match self.chance.below(18) {
@@ -218,6 +231,7 @@ impl Sim {
         match self.chance.below(8) {
             0 => {
                 let hours = i64::try_from(self.chance.below(61)).unwrap_or(0) - 30;
+                (self.tell)(&format!("the clock jumps by {hours} hours"));
                 self.host.clock.jump(hours * 3_600_000_000);
             }
             1 => store.write_out(),
@@ -232,6 +246,7 @@ impl Sim {
         }
         let Some(op) = self.draw() else { return };
         self.number += 1;
+        (self.tell)(&format!("{} {op:?} …", self.number));
         self.ledger.begin(self.number, &op);
         self.unsettled += op.weight();
         self.safe |= self.unsettled >= self.host.options.checkpoint_octets;
@@ -252,9 +267,7 @@ impl Sim {
         self.report.trace = label
             .bytes()
             .fold(self.report.trace, |trace, octet| (trace ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3));
-        if std::env::var_os("SIM_TRACE").is_some() {
-            println!("{label}");
-        }
+        (self.tell)(&label);
         let renamed = matches!(client.op, Op::Rename { .. });
         if renamed && !self.host.is_down() {
             // While it counts as under way: where the messages of an INBOX went is not told.
@@ -302,6 +315,9 @@ impl Sim {
     /// One of each, checkpoints first; whether there was something to do.
     fn step_all(&mut self, store: &Store) -> bool {
         let mut worked = self.step_writer(store);
+        if self.host.is_down() {
+            return false;
+        }
         while !self.host.is_down() && store.step_checkpoint() {
             worked = true;
         }

@@ -22,8 +22,22 @@ pub(crate) struct TestWorld {
 
 /// A clock that stands still.
 pub(crate) struct TestClock {
-    now: UnixTime,
+    now: std::sync::Mutex<UnixTime>,
+    passed: std::sync::Mutex<Duration>,
     start: Instant,
+}
+
+impl TestClock {
+    /// Time passes, on both clocks.
+    pub(crate) fn pass(&self, span: Duration) {
+        let now = self.now().after(span);
+        self.set(now);
+        *self.passed.lock().expect("no panic") += span;
+    }
+
+    pub(crate) fn set(&self, now: UnixTime) {
+        *self.now.lock().expect("no panic") = now;
+    }
 }
 
 struct TestRandom(AtomicU64);
@@ -45,7 +59,11 @@ impl TestWorld {
             disk: Arc::new(SimDisk::new(seed)),
             indexes: (0..2).map(|_| Arc::default()).collect(),
             options,
-            clock: Arc::new(TestClock { now: UnixTime::from_secs(1_700_000_000), start: now() }),
+            clock: Arc::new(TestClock {
+                now: std::sync::Mutex::new(UnixTime::from_secs(1_700_000_000)),
+                passed: std::sync::Mutex::default(),
+                start: now(),
+            }),
             stopped: Arc::default(),
         }
     }
@@ -113,11 +131,11 @@ fn now() -> Instant {
 
 impl Clock for TestClock {
     fn now(&self) -> UnixTime {
-        self.now
+        *self.now.lock().expect("no panic")
     }
 
     fn instant(&self) -> Instant {
-        self.start
+        self.start + *self.passed.lock().expect("no panic")
     }
 
     fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 use tokio::net::UnixStream;
 
 /// A node to ask.
@@ -126,14 +126,14 @@ fn json(body: &Value) -> Bytes {
     Bytes::from(body.to_string())
 }
 
-fn why(path: &PathBuf, error: &io::Error) -> String {
-    let why = match error.kind() {
-        io::ErrorKind::NotFound => "there is no such socket".to_owned(),
-        io::ErrorKind::ConnectionRefused => "nobody listens there any more".to_owned(),
-        io::ErrorKind::PermissionDenied => "only the user that runs the node may open it".to_owned(),
-        _ => error.to_string(),
-    };
-    format!("  tried {}: {why}\n", path.display())
+fn why(path: &Path, error: &io::Error) -> String {
+    let known = [
+        (io::ErrorKind::NotFound, "there is no such socket"),
+        (io::ErrorKind::ConnectionRefused, "nobody listens there any more"),
+        (io::ErrorKind::PermissionDenied, "only the user that runs the node may open it"),
+    ];
+    let why = known.iter().find(|(kind, _)| error.kind() == *kind).map(|(_, why)| (*why).to_owned());
+    format!("  tried {}: {}\n", path.display(), why.unwrap_or_else(|| error.to_string()))
 }
 
 /// Percent-encodes all but RFC 3986 §2.3's unreserved characters: an address may hold `/`, `%` and `?`.

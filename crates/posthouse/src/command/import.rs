@@ -96,18 +96,16 @@ impl Source {
         if answer.left_out > 0 {
             screen.remark(format_args!("and {} more lines", answer.left_out))?;
         }
-        let counts = format!(
-            "{} added, {} changed, {} unchanged, {} bad, {} collisions",
-            report.added,
-            report.changed.len(),
-            report.unchanged,
-            report.bad.len(),
-            report.collisions.len()
-        );
+        let (bad, collisions) = (report.bad.len(), report.collisions.len());
+        let taken = format!("{} added, {} changed, {} unchanged", report.added, report.changed.len(), report.unchanged);
         match (self.dry_run, report.written) {
-            (true, _) => screen.say(format_args!("dry run, nothing written: {counts}")),
-            (false, true) => screen.say(format_args!("imported: {counts}")),
-            (false, false) => screen.say(format_args!("nothing imported (--skip-bad takes the good lines): {counts}")),
+            (true, _) => {
+                screen.say(format_args!("dry run, nothing written: {taken}, {bad} bad, {collisions} collisions"))
+            }
+            (false, true) => screen.say(format_args!("imported: {taken}, {bad} bad, {collisions} collisions")),
+            (false, false) => screen.say(format_args!(
+                "nothing imported: {bad} bad, {collisions} collisions (--skip-bad takes the rest: {taken})"
+            )),
         }
     }
 }

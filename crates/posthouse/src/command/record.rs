@@ -3,8 +3,10 @@
 use super::client::{Client, Target};
 use super::failure::Failure;
 use super::screen::Screen;
+use super::size;
 use super::table::{Column, Table, plain, sheet, text};
 use admin::{ListJson, PinsJson};
+use mail_types::UnixTime;
 use serde_json::{Map, Value};
 use std::io::Write;
 
@@ -59,7 +61,7 @@ pub struct Remove {
 
 /// For changes that decide for many accounts.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub struct DryRun {
+pub(super) struct DryRun {
     /// Writes nothing; says which accounts would be pinned where they are.
     #[arg(long)]
     pub(super) dry_run: bool,
@@ -161,9 +163,19 @@ pub(super) fn print_record(record: &Value, json: bool, screen: &mut Screen<'_>) 
     }
     let fields = record.as_object().cloned().unwrap_or_default();
     let lines: Vec<(String, String)> =
-        fields.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| (name.clone(), text(value))).collect();
+        fields.iter().filter(|(_, value)| !value.is_null()).map(|(name, value)| readable(name, value)).collect();
     sheet(&lines).iter().try_for_each(|line| screen.say(line))?;
     Ok(0)
+}
+
+/// A field and its value as people write it.
+fn readable(name: &str, value: &Value) -> (String, String) {
+    let shown = match (name, value.as_u64(), value.as_i64()) {
+        ("quota_bytes", Some(octets), _) => size::show(octets),
+        ("created", _, Some(seconds)) => UnixTime::from_secs(seconds).to_string(),
+        _ => text(value),
+    };
+    (name.to_owned(), shown)
 }
 
 impl Remove {

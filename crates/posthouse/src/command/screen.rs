@@ -43,13 +43,11 @@ impl<'a> Screen<'a> {
 
     /// Says why a command was not done; gives the exit code.
     pub(super) fn fail(&mut self, failure: &Failure) -> u8 {
-        match failure {
-            // Whoever closes a pipe (`| head`) has seen enough.
-            Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
-            _ => {
-                // Where not even this can be written, the exit code says it.
-                let _ = writeln!(self.err, "posthouse: {failure}");
-            }
+        // Whoever closes a pipe (`| head`) has seen enough.
+        let pipe_closed = matches!(failure, Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe);
+        if !pipe_closed {
+            // Where not even this can be written, the exit code says it.
+            let _ = writeln!(self.err, "posthouse: {failure}");
         }
         1
     }

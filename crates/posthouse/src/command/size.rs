@@ -21,7 +21,7 @@ pub(super) fn parse(text: &str) -> Result<u64, String> {
 /// Writes a size in the greatest unit that holds it without a rest.
 pub(super) fn show(octets: u64) -> String {
     for (shift, unit) in [(40, "T"), (30, "G"), (20, "M"), (10, "K")] {
-        if octets > 0 && octets % (1 << shift) == 0 {
+        if octets > 0 && octets.is_multiple_of(1 << shift) {
             return format!("{}{unit}", octets >> shift);
         }
     }

@@ -51,7 +51,7 @@ fn lines(status: &StatusJson) -> Vec<(String, String)> {
     let away = if directory.reachable { "" } else { "; does not answer, the copy goes on" };
     let copy = match directory.revision {
         Some(revision) => format!(
-            "{} domains, {} rules, {} stores (revision {revision}){away}",
+            "domains {}, rules {}, stores {} (revision {revision}){away}",
             directory.domains, directory.rules, directory.stores
         ),
         None => format!("not loaded yet{away}"),

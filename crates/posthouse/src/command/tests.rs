@@ -1,1 +1,227 @@
+//! The commands against the API on a socket: what an operator types and sees.
 
+mod support;
+
+use insta::assert_snapshot;
+use support::Site;
+
+#[tokio::test]
+async fn accounts() {
+    let site = Site::new().await;
+    assert_snapshot!(site.run("account add Anna@site.test --no-password --quota 2G").await, @"added account Anna@site.test at store ingrid");
+    assert_snapshot!(site.run_with("account add bob@site.test --store fritz --password-stdin", "s3cret\n").await, @"added account bob@site.test at store fritz");
+    assert_snapshot!(site.run("account list").await, @"
+    ADDRESS         STORE   STATE   QUOTA  FORWARD
+    Anna@site.test  ingrid  active  2G     -
+    bob@site.test   fritz   active  -      -
+    ");
+    assert_snapshot!(site.run("account list --store fritz --json").await, @r#"
+    [
+    {"address":"bob@site.test","created":1800000000,"id":"ID","revision":6,"state":"active","store":"fritz"}
+    ]
+    "#);
+    assert_snapshot!(site.run("account set bob@site.test --state no-login --forward zoe@far.test").await, @"changed account bob@site.test");
+    assert_snapshot!(site.run("account show bob@site.test").await, @"
+    address    bob@site.test
+    created    2027-01-15T08:00:00Z
+    forward    zoe@far.test
+    id         ID
+    passwords  ARGON2ID
+    revision   7
+    state      no-login
+    store      fritz
+    ");
+    assert_snapshot!(site.run("account set bob@site.test --rename robert@site.test").await, @"renamed account bob@site.test to robert@site.test");
+    assert_snapshot!(site.run("account remove robert@site.test nobody@site.test").await, @"
+    removed account robert@site.test; what it had at store fritz stays there
+    ! posthouse: there is no account nobody@site.test
+    exit code 1
+    ");
+    assert_snapshot!(site.run("account list --domain site.test").await, @"
+    ADDRESS         STORE   STATE   QUOTA  FORWARD
+    Anna@site.test  ingrid  active  2G     -
+    ");
+}
+
+#[tokio::test]
+async fn refusals() {
+    let site = Site::new().await;
+    site.run("account add anna@site.test --no-password").await;
+    assert_snapshot!(site.run("account add ANNA@site.test --no-password").await, @"
+    ! posthouse: there is already account anna@site.test
+    exit code 1
+    ");
+    assert_snapshot!(site.run("account add bob@site.test --no-password --store ingird").await, @"
+    ! posthouse: there is no store ingird; did you mean ingrid?
+    exit code 1
+    ");
+    assert_snapshot!(site.run("account add bob@site.test").await, @"
+    ! posthouse: there is no terminal to ask for a password: give --password-stdin, --generate-password or --password-hash
+    exit code 1
+    ");
+    assert_snapshot!(site.run("account add bob@site.test --password-hash {MD5}x").await, @"
+    ! posthouse: password_hashes: unknown password scheme {MD5}
+    exit code 1
+    ");
+    assert_snapshot!(site.run("account set anna@site.test").await, @"
+    ! posthouse: nothing to change: see --help for what can be
+    exit code 1
+    ");
+    assert_snapshot!(site.run("domain show sight.test").await, @"
+    ! posthouse: there is no domain sight.test; did you mean site.test?
+    exit code 1
+    ");
+    site.engine.go_away();
+    assert_snapshot!(site.run("account list").await, @"
+    ! posthouse: the directory's engine does not answer: it was told to be away; this is temporary, try again later
+    exit code 1
+    ");
+}
+
+#[tokio::test]
+async fn a_generated_password_is_printed_once_and_works() {
+    let site = Site::new().await;
+    let said = site.run("account add anna@site.test --generate-password").await;
+    let password = said.lines().find_map(|line| line.strip_prefix("password: ")).expect("it is printed");
+    assert_eq!(said.matches(password).count(), 1);
+    assert!(site.lets_in("anna@site.test", password).await);
+    let again = site.run("account set anna@site.test --generate-password").await;
+    assert!(!again.contains(password), "{again}");
+    assert!(!site.lets_in("anna@site.test", password).await);
+}
+
+#[tokio::test]
+async fn routes() {
+    let site = Site::new().await;
+    site.run("account add error@site.test --no-password").await;
+    site.run("alias add info@site.test error@site.test zoe@far.test").await;
+    assert_snapshot!(site.run("route error@site.test nobody@site.test").await, @"
+    error@site.test
+      looked up as error@site.test
+      account error@site.test exists (id ID)
+      placement of error@site.test: store ingrid
+      => store ingrid, account error@site.test
+    nobody@site.test
+      looked up as nobody@site.test
+      no account or alias nobody@site.test
+      => refused: 550 5.1.1 no such account here
+    exit code 1
+    ");
+    assert_snapshot!(site.run("route --login --json error nobody").await, @r#"
+    {"address":"error","steps":["login \"error\" means error@site.test","account error@site.test exists (id ID)","placement of error@site.test: store ingrid"],"outcome":{"kind":"store","store":"ingrid","account":"error@site.test"}}
+    {"address":"nobody","steps":["login \"nobody\" means nobody@site.test","no account or alias nobody@site.test"],"outcome":{"kind":"reject","reply":"NO [AUTHENTICATIONFAILED] no such account"}}
+    exit code 1
+    "#);
+    assert_snapshot!(site.run("route --json info@site.test").await, @r#"{"address":"info@site.test","steps":["looked up as info@site.test","alias info@site.test leads to error@site.test, zoe@far.test","looked up as error@site.test","account error@site.test exists (id ID)","placement of error@site.test: store ingrid","zoe@far.test is elsewhere"],"outcome":{"kind":"forward","targets":["error@site.test","zoe@far.test"]}}"#);
+}
+
+#[tokio::test]
+async fn rules_domains_stores_placements_and_the_site() {
+    let site = Site::new().await;
+    assert_snapshot!(site.run("rule add spread --order 20 --hash ingrid=2,fritz=1").await, @"added rule spread");
+    assert_snapshot!(site.run("rule add old --order 5 --domain site.test --regex ^x --store fritz").await, @"added rule old");
+    assert_snapshot!(site.run("rule list").await, @"
+    ORDER  NAME    DOMAIN     MATCHES       STORE
+    5      old     site.test  local =~ ^x   fritz
+    10     early   -          a…k           ingrid
+    20     spread  -          all, by hash  fritz=1, ingrid=2
+    ");
+    assert_snapshot!(site.run("rule set spread --all --store fritz --dry-run").await, @"would have changed rule spread; 0 accounts would be pinned");
+    assert_snapshot!(site.run("rule remove spread").await, @"removed rule spread");
+    assert_snapshot!(site.run("domain add second.test --delimiter none --catch-all anna@site.test").await, @"added domain second.test");
+    assert_snapshot!(site.run("domain list").await, @"
+    DOMAIN       ACCOUNTS  DELIMITER  DEFAULT STORE  CATCH-ALL       POSTMASTER  LOCAL
+    second.test  checked   -          -              anna@site.test  -           yes
+    site.test    checked   +          fritz          -               -           yes
+    ");
+    assert_snapshot!(site.run("store add old --host old.test --port imap --port lmtp=2003 --tls starttls").await, @"added store old");
+    assert_snapshot!(site.run("store list").await, @"
+    NAME    KIND       WHERE     PORTS                TLS       LOGIN
+    fritz   posthouse  n1        -                    -         -
+    ingrid  posthouse  n1        -                    -         -
+    old     foreign    old.test  imap=143, lmtp=2003  starttls  password
+    ");
+    assert_snapshot!(site.run("store remove ingrid").await, @"
+    ! posthouse: store ingrid is in use by rule early
+    exit code 1
+    ");
+    assert_snapshot!(site.run("placement add x@site.test old --user x").await, @"placed x@site.test at store old");
+    assert_snapshot!(site.run("placement list").await, @"
+    ADDRESS      STORE  USER
+    x@site.test  old    x
+    ");
+    assert_snapshot!(site.run("alias list").await, @"! no aliases");
+    assert_snapshot!(site.run("alias list --json").await, @"[]");
+    assert_snapshot!(site.run("site set --login-domain site.test").await, @"changed the site");
+    assert_snapshot!(site.run("site show").await, @"
+    login_domain  site.test
+    revision      13
+    ");
+}
+
+#[tokio::test]
+async fn imports() {
+    let site = Site::new().await;
+    let users = "anna:{PLAIN}x::::::\nno separator\nError:{PLAIN}y::::::\nANNA@site.test:{PLAIN}z::::::\n";
+    assert_snapshot!(site.run_with("import passwd-file - --dry-run", users).await, @r#"
+    dry run, nothing written: 2 added, 0 changed, 0 unchanged, 1 bad, 1 collisions
+    ! -:2: there is no ':' after the key
+    ! -:4: collision: "ANNA@site.test" is the same address as anna@site.test on line 1
+    exit code 1
+    "#);
+    assert_snapshot!(site.run_with("import passwd-file -", users).await, @r#"
+    nothing imported: 1 bad, 1 collisions (--skip-bad takes the rest: 2 added, 0 changed, 0 unchanged)
+    ! -:2: there is no ':' after the key
+    ! -:4: collision: "ANNA@site.test" is the same address as anna@site.test on line 1
+    exit code 1
+    "#);
+    assert_snapshot!(site.run_with("import passwd-file - --skip-bad", users).await, @r#"
+    imported: 2 added, 0 changed, 0 unchanged, 1 bad, 1 collisions
+    ! importing: 100 %
+    ! -:2: there is no ':' after the key
+    ! -:4: collision: "ANNA@site.test" is the same address as anna@site.test on line 1
+    "#);
+    assert_snapshot!(site.run_with("import popmap -", "anna:mail7.old.test\n").await, @r#"
+    nothing imported: 1 bad, 0 collisions (--skip-bad takes the rest: 0 added, 0 changed, 0 unchanged)
+    ! -:1: no store is called "mail7.old.test" or mapped to it
+    exit code 1
+    "#);
+    assert_snapshot!(site.run_with("import popmap - --store mail7.old.test=fritz", "anna:mail7.old.test\n").await, @"
+    line 1 changes anna@site.test: from store ingrid to store fritz
+    imported: 0 added, 1 changed, 0 unchanged, 0 bad, 0 collisions
+    ! importing: 100 %
+    ");
+    assert_snapshot!(site.run("import popmap /nonexistent/map").await, @"
+    ! posthouse: /nonexistent/map: No such file or directory (os error 2)
+    exit code 1
+    ");
+}
+
+#[tokio::test]
+async fn status() {
+    let site = Site::new().await;
+    assert_snapshot!(site.run("status").await, @"
+    node           n1, version 0.1.0
+    running since  2027-01-15T08:00:00Z
+    roles          relay, proxy, store
+    listens smtp   127.0.0.1:10025
+    listens lmtp   127.0.0.1:10024 (store ingrid)
+    store ingrid   3 accounts
+    store fritz    does not answer
+    directory      domains 1, rules 1, stores 2 (revision 4)
+    ");
+}
+
+#[tokio::test]
+async fn without_a_node_the_socket_is_named() {
+    let site = Site::new().await;
+    let gone = site.dir().join("gone");
+    let said = site.run_at(&format!("status --dir {}", gone.display())).await;
+    let said = said.replace(&*site.dir().to_string_lossy(), "D");
+    assert_snapshot!(said, @"
+    ! posthouse: no node answers
+    !   tried D/gone/admin.sock: there is no such socket
+    !   start one with `posthouse quickstart --dir D/gone`
+    exit code 1
+    ");
+}

@@ -138,6 +138,7 @@ impl Store {
         let mut octets = 0;
         let mut group = self.begin_group();
         for record in commit.records() {
+            self.log.seen(record.time);
             octets += record.body.len() as u64;
             accounts.extend(group.apply(&record)?);
         }
@@ -230,8 +231,12 @@ impl Placer<'_> {
             Some(chunks) => chunks,
             None => self.store.log.chunks_of(body)?,
         };
+        if chunks.iter().map(Chunk::octets).sum::<u64>() != body.octets {
+            // A frame that lacks something must never be written.
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the chunks of the body are not all there"));
+        }
         if let [Chunk::Memory(content)] = &*chunks {
-            self.shard.bodies.hold(header, offset, head, content.clone());
+            self.shard.bodies.hold(header, offset, head, content);
             return Ok(());
         }
         self.shard.bodies.copy(header, offset, head, &chunks, |chunk| match chunk {

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use journal::disk::{Disk, DiskFile};
 use mail_types::{AccountId, SeededMap};
 use mailbox::Extent;
-use mailbox::frame::{self, ContentChecksum, FrameError, FrameHeader};
+use mailbox::frame::{self, ContentChecksum, FRAME_HEADER_OCTETS, FRAME_TRAILER_OCTETS, FrameError, FrameHeader};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, RwLock};
@@ -30,14 +30,9 @@ struct Memory {
     frozen: Arc<Frames>,
 }
 
-/// A frame in the pieces that it is written in: header, head, body, trailer.
+/// A whole frame in a buffer of its own: a slice of the group it came in would keep all of that in memory.
 #[derive(Clone)]
-struct Frame {
-    header: Bytes,
-    head: Bytes,
-    body: Bytes,
-    trailer: Bytes,
-}
+struct Frame(Bytes);
 
 /// A body cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -70,18 +65,14 @@ impl BodyFiles {
     }
 
     /// Puts a frame whose body is in memory.
-    pub(crate) fn hold(&self, header: &FrameHeader, offset: u64, head: &Bytes, body: Bytes) {
+    pub(crate) fn hold(&self, header: &FrameHeader, offset: u64, head: &Bytes, body: &Bytes) {
         let mut trailer = ContentChecksum::default();
         trailer.update(head);
-        trailer.update(&body);
-        let frame = Frame {
-            header: Bytes::copy_from_slice(&header.encode()),
-            head: head.clone(),
-            body,
-            trailer: Bytes::copy_from_slice(&trailer.trailer()),
-        };
+        trailer.update(body);
+        let whole = [&header.encode()[..], head, body, &trailer.trailer()].concat();
+        let frame = Frame(Bytes::from(whole));
         let mut memory = self.memory.write().expect("no holder of this lock panics");
-        memory.active_octets += frame.octets() as u64 + FRAME_OVERHEAD_OCTETS;
+        memory.active_octets += frame.0.len() as u64 + FRAME_OVERHEAD_OCTETS;
         memory.active.insert((header.account, offset), frame);
     }
 
@@ -122,11 +113,8 @@ impl BodyFiles {
         let damaged = |source| BodyError::Damaged { account, offset: extent.offset, source };
         let octets = usize::try_from(extent.octets).map_err(|_| io(io::ErrorKind::OutOfMemory.into()))?;
         let mut buffer = BytesMut::zeroed(octets);
-        match self.handle(account, Missing::Fails).and_then(|file| file.read_exact_at(extent.offset, &mut buffer)) {
-            Ok(()) => {}
-            // It was in memory when the rows were read and has been written since; or it is really gone.
-            Err(source) => return Err(io(source)),
-        }
+        let file = self.handle(account, Missing::Fails).map_err(io)?;
+        file.read_exact_at(extent.offset, &mut buffer).map_err(io)?;
         let octets = buffer.freeze();
         let (header, content) = frame::verify(&octets).map_err(damaged)?;
         if header.account != account {
@@ -154,12 +142,12 @@ impl BodyFiles {
         let mut frames = frozen.iter().peekable();
         let mut run = BytesMut::new();
         while let Some(((account, start), frame)) = frames.next() {
-            frame.put(&mut run);
+            run.extend_from_slice(&frame.0);
             let mut end = start + run.len() as u64;
             while let Some(((_, _), next)) =
                 frames.next_if(|((owner, at), _)| owner == account && *at == end && run.len() < RUN_OCTETS_MAX)
             {
-                next.put(&mut run);
+                run.extend_from_slice(&next.0);
                 end = start + run.len() as u64;
             }
             self.handle(*account, Missing::Create)?.write_at(*start, &run)?;
@@ -203,11 +191,16 @@ impl BodyFiles {
             (Err(error), Missing::Create) if error.kind() == io::ErrorKind::NotFound => {}
             (opened, _) => return opened,
         }
-        match self.disk.create(&path) {
+        let created = match self.disk.create(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.disk.create_dir_all(&dir)?;
                 self.disk.create(&path)
             }
+            created => created,
+        };
+        match created {
+            // The checkpoint and the apply thread may both be the first to write to an account.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.disk.open(&path),
             created => created,
         }
     }
@@ -220,24 +213,9 @@ enum Missing {
 }
 
 impl Frame {
-    fn octets(&self) -> usize {
-        self.header.len() + self.head.len() + self.body.len() + self.trailer.len()
-    }
-
-    fn put(&self, out: &mut BytesMut) {
-        for part in [&self.header, &self.head, &self.body, &self.trailer] {
-            out.extend_from_slice(part);
-        }
-    }
-
     fn content(&self) -> Bytes {
-        if self.head.is_empty() {
-            return self.body.clone();
-        }
-        let mut content = BytesMut::with_capacity(self.head.len() + self.body.len());
-        content.extend_from_slice(&self.head);
-        content.extend_from_slice(&self.body);
-        content.freeze()
+        let end = self.0.len().saturating_sub(FRAME_TRAILER_OCTETS);
+        self.0.slice(FRAME_HEADER_OCTETS.min(end)..end)
     }
 }
 

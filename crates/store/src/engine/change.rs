@@ -1,7 +1,7 @@
 //! Changes of an account other than deliveries: what IMAP and POP3 ask for.
 //!
-//! Each takes the account's change lock, decides on applied state, appends its records and waits until they are
-//! applied. Deliveries and appends go on meanwhile: they touch only UIDs that no decision here has seen.
+//! Each takes the account's change lock, waits for the change before it, decides on applied state, appends its records
+//! and waits until they are applied. Deliveries and appends go on meanwhile: they touch only UIDs that no decision here has seen.
 
 use super::deliver::{BodyWriter, NewMessage, Put, Target};
 use super::head::{Counters, Head, Slot};
@@ -12,8 +12,10 @@ use mail_types::{
     AccountId, Address, FlagSet, Keyword, Lsn, MailboxId, MailboxName, ModSeq, SpecialUse, SystemFlag, Uid, UidSet,
     UidValidity, UnixTime,
 };
+use mailbox::record::MESSAGES_PER_RECORD_MAX;
 use mailbox::{MailboxRow, MessageRow, Record};
 use std::sync::Arc;
+use tokio::sync::MutexGuard;
 
 /// Flags by name, as a client gives them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,7 +83,7 @@ impl Append {
         let Self { store, account, body } = self;
         let slot = store.slot(account);
         let flags = {
-            let _change = slot.change.lock().await;
+            let _change = store.begin(&slot).await?;
             store.define_keywords(account, mailbox, flags).await?
         };
         let address = store.account(account)?.ok_or(Refusal::NoAccount)?.address;
@@ -131,11 +133,10 @@ impl Store {
         special_use: Option<SpecialUse>,
     ) -> Result<MailboxId, Refusal> {
         let slot = self.slot(account);
-        let _change = slot.change.lock().await;
+        let _change = self.begin(&slot).await?;
         if self.mailbox_by_name(account, name)?.is_some() {
             return Err(Refusal::MailboxExists);
         }
-        self.check_mailbox_count(account)?;
         let mut missing = vec![name.clone()];
         let mut above = name.parent();
         while let Some(level) = above {
@@ -145,6 +146,7 @@ impl Store {
             above = level.parent();
             missing.push(level);
         }
+        self.check_mailbox_count(account, missing.len())?;
         let id = self.decide(account, &slot, |counters| {
             let mut records = Vec::with_capacity(missing.len());
             let mut id = MailboxId::INBOX;
@@ -161,8 +163,8 @@ impl Store {
     /// DELETE. INBOX stays, and so does a mailbox with others below it (RFC 9051 §6.3.5).
     pub async fn delete_mailbox(&self, account: AccountId, name: &MailboxName) -> Result<(), Refusal> {
         let slot = self.slot(account);
-        let _change = slot.change.lock().await;
-        let (mailbox, _) = self.mailbox_by_name(account, name)?.ok_or(Refusal::NoMailbox)?;
+        let _change = self.begin(&slot).await?;
+        let (mailbox, row) = self.mailbox_by_name(account, name)?.ok_or(Refusal::NoMailbox)?;
         if name.is_inbox() {
             return Err(Refusal::Inbox);
         }
@@ -175,6 +177,8 @@ impl Store {
                 Some(next) => *next = None,
                 None => counters.mailboxes.push((mailbox, None)),
             }
+            counters.messages = counters.messages.saturating_sub(u64::from(row.messages));
+            counters.octets = counters.octets.saturating_sub(row.octets);
             Ok(((), vec![Record::DeleteMailbox { account, mailbox, modseq }]))
         });
         self.done(given).await
@@ -191,7 +195,7 @@ impl Store {
             return self.rename_inbox(account, to).await;
         }
         let slot = self.slot(account);
-        let _change = slot.change.lock().await;
+        let _change = self.begin(&slot).await?;
         let (mailbox, _) = self.mailbox_by_name(account, from)?.ok_or(Refusal::NoMailbox)?;
         if self.mailbox_by_name(account, to)?.is_some() {
             return Err(Refusal::MailboxExists);
@@ -218,6 +222,7 @@ impl Store {
             above = level.parent();
             missing.push(level);
         }
+        self.check_mailbox_count(account, missing.len())?;
         let given = self.decide(account, &slot, |counters| {
             let mut records = Vec::with_capacity(missing.len() + renamed.len());
             for level in missing.into_iter().rev() {
@@ -238,7 +243,7 @@ impl Store {
     /// SUBSCRIBE and UNSUBSCRIBE.
     pub async fn subscribe(&self, account: AccountId, name: &MailboxName, subscribed: bool) -> Result<(), Refusal> {
         let slot = self.slot(account);
-        let _change = slot.change.lock().await;
+        let _change = self.begin(&slot).await?;
         if self.subscriptions(account)?.len() >= mailbox::rows::SUBSCRIPTIONS_PER_ACCOUNT_MAX && subscribed {
             return Err(Refusal::TooMany("subscriptions"));
         }
@@ -258,7 +263,7 @@ impl Store {
         unchanged_since: Option<u64>,
     ) -> Result<Stored, Refusal> {
         let slot = self.slot(account);
-        let _change = slot.change.lock().await;
+        let _change = self.begin(&slot).await?;
         let bits = match change {
             // A keyword that nothing has cannot be taken away: it needs no bit.
             FlagChange::Remove => self.known_flags(account, mailbox, flags)?,
@@ -306,7 +311,7 @@ impl Store {
         among: Option<&UidSet>,
     ) -> Result<UidSet, Refusal> {
         let slot = self.slot(account);
-        let _change = slot.change.lock().await;
+        let _change = self.begin(&slot).await?;
         let row = self.mailbox(account, mailbox)?.ok_or(Refusal::NoMailbox)?;
         let mut gone = UidSet::new();
         if row.deleted == 0 {
@@ -325,7 +330,7 @@ impl Store {
     /// Removes messages whatever their flags are (POP3's UPDATE state).
     pub async fn remove_messages(&self, account: AccountId, mailbox: MailboxId, uids: &UidSet) -> Result<(), Refusal> {
         let slot = self.slot(account);
-        let _change = slot.change.lock().await;
+        let _change = self.begin(&slot).await?;
         let mut present = UidSet::new();
         self.for_each_message(account, mailbox, uids, |uid, _| present.push(uid))?;
         self.remove(account, mailbox, &slot, present).await
@@ -340,7 +345,7 @@ impl Store {
         uids: &UidSet,
     ) -> Result<Copied, Refusal> {
         let slot = self.slot(account);
-        let _change = slot.change.lock().await;
+        let _change = self.begin(&slot).await?;
         self.transfer(account, from, to, uids, &slot, Transfer::Copy).await
     }
 
@@ -353,7 +358,7 @@ impl Store {
         uids: &UidSet,
     ) -> Result<Copied, Refusal> {
         let slot = self.slot(account);
-        let _change = slot.change.lock().await;
+        let _change = self.begin(&slot).await?;
         self.transfer(account, from, to, uids, &slot, Transfer::Move).await
     }
 
@@ -469,6 +474,15 @@ impl Store {
         Ok((messages, octets))
     }
 
+    /// Waits for the account's turn: one change at a time, and the one before it applied, also where nobody waited for
+    /// its end.
+    async fn begin<'s>(&self, slot: &'s Slot) -> Result<MutexGuard<'s, ()>, Refusal> {
+        let turn = slot.change.lock().await;
+        let before = slot.lock().decided;
+        self.applied_to(before).await?;
+        Ok(turn)
+    }
+
     /// Draws numbers and appends under the head's lock.
     fn decide<T>(
         &self,
@@ -486,14 +500,19 @@ impl Store {
         draw: impl FnOnce(&mut Head) -> Result<(T, Vec<Record>), Refusal>,
     ) -> Result<(T, Lsn), Refusal> {
         let mut head = slot.lock();
-        self.load(account, &mut head)?;
+        self.reload(account, &mut head)?;
         let before = head.account.clone();
         let drawn = draw(&mut head).and_then(|(value, records)| Ok((value, self.log.append_all(&records)?)));
         match &drawn {
-            Ok((_, lsn)) => head.given(*lsn, self.applied()),
+            Ok((_, lsn)) => {
+                head.given(*lsn, self.applied());
+                head.decided = *lsn;
+            }
             // Nothing was appended, or the first of several runs was: its numbers must not come again.
             Err(_) => {
-                head.given(self.log.last_lsn(), self.applied());
+                let last = self.log.last_lsn();
+                head.given(last, self.applied());
+                head.decided = last;
                 head.account = before.map(|before| before.ahead_of(head.account.as_ref()));
             }
         }
@@ -585,6 +604,3 @@ fn default_mailboxes() -> impl Iterator<Item = (MailboxName, Option<SpecialUse>)
     });
     std::iter::once((MailboxName::inbox(), None)).chain(named)
 }
-
-/// Keeps a record well under a group (1 MB).
-const MESSAGES_PER_RECORD_MAX: usize = 10_000;

@@ -9,7 +9,7 @@
 //! written to places that no committed row names yet.
 
 use super::apply::report;
-use super::{Store, StoreShard};
+use super::{Options, Store, StoreShard};
 use mail_types::{AccountId, Lsn, UnixTime};
 use mailbox::key::Key;
 use mailbox::rows::DELIVERY_WEEKS;
@@ -36,6 +36,8 @@ struct Shard {
     busy: bool,
     /// When its oldest change in memory was seen.
     since: Option<Instant>,
+    /// When it was frozen last, or first looked at.
+    frozen: Option<Instant>,
     /// What its index holds.
     covered: Lsn,
     /// Where the next sweep goes on.
@@ -64,9 +66,25 @@ enum CheckpointError {
     Purge(#[source] io::Error),
 }
 
+impl Shard {
+    /// Whether it must be frozen, now that it holds so much and everything up to `applied` is applied.
+    fn is_due(&mut self, octets: u64, applied: Lsn, now: Instant, options: &Options) -> bool {
+        if self.busy {
+            return false;
+        }
+        let frozen = *self.frozen.get_or_insert(now);
+        if octets == 0 {
+            // Nothing of it changed; but while it says it is behind, the journal cannot be purged.
+            return self.covered < applied && now.saturating_duration_since(frozen) >= LAG_MAX;
+        }
+        let since = *self.since.get_or_insert(now);
+        octets >= options.checkpoint_octets || now.saturating_duration_since(since) >= options.checkpoint_after
+    }
+}
+
 impl Checkpoints {
     pub(crate) fn new(covered: Vec<Lsn>) -> Self {
-        let shard = |covered| Shard { busy: false, since: None, covered, sweep: None };
+        let shard = |covered| Shard { busy: false, since: None, frozen: None, covered, sweep: None };
         let shards = covered.into_iter().map(shard).collect();
         Self { state: Mutex::new(State { shards, due: VecDeque::new(), closed: false }), changed: Condvar::new() }
     }
@@ -74,12 +92,11 @@ impl Checkpoints {
     /// Everything is applied: write all out, then end.
     pub(crate) fn close(&self) {
         self.with(|state| state.closed = true);
+        self.changed.notify_all();
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
-        let result = act(&mut self.state.lock().expect("no holder of this lock panics"));
-        self.changed.notify_all();
-        result
+        act(&mut self.state.lock().expect("no holder of this lock panics"))
     }
 
     fn wait(&self) -> Option<Due> {
@@ -102,23 +119,16 @@ impl Store {
     pub(crate) fn freeze_what_is_due(&self) {
         self.log.watch_midnight(&*self.options.midnight);
         self.watch_space();
-        let now = self.world.clock.instant();
+        let (now, applied) = (self.world.clock.instant(), self.applied());
         for at in 0..self.shards.len() {
             let Some(shard) = self.shards.get(at) else { continue };
             let octets = shard.rows.octets() as u64 + shard.bodies.octets();
-            if octets == 0 {
-                continue;
-            }
             if octets >= 2 * self.options.checkpoint_octets {
                 // Back-pressure: new mail waits until the checkpoint under way is through.
                 self.checkpoints.wait_until_free(at);
             }
             let freeze = self.checkpoints.with(|state| {
-                let Some(its) = state.shards.get_mut(at) else { return false };
-                let since = *its.since.get_or_insert(now);
-                let due = octets >= self.options.checkpoint_octets
-                    || now.saturating_duration_since(since) >= self.options.checkpoint_after;
-                !its.busy && due
+                state.shards.get_mut(at).is_some_and(|its| its.is_due(octets, applied, now, &self.options))
             });
             if freeze {
                 self.freeze(at);
@@ -143,9 +153,11 @@ impl Store {
             if let Some(its) = state.shards.get_mut(at) {
                 its.busy = true;
                 its.since = None;
+                its.frozen = Some(self.world.clock.instant());
             }
             state.due.push_back(Due { shard: at, applied, rows });
         });
+        self.checkpoints.changed.notify_all();
     }
 
     /// The checkpoint thread's loop. A store that is closed is written out to the end, so that it starts quickly.
@@ -208,10 +220,13 @@ impl Store {
             }
             state.shards.iter().map(|shard| shard.covered).min().unwrap_or(Lsn::ZERO)
         });
-        self.sweep(at, applied)?;
+        self.checkpoints.changed.notify_all();
         let floor = self.spool.oldest().map_or(lowest, |body| body.min(lowest));
-        let now = self.world.clock.now();
-        self.log.purge(floor, now.before(self.options.keep)).map_err(CheckpointError::Purge)
+        let older_than = self.world.clock.now().before(self.options.keep);
+        if self.log.purge(floor, older_than).map_err(CheckpointError::Purge)? {
+            self.sweep(at, applied)?;
+        }
+        Ok(())
     }
 
     /// Gives back what expunged messages held, once that is durable and old enough, for the next accounts in turn.
@@ -260,6 +275,8 @@ struct Aged {
 
 /// How many accounts a checkpoint sweeps.
 const ACCOUNTS_PER_SWEEP: usize = 500;
+/// How long a shard without changes may hold the journal back.
+const LAG_MAX: Duration = Duration::from_secs(600);
 /// Sessions may still be sending a message that another has expunged.
 const FREED_AGE_MIN: Duration = Duration::from_secs(3600);
 /// How many extents and delivery ids of one account are looked at in one sweep.

@@ -14,8 +14,8 @@ pub(crate) struct Heads {
 /// One account's head.
 pub(crate) struct Slot {
     head: Mutex<Head>,
-    /// Held from deciding a change until it is applied, by every change but deliveries and appends: what those decide
-    /// on (flags, names, which messages there are) must not be in flight.
+    /// Held by every change but deliveries and appends, which first waits for the one before it: what those decide on
+    /// (flags, names, which messages there are) must not be in flight.
     pub(crate) change: tokio::sync::Mutex<()>,
 }
 
@@ -28,6 +28,8 @@ pub(crate) struct Head {
     pub(crate) account: Option<Counters>,
     /// The LSN of the last change given.
     pub(crate) last: Lsn,
+    /// The LSN of the last change but deliveries and appends: the next one is decided when it is applied.
+    pub(crate) decided: Lsn,
     /// Delivery ids in flight.
     pub(crate) deliveries: Vec<(Lsn, DeliveryId)>,
 }

@@ -10,7 +10,7 @@ use mail_types::{Epoch, Lsn, UnixTime};
 use mailbox::{BodyRef, Record};
 use ports::Clock;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -28,6 +28,8 @@ pub(crate) struct Log {
     room: Notify,
     /// Octets appended and not applied yet.
     ahead: AtomicU64,
+    /// The time of the last record applied: the clock may have gone back since.
+    latest: AtomicI64,
     /// Whether the disk of bodies and index is nearly full.
     low: AtomicBool,
     /// Completed when the last segment is sealed and everything is written out.
@@ -46,6 +48,7 @@ impl Log {
             midnight: Mutex::new(UnixTime::EPOCH),
             room: Notify::new(),
             ahead: AtomicU64::new(0),
+            latest: AtomicI64::new(i64::MIN),
             low: AtomicBool::new(false),
             closed: tokio::sync::watch::Sender::new(false),
         }
@@ -106,8 +109,9 @@ impl Log {
                 }
             })
             .collect();
-        let first = self.journal.append_all(self.epoch, self.clock.now(), space, &appends)?;
-        self.ahead.fetch_add(run.iter().map(|(_, body)| body.len() as u64).sum(), Ordering::Relaxed);
+        let octets = run.iter().map(|(_, body)| body.len() as u64).sum();
+        let append = || self.journal.append_all(self.epoch, self.clock.now(), space, &appends);
+        let first = self.counted(octets, append)?;
         Ok(Lsn::new(first.number() + appends.len() as u64 - 1))
     }
 
@@ -123,9 +127,26 @@ impl Log {
 
     fn append_body(&self, append: Append<'_>, octets: usize) -> Result<Lsn, Refusal> {
         self.check_space(Space::Ordinary)?;
-        let lsn = self.journal.append(self.epoch, self.clock.now(), append)?;
-        self.ahead.fetch_add(octets as u64, Ordering::Relaxed);
-        Ok(lsn)
+        self.counted(octets as u64, || self.journal.append(self.epoch, self.clock.now(), append))
+    }
+
+    /// Counts before it appends: the apply thread may be through with a record before we are back.
+    fn counted(&self, octets: u64, append: impl FnOnce() -> Result<Lsn, Refused>) -> Result<Lsn, Refusal> {
+        self.ahead.fetch_add(octets, Ordering::Relaxed);
+        append().map_err(|refused| {
+            self.made_room(octets);
+            refused.into()
+        })
+    }
+
+    /// A record of that time was applied.
+    pub(crate) fn seen(&self, time: UnixTime) {
+        self.latest.fetch_max(time.micros(), Ordering::Relaxed);
+    }
+
+    /// The time as records have it: it never goes back.
+    pub(crate) fn now(&self) -> UnixTime {
+        self.clock.now().max(UnixTime::from_micros(self.latest.load(Ordering::Relaxed)))
     }
 
     /// Whether bodies and index have little space left: then only what helps is taken. The journal looks after its own
@@ -161,6 +182,12 @@ impl Log {
         let _ =
             self.ahead.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |ahead| Some(ahead.saturating_sub(octets)));
         self.room.notify_waiters();
+    }
+
+    /// For tests.
+    #[cfg(test)]
+    pub(crate) fn ahead_now(&self) -> u64 {
+        self.ahead.load(Ordering::Relaxed)
     }
 
     /// The last record appended.
@@ -219,14 +246,14 @@ impl Log {
         }
     }
 
-    /// Removes segments that nobody needs.
-    pub(crate) fn purge(&self, floor: Lsn, older_than: UnixTime) -> io::Result<()> {
+    /// Removes segments that nobody needs. Gives whether the clock can be trusted to say what is old.
+    pub(crate) fn purge(&self, floor: Lsn, older_than: UnixTime) -> io::Result<bool> {
         let monotonic = self.clock.instant().saturating_duration_since(self.started);
         let purged = self.journal.purge(&Purge { floor, older_than, now: self.clock.now(), monotonic })?;
         if purged.suspended {
-            tracing::warn!("the clock has jumped by over an hour: no segment of the journal is purged");
+            tracing::warn!("the clock has jumped by over an hour: nothing is given back");
         }
-        Ok(())
+        Ok(!purged.suspended)
     }
 }
 

@@ -90,6 +90,7 @@ impl Store {
         let mut group = self.begin_group();
         for record in self.log.replay(from.next()) {
             let record = record?;
+            self.log.seen(record.time);
             if record.kind == Kind::BODY {
                 // Read again when a record needs it: most have been used before the crash.
                 self.spool.replayed(body_of(record.stream, record.lsn), record.location);

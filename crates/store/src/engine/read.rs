@@ -22,6 +22,23 @@ impl Store {
         Ok(self.rows(account).account(account)?)
     }
 
+    /// How many accounts have mailboxes here. Walks over all of them: for an operator's question, not for a session.
+    pub fn account_count(&self) -> Result<u64, Refusal> {
+        let mut count = 0;
+        for shard in &self.shards {
+            let mut behind = None;
+            loop {
+                let accounts = shard.rows.accounts(behind, mailbox::index::ROWS_PER_READ_MAX)?;
+                count += accounts.len() as u64;
+                behind = accounts.last().copied();
+                if accounts.len() < mailbox::index::ROWS_PER_READ_MAX {
+                    break;
+                }
+            }
+        }
+        Ok(count)
+    }
+
     /// All mailboxes of an account, by number.
     pub fn mailboxes(&self, account: AccountId) -> Result<Vec<(MailboxId, MailboxRow)>, Refusal> {
         Ok(self.rows(account).mailboxes(account)?)
@@ -131,6 +148,14 @@ impl Store {
         Ok(())
     }
 
+    /// Reads the rows again where nothing of the account is in flight: they say all, and the head says what it counted.
+    pub(crate) fn reload(&self, account: AccountId, head: &mut Head) -> Result<(), Refusal> {
+        if head.last <= self.applied() {
+            head.loaded = false;
+        }
+        self.load(account, head)
+    }
+
     /// Draws the next UID of a mailbox.
     pub(crate) fn next_uid(&self, account: AccountId, head: &mut Head, mailbox: MailboxId) -> Result<Uid, Refusal> {
         let counters = head.account.as_mut().ok_or(Refusal::NoAccount)?;
@@ -159,23 +184,28 @@ impl Store {
         let slot = self.slot(account);
         let mut head = slot.lock();
         self.load(account, &mut head)?;
-        let (used_messages, used_octets) = head.account.as_ref().map_or((0, 0), |c| (c.messages, c.octets));
-        let over = |limit: Option<u64>, used: u64, more: u64| limit.is_some_and(|limit| used + more > limit);
-        if over(quota.messages, used_messages, messages) || over(quota.octets, used_octets, octets) {
-            return Err(Refusal::OverQuota);
+        let fits = |head: &Head| {
+            let (used_messages, used_octets) = head.account.as_ref().map_or((0, 0), |c| (c.messages, c.octets));
+            let within = |limit: Option<u64>, used: u64, more| limit.is_none_or(|limit| used + more <= limit);
+            within(quota.messages, used_messages, messages) && within(quota.octets, used_octets, octets)
+        };
+        if fits(&head) {
+            return Ok(());
         }
-        Ok(())
+        // The head counts what went only when it is told; before a no, the rows are asked.
+        self.reload(account, &mut head)?;
+        if fits(&head) { Ok(()) } else { Err(Refusal::OverQuota) }
     }
 
-    pub(crate) fn check_mailbox_count(&self, account: AccountId) -> Result<(), Refusal> {
-        if self.mailboxes(account)?.len() >= mailbox::rows::MAILBOXES_PER_ACCOUNT_MAX {
+    pub(crate) fn check_mailbox_count(&self, account: AccountId, more: usize) -> Result<(), Refusal> {
+        if self.mailboxes(account)?.len() + more > mailbox::rows::MAILBOXES_PER_ACCOUNT_MAX {
             return Err(Refusal::TooMany("mailboxes"));
         }
         Ok(())
     }
 
     pub(crate) fn delivery_seen(&self, account: AccountId, id: DeliveryId) -> Result<bool, Refusal> {
-        Ok(self.rows(account).delivery_seen(account, id, self.now())?.is_some())
+        Ok(self.rows(account).delivery_seen(account, id, self.log.now())?.is_some())
     }
 
     pub(crate) fn uid_validity_next(&self, address: &Address) -> Result<UidValidity, Refusal> {

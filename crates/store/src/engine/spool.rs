@@ -23,6 +23,16 @@ struct UnderWay {
     uses: Option<u32>,
 }
 
+impl Chunk {
+    /// How many octets it has.
+    pub(crate) fn octets(&self) -> u64 {
+        match self {
+            Self::Memory(content) => content.len() as u64,
+            Self::Journal(location) => u64::from(location.octets()),
+        }
+    }
+}
+
 /// One chunk as `apply` finds it.
 #[derive(Clone, Debug)]
 pub(crate) enum Chunk {
@@ -56,10 +66,16 @@ impl Spool {
         });
     }
 
-    /// A chunk met in replay, where nobody registered it.
+    /// A chunk met in replay, where nobody registered it. A body that began before replay did stays unknown: only the
+    /// journal has all of it.
     pub(crate) fn replayed(&self, first: Lsn, location: Location) {
         self.with(|table| {
-            table.bodies.get_or_insert_with(first, UnderWay::default).chunks.push(Chunk::Journal(location));
+            if location.lsn() == first {
+                table.bodies.insert(first, UnderWay::default());
+            }
+            if let Some(body) = table.bodies.get_mut(&first) {
+                body.chunks.push(Chunk::Journal(location));
+            }
         });
     }
 
@@ -69,6 +85,7 @@ impl Spool {
             if let Some(body) = table.bodies.get_mut(&first) {
                 body.uses = Some(uses);
             }
+            table.used(first, 0);
         });
     }
 

@@ -352,3 +352,313 @@ fn nothing_acknowledged_is_lost_in_power_cuts() {
         power_cuts(seed);
     }
 }
+
+/// the first chunk of a body is covered by a checkpoint, the others and the delivery are not.
+#[test]
+fn a_body_that_began_before_the_replay_is_whole() {
+    let world = TestWorld::new(71);
+    let store = world.open();
+    assert_eq!(deliver(&world, &store, &[1], b"x\r\n", None), [true]);
+    let (id, address) = account(1);
+    let body: Vec<u8> = (0..700_000u32).map(|n| (n % 251) as u8).collect();
+    let envelope = Envelope { from: ReversePath::Null, id: None, size: None };
+    let mut transaction = Box::new(Transaction::new(Arc::clone(&store), envelope));
+    world.run(&store, async {
+        transaction.rcpt(Recipient { account: id, recipient: address.clone(), address }).await.expect("taken");
+        for piece in body[..300_000].chunks(100_000) {
+            transaction.write(Bytes::copy_from_slice(piece)).await.expect("taken");
+        }
+    });
+    world.settle(&store);
+    store.write_out();
+    let outcome = world.run(&store, async {
+        for piece in body[300_000..].chunks(100_000) {
+            transaction.write(Bytes::copy_from_slice(piece)).await.expect("taken");
+        }
+        transaction.commit().await
+    });
+    assert!(outcome[0].is_ok());
+    drop(store);
+    world.disk.crash();
+    assert!(contents(&world.open(), 1, MailboxId::INBOX)[&2].ends_with(&body));
+}
+
+/// an account over quota deletes the mailbox that holds its mail.
+#[test]
+fn deleting_a_mailbox_frees_quota() {
+    let mut world = TestWorld::new(72);
+    world.options.quota = Arc::new(|_| Quota { messages: Some(1), octets: None });
+    let store = world.open();
+    let (id, address) = account(1);
+    store.ensure_account(id, &address).expect("created");
+    world.settle(&store);
+    world.run(&store, async {
+        let work = store.create_mailbox(id, &name("work"), None).await.expect("created");
+        let mut append = store.append(id);
+        append.write(Bytes::from_static(b"Subject: a\r\n\r\n")).await.expect("taken");
+        append.finish(work, &FlagNames::default(), store.now()).await.expect("appended");
+        store.delete_mailbox(id, &name("work")).await.expect("deleted");
+    });
+    assert_eq!(store.account(id).expect("rows").expect("account").messages, 0);
+    assert_eq!(deliver(&world, &store, &[1], b"x\r\n", None), [true]);
+}
+
+/// a shard without mail holds the journal of all others.
+#[test]
+fn an_idle_shard_does_not_keep_the_journal() {
+    let world = TestWorld::new(73);
+    let store = world.open();
+    for _ in 0..200 {
+        assert_eq!(deliver(&world, &store, &[1], &[b'x'; 50_000], None), [true]);
+        world.settle(&store);
+    }
+    world.clock.pass(Duration::from_secs(3600));
+    deliver(&world, &store, &[1], b"x\r\n", None);
+    world.settle(&store);
+    assert!(world.indexes.iter().all(|index| index.applied().expect("an LSN").number() > 0));
+}
+
+/// the client of a change goes away before it is applied; the next change decides on old state.
+#[test]
+fn a_change_whose_client_left_is_waited_for() {
+    use std::task::{Context, Waker};
+    let world = TestWorld::new(74);
+    let store = world.open();
+    assert_eq!(deliver(&world, &store, &[1], b"x\r\n", None), [true]);
+    world.settle(&store);
+    let (id, _) = account(1);
+    let (archive, _) = store.mailbox_by_name(id, &name("Archive")).expect("rows").expect("there");
+    let (trash, _) = store.mailbox_by_name(id, &name("Trash")).expect("rows").expect("there");
+    {
+        let one = uids(&[1]);
+        let mut left = Box::pin(store.move_messages(id, MailboxId::INBOX, trash, &one));
+        assert!(left.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    let copied = world.run(&store, store.copy(id, MailboxId::INBOX, archive, &uids(&[1]))).expect("an answer");
+    for (_, uid) in copied.uids {
+        assert!(store.message(id, archive, uid).expect("rows").is_some(), "COPYUID names {uid:?}, which is not there");
+    }
+}
+
+/// two of the same name.
+#[test]
+fn a_name_is_given_once() {
+    use std::task::{Context, Waker};
+    let world = TestWorld::new(75);
+    let store = world.open();
+    assert_eq!(deliver(&world, &store, &[1], b"x\r\n", None), [true]);
+    world.settle(&store);
+    let (id, _) = account(1);
+    let work = name("work");
+    {
+        let mut left = Box::pin(store.create_mailbox(id, &work, None));
+        assert!(left.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    let _ = world.run(&store, store.create_mailbox(id, &work, None));
+    let named = store.mailboxes(id).expect("rows").into_iter().filter(|(_, row)| row.name == work).count();
+    assert_eq!(named, 1);
+}
+
+/// a transaction without recipients leaves nothing that holds the journal.
+#[test]
+fn a_body_for_nobody_is_forgotten() {
+    let world = TestWorld::new(76);
+    let store = world.open();
+    deliver(&world, &store, &[], b"x\r\n", None);
+    world.settle(&store);
+    assert_eq!(store.spool.oldest(), None);
+}
+
+/// two threads that place frames for a new account.
+#[test]
+fn two_threads_may_make_a_body_file() {
+    use mailbox::frame::FrameHeader;
+    let failures = std::sync::atomic::AtomicU32::new(0);
+    for round in 0..400u32 {
+        let world = TestWorld::new(77);
+        let files = super::bodies::BodyFiles::new(Arc::clone(&world.disk) as _, 1);
+        let (id, _) = account(1);
+        let header = FrameHeader {
+            account: id,
+            mailbox: MailboxId::INBOX,
+            uid: Uid::FIRST,
+            date: mail_types::UnixTime::EPOCH,
+            head_octets: 0,
+            body_octets: 1,
+        };
+        files.hold(&header, 0, &Bytes::new(), &Bytes::from_static(b"x"));
+        files.freeze();
+        let gate = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            let (files, gate, failures) = (&files, &gate, &failures);
+            scope.spawn(move || {
+                gate.wait();
+                if let Err(error) = files.write_frozen() {
+                    println!("round {round}: checkpoint: {error}");
+                    failures.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+            scope.spawn(move || {
+                gate.wait();
+                if let Err(error) = files.copy(&header, 61, &Bytes::new(), &[], |_| Ok(Bytes::new())) {
+                    println!("round {round}: apply: {error}");
+                    failures.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        });
+    }
+    assert_eq!(failures.load(Ordering::SeqCst), 0);
+}
+
+/// what is appended is taken off again, however late the appender gets to count it.
+#[test]
+fn room_is_exact() {
+    let world = TestWorld::new(78);
+    let store = world.open();
+    let (id, address) = account(1);
+    store.ensure_account(id, &address).expect("created");
+    world.settle(&store);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let (store, stop) = (&store, &stop);
+        scope.spawn(move || {
+            while !stop.load(Ordering::SeqCst) {
+                store.step_writer();
+                store.step_apply();
+                store.step_checkpoint();
+            }
+        });
+        for _ in 0..6 {
+            scope.spawn(move || {
+                while !stop.load(Ordering::SeqCst) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        let thread = scope.spawn(move || {
+            for _ in 0..60_000 {
+                while store.log.append_first_chunk(b"0123456789012345678901234567890123456789").is_err() {}
+            }
+        });
+        thread.join().expect("no panic");
+        stop.store(true, Ordering::SeqCst);
+    });
+    world.settle(&store);
+    assert_eq!(store.log.ahead_now(), 0);
+}
+
+/// creating and deleting mailboxes leaves nothing in the head.
+#[test]
+fn deleted_mailboxes_are_forgotten() {
+    let world = TestWorld::new(80);
+    let store = world.open();
+    let (id, address) = account(1);
+    store.ensure_account(id, &address).expect("created");
+    world.settle(&store);
+    for _ in 0..300 {
+        world.run(&store, async {
+            store.create_mailbox(id, &name("x"), None).await.expect("created");
+            store.delete_mailbox(id, &name("x")).await.expect("deleted");
+        });
+    }
+    let known = store.slot(id).lock().account.as_ref().map_or(0, |counters| counters.mailboxes.len());
+    assert!(known < 20, "{known} mailboxes in the head");
+}
+
+/// retried after the clock was set right.
+#[test]
+fn a_delivery_id_is_known_when_the_clock_went_back() {
+    let world = TestWorld::new(81);
+    let week = mail_types::UnixTime::from_secs(1_700_000_000 + 8 * 86_400);
+    let store = world.open();
+    world.clock.set(week);
+    assert_eq!(deliver(&world, &store, &[1], b"x\r\n", Some(7)), [true]);
+    world.clock.set(mail_types::UnixTime::from_secs(1_700_000_000));
+    assert_eq!(deliver(&world, &store, &[1], b"another\r\n", Some(8)), [true]);
+    assert_eq!(deliver(&world, &store, &[1], b"x\r\n", Some(7)), [true]);
+    assert_eq!(contents(&store, 1, MailboxId::INBOX).len(), 2);
+}
+
+/// purging while the writer goes on to the next segment.
+#[test]
+fn purging_between_two_segments_keeps_used_bodies() {
+    use journal::disk::{Disk, DiskFile};
+    use journal::{Append, Config, Kind, Purge, Start, StreamId, Turn};
+    use mail_types::{Epoch, Lsn, UnixTime};
+    use std::sync::Mutex;
+
+    struct Gate {
+        disk: disk::SimDisk,
+        at_rename: Mutex<Option<Box<dyn FnMut() + Send>>>,
+    }
+    impl std::fmt::Debug for Gate {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("Gate")
+        }
+    }
+    impl Disk for Gate {
+        fn open(&self, path: &str) -> std::io::Result<Arc<dyn DiskFile>> {
+            self.disk.open(path)
+        }
+        fn create(&self, path: &str) -> std::io::Result<Arc<dyn DiskFile>> {
+            self.disk.create(path)
+        }
+        fn list(&self, dir: &str) -> std::io::Result<Vec<String>> {
+            self.disk.list(dir)
+        }
+        fn create_dir_all(&self, dir: &str) -> std::io::Result<()> {
+            self.disk.create_dir_all(dir)
+        }
+        fn rename(&self, from: &str, to: &str) -> std::io::Result<()> {
+            if let Some(act) = &mut *self.at_rename.lock().expect("no panic") {
+                act();
+            }
+            self.disk.rename(from, to)
+        }
+        fn remove(&self, path: &str) -> std::io::Result<()> {
+            self.disk.remove(path)
+        }
+        fn sync_dir(&self, dir: &str) -> std::io::Result<()> {
+            self.disk.sync_dir(dir)
+        }
+        fn sync_filesystem(&self) -> std::io::Result<()> {
+            self.disk.sync_filesystem()
+        }
+        fn free_bytes(&self) -> std::io::Result<u64> {
+            self.disk.free_bytes()
+        }
+    }
+
+    let gate = Arc::new(Gate { disk: disk::SimDisk::new(1), at_rename: Mutex::new(None) });
+    let config =
+        Config { segment_octets: 64 << 10, pending_octets_max: 64 << 10, low_water_octets: 0, ..Config::default() };
+    let now = UnixTime::from_secs(1_700_000_000);
+    let start = Start { epoch: Epoch::new(1), now, seed: 7, applied: Lsn::ZERO };
+    let (journal, mut writer) = journal::open(Arc::clone(&gate) as _, &config, &start).expect("opened");
+    let mut put = |append: Append<'_>| {
+        let lsn = journal.append(Epoch::new(1), now, append).expect("taken");
+        while !matches!(writer.try_turn().expect("written"), Turn::Idle) {}
+        lsn
+    };
+    let body = put(Append::chunk(None, &[b'b'; 1000][..]));
+    let fill = vec![b'f'; 20_000];
+    while journal.sealed_segments().is_empty() {
+        put(Append::new(StreamId::ZERO, Kind::new(20), &fill[..]));
+    }
+    let deliver = put(Append::new(StreamId::ZERO, Kind::new(21), &b"uses the body"[..]).refs_body(body));
+    let purging = journal.clone();
+    *gate.at_rename.lock().expect("no panic") = Some(Box::new(move || {
+        // The checkpoint covers all before the delivery: it would have to be replayed, with its body.
+        let purge = Purge {
+            floor: deliver,
+            older_than: UnixTime::from_secs(1_800_000_000),
+            now,
+            monotonic: Default::default(),
+        };
+        purging.purge(&purge).expect("purged");
+    }));
+    while journal.sealed_segments().len() == 1 && journal.first_lsn() == body {
+        put(Append::new(StreamId::ZERO, Kind::new(20), &fill[..]));
+    }
+    assert_eq!(journal.first_lsn(), body, "the body of a delivery that is still to be replayed was purged");
+}

@@ -1,0 +1,172 @@
+//! A site in memory behind a socket in a folder of its own.
+
+use crate::command::{NodeCommand, Screen};
+use admin::{AdminState, ListenerFacts, NodeFacts, NodeStatus, StoreFacts};
+use clap::Parser;
+use directory::engine::MemoryEngine;
+use directory::{
+    AssumeEmpty, DomainRecord, Editor, Follower, Live, Origin, RuleChange, RuleKind, RuleName, RuleRecord, StoreRecord,
+};
+use mail_types::{Address, Domain, NodeName, StoreName, UnixTime};
+use net::{OsRandom, SystemClock, TokioSpawn};
+use ports::{BoxFuture, Clock};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Domain site.test; stores ingrid (a–k, by rule `early`) and fritz (its default).
+pub(crate) struct Site {
+    pub(crate) engine: MemoryEngine,
+    dir: TempDir,
+}
+
+#[derive(Parser)]
+struct Line {
+    #[command(subcommand)]
+    command: NodeCommand,
+}
+
+struct Facts;
+
+/// A wall clock that always shows the same.
+struct Stopped;
+
+impl Site {
+    pub(crate) async fn new() -> Self {
+        let engine = MemoryEngine::new();
+        seed(&engine).await;
+        let live = Arc::new(Live::new());
+        let mut follower = Follower::new(Arc::new(engine.clone()), live.clone());
+        follower.step().await.expect("loads");
+        tokio::spawn(async move {
+            loop {
+                if follower.step().await.is_err() {
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        let router = admin::router(AdminState {
+            engine: Arc::new(engine.clone()),
+            live,
+            mail: Arc::new(AssumeEmpty),
+            node: Arc::new(Facts),
+            clock: Arc::new(Stopped),
+            random: Arc::new(OsRandom),
+            spawn: Arc::new(TokioSpawn::new(tokio::runtime::Handle::current())),
+        });
+        let dir = TempDir::new().expect("a folder");
+        let socket = tokio::net::UnixListener::bind(dir.path().join("admin.sock")).expect("a socket");
+        tokio::spawn(async move { axum::serve(socket, router).await });
+        Self { engine, dir }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What is printed, `!` before lines of standard error, and the exit code if it is not 0.
+    pub(crate) async fn run(&self, line: &str) -> String {
+        self.run_with(line, "").await
+    }
+
+    pub(crate) async fn run_with(&self, line: &str, input: &str) -> String {
+        run(&format!("{line} --dir {}", self.dir().display()), input).await
+    }
+
+    /// The same at a node that the line names itself.
+    pub(crate) async fn run_at(&self, line: &str) -> String {
+        run(line, "").await
+    }
+
+    /// Whether a password opens an account.
+    pub(crate) async fn lets_in(&self, address: &str, password: &str) -> bool {
+        let address = Address::parse(address).expect("an address");
+        let Origin::Found(secret) = directory::read_secret(&self.engine, &address).await else { return false };
+        let password = sasl::Password::new(password.as_bytes().to_vec()).expect("a password");
+        secret
+            .passwords
+            .iter()
+            .any(|hash| sasl::StoredPassword::parse(hash.expose()).expect("a hash of ours").verify(&password))
+    }
+}
+
+async fn run(line: &str, input: &str) -> String {
+    let words = std::iter::once("posthouse").chain(line.split_whitespace());
+    let command = match Line::try_parse_from(words) {
+        Ok(line) => line.command,
+        Err(error) => panic!("{error}"),
+    };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = command.run(&mut Screen::of(input.as_bytes(), &mut out, &mut err)).await;
+    let mut said = String::from_utf8(out).expect("text");
+    for line in String::from_utf8(err).expect("text").lines() {
+        said.push_str(&format!("! {line}\n"));
+    }
+    if code != 0 {
+        said.push_str(&format!("exit code {code}\n"));
+    }
+    without_ids(&said)
+}
+
+/// Account ids are drawn: 32 hexadecimal digits become `ID`.
+fn without_ids(text: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_ascii_hexdigit()) {
+        let end = rest[at..].find(|c: char| !c.is_ascii_hexdigit()).map_or(rest.len(), |length| at + length);
+        shown.push_str(&rest[..at]);
+        shown.push_str(if end - at == 32 { "ID" } else { &rest[at..end] });
+        rest = &rest[end..];
+    }
+    shown + rest
+}
+
+async fn seed(engine: &MemoryEngine) {
+    let editor = Editor::new(engine);
+    let store = |name: &str| StoreName::parse(name).expect("a name");
+    let node = NodeName::parse("n1").expect("a name");
+    for name in ["ingrid", "fritz"] {
+        editor.add_store(&StoreRecord::posthouse(store(name), node.clone())).await.expect("a store");
+    }
+    let domain = Domain::parse("site.test").expect("a domain");
+    let record = DomainRecord { default_store: Some(store("fritz")), ..DomainRecord::new(domain) };
+    editor.add_domain(&record).await.expect("a domain");
+    let kind = RuleKind::Prefix { from: "a".into(), to: "k".into(), store: store("ingrid") };
+    let rule = RuleRecord { name: RuleName::parse("early").expect("a name"), order: 10, domain: None, kind };
+    editor.change_rules(&RuleChange::AddRule(rule)).await.expect("a rule");
+}
+
+impl NodeStatus for Facts {
+    fn facts(&self) -> BoxFuture<'_, NodeFacts> {
+        let listener = |name: &str, port: u16, store: Option<&str>| ListenerFacts {
+            name: name.into(),
+            address: format!("127.0.0.1:{port}"),
+            store: store.map(Into::into),
+        };
+        let store = |name: &str, accounts| StoreFacts { name: name.into(), accounts, trouble: None };
+        let facts = NodeFacts {
+            name: "n1".into(),
+            version: "0.1.0".into(),
+            started: 1_800_000_000,
+            roles: vec!["relay".into(), "proxy".into(), "store".into()],
+            listeners: vec![listener("smtp", 10025, None), listener("lmtp", 10024, Some("ingrid"))],
+            stores: vec![store("ingrid", Some(3)), store("fritz", None)],
+        };
+        Box::pin(async move { facts })
+    }
+}
+
+impl Clock for Stopped {
+    fn now(&self) -> UnixTime {
+        UnixTime::from_secs(1_800_000_000)
+    }
+
+    fn instant(&self) -> Instant {
+        SystemClock.instant()
+    }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
+        SystemClock.sleep(span)
+    }
+}
