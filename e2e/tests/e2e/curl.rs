@@ -71,7 +71,7 @@ fn reads_pop3(world: &World, listener: &str, options: &[&str]) -> Result<()> {
         ask("1", &["-X", "DELE", "--list-only"])?;
         // curl does not wait for the answer to its QUIT, so the deletion may come a moment after its end.
         let until = Instant::now() + QUIT_MAX;
-        while !ask("", &[])?.is_empty() {
+        while !ask("", &[])?.trim_ascii().is_empty() {
             ensure!(Instant::now() < until, "DELE left the message");
         }
     }
