@@ -1,5 +1,7 @@
 """Two sessions in one mailbox: what one expunges, the other learns at a time that keeps his numbers right."""
 
+import imaplib
+
 from common import check, imap, letter, ok
 
 
@@ -45,8 +47,13 @@ ok(one.append("Shared", "", None, letter("m7")))
 ok(other.noop())
 check(int(ok(other.uid("SEARCH", "ALL"))[0].split()[-1]) > last, "a UID came back")
 
-# A mailbox that goes away under a session does not take the session along.
+# A mailbox that goes away under a session: the other is told, by BYE at the latest, and can come back.
 ok(one.close())
 ok(one.delete("Shared"))
-check(other.noop()[0] in ("OK", "NO"), "a session without its mailbox")
+try:
+    check(other.noop()[0] in ("OK", "NO"), "a session without its mailbox")
+    other.logout()
+except imaplib.IMAP4.abort as bye:
+    check("deleted" in str(bye), bye)
+check(imap().select("Shared")[0] == "NO", "a deleted mailbox was selected")
 one.logout()

@@ -194,7 +194,10 @@ impl Client {
 
     /// Deletes every message and every mailbox but INBOX.
     pub fn clear(&mut self) -> Result<()> {
-        for mailbox in self.mailboxes()? {
+        let mut mailboxes = self.mailboxes()?;
+        // The longer names first: a mailbox with others below it may not be deleted.
+        mailboxes.sort_by_key(|name| std::cmp::Reverse(name.len()));
+        for mailbox in mailboxes {
             let selected = self.select(&mailbox)?;
             if selected.exists > 0 {
                 self.must("STORE 1:* +FLAGS.SILENT (\\Deleted)")?;

@@ -205,8 +205,8 @@ fn fetchmail(world: &World, listener: &str, protocol: &str, security: &str) -> R
         );
         private_file(&folder.join("rc"), &text)?;
         let mut command = Program::Fetchmail.command();
-        command.env("FETCHMAILHOME", &folder).env("HOME", &folder).args(["--nodetach", "--fetchmailrc"]);
-        output(command.arg(folder.join("rc")))?;
+        command.env("FETCHMAILHOME", &folder).env("HOME", &folder).args(["--nodetach", "--pidfile"]);
+        output(command.arg(folder.join("pid")).arg("--fetchmailrc").arg(folder.join("rc")))?;
         let mut found = BTreeSet::new();
         for entry in got.read_dir()? {
             let text = std::fs::read(entry?.path())?;
