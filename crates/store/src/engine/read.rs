@@ -119,7 +119,7 @@ impl Store {
 
     /// The whole message: what delivery put before it, and its content.
     pub fn read(&self, account: AccountId, row: &MessageRow) -> Result<Bytes, Refusal> {
-        self.shard(account).bodies.read(account, row.extent).map_err(Refusal::Body)
+        self.shard(account).bodies.read(account, row.extent, &|chunk| self.log.chunk(chunk)).map_err(Refusal::Body)
     }
 
     /// What an earlier call kept about a message; gone with it.

@@ -469,47 +469,6 @@ fn a_body_for_nobody_is_forgotten() {
     assert_eq!(store.spool.oldest(), None);
 }
 
-/// two threads that place frames for a new account.
-#[test]
-fn two_threads_may_make_a_body_file() {
-    use mailbox::frame::FrameHeader;
-    let failures = std::sync::atomic::AtomicU32::new(0);
-    for round in 0..400u32 {
-        let world = TestWorld::new(77);
-        let files = super::bodies::BodyFiles::new(Arc::clone(&world.disk) as _, 1);
-        let (id, _) = account(1);
-        let header = FrameHeader {
-            account: id,
-            mailbox: MailboxId::INBOX,
-            uid: Uid::FIRST,
-            date: mail_types::UnixTime::EPOCH,
-            head_octets: 0,
-            body_octets: 1,
-        };
-        files.hold(&header, 0, &Bytes::new(), &Bytes::from_static(b"x"));
-        files.freeze();
-        let gate = std::sync::Barrier::new(2);
-        std::thread::scope(|scope| {
-            let (files, gate, failures) = (&files, &gate, &failures);
-            scope.spawn(move || {
-                gate.wait();
-                if let Err(error) = files.write_frozen() {
-                    println!("round {round}: checkpoint: {error}");
-                    failures.fetch_add(1, Ordering::SeqCst);
-                }
-            });
-            scope.spawn(move || {
-                gate.wait();
-                if let Err(error) = files.copy(&header, 61, &Bytes::new(), &[], |_| Ok(Bytes::new())) {
-                    println!("round {round}: apply: {error}");
-                    failures.fetch_add(1, Ordering::SeqCst);
-                }
-            });
-        });
-    }
-    assert_eq!(failures.load(Ordering::SeqCst), 0);
-}
-
 /// what is appended is taken off again, however late the appender gets to count it.
 #[test]
 fn room_is_exact() {
