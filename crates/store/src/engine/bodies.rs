@@ -144,6 +144,31 @@ impl BodyFiles {
         Ok(octets.slice_ref(content))
     }
 
+    /// The beginning of a frame's content, at least `octets` of it where it has so many. Its checksum covers the whole
+    /// content and is not checked; the frame's own header is.
+    pub(crate) fn read_start(
+        &self,
+        account: AccountId,
+        extent: Extent,
+        octets: usize,
+        read: ReadChunk<'_>,
+    ) -> Result<Bytes, BodyError> {
+        let whole = u64::try_from(octets + FRAME_HEADER_OCTETS + FRAME_TRAILER_OCTETS).unwrap_or(u64::MAX);
+        if extent.octets <= whole || self.in_memory(account, extent.offset).is_some() {
+            return self.read(account, extent, read);
+        }
+        let io = |source| BodyError::Io { account, source };
+        let damaged = |source| BodyError::Damaged { account, offset: extent.offset, source };
+        let mut buffer = BytesMut::zeroed(FRAME_HEADER_OCTETS + octets);
+        let file = self.handle(account, Missing::Fails).map_err(io)?;
+        file.read_exact_at(extent.offset, &mut buffer).map_err(io)?;
+        let header = FrameHeader::decode(&buffer).map_err(damaged)?;
+        if header.account != account || header.frame_octets() != extent.octets {
+            return Err(damaged(FrameError::Header("another frame's")));
+        }
+        Ok(buffer.split_off(FRAME_HEADER_OCTETS).freeze())
+    }
+
     /// How much memory the frames not yet written take.
     pub(crate) fn octets(&self) -> u64 {
         self.memory.read().expect("no holder of this lock panics").active_octets

@@ -75,6 +75,27 @@ fn a_large_body_goes_through_the_journal_in_chunks() {
 }
 
 #[test]
+fn a_header_is_read_alone_and_whole() {
+    let world = TestWorld::new(10);
+    let store = world.open();
+    let long = format!("Subject: {}\r\n\r\n", "x ".repeat(10_000));
+    for header in ["Subject: short\r\n\r\n", &long] {
+        let body = [header.as_bytes(), &[b'y'; 60_000]].concat();
+        assert_eq!(deliver(&world, &store, &[1], &body, None), [true]);
+    }
+    let (id, _) = account(1);
+    for _ in 0..2 {
+        for (_, row) in store.messages(id, MailboxId::INBOX, Uid::FIRST, 9).expect("rows") {
+            let whole = store.read(id, &row).expect("a body");
+            let header = message::split_header(&whole).0;
+            assert_eq!(message::split_header(&store.read_header(id, &row).expect("a header")).0, header);
+            assert!(header.ends_with(b"\r\n\r\n"));
+        }
+        store.write_out();
+    }
+}
+
+#[test]
 fn a_repeated_delivery_id_is_stored_once() {
     let world = TestWorld::new(3);
     let store = world.open();
