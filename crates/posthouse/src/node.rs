@@ -7,6 +7,7 @@
 
 mod admin;
 mod listeners;
+mod polite;
 mod recipients;
 mod routing;
 mod stores;

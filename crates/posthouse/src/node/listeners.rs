@@ -1,5 +1,6 @@
 //! The sockets of a node, and which role answers on each.
 
+use super::polite::Polite;
 use super::recipients::StoreRecipients;
 use super::{Node, NodeError, System};
 use bytes::Bytes;
@@ -58,19 +59,22 @@ impl Listeners {
         let config = Arc::new(smtp_config(node, Dialect::Smtp, tls.is_some()));
         for listener in self.smtp.drain(..) {
             let (relay, config, tls, clock) = (relay.clone(), config.clone(), tls.clone(), clock.clone());
+            let ending = shutdown.clone();
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                 let machine = smtp::Server::new(config.clone(), security(&peer), clock.instant());
-                report("smtp", peer, serve(stream, machine, RelaySession::new(relay.clone(), peer), tls.clone()))
+                let session = Polite::new(RelaySession::new(relay.clone(), peer), &ending, leave_smtp);
+                report("smtp", peer, serve(stream, machine, session, tls.clone()))
             }));
         }
 
         let config = Arc::new(smtp_config(node, Dialect::Lmtp, false));
         for (listener, store) in self.lmtp.drain(..) {
             let recipients = Arc::new(StoreRecipients { store: store.name().clone(), routes: node.routes.clone() });
-            let (config, clock) = (config.clone(), clock.clone());
+            let (config, clock, ending) = (config.clone(), clock.clone(), shutdown.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                 let machine = smtp::Server::new(config.clone(), security(&peer), clock.instant());
                 let session = Lmtp::new(store.clone(), recipients.clone(), peer);
+                let session = Polite::new(session, &ending, leave_smtp);
                 report("lmtp", peer, serve(stream, machine, session, None))
             }));
         }
@@ -93,17 +97,21 @@ impl Listeners {
         let imap_config = Arc::new(imap_config(node, starttls));
         for listener in self.imap {
             let (proxy, config, tls) = (proxy.clone(), imap_config.clone(), tls.clone());
+            let ending = shutdown.clone();
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                 let (machine, front) = proxy.imap(&config, peer);
-                report("imap", peer, serve(stream, machine, front, tls.clone()))
+                let session = Polite::new(front, &ending, leave_imap);
+                report("imap", peer, serve(stream, machine, session, tls.clone()))
             }));
         }
         let pop3_config = Pop3Config::new(starttls, ClearLogins::loopback());
         for listener in self.pop3 {
             let (proxy, config, tls) = (proxy.clone(), pop3_config.clone(), tls.clone());
+            let ending = shutdown.clone();
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                 let (machine, front) = proxy.pop3(&config, peer);
-                report("pop3", peer, serve(stream, machine, front, tls.clone()))
+                let session = Polite::new(front, &ending, leave_pop3);
+                report("pop3", peer, serve(stream, machine, session, tls.clone()))
             }));
         }
     }
@@ -179,6 +187,21 @@ fn imap_config(node: &Node, starttls: StartTls) -> ImapConfig {
         starttls,
         clear_logins: ClearLogins::loopback(),
     }
+}
+
+/// RFC 5321 §3.8.
+fn leave_smtp<Receipt>(machine: &mut smtp::Server<Receipt>) {
+    machine.shut_down(&smtp_proto::Refusal::SHUTTING_DOWN);
+}
+
+/// RFC 9051 §7.1.5.
+fn leave_imap(machine: &mut imap_proto::server::Server) {
+    machine.bye(imap_proto::Reply::ok("The server is shutting down"));
+}
+
+/// RFC 1939 knows no farewell: marks of a session that ends without QUIT are forgotten (§6).
+fn leave_pop3(machine: &mut pop3_proto::Server) {
+    machine.abort();
 }
 
 fn security(peer: &Peer) -> smtp_proto::Security {
