@@ -162,6 +162,8 @@ fn smtp_config(node: &Node, dialect: Dialect, starttls: bool) -> smtp::Config {
     config.size_max = node.config.limits.message_octets;
     config.limits.rcpt_count_max = node.config.limits.recipients;
     config.extensions.starttls = starttls;
+    config.extensions.smtputf8 = true;
+    config.extensions.chunking = true;
     config
 }
 

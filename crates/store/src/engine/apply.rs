@@ -239,10 +239,8 @@ impl Placer<'_> {
             self.shard.bodies.hold(header, offset, head, content);
             return Ok(());
         }
-        self.shard.bodies.copy(header, offset, head, &chunks, |chunk| match chunk {
-            Chunk::Memory(content) => Ok(content.clone()),
-            Chunk::Journal(location) => self.store.log.read(*location),
-        })
+        self.shard.bodies.hold_large(header, offset, head, chunks);
+        Ok(())
     }
 }
 

@@ -1,7 +1,8 @@
 //! Body files: one per account, append-only, frames that name what they hold.
 //!
-//! `apply` gives each frame its place. A small frame stays in memory until the checkpoint writes all frames of an account
-//! in one go; a large one is copied from the journal at once. Either way it is durable before the rows that point at it.
+//! `apply` gives each frame its place and waits for no disk. A small frame stays in memory, of a large one only where its
+//! chunks are in the journal, until the checkpoint writes all frames of an account in one go; frames are durable before
+//! the rows that point at them.
 
 use super::spool::Chunk;
 use bytes::{Bytes, BytesMut};
@@ -30,9 +31,24 @@ struct Memory {
     frozen: Arc<Frames>,
 }
 
-/// A whole frame in a buffer of its own: a slice of the group it came in would keep all of that in memory.
+/// A frame that is not in its file yet.
 #[derive(Clone)]
-struct Frame(Bytes);
+enum Frame {
+    /// In a buffer of its own: a slice of the group it came in would keep all of that in memory.
+    Whole(Bytes),
+    /// Too large for that: what the journal has of it. The journal keeps the bodies of records that no checkpoint
+    /// covers.
+    Large(Arc<Large>),
+}
+
+struct Large {
+    header: FrameHeader,
+    head: Bytes,
+    chunks: Vec<Chunk>,
+}
+
+/// Reads chunks back from the journal.
+pub(crate) type ReadChunk<'a> = &'a dyn Fn(&Chunk) -> io::Result<Bytes>;
 
 /// A body cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -70,44 +86,49 @@ impl BodyFiles {
         trailer.update(head);
         trailer.update(body);
         let whole = [&header.encode()[..], head, body, &trailer.trailer()].concat();
-        let frame = Frame(Bytes::from(whole));
-        let mut memory = self.memory.write().expect("no holder of this lock panics");
-        memory.active_octets += frame.0.len() as u64 + FRAME_OVERHEAD_OCTETS;
-        memory.active.insert((header.account, offset), frame);
+        let octets = whole.len() as u64;
+        self.insert(header.account, offset, Frame::Whole(Bytes::from(whole)), octets);
     }
 
-    /// Writes a frame whose body comes in chunks, straight into the file.
-    pub(crate) fn copy(
-        &self,
-        header: &FrameHeader,
-        offset: u64,
-        head: &Bytes,
-        chunks: &[Chunk],
-        mut read: impl FnMut(&Chunk) -> io::Result<Bytes>,
-    ) -> io::Result<()> {
-        let file = self.handle(header.account, Missing::Create)?;
-        let mut trailer = ContentChecksum::default();
-        trailer.update(head);
+    /// Puts a frame whose body the journal has.
+    pub(crate) fn hold_large(&self, header: &FrameHeader, offset: u64, head: &Bytes, chunks: Vec<Chunk>) {
+        let octets = (head.len() + std::mem::size_of_val(&*chunks)) as u64;
+        let large = Large { header: *header, head: Bytes::copy_from_slice(head), chunks };
+        self.insert(header.account, offset, Frame::Large(Arc::new(large)), octets);
+    }
+
+    fn insert(&self, account: AccountId, offset: u64, frame: Frame, octets: u64) {
+        let mut memory = self.memory.write().expect("no holder of this lock panics");
+        memory.active_octets += octets + FRAME_OVERHEAD_OCTETS;
+        memory.active.insert((account, offset), frame);
+    }
+
+    /// Copies a large frame from the journal into its file.
+    fn copy(&self, offset: u64, large: &Large, read: ReadChunk<'_>) -> io::Result<()> {
+        let file = self.handle(large.header.account, Missing::Create)?;
+        let mut checksum = ContentChecksum::default();
+        checksum.update(&large.head);
         let mut at = offset;
         let mut write = |piece: &[u8]| {
             file.write_at(at, piece)?;
             at += piece.len() as u64;
             Ok::<_, io::Error>(())
         };
-        write(&header.encode())?;
-        write(head)?;
-        for chunk in chunks {
+        write(&large.header.encode())?;
+        write(&large.head)?;
+        for chunk in &large.chunks {
             let piece = read(chunk)?;
-            trailer.update(&piece);
+            checksum.update(&piece);
             write(&piece)?;
         }
-        write(&trailer.trailer())
+        write(&checksum.trailer())
     }
 
     /// The content of a frame: head and body.
-    pub(crate) fn read(&self, account: AccountId, extent: Extent) -> Result<Bytes, BodyError> {
-        if let Some(frame) = self.in_memory(account, extent.offset) {
-            return Ok(frame.content());
+    pub(crate) fn read(&self, account: AccountId, extent: Extent, read: ReadChunk<'_>) -> Result<Bytes, BodyError> {
+        // A large frame that the journal does not have any more has been written since.
+        if let Some(content) = self.in_memory(account, extent.offset).and_then(|frame| frame.content(read).ok()) {
+            return Ok(content);
         }
         let io = |source| BodyError::Io { account, source };
         let damaged = |source| BodyError::Damaged { account, offset: extent.offset, source };
@@ -121,6 +142,31 @@ impl BodyFiles {
             return Err(damaged(FrameError::Header("another account's")));
         }
         Ok(octets.slice_ref(content))
+    }
+
+    /// The beginning of a frame's content, at least `octets` of it where it has so many. Its checksum covers the whole
+    /// content and is not checked; the frame's own header is.
+    pub(crate) fn read_start(
+        &self,
+        account: AccountId,
+        extent: Extent,
+        octets: usize,
+        read: ReadChunk<'_>,
+    ) -> Result<Bytes, BodyError> {
+        let whole = u64::try_from(octets + FRAME_HEADER_OCTETS + FRAME_TRAILER_OCTETS).unwrap_or(u64::MAX);
+        if extent.octets <= whole || self.in_memory(account, extent.offset).is_some() {
+            return self.read(account, extent, read);
+        }
+        let io = |source| BodyError::Io { account, source };
+        let damaged = |source| BodyError::Damaged { account, offset: extent.offset, source };
+        let mut buffer = BytesMut::zeroed(FRAME_HEADER_OCTETS + octets);
+        let file = self.handle(account, Missing::Fails).map_err(io)?;
+        file.read_exact_at(extent.offset, &mut buffer).map_err(io)?;
+        let header = FrameHeader::decode(&buffer).map_err(damaged)?;
+        if header.account != account || header.frame_octets() != extent.octets {
+            return Err(damaged(FrameError::Header("another frame's")));
+        }
+        Ok(buffer.split_off(FRAME_HEADER_OCTETS).freeze())
     }
 
     /// How much memory the frames not yet written take.
@@ -137,21 +183,25 @@ impl BodyFiles {
     }
 
     /// Writes the frozen frames, account by account; not yet durable.
-    pub(crate) fn write_frozen(&self) -> io::Result<()> {
+    pub(crate) fn write_frozen(&self, read: ReadChunk<'_>) -> io::Result<()> {
         let frozen = Arc::clone(&self.memory.read().expect("no holder of this lock panics").frozen);
         let mut frames = frozen.iter().peekable();
         let mut run = BytesMut::new();
         while let Some(((account, start), frame)) = frames.next() {
-            run.extend_from_slice(&frame.0);
-            let mut end = start + run.len() as u64;
-            while let Some(((_, _), next)) =
-                frames.next_if(|((owner, at), _)| owner == account && *at == end && run.len() < RUN_OCTETS_MAX)
-            {
-                run.extend_from_slice(&next.0);
-                end = start + run.len() as u64;
+            match frame {
+                Frame::Large(large) => self.copy(*start, large, read)?,
+                Frame::Whole(whole) => {
+                    run.extend_from_slice(whole);
+                    while let Some((_, Frame::Whole(next))) = frames.next_if(|((owner, at), next)| {
+                        let follows = owner == account && *at == start + run.len() as u64;
+                        follows && run.len() < RUN_OCTETS_MAX && matches!(next, Frame::Whole(_))
+                    }) {
+                        run.extend_from_slice(next);
+                    }
+                    self.handle(*account, Missing::Create)?.write_at(*start, &run)?;
+                    run.clear();
+                }
             }
-            self.handle(*account, Missing::Create)?.write_at(*start, &run)?;
-            run.clear();
         }
         Ok(())
     }
@@ -191,16 +241,12 @@ impl BodyFiles {
             (Err(error), Missing::Create) if error.kind() == io::ErrorKind::NotFound => {}
             (opened, _) => return opened,
         }
-        let created = match self.disk.create(&path) {
+        // Only the checkpoint thread creates.
+        match self.disk.create(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 self.disk.create_dir_all(&dir)?;
                 self.disk.create(&path)
             }
-            created => created,
-        };
-        match created {
-            // The checkpoint and the apply thread may both be the first to write to an account.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.disk.open(&path),
             created => created,
         }
     }
@@ -213,9 +259,20 @@ enum Missing {
 }
 
 impl Frame {
-    fn content(&self) -> Bytes {
-        let end = self.0.len().saturating_sub(FRAME_TRAILER_OCTETS);
-        self.0.slice(FRAME_HEADER_OCTETS.min(end)..end)
+    fn content(&self, read: ReadChunk<'_>) -> io::Result<Bytes> {
+        match self {
+            Self::Whole(whole) => {
+                let end = whole.len().saturating_sub(FRAME_TRAILER_OCTETS);
+                Ok(whole.slice(FRAME_HEADER_OCTETS.min(end)..end))
+            }
+            Self::Large(large) => {
+                let mut content = BytesMut::from(&*large.head);
+                for chunk in &large.chunks {
+                    content.extend_from_slice(&read(chunk)?);
+                }
+                Ok(content.freeze())
+            }
+        }
     }
 }
 

@@ -209,7 +209,7 @@ impl Store {
         let Due { shard: at, applied, rows } = due;
         let (at, applied) = (*at, *applied);
         let Some(shard) = self.shards.get(at) else { return Ok(()) };
-        shard.bodies.write_frozen().map_err(CheckpointError::Bodies)?;
+        shard.bodies.write_frozen(&|chunk| self.log.chunk(chunk)).map_err(CheckpointError::Bodies)?;
         self.world.disk.sync_filesystem().map_err(CheckpointError::Sync)?;
         shard.rows.checkpoint(rows, applied).map_err(CheckpointError::Index)?;
         shard.bodies.drop_frozen();

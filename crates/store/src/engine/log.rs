@@ -3,9 +3,7 @@
 use super::spool::Chunk;
 use super::{Refusal, Store};
 use bytes::Bytes;
-use journal::{
-    Append, GROUP_OCTETS_MAX, Journal, Kind, Location, Purge, ReadError, Refused, Space, StreamId, Turn, Writer,
-};
+use journal::{Append, GROUP_OCTETS_MAX, Journal, Kind, Purge, ReadError, Refused, Space, StreamId, Turn, Writer};
 use mail_types::{Epoch, Lsn, UnixTime};
 use mailbox::{BodyRef, Record};
 use ports::Clock;
@@ -195,9 +193,12 @@ impl Log {
         self.journal.last_lsn()
     }
 
-    /// Reads a chunk back.
-    pub(crate) fn read(&self, location: Location) -> io::Result<Bytes> {
-        self.journal.read(location).map_err(io::Error::other)
+    /// The content of a chunk.
+    pub(crate) fn chunk(&self, chunk: &Chunk) -> io::Result<Bytes> {
+        match chunk {
+            Chunk::Memory(content) => Ok(content.clone()),
+            Chunk::Journal(location) => self.journal.read(*location).map_err(io::Error::other),
+        }
     }
 
     /// The chunks of a body that began before replay did.

@@ -119,7 +119,21 @@ impl Store {
 
     /// The whole message: what delivery put before it, and its content.
     pub fn read(&self, account: AccountId, row: &MessageRow) -> Result<Bytes, Refusal> {
-        self.shard(account).bodies.read(account, row.extent).map_err(Refusal::Body)
+        self.shard(account).bodies.read(account, row.extent, &|chunk| self.log.chunk(chunk)).map_err(Refusal::Body)
+    }
+
+    /// The message's header, with the empty line behind it, and perhaps more. Most headers are short: of a large message
+    /// only its beginning is read.
+    pub fn read_header(&self, account: AccountId, row: &MessageRow) -> Result<Bytes, Refusal> {
+        let chunk = |chunk: &super::spool::Chunk| self.log.chunk(chunk);
+        let start = self.shard(account).bodies.read_start(account, row.extent, HEADER_OCTETS_USUAL, &chunk);
+        let start = start.map_err(Refusal::Body)?;
+        let (header, body) = message::split_header(&start);
+        if body.is_empty() && start.len() as u64 != row.size {
+            return self.read(account, row);
+        }
+        let octets = header.len();
+        Ok(start.slice(..octets))
     }
 
     /// What an earlier call kept about a message; gone with it.
@@ -222,3 +236,6 @@ impl Store {
         Lsn::new(self.applied.load(std::sync::atomic::Ordering::Acquire))
     }
 }
+
+/// Nine headers in ten are shorter.
+const HEADER_OCTETS_USUAL: usize = 8 * 1024;

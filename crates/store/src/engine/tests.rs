@@ -75,6 +75,27 @@ fn a_large_body_goes_through_the_journal_in_chunks() {
 }
 
 #[test]
+fn a_header_is_read_alone_and_whole() {
+    let world = TestWorld::new(10);
+    let store = world.open();
+    let long = format!("Subject: {}\r\n\r\n", "x ".repeat(10_000));
+    for header in ["Subject: short\r\n\r\n", &long] {
+        let body = [header.as_bytes(), &[b'y'; 60_000]].concat();
+        assert_eq!(deliver(&world, &store, &[1], &body, None), [true]);
+    }
+    let (id, _) = account(1);
+    for _ in 0..2 {
+        for (_, row) in store.messages(id, MailboxId::INBOX, Uid::FIRST, 9).expect("rows") {
+            let whole = store.read(id, &row).expect("a body");
+            let header = message::split_header(&whole).0;
+            assert_eq!(message::split_header(&store.read_header(id, &row).expect("a header")).0, header);
+            assert!(header.ends_with(b"\r\n\r\n"));
+        }
+        store.write_out();
+    }
+}
+
+#[test]
 fn a_repeated_delivery_id_is_stored_once() {
     let world = TestWorld::new(3);
     let store = world.open();
@@ -467,47 +488,6 @@ fn a_body_for_nobody_is_forgotten() {
     deliver(&world, &store, &[], b"x\r\n", None);
     world.settle(&store);
     assert_eq!(store.spool.oldest(), None);
-}
-
-/// two threads that place frames for a new account.
-#[test]
-fn two_threads_may_make_a_body_file() {
-    use mailbox::frame::FrameHeader;
-    let failures = std::sync::atomic::AtomicU32::new(0);
-    for round in 0..400u32 {
-        let world = TestWorld::new(77);
-        let files = super::bodies::BodyFiles::new(Arc::clone(&world.disk) as _, 1);
-        let (id, _) = account(1);
-        let header = FrameHeader {
-            account: id,
-            mailbox: MailboxId::INBOX,
-            uid: Uid::FIRST,
-            date: mail_types::UnixTime::EPOCH,
-            head_octets: 0,
-            body_octets: 1,
-        };
-        files.hold(&header, 0, &Bytes::new(), &Bytes::from_static(b"x"));
-        files.freeze();
-        let gate = std::sync::Barrier::new(2);
-        std::thread::scope(|scope| {
-            let (files, gate, failures) = (&files, &gate, &failures);
-            scope.spawn(move || {
-                gate.wait();
-                if let Err(error) = files.write_frozen() {
-                    println!("round {round}: checkpoint: {error}");
-                    failures.fetch_add(1, Ordering::SeqCst);
-                }
-            });
-            scope.spawn(move || {
-                gate.wait();
-                if let Err(error) = files.copy(&header, 61, &Bytes::new(), &[], |_| Ok(Bytes::new())) {
-                    println!("round {round}: apply: {error}");
-                    failures.fetch_add(1, Ordering::SeqCst);
-                }
-            });
-        });
-    }
-    assert_eq!(failures.load(Ordering::SeqCst), 0);
 }
 
 /// what is appended is taken off again, however late the appender gets to count it.

@@ -6,7 +6,7 @@ use super::{Doing, ImapSession, STEP_OCTETS, reply, sets, tell_with};
 use crate::engine::{FlagChange, FlagNames, Refusal, Store};
 use bytes::Bytes;
 use imap_proto::command::Fetch;
-use imap_proto::fetch::{FetchData, FetchItem};
+use imap_proto::fetch::{FetchData, FetchItem, SectionText};
 use imap_proto::server::Server;
 use imap_proto::{Numbering, Reply, Response, ResponseCode};
 use mail_types::{AccountId, FlagSet, ModSeq, SystemFlag, Uid, UidSet};
@@ -25,6 +25,35 @@ pub(super) struct Fetching {
     /// Told when all went well.
     reply: Reply,
     trouble: Option<Trouble>,
+}
+
+/// How much of a message an answer needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Needs {
+    /// The row says it.
+    Row,
+    /// The header, which is at the beginning.
+    Header,
+    /// All of it.
+    Text,
+}
+
+fn needs(item: &FetchItem) -> Needs {
+    match item {
+        FetchItem::Uid | FetchItem::Flags | FetchItem::InternalDate | FetchItem::Size | FetchItem::ModSeq => Needs::Row,
+        FetchItem::Envelope | FetchItem::Rfc822Header => Needs::Header,
+        FetchItem::Section(asked) if asked.section.part.is_empty() => match &asked.section.text {
+            Some(SectionText::Header | SectionText::HeaderFields(_) | SectionText::HeaderFieldsNot(_)) => Needs::Header,
+            Some(SectionText::Text | SectionText::Mime) | None => Needs::Text,
+        },
+        FetchItem::Section(_)
+        | FetchItem::Body
+        | FetchItem::BodyStructure
+        | FetchItem::Rfc822
+        | FetchItem::Rfc822Text
+        | FetchItem::Binary(_)
+        | FetchItem::BinarySize(_) => Needs::Text,
+    }
 }
 
 /// What kept an answer from being whole; the worst counts.
@@ -55,14 +84,13 @@ impl Fetching {
         }
     }
 
-    /// Whether rows alone can answer.
+    /// How much of a message must be read.
+    fn needs(&self) -> Needs {
+        self.items.iter().map(needs).max().unwrap_or(Needs::Row)
+    }
+
     fn reads_text(&self) -> bool {
-        self.items.iter().any(|item| {
-            !matches!(
-                item,
-                FetchItem::Uid | FetchItem::Flags | FetchItem::InternalDate | FetchItem::Size | FetchItem::ModSeq
-            )
-        })
+        self.needs() > Needs::Row
     }
 
     fn meet(&mut self, trouble: Trouble) {
@@ -210,13 +238,15 @@ fn tell_message(
         return;
     }
     let Some(seq) = selected.view.seq(uid) else { return };
-    let mut text = None;
-    if fetching.reads_text() {
-        match store.read(account, row) {
-            Ok(octets) => text = Some(octets),
-            Err(refusal) => return fetching.meet(unreadable(store, account, selected, uid, &refusal)),
-        }
-    }
+    let read = match fetching.needs() {
+        Needs::Row => Ok(None),
+        Needs::Header => store.read_header(account, row).map(Some),
+        Needs::Text => store.read(account, row).map(Some),
+    };
+    let text = match read {
+        Ok(text) => text,
+        Err(refusal) => return fetching.meet(unreadable(store, account, selected, uid, &refusal)),
+    };
     match items(selected, fetching, uid, row, text.as_ref()) {
         Ok(items) => machine.send(&Response::Fetch(seq, items)),
         Err(UnknownEncoding) => fetching.meet(Trouble::Encoding),
