@@ -80,7 +80,7 @@ fn line_without_end(world: &World, listener: &str, begin: &str) -> Result<()> {
 /// Sends without a line end until the server says something or closes. A server that throws the line away until it
 /// ends may stay silent that long; at its end it must answer.
 fn answers_or_closes(wire: &mut Wire, octets_max: usize) -> Result<()> {
-    let chunk = vec![b'x'; 64 * 1024];
+    let chunk = vec![b'x'; 1 << 20];
     for _ in 0..octets_max / chunk.len() {
         if wire.is_readable_within(Duration::from_micros(1))? || wire.send(&chunk).is_err() {
             return Ok(());
@@ -292,5 +292,5 @@ impl<'a> Watch<'a> {
 
 /// Far less than what is sent, and enough for what other trials make the site do meanwhile.
 const GROWTH_MAX: u64 = 96 << 20;
-const FLOOD_OCTETS: usize = 384 << 20;
+const FLOOD_OCTETS: usize = 256 << 20;
 const DEPTH: u32 = 5_000;
