@@ -282,7 +282,9 @@ fn write_private(file: &Path, text: &str) -> Result<()> {
         let mut opened = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         opened.write_all(text.as_bytes())?;
         opened.sync_all()?;
-        std::fs::rename(&new, file)
+        std::fs::rename(&new, file)?;
+        // The name must survive a power cut as the content does.
+        file.parent().map_or(Ok(()), |dir| std::fs::File::open(dir)?.sync_all())
     };
     write().with_context(|| format!("cannot write {}", file.display()))
 }
