@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 /// What survives a crash of the store: its disk and its indexes.
 pub(crate) struct TestWorld {
     pub(crate) disk: Arc<SimDisk>,
+    /// The journal's: the same one, unless a test gives it one of its own.
+    pub(crate) journal_disk: Arc<SimDisk>,
     pub(crate) indexes: Vec<Arc<MemIndex>>,
     pub(crate) options: Options,
     pub(crate) clock: Arc<TestClock>,
@@ -55,8 +57,10 @@ impl TestWorld {
             low_water_octets: 0,
             ..Options::default()
         };
+        let disk = Arc::new(SimDisk::new(seed));
         Self {
-            disk: Arc::new(SimDisk::new(seed)),
+            journal_disk: Arc::clone(&disk),
+            disk,
             indexes: (0..2).map(|_| Arc::default()).collect(),
             options,
             clock: Arc::new(TestClock {
@@ -78,7 +82,7 @@ impl TestWorld {
         let stopped = Arc::clone(&self.stopped);
         let world = World {
             disk: Arc::clone(&self.disk) as _,
-            journal_disk: Arc::clone(&self.disk) as _,
+            journal_disk: Arc::clone(&self.journal_disk) as _,
             clock: Arc::clone(&self.clock) as _,
             random: Arc::new(TestRandom(AtomicU64::new(1))),
             fatal: Arc::new(move |why| {

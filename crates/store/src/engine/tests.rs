@@ -228,6 +228,62 @@ fn a_full_disk_of_bodies_refuses_mail_while_the_journal_has_space() {
     assert_eq!(deliver(&world, &store, &[1], b"y\r\n", None), [true]);
 }
 
+/// A world whose journal has a disk of its own.
+fn two_disks(seed: u64) -> TestWorld {
+    let mut world = TestWorld::new(seed);
+    world.journal_disk = Arc::new(disk::SimDisk::new(seed + 1000));
+    world
+}
+
+#[test]
+fn a_disk_of_bodies_that_fails_stops_the_store_and_loses_nothing() {
+    for fault in [disk::Fault::Sync, disk::Fault::Write] {
+        let world = two_disks(11);
+        let store = world.open();
+        assert_eq!(deliver(&world, &store, &[1], b"kept\r\n", None), [true]);
+        world.disk.inject(fault, 0);
+        store.write_out();
+        assert!(world.stopped.load(Ordering::SeqCst), "{fault:?}");
+        drop(store);
+        world.disk.crash();
+        world.journal_disk.crash();
+        let store = world.open();
+        assert!(contents(&store, 1, MailboxId::INBOX)[&1].ends_with(b"kept\r\n"), "{fault:?}");
+        store.write_out();
+        assert!(!world.stopped.load(Ordering::SeqCst));
+        assert!(contents(&store, 1, MailboxId::INBOX)[&1].ends_with(b"kept\r\n"), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_of_the_journal_refuses_mail_while_bodies_have_space() {
+    let mut world = two_disks(12);
+    world.options.journal.low_water_octets = 2 << 20;
+    let store = world.open();
+    assert_eq!(deliver(&world, &store, &[1], b"x\r\n", None), [true]);
+    world.journal_disk.set_capacity(1);
+    world.settle(&store);
+    assert!((0..60).any(|_| deliver(&world, &store, &[1], &[b'x'; 50_000], None) == [false]));
+    // What was taken can still be written out, and read.
+    store.write_out();
+    assert!(!world.stopped.load(Ordering::SeqCst));
+    assert!(contents(&store, 1, MailboxId::INBOX)[&1].ends_with(b"x\r\n"));
+}
+
+#[test]
+fn a_disk_of_the_journal_that_fails_stops_the_store() {
+    let world = two_disks(13);
+    let store = world.open();
+    assert_eq!(deliver(&world, &store, &[1], b"kept\r\n", None), [true]);
+    world.journal_disk.inject(disk::Fault::Sync, 0);
+    assert_eq!(deliver(&world, &store, &[1], b"never acknowledged\r\n", None), [false]);
+    assert!(world.stopped.load(Ordering::SeqCst));
+    drop(store);
+    world.disk.crash();
+    world.journal_disk.crash();
+    assert!(contents(&world.open(), 1, MailboxId::INBOX)[&1].ends_with(b"kept\r\n"));
+}
+
 #[test]
 fn a_waiter_hears_that_the_store_stopped() {
     let world = TestWorld::new(8);
