@@ -22,7 +22,7 @@ fn check(segment: &[u8]) {
         Recovery::Whole(survey) => check_survey(segment, survey),
         Recovery::Damaged { at, lsn, what } => {
             assert!(at.is_multiple_of(SECTOR) && *at >= GROUPS_AT && *lsn > Lsn::ZERO && !what.is_empty());
-            assert!(*at < rounded(segment), "damage lies in the segment");
+            assert!(*at <= rounded(segment), "damage lies in the segment, or what is missing lies behind it");
         }
         Recovery::NoHeader { .. } => {}
         Recovery::Unsupported { version } => assert_ne!(*version, 1, "our own version"),
@@ -34,7 +34,9 @@ fn check(segment: &[u8]) {
 }
 
 fn check_survey(segment: &[u8], survey: &Survey) {
-    assert!(survey.end.is_multiple_of(SECTOR) && survey.end >= GROUPS_AT && survey.end <= rounded(segment));
+    assert!(
+        survey.end.is_multiple_of(SECTOR) && survey.end >= GROUPS_AT && survey.end <= rounded(segment).max(GROUPS_AT)
+    );
     let mut at = survey.end;
     for group in &survey.tail {
         assert!(group.at == at && group.padded > 0 && group.padded.is_multiple_of(SECTOR), "a tail has no holes");

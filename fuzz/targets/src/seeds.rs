@@ -149,5 +149,6 @@ const SCRIPTS: &[(&str, &[u8])] = &[
     ("long-record", &[40, 2, 16, 1, 1, 1, 0, 1]),
     ("count-ahead", &[40, 1, 64, 1]),
     ("highest-numbers", &[40, 1, 0, 1, 1, 128, 1, 4, 9]),
+    ("committed-behind-the-footer", &[40, 2, 2, 6, 0, 4, 0]),
     ("footer-elsewhere", &[40, 1, 0, 1, 4, 8]),
 ];
