@@ -132,15 +132,16 @@ fn start_tls(data: &[u8]) {
     let mut server: Server<Receipt> = Server::new(Arc::new(config), Security::Plain, now);
     let mut served = Served::default();
     let lines: Vec<&[u8]> = data.split_inclusive(|octet| *octet == b'\n').collect();
-    converse(&mut server, now, &lines, |server, event| match event {
-        Event::StartTls => {
+    converse(&mut server, now, &lines, |server, event| {
+        if event == Event::StartTls {
             server.accept_tls();
             assert!(!server.wants_input(), "nothing is read in clear before the handshake");
             server.tls_started();
             assert!(server.client().is_none() && !server.is_authenticated(), "what was learnt in clear is forgotten");
             assert_eq!(server.security(), Security::Tls);
+        } else {
+            served.on_event(server, event);
         }
-        event => served.on_event(server, event),
     });
 }
 

@@ -39,9 +39,20 @@ fn every_file_holds() {
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
+/// In two halves, which libtest runs side by side.
 #[test]
 fn mutations_hold() {
-    let failures: Vec<String> = TARGETS.iter().filter_map(|(name, target)| mutate(name, *target).err()).collect();
+    mutate_each(0);
+}
+
+#[test]
+fn mutations_of_the_other_half_hold() {
+    mutate_each(1);
+}
+
+fn mutate_each(half: usize) {
+    let targets = TARGETS.iter().skip(half).step_by(2);
+    let failures: Vec<String> = targets.filter_map(|(name, target)| mutate(name, *target).err()).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
