@@ -129,6 +129,8 @@ pub(crate) fn survey(source: &impl Source, until: Option<Lsn>) -> io::Result<Rec
         match groups.next(Lsn::ZERO)? {
             Step::Group(group, stats) => progress.take(&group, stats),
             Step::Skipped => {}
+            // More was committed than the segment ends with: what a group or the next segment says is missing here.
+            Step::Footer(footer) if footer.last < progress.committed => break "records are missing",
             Step::Footer(footer) => {
                 progress.commit(footer.last);
                 return Ok(Recovery::Whole(progress.finish(footer.at, Some(footer))));

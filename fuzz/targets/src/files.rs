@@ -1,0 +1,62 @@
+//! Maps that operators bring.
+
+use directory::import::{Parsed, StoreMap, passwd_file as read_passwd_file, popmap as read_popmap};
+use directory::{AddressKey, PasswordHash};
+use mail_types::{Address, Domain, StoreName};
+use std::collections::BTreeSet;
+
+/// Perdition's popmap. Every line is good, bad or empty, and no address has two entries.
+pub fn popmap(data: &[u8]) {
+    let store = |name| StoreName::parse(name).expect("a name");
+    let stores = StoreMap::new([store("alpha"), store("beta")]).with("mail.example:143", store("beta"));
+    for own in own_domains() {
+        let parsed = read_popmap(data, &own, &stores);
+        check(data, &parsed, |placement| &placement.address);
+        assert_eq!(read_popmap(&[data, b"\n# a comment\n\n"].concat(), &own, &stores), parsed);
+        for line in &parsed.items {
+            assert!(["alpha", "beta"].contains(&line.item.store.as_str()), "a store that exists");
+        }
+    }
+}
+
+/// Dovecot's passwd-file. As the popmap; and what is said of a bad line never shows its hash.
+pub fn passwd_file(data: &[u8]) {
+    for own in own_domains() {
+        let parsed = read_passwd_file(data, &own);
+        check(data, &parsed, |user| &user.address);
+        assert_eq!(read_passwd_file(&[data, b"\n# a comment\n\n"].concat(), &own), parsed);
+        for hash in parsed.items.iter().filter_map(|line| line.item.password.as_ref()) {
+            assert_eq!(PasswordHash::parse(hash.expose()).ok().as_ref(), Some(hash));
+        }
+        let lines: Vec<&[u8]> = data.split(|octet| *octet == b'\n').collect();
+        for bad in &parsed.bad {
+            let line = lines.get(bad.number - 1).copied().unwrap_or_default();
+            check_silence(&String::from_utf8_lossy(line), &bad.error.to_string());
+        }
+    }
+}
+
+/// A hash is known by its `$`, which no text of ours holds.
+fn check_silence(line: &str, told: &str) {
+    let mut fields = line.splitn(3, ':');
+    let (key, hash) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+    assert!(!hash.contains('$') || key.contains('$') || !told.contains(hash), "the error shows the hash");
+}
+
+fn check<T>(data: &[u8], parsed: &Parsed<T>, address: impl Fn(&T) -> &Address) {
+    let line_count = data.split(|octet| *octet == b'\n').count();
+    let good: BTreeSet<usize> = parsed.items.iter().map(|line| line.number).collect();
+    let bad: BTreeSet<usize> = parsed.bad.iter().map(|line| line.number).collect();
+    assert_eq!(bad.len(), parsed.bad.len(), "a line is bad once");
+    assert!(good.is_disjoint(&bad), "a line is good or bad");
+    assert!(good.iter().chain(&bad).all(|number| (1..=line_count).contains(number)), "a line that is not there");
+    let keys: BTreeSet<AddressKey> = parsed.items.iter().map(|line| AddressKey::of(address(&line.item))).collect();
+    assert_eq!(keys.len(), parsed.items.len(), "an address has one entry");
+    assert!(parsed.bad.iter().all(|line| !line.error.to_string().contains('\n')), "an error is one line");
+}
+
+/// A site with no domain of its own, with one, with two.
+fn own_domains() -> [Vec<Domain>; 3] {
+    let domain = |name| Domain::parse(name).expect("a host name");
+    [vec![], vec![domain("foo.example")], vec![domain("foo.example"), domain("bar.example")]]
+}
