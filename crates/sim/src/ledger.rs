@@ -7,7 +7,7 @@ use crate::client::{Answer, Op};
 use crate::{Violation, hold};
 use mail_types::{FlagSet, MailboxId, MailboxName, SystemFlag, UidSet};
 use std::collections::{BTreeMap, BTreeSet};
-use store::FlagChange;
+use store::{FlagChange, Refusal};
 
 /// Whether something is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +45,8 @@ pub(crate) struct Lot {
     pub(crate) acknowledged: bool,
     /// It was brought, and has not been seen yet.
     pub(crate) expected: bool,
-    /// Copies and moves under way that may bring it to a new place.
-    pub(crate) loose: u32,
+    /// Where copies and moves under way may bring it, once for each.
+    pub(crate) bound_for: Vec<MailboxId>,
     /// It was copied, or may have been.
     pub(crate) copied: bool,
     /// Somebody wanted it gone.
@@ -88,8 +88,8 @@ pub(crate) struct Ledger {
     /// Deliveries with an id that got no answer: to be brought again.
     pub(crate) unanswered: Vec<Op>,
     pending: BTreeMap<u64, Pending>,
-    /// Accounts whose INBOX is being renamed: where its messages go is not told.
-    inboxes_moving: BTreeSet<u8>,
+    /// Accounts whose INBOX is being renamed, and to what: which of its messages went there is not told.
+    inboxes_moving: BTreeMap<u8, MailboxName>,
     /// Accounts with mailboxes that may have got another name since they were last seen.
     pub(crate) names_in_doubt: BTreeSet<u8>,
     pub(crate) acknowledged: u64,
@@ -133,10 +133,10 @@ impl Ledger {
                     self.lots.entry((who, mail)).or_default().removable = true;
                 }
             }
-            Op::Rename { from, .. } => {
+            Op::Rename { from, to, .. } => {
                 self.names_in_doubt.insert(who);
                 if from.is_inbox() {
-                    self.inboxes_moving.insert(who);
+                    self.inboxes_moving.insert(who, to.clone());
                     for pending in self.pending.values_mut() {
                         pending.displaced |= pending.op.brings_to(who, MailboxId::INBOX);
                     }
@@ -147,7 +147,7 @@ impl Ledger {
                 self.subscriptions.insert((who, name.clone()), Fate::Unsure);
             }
         }
-        let displaced = self.inboxes_moving.contains(&who) && op.brings_to(who, MailboxId::INBOX);
+        let displaced = self.inboxes_moving.contains_key(&who) && op.brings_to(who, MailboxId::INBOX);
         self.pending.insert(number, Pending { op: op.clone(), mails, displaced });
     }
 
@@ -189,7 +189,9 @@ impl Ledger {
                 }
                 // What was not there any more comes to no new place.
                 let came = copied.uids.len();
-                self.release(who, &mails, came, &op);
+                if came < mails.len() {
+                    self.release(who, *to, &mails);
+                }
             }
             (Op::Flags { mailbox, .. }, Answer::Flagged(Ok(stored))) => {
                 if let (Some(modseq), Some(known)) = (stored.modseq, self.mailboxes.get_mut(&(who, *mailbox))) {
@@ -212,7 +214,11 @@ impl Ledger {
             (Op::Create { .. }, Answer::Done(Ok(()))) => {}
             (_, answer) => {
                 hold(answer.is_refusal(), || format!("{op:?} was answered with {answer:?}"))?;
-                self.doubt(&op);
+                if answer.changed_nothing() {
+                    self.forgo(&op, &mails);
+                } else {
+                    self.doubt(&op);
+                }
             }
         }
         Ok(())
@@ -260,26 +266,34 @@ impl Ledger {
 
     /// A message is found at a place, by a scan or by an answer: the place must be its own, and somebody must have
     /// brought it there.
-    pub(crate) fn locate(&mut self, place: Place, mail: u32) -> Result<(), Violation> {
+    pub(crate) fn locate(&mut self, mailbox: MailboxId, place: Place, mail: u32) -> Result<(), Violation> {
         let (who, ..) = place;
         let fact = self.places.entry(place).or_insert(Fact { mail: None, fate: Fate::Present, modseq: 0, flags: 0 });
         if let Some(before) = fact.mail {
             return hold(before == mail, || format!("place {place:?} named message {before}, now {mail}"));
         }
         fact.mail = Some(mail);
-        // All of an INBOX that is renamed may come to new places; that nothing comes twice is counted later.
-        let inbox_moves = self.inboxes_moving.contains(&who);
+        let takes_inbox = self.takes_inbox(who, mailbox);
         let Some(lot) = self.lots.get_mut(&(who, mail)) else {
             return Err(Violation(format!("place {place:?}: message {mail} was never brought to this account")));
         };
         if lot.expected {
             lot.expected = false;
-        } else if lot.loose > 0 {
-            lot.loose -= 1;
+        } else if takes_inbox {
+            // All of an INBOX may come to its new name, also what is on its way elsewhere; that nothing comes twice
+            // is counted later.
         } else {
-            hold(inbox_moves, || format!("place {place:?}: message {mail} came once more"))?;
+            let bound = lot.bound_for.iter().position(|to| *to == mailbox);
+            hold(bound.is_some(), || format!("place {place:?}: message {mail} came once more"))?;
+            bound.map(|at| lot.bound_for.swap_remove(at));
         }
         Ok(())
+    }
+
+    /// Whether that is the mailbox that INBOX's messages go to, by a RENAME that may be under way.
+    fn takes_inbox(&self, who: u8, mailbox: MailboxId) -> bool {
+        let name = self.mailboxes.get(&(who, mailbox)).map(|known| &known.name);
+        name.is_some() && name == self.inboxes_moving.get(&who)
     }
 
     fn arrive(&mut self, mailbox: MailboxId, place: Place, mail: u32, displaced: bool) -> Result<(), Violation> {
@@ -291,7 +305,7 @@ impl Ledger {
             self.places.entry(place).or_insert(fact).mail = Some(mail);
             return Ok(());
         }
-        self.locate(place, mail)?;
+        self.locate(mailbox, place, mail)?;
         let fate = self.mailboxes.get(&(who, mailbox)).map_or(Fate::Present, |known| known.fate);
         if let Some(fact) = self.places.get_mut(&place)
             && fact.fate == Fate::Present
@@ -312,7 +326,7 @@ impl Ledger {
         let mails: Vec<u32> = places.filter_map(|fact| fact.mail).collect();
         for mail in &mails {
             let lot = self.lots.entry((who, *mail)).or_default();
-            lot.loose += 1;
+            lot.bound_for.push(to);
             lot.copied |= copied;
             lot.removable |= removable;
         }
@@ -320,17 +334,34 @@ impl Ledger {
     }
 
     /// A copy or move is over: what it did not bring, it will not bring.
-    fn release(&mut self, who: u8, mails: &[u32], came: usize, op: &Op) {
-        if came == mails.len() {
-            return;
-        }
+    fn release(&mut self, who: u8, to: MailboxId, mails: &[u32]) {
         for mail in mails {
-            let others = self.pending.values().filter(|p| p.op.who() == who).flat_map(|p| &p.mails);
-            let others = others.filter(|other| *other == mail).count();
-            if let (Some(lot), Ok(others)) = (self.lots.get_mut(&(who, *mail)), u32::try_from(others)) {
-                debug_assert!(!op.is_structural());
-                lot.loose = lot.loose.min(others);
+            let others = self.pending.values().filter(|other| other.op.brings_to(who, to));
+            let others = others.flat_map(|other| &other.mails).filter(|other| *other == mail).count();
+            let Some(lot) = self.lots.get_mut(&(who, *mail)) else { continue };
+            let bound = lot.bound_for.iter().filter(|bound| **bound == to).count();
+            for _ in others..bound {
+                let at = lot.bound_for.iter().position(|bound| *bound == to);
+                at.map(|at| lot.bound_for.swap_remove(at));
             }
+        }
+    }
+
+    /// It was refused before it began.
+    fn forgo(&mut self, op: &Op, mails: &[u32]) {
+        match op {
+            Op::Copy { who, to, .. } | Op::Move { who, to, .. } => self.release(*who, *to, mails),
+            Op::Append { who, mail, .. } => self.lots.entry((*who, *mail)).or_default().expected = false,
+            Op::Rename { who, from, .. } if from.is_inbox() => drop(self.inboxes_moving.remove(who)),
+            // It could not bring it: but perhaps it was here before, or for another recipient.
+            Op::Deliver { .. }
+            | Op::Flags { .. }
+            | Op::Expunge { .. }
+            | Op::Remove { .. }
+            | Op::Create { .. }
+            | Op::Rename { .. }
+            | Op::Delete { .. }
+            | Op::Subscribe { .. } => {}
         }
     }
 
@@ -430,7 +461,7 @@ impl Ledger {
             let twice = !lot.copied && count > 1;
             hold(!twice, || format!("message {mail} of account {who} is there {count} times"))?;
             lot.expected = false;
-            lot.loose = 0;
+            lot.bound_for.clear();
         }
         Ok(())
     }
@@ -487,11 +518,40 @@ impl Answer {
     fn is_refusal(&self) -> bool {
         match self {
             Self::Delivered(taken) => taken.iter().any(|taken| !taken),
-            Self::Appended(answer) => answer.is_err(),
-            Self::Copied(answer) => answer.is_err(),
-            Self::Flagged(answer) => answer.is_err(),
-            Self::Expunged(answer) => answer.is_err(),
-            Self::Done(answer) => answer.is_err(),
+            Self::Appended(_) | Self::Copied(_) | Self::Flagged(_) | Self::Expunged(_) | Self::Done(_) => {
+                self.refusal().is_some()
+            }
+        }
+    }
+
+    fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            // Recipients are refused one by one, and why is not kept.
+            Self::Delivered(_) => None,
+            Self::Appended(answer) => answer.as_ref().err(),
+            Self::Copied(answer) => answer.as_ref().err(),
+            Self::Flagged(answer) => answer.as_ref().err(),
+            Self::Expunged(answer) => answer.as_ref().err(),
+            Self::Done(answer) => answer.as_ref().err(),
+        }
+    }
+
+    /// Whether it was refused for what was asked, before anything was decided. Where the store could not do its work,
+    /// a part may be done, or written.
+    fn changed_nothing(&self) -> bool {
+        match self.refusal() {
+            Some(
+                Refusal::NoAccount
+                | Refusal::NoMailbox
+                | Refusal::MailboxExists
+                | Refusal::HasChildren
+                | Refusal::Inbox
+                | Refusal::BelowItself
+                | Refusal::NameTooLong
+                | Refusal::TooMany(_)
+                | Refusal::OverQuota,
+            ) => true,
+            Some(Refusal::NoSpace | Refusal::Unavailable(_) | Refusal::Index(_) | Refusal::Body(_)) | None => false,
         }
     }
 }

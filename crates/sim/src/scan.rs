@@ -232,7 +232,7 @@ fn contents(
                 content.strip_prefix(head.as_bytes()).is_some_and(|body| body == mail::content(number, origin.octets))
             });
             hold(whole, || format!("place {place:?}: message {number} has other octets"))?;
-            ledger.locate(place, number)?;
+            ledger.locate(id, place, number)?;
         }
         let Some(fact) = ledger.places.get_mut(&place) else { continue };
         agree(place, fact, message)?;

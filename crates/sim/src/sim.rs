@@ -85,7 +85,7 @@ struct Sim<'a> {
     unsettled: u64,
     /// Whether checkpoints go first, because memory is nearly full: apply would block.
     safe: bool,
-    /// Whether a fault may strike.
+    /// Whether a fault that was made ready may still strike, or has struck in this life.
     in_trouble: bool,
     /// The state before an end that may change nothing.
     quiet: Option<Vec<String>>,
@@ -194,7 +194,9 @@ impl Sim<'_> {
     }
 
     fn end_nothing(&mut self, trouble: Trouble) {
-        trouble.end(&self.host, &mut self.chance);
+        if trouble.end(&self.host, &mut self.chance) {
+            self.in_trouble = false;
+        }
         (self.commits_waiting, self.unsettled, self.safe) = (0, 0, false);
         if let Some(trouble) = Trouble::draw_for_start(&mut self.chance) {
             trouble.arm_for_start(&self.host, &mut self.chance);

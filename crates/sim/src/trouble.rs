@@ -46,20 +46,23 @@ impl Trouble {
         }
     }
 
-    /// The end: what the store leaves is what the next one finds.
-    pub(crate) fn end(self, host: &Host, chance: &mut Chance) {
+    /// The end: what the store leaves is what the next one finds. Gives whether the machine went down, and with it
+    /// every fault that had not struck yet.
+    pub(crate) fn end(self, host: &Host, chance: &mut Chance) -> bool {
         let machine_stays_up = match self {
             Self::Kill => true,
             Self::WriteFails | Self::SyncFails | Self::NoSpace => chance.one_in(2),
             Self::Quiet | Self::PowerCut | Self::IndexCut => false,
         };
         host.fail_index(None);
-        if machine_stays_up && !host.disk.is_off() {
-            host.disk.kill();
-        } else {
-            host.disk.crash();
-        }
         host.free_all();
+        let went_down = !machine_stays_up || host.disk.is_off();
+        if went_down {
+            host.disk.crash();
+        } else {
+            host.disk.kill();
+        }
+        went_down
     }
 
     /// Trouble for the start that follows: recovery within recovery.
