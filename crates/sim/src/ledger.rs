@@ -3,68 +3,12 @@
 //! Clients see only applied state, and only durable records are applied. So whatever a scan has seen is a fact, as
 //! much as what was answered: no crash may undo it.
 
-use crate::client::{Answer, Op};
+use crate::facts::{Fact, Fate, Known, Lot, Origin, Place};
+use crate::op::{Answer, Op};
 use crate::{Violation, hold};
-use mail_types::{FlagSet, MailboxId, MailboxName, SystemFlag, UidSet};
+use mail_types::{MailboxId, MailboxName, SystemFlag, Uid, UidSet};
 use std::collections::{BTreeMap, BTreeSet};
-use store::{FlagChange, Refusal};
-
-/// Whether something is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Present,
-    /// Its removal was asked for and not answered: either is right.
-    Unsure,
-    Gone,
-}
-
-/// A message in a mailbox: account, UIDVALIDITY, UID.
-pub(crate) type Place = (u8, u32, u32);
-
-/// What is known of a place.
-#[derive(Debug)]
-pub(crate) struct Fact {
-    /// Which message; none when it went before anybody saw it.
-    pub(crate) mail: Option<u32>,
-    pub(crate) fate: Fate,
-    pub(crate) modseq: u64,
-    pub(crate) flags: u64,
-}
-
-/// How a message came.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Origin {
-    pub(crate) octets: usize,
-    pub(crate) delivered: bool,
-}
-
-/// What an account should have of a message.
-#[derive(Debug, Default)]
-pub(crate) struct Lot {
-    /// It was answered with a yes.
-    pub(crate) acknowledged: bool,
-    /// It was brought, and has not been seen yet.
-    pub(crate) expected: bool,
-    /// Where copies and moves under way may bring it, once for each.
-    pub(crate) bound_for: Vec<MailboxId>,
-    /// It was copied, or may have been.
-    pub(crate) copied: bool,
-    /// Somebody wanted it gone.
-    pub(crate) removable: bool,
-}
-
-/// A mailbox.
-#[derive(Debug)]
-pub(crate) struct Known {
-    pub(crate) name: MailboxName,
-    pub(crate) validity: u32,
-    pub(crate) uid_next: u32,
-    pub(crate) modseq: u64,
-    pub(crate) fate: Fate,
-    /// What the last scan saw: MODSEQs by UID, under which HIGHESTMODSEQ.
-    pub(crate) seen: BTreeMap<u32, u64>,
-    pub(crate) seen_at: u64,
-}
+use store::FlagChange;
 
 /// A request that was not answered yet.
 struct Pending {
@@ -175,11 +119,10 @@ impl Ledger {
             (Op::Copy { from, to, .. } | Op::Move { from, to, .. }, Answer::Copied(Ok(copied))) => {
                 self.acknowledged += 1;
                 let moves = matches!(op, Op::Move { .. });
-                let validity = self.validity(who, *from);
                 for (source, target) in &copied.uids {
-                    let place = (who, validity, source.number());
-                    let mail = self.places.get(&place).and_then(|fact| fact.mail);
-                    let Some(mail) = mail else {
+                    let place = self.place(who, *from, *source);
+                    let known = place.and_then(|place| Some((place, self.places.get(&place)?.mail?)));
+                    let Some((place, mail)) = known else {
                         return Err(Violation(format!("{op:?}: a message was copied that nobody knows: {source}")));
                     };
                     if moves {
@@ -195,7 +138,7 @@ impl Ledger {
             }
             (Op::Flags { mailbox, .. }, Answer::Flagged(Ok(stored))) => {
                 if let (Some(modseq), Some(known)) = (stored.modseq, self.mailboxes.get_mut(&(who, *mailbox))) {
-                    known.modseq = known.modseq.max(modseq.number());
+                    known.modseq = known.modseq.max(modseq);
                 }
             }
             (Op::Expunge { mailbox, .. }, Answer::Expunged(Ok(gone))) => self.remove(who, *mailbox, gone),
@@ -253,22 +196,33 @@ impl Ledger {
         self.pending.values().any(|pending| pending.op.who() == who && pending.op.is_structural())
     }
 
-    pub(crate) fn validity(&self, who: u8, mailbox: MailboxId) -> u32 {
-        self.mailboxes.get(&(who, mailbox)).map_or(0, |known| known.validity)
+    fn validity(&self, who: u8, mailbox: MailboxId) -> Option<u32> {
+        self.mailboxes.get(&(who, mailbox)).map(|known| known.validity)
+    }
+
+    /// Where a message of a mailbox is; of a mailbox that was seen.
+    fn place(&self, who: u8, mailbox: MailboxId, uid: Uid) -> Option<Place> {
+        Some((who, self.validity(who, mailbox)?, uid.number()))
+    }
+
+    /// What is known of a mailbox's messages, by UID.
+    fn messages(&self, who: u8, mailbox: MailboxId) -> impl Iterator<Item = (Place, &Fact)> {
+        let validity = self.validity(who, mailbox).into_iter();
+        let places = validity.flat_map(move |of| self.places.range((who, of, 0)..=(who, of, u32::MAX)));
+        places.map(|(place, fact)| (*place, fact))
     }
 
     /// UIDs of a mailbox that should be there.
     pub(crate) fn uids(&self, who: u8, mailbox: MailboxId) -> Vec<u32> {
-        let validity = self.validity(who, mailbox);
-        let places = self.places.range((who, validity, 0)..=(who, validity, u32::MAX));
-        places.filter(|(_, fact)| fact.fate == Fate::Present).map(|((.., uid), _)| *uid).collect()
+        let present = self.messages(who, mailbox).filter(|(_, fact)| fact.fate == Fate::Present);
+        present.map(|((.., uid), _)| uid).collect()
     }
 
     /// A message is found at a place, by a scan or by an answer: the place must be its own, and somebody must have
     /// brought it there.
     pub(crate) fn locate(&mut self, mailbox: MailboxId, place: Place, mail: u32) -> Result<(), Violation> {
         let (who, ..) = place;
-        let fact = self.places.entry(place).or_insert(Fact { mail: None, fate: Fate::Present, modseq: 0, flags: 0 });
+        let fact = self.places.entry(place).or_insert(Fact::unseen(None, Fate::Present));
         if let Some(before) = fact.mail {
             return hold(before == mail, || format!("place {place:?} named message {before}, now {mail}"));
         }
@@ -299,9 +253,11 @@ impl Ledger {
     fn arrive(&mut self, mailbox: MailboxId, place: Place, mail: u32, displaced: bool) -> Result<(), Violation> {
         let (who, validity, uid) = place;
         let known = self.validity(who, mailbox);
-        hold(known == validity, || format!("UIDVALIDITY of {mailbox:?} of {who} is {known}, answered {validity}"))?;
+        hold(known == Some(validity), || {
+            format!("UIDVALIDITY of {mailbox:?} of {who} is {known:?}, answered {validity}")
+        })?;
         if displaced && self.places.get(&place).is_none_or(|fact| fact.mail.is_none()) {
-            let fact = Fact { mail: Some(mail), fate: Fate::Unsure, modseq: 0, flags: 0 };
+            let fact = Fact::unseen(Some(mail), Fate::Unsure);
             self.places.entry(place).or_insert(fact).mail = Some(mail);
             return Ok(());
         }
@@ -320,10 +276,9 @@ impl Ledger {
 
     /// Messages of a mailbox are on their way to another.
     fn set_off(&mut self, who: u8, from: MailboxId, to: MailboxId, uids: &UidSet, copied: bool) -> Vec<u32> {
-        let validity = self.validity(who, from);
         let removable = !self.is_safe(who, to);
-        let places = uids.iter().filter_map(|uid| self.places.get(&(who, validity, uid.number())));
-        let mails: Vec<u32> = places.filter_map(|fact| fact.mail).collect();
+        let places = uids.iter().filter_map(|uid| self.place(who, from, uid));
+        let mails: Vec<u32> = places.filter_map(|place| self.places.get(&place)?.mail).collect();
         for mail in &mails {
             let lot = self.lots.entry((who, *mail)).or_default();
             lot.bound_for.push(to);
@@ -381,21 +336,20 @@ impl Ledger {
     }
 
     fn among(&self, who: u8, mailbox: MailboxId, uids: Option<&UidSet>) -> Vec<Place> {
-        let validity = self.validity(who, mailbox);
-        let places = self.places.range((who, validity, 0)..=(who, validity, u32::MAX)).map(|(place, _)| *place);
-        let wanted = |uid: u32| uids.is_none_or(|uids| mail_types::Uid::new(uid).is_some_and(|uid| uids.contains(uid)));
+        let places = self.messages(who, mailbox).map(|(place, _)| place);
+        let wanted = |uid: u32| uids.is_none_or(|uids| Uid::new(uid).is_some_and(|uid| uids.contains(uid)));
         places.filter(|(.., uid)| wanted(*uid)).collect()
     }
 
     fn remove(&mut self, who: u8, mailbox: MailboxId, uids: &UidSet) {
-        let validity = self.validity(who, mailbox);
-        for uid in uids.iter() {
-            self.vanish((who, validity, uid.number()));
+        let places: Vec<Place> = uids.iter().filter_map(|uid| self.place(who, mailbox, uid)).collect();
+        for place in places {
+            self.vanish(place);
         }
     }
 
     fn vanish(&mut self, place: Place) {
-        let gone = Fact { mail: None, fate: Fate::Gone, modseq: 0, flags: 0 };
+        let gone = Fact::unseen(None, Fate::Gone);
         self.places.entry(place).or_insert(gone).fate = Fate::Gone;
     }
 
@@ -470,93 +424,4 @@ impl Ledger {
     pub(crate) fn message_count(&self) -> usize {
         self.places.values().map(|fact| fact.mail).collect::<BTreeSet<_>>().len()
     }
-}
-
-impl Op {
-    fn brings_to(&self, account: u8, target: MailboxId) -> bool {
-        match self {
-            Self::Append { who, mailbox, .. } => *who == account && *mailbox == target,
-            Self::Copy { who, to, .. } | Self::Move { who, to, .. } => *who == account && *to == target,
-            Self::Deliver { .. }
-            | Self::Flags { .. }
-            | Self::Expunge { .. }
-            | Self::Remove { .. }
-            | Self::Create { .. }
-            | Self::Rename { .. }
-            | Self::Delete { .. }
-            | Self::Subscribe { .. } => false,
-        }
-    }
-
-    fn takes(&self, source: MailboxId, uid: u32) -> bool {
-        let holds = |uids: &UidSet| mail_types::Uid::new(uid).is_some_and(|uid| uids.contains(uid));
-        match self {
-            Self::Move { from, uids, .. } => *from == source && holds(uids),
-            Self::Remove { mailbox, uids, .. } => *mailbox == source && holds(uids),
-            Self::Expunge { mailbox, among, .. } => *mailbox == source && among.as_ref().is_none_or(holds),
-            Self::Delete { mailbox, .. } => *mailbox == source,
-            Self::Rename { .. } => source == MailboxId::INBOX && self.moves_inbox(),
-            Self::Deliver { .. }
-            | Self::Append { .. }
-            | Self::Copy { .. }
-            | Self::Flags { .. }
-            | Self::Create { .. }
-            | Self::Subscribe { .. } => false,
-        }
-    }
-
-    fn deletes(&self, target: MailboxId) -> bool {
-        matches!(self, Self::Delete { mailbox, .. } if *mailbox == target)
-    }
-
-    fn moves_inbox(&self) -> bool {
-        matches!(self, Self::Rename { from, .. } if from.is_inbox())
-    }
-}
-
-impl Answer {
-    fn is_refusal(&self) -> bool {
-        match self {
-            Self::Delivered(taken) => taken.iter().any(|taken| !taken),
-            Self::Appended(_) | Self::Copied(_) | Self::Flagged(_) | Self::Expunged(_) | Self::Done(_) => {
-                self.refusal().is_some()
-            }
-        }
-    }
-
-    fn refusal(&self) -> Option<&Refusal> {
-        match self {
-            // Recipients are refused one by one, and why is not kept.
-            Self::Delivered(_) => None,
-            Self::Appended(answer) => answer.as_ref().err(),
-            Self::Copied(answer) => answer.as_ref().err(),
-            Self::Flagged(answer) => answer.as_ref().err(),
-            Self::Expunged(answer) => answer.as_ref().err(),
-            Self::Done(answer) => answer.as_ref().err(),
-        }
-    }
-
-    /// Whether it was refused for what was asked, before anything was decided. Where the store could not do its work,
-    /// a part may be done, or written.
-    fn changed_nothing(&self) -> bool {
-        match self.refusal() {
-            Some(
-                Refusal::NoAccount
-                | Refusal::NoMailbox
-                | Refusal::MailboxExists
-                | Refusal::HasChildren
-                | Refusal::Inbox
-                | Refusal::BelowItself
-                | Refusal::NameTooLong
-                | Refusal::TooMany(_)
-                | Refusal::OverQuota,
-            ) => true,
-            Some(Refusal::NoSpace | Refusal::Unavailable(_) | Refusal::Index(_) | Refusal::Body(_)) | None => false,
-        }
-    }
-}
-
-/// Flags as a fact keeps them.
-pub(crate) fn bits(flags: FlagSet) -> u64 {
-    flags.bits()
 }

@@ -24,7 +24,8 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    const ALL: [Self; 7] =
+    /// All of them.
+    pub const ALL: [Self; 7] =
         [Self::Quiet, Self::PowerCut, Self::IndexCut, Self::Kill, Self::WriteFails, Self::SyncFails, Self::NoSpace];
 
     pub(crate) fn draw(chance: &mut Chance) -> Self {
