@@ -22,7 +22,7 @@
 //! 5. Whoever waits is woken: a client that nobody wakes fails the run. One seed twice gives one trace.
 //! 6. Without a fault, a store starts, takes what the quota allows, and refuses the rest.
 //!
-//! A fault excuses a start that fails until the machine has gone down with it; after that, everything must work.
+//! A fault excuses a start that fails for as long as it may strike; after that, everything must work.
 //! Steps of a life are counted, and a run that blocks is left behind, so nothing here waits for ever.
 //!
 //! A seed that ever failed stays in `seeds.txt`: `cargo run -p sim -- --known` replays them, those that are open

@@ -8,7 +8,7 @@ use crate::op::{Answer, Op, conforms};
 use crate::scan::{Depth, dump, observe};
 use crate::trouble::Trouble;
 use crate::{Violation, hold, mail};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use store::{OpenError, Store};
 
@@ -50,7 +50,7 @@ pub(crate) fn run_here(seed: u64, tell: &dyn Fn(&str)) -> Result<Report, Violati
         unsettled: 0,
         steps: 0,
         safe: false,
-        in_trouble: false,
+        faults: BTreeSet::new(),
         quiet: None,
         report: Report::default(),
         tell,
@@ -85,8 +85,8 @@ pub(crate) struct Sim<'a> {
     steps: u64,
     /// Whether checkpoints go first, because memory is nearly full: apply would block.
     safe: bool,
-    /// Whether a fault that was made ready may still strike, or has struck in this life.
-    in_trouble: bool,
+    /// Faults that may still strike, or have struck since the machine was last in order.
+    faults: BTreeSet<Trouble>,
     /// The state before an end that may change nothing.
     quiet: Option<Vec<String>>,
     pub(crate) report: Report,
@@ -99,7 +99,7 @@ impl Sim<'_> {
         self.look_after_start(&store)?;
         let trouble = Trouble::draw(&mut self.chance);
         trouble.arm(&self.host, &mut self.chance);
-        self.in_trouble |= trouble != Trouble::Quiet;
+        self.faults.extend(trouble.is_fault().then_some(trouble));
         (self.tell)(&format!("epoch {} lives until {trouble:?}", self.epoch));
         let acknowledged = self.ledger.acknowledged;
         self.steps = 0;
@@ -139,7 +139,7 @@ impl Sim<'_> {
             }
             Ok(store) => Ok(Some(store)),
             Err(error) => {
-                hold(self.in_trouble, || format!("the store does not start: {error:?}"))?;
+                hold(self.is_in_trouble(), || format!("the store does not start: {error:?}"))?;
                 (self.tell)(&format!("the start fails: {error:?}"));
                 self.report.failed_starts += 1;
                 let end = if self.chance.one_in(2) { Trouble::SyncFails } else { Trouble::PowerCut };
@@ -147,6 +147,11 @@ impl Sim<'_> {
                 Ok(None)
             }
         }
+    }
+
+    /// Whether a fault excuses what fails.
+    fn is_in_trouble(&self) -> bool {
+        !self.faults.is_empty()
     }
 
     /// Promise 3: who has lost the right is refused where octets are stored.
@@ -162,7 +167,7 @@ impl Sim<'_> {
                 self.report.refused_epochs += 1;
                 Ok(())
             }
-            Err(error) => hold(self.in_trouble, || format!("an older epoch is refused with {error:?}")),
+            Err(error) => hold(self.is_in_trouble(), || format!("an older epoch is refused with {error:?}")),
         }
     }
 
@@ -183,7 +188,7 @@ impl Sim<'_> {
     fn last_look(&mut self) -> Result<(), Violation> {
         self.host.disk.crash();
         self.host.free_all();
-        self.in_trouble = false;
+        self.faults.clear();
         let store = self.host.open(self.epoch).map_err(|error| Violation(format!("the last start: {error:?}")))?;
         self.look_after_start(&store)
     }
@@ -196,13 +201,12 @@ impl Sim<'_> {
     }
 
     fn end_nothing(&mut self, trouble: Trouble) {
-        if trouble.end(&self.host, &mut self.chance) {
-            self.in_trouble = false;
-        }
+        let end = trouble.end(&self.host, &mut self.chance);
+        self.faults.retain(|fault| fault.outlives(end));
         (self.commits_waiting, self.unsettled, self.safe) = (0, 0, false);
         if let Some(trouble) = Trouble::draw_for_start(&mut self.chance) {
             trouble.arm_for_start(&self.host, &mut self.chance);
-            self.in_trouble = true;
+            self.faults.insert(trouble);
         }
     }
 
@@ -389,7 +393,7 @@ impl Sim<'_> {
         let before = self.ledger.acknowledged;
         self.come_to_rest(store)?;
         let taken = self.ledger.acknowledged > before;
-        if self.in_trouble || self.host.is_down() {
+        if self.is_in_trouble() || self.host.is_down() {
             return Ok(());
         }
         self.report.quota_probes += 1;

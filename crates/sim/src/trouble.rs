@@ -23,6 +23,13 @@ pub enum Trouble {
     NoSpace,
 }
 
+/// What ended with the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    MachineStaysUp,
+    MachineWentDown,
+}
+
 impl Trouble {
     /// All of them.
     pub const ALL: [Self; 7] =
@@ -47,9 +54,25 @@ impl Trouble {
         }
     }
 
-    /// The end: what the store leaves is what the next one finds. Gives whether the machine went down, and with it
-    /// every fault that had not struck yet.
-    pub(crate) fn end(self, host: &Host, chance: &mut Chance) -> bool {
+    /// Whether it makes something fail.
+    pub(crate) fn is_fault(self) -> bool {
+        match self {
+            Self::Quiet | Self::Kill => false,
+            Self::PowerCut | Self::IndexCut | Self::WriteFails | Self::SyncFails | Self::NoSpace => true,
+        }
+    }
+
+    /// Whether it may strike after such an end.
+    pub(crate) fn outlives(self, end: End) -> bool {
+        match (end, self) {
+            (End::MachineStaysUp, Self::WriteFails | Self::SyncFails) => true,
+            (End::MachineStaysUp, Self::Quiet | Self::Kill | Self::PowerCut | Self::IndexCut | Self::NoSpace)
+            | (End::MachineWentDown, _) => false,
+        }
+    }
+
+    /// The end: what the store leaves is what the next one finds.
+    pub(crate) fn end(self, host: &Host, chance: &mut Chance) -> End {
         let machine_stays_up = match self {
             Self::Kill => true,
             Self::WriteFails | Self::SyncFails | Self::NoSpace => chance.one_in(2),
@@ -57,13 +80,13 @@ impl Trouble {
         };
         host.fail_index(None);
         host.free_all();
-        let went_down = !machine_stays_up || host.disk.is_off();
-        if went_down {
-            host.disk.crash();
-        } else {
+        if machine_stays_up && !host.disk.is_off() {
             host.disk.kill();
+            End::MachineStaysUp
+        } else {
+            host.disk.crash();
+            End::MachineWentDown
         }
-        went_down
     }
 
     /// Trouble for the start that follows: recovery within recovery.
