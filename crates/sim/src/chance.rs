@@ -1,5 +1,7 @@
 //! All chance of a run, from its seed.
 
+use crate::mail::ACCOUNT_COUNT;
+
 /// splitmix64.
 #[derive(Clone, Debug)]
 pub(crate) struct Chance(u64);
@@ -18,6 +20,16 @@ impl Chance {
 
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound.max(1)
+    }
+
+    /// As [`Chance::below`], for what counts in microseconds or octets.
+    pub(crate) fn small(&mut self, bound: u32) -> u32 {
+        u32::try_from(self.below(u64::from(bound))).expect("below an u32")
+    }
+
+    /// One of the accounts.
+    pub(crate) fn account(&mut self) -> u8 {
+        u8::try_from(self.below(u64::from(ACCOUNT_COUNT))).expect("below an u8")
     }
 
     /// From `first` to `last`, both included.

@@ -1,93 +1,15 @@
-//! What clients ask of a store, and what they are answered.
+//! Clients: each asks a store for one thing, and waits.
 
 use crate::mail;
+use crate::op::{Answer, Op};
 use bytes::Bytes;
-use mail_types::{FlagSet, Keyword, MailboxId, MailboxName, ReversePath, SystemFlag, UidSet, UnixTime};
+use mail_types::{FlagSet, Keyword, MailboxId, ReversePath, UnixTime};
 use ports::{DeliveryTransaction, Envelope, Recipient};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake};
-use store::{Copied, FlagChange, FlagNames, Refusal, Store, Stored, Transaction};
-
-/// One request.
-#[derive(Clone, Debug)]
-pub(crate) enum Op {
-    Deliver { to: Vec<u8>, mail: u32, octets: usize, with_id: bool },
-    Append { who: u8, mailbox: MailboxId, mail: u32, octets: usize, flags: FlagSet },
-    Copy { who: u8, from: MailboxId, to: MailboxId, uids: UidSet },
-    Move { who: u8, from: MailboxId, to: MailboxId, uids: UidSet },
-    Flags { who: u8, mailbox: MailboxId, uids: UidSet, change: FlagChange, flags: FlagSet, keyword: bool },
-    Expunge { who: u8, mailbox: MailboxId, among: Option<UidSet> },
-    Remove { who: u8, mailbox: MailboxId, uids: UidSet },
-    Create { who: u8, name: MailboxName },
-    Rename { who: u8, from: MailboxName, to: MailboxName },
-    Delete { who: u8, mailbox: MailboxId, name: MailboxName },
-    Subscribe { who: u8, name: MailboxName, subscribed: bool },
-}
-
-/// Its answer.
-#[derive(Debug)]
-pub(crate) enum Answer {
-    /// For each recipient, whether it was acknowledged.
-    Delivered(Vec<bool>),
-    /// UIDVALIDITY and UID.
-    Appended(Result<(u32, u32), Refusal>),
-    Copied(Result<Copied, Refusal>),
-    Flagged(Result<Stored, Refusal>),
-    Expunged(Result<UidSet, Refusal>),
-    Done(Result<(), Refusal>),
-}
-
-impl Op {
-    /// Whose mailboxes it is about; of a delivery, the first recipient's.
-    pub(crate) fn who(&self) -> u8 {
-        match self {
-            Self::Deliver { to, .. } => to.first().copied().unwrap_or(0),
-            Self::Append { who, .. }
-            | Self::Copy { who, .. }
-            | Self::Move { who, .. }
-            | Self::Flags { who, .. }
-            | Self::Expunge { who, .. }
-            | Self::Remove { who, .. }
-            | Self::Create { who, .. }
-            | Self::Rename { who, .. }
-            | Self::Delete { who, .. }
-            | Self::Subscribe { who, .. } => *who,
-        }
-    }
-
-    /// Whether it changes which mailboxes there are: of those, one at a time in an account, so that names are known.
-    pub(crate) fn is_structural(&self) -> bool {
-        match self {
-            Self::Create { .. } | Self::Rename { .. } | Self::Delete { .. } | Self::Subscribe { .. } => true,
-            Self::Deliver { .. }
-            | Self::Append { .. }
-            | Self::Copy { .. }
-            | Self::Move { .. }
-            | Self::Flags { .. }
-            | Self::Expunge { .. }
-            | Self::Remove { .. } => false,
-        }
-    }
-
-    /// At most so much of a store's memory.
-    pub(crate) fn weight(&self) -> u64 {
-        let octets = match self {
-            Self::Deliver { to, octets, .. } => octets * to.len(),
-            Self::Append { octets, .. } => *octets,
-            Self::Copy { uids, .. } | Self::Move { uids, .. } => usize::try_from(uids.len()).unwrap_or(0) * 1_000,
-            Self::Flags { .. }
-            | Self::Expunge { .. }
-            | Self::Remove { .. }
-            | Self::Create { .. }
-            | Self::Rename { .. }
-            | Self::Delete { .. }
-            | Self::Subscribe { .. } => 20_000,
-        };
-        octets as u64 + 6_000
-    }
-}
+use store::{FlagNames, Refusal, Store, Transaction};
 
 /// A client with a request under way.
 pub(crate) struct Client {
@@ -199,15 +121,6 @@ fn pieces(content: &Bytes) -> impl Iterator<Item = Bytes> {
 fn names(flags: FlagSet, keyword: bool) -> FlagNames {
     let keywords = keyword.then(|| Keyword::parse("$Junk").expect("an atom")).into_iter().collect();
     FlagNames { system: flags, keywords }
-}
-
-/// Whether flags are those that a change leaves.
-pub(crate) fn conforms(now: FlagSet, change: FlagChange, flags: FlagSet) -> bool {
-    match change {
-        FlagChange::Add => now.contains(flags),
-        FlagChange::Remove => now.bits() & flags.bits() == 0,
-        FlagChange::Replace => SystemFlag::ALL.into_iter().all(|flag| now.has(flag) == flags.has(flag)),
-    }
 }
 
 /// Lets the others go first, once.

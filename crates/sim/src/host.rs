@@ -111,13 +111,14 @@ impl Host {
     /// Leaves so many octets free on the disk.
     pub(crate) fn leave_free(&self, octets: u64) {
         // Of a disk without limit, what is free says what is used.
-        self.disk.set_capacity(u64::MAX / 2);
-        let used = (u64::MAX / 2).saturating_sub(self.disk.free_bytes().unwrap_or(u64::MAX / 2));
-        self.disk.set_capacity(used + octets);
+        self.free_all();
+        // A disk without power has nothing to tell, and takes nothing either.
+        let Ok(free) = self.disk.free_bytes() else { return };
+        self.disk.set_capacity(UNLIMITED_OCTETS - free + octets);
     }
 
     pub(crate) fn free_all(&self) {
-        self.disk.set_capacity(u64::MAX / 2);
+        self.disk.set_capacity(UNLIMITED_OCTETS);
     }
 }
 
@@ -252,5 +253,7 @@ impl Index for IndexInProcess {
 const LOCK: &str = "nobody panics while holding a lock of the host";
 /// The account whose mailboxes may be full.
 pub(crate) const WITH_QUOTA: u8 = 2;
+/// A disk that nothing fills.
+const UNLIMITED_OCTETS: u64 = 1 << 60;
 /// Below this much free space the journal takes no new mail.
 const LOW_WATER_OCTETS: u64 = 2 << 20;

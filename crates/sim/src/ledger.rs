@@ -3,68 +3,12 @@
 //! Clients see only applied state, and only durable records are applied. So whatever a scan has seen is a fact, as
 //! much as what was answered: no crash may undo it.
 
-use crate::client::{Answer, Op};
+use crate::facts::{Fact, Fate, Known, Lot, Origin, Place};
+use crate::op::{Answer, Op};
 use crate::{Violation, hold};
-use mail_types::{FlagSet, MailboxId, MailboxName, SystemFlag, UidSet};
+use mail_types::{MailboxId, MailboxName, SystemFlag, Uid, UidSet};
 use std::collections::{BTreeMap, BTreeSet};
 use store::FlagChange;
-
-/// Whether something is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Present,
-    /// Its removal was asked for and not answered: either is right.
-    Unsure,
-    Gone,
-}
-
-/// A message in a mailbox: account, UIDVALIDITY, UID.
-pub(crate) type Place = (u8, u32, u32);
-
-/// What is known of a place.
-#[derive(Debug)]
-pub(crate) struct Fact {
-    /// Which message; none when it went before anybody saw it.
-    pub(crate) mail: Option<u32>,
-    pub(crate) fate: Fate,
-    pub(crate) modseq: u64,
-    pub(crate) flags: u64,
-}
-
-/// How a message came.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Origin {
-    pub(crate) octets: usize,
-    pub(crate) delivered: bool,
-}
-
-/// What an account should have of a message.
-#[derive(Debug, Default)]
-pub(crate) struct Lot {
-    /// It was answered with a yes.
-    pub(crate) acknowledged: bool,
-    /// It was brought, and has not been seen yet.
-    pub(crate) expected: bool,
-    /// Copies and moves under way that may bring it to a new place.
-    pub(crate) loose: u32,
-    /// It was copied, or may have been.
-    pub(crate) copied: bool,
-    /// Somebody wanted it gone.
-    pub(crate) removable: bool,
-}
-
-/// A mailbox.
-#[derive(Debug)]
-pub(crate) struct Known {
-    pub(crate) name: MailboxName,
-    pub(crate) validity: u32,
-    pub(crate) uid_next: u32,
-    pub(crate) modseq: u64,
-    pub(crate) fate: Fate,
-    /// What the last scan saw: MODSEQs by UID, under which HIGHESTMODSEQ.
-    pub(crate) seen: BTreeMap<u32, u64>,
-    pub(crate) seen_at: u64,
-}
 
 /// A request that was not answered yet.
 struct Pending {
@@ -88,8 +32,8 @@ pub(crate) struct Ledger {
     /// Deliveries with an id that got no answer: to be brought again.
     pub(crate) unanswered: Vec<Op>,
     pending: BTreeMap<u64, Pending>,
-    /// Accounts whose INBOX is being renamed: where its messages go is not told.
-    inboxes_moving: BTreeSet<u8>,
+    /// Accounts whose INBOX is being renamed, and to what: which of its messages went there is not told.
+    inboxes_moving: BTreeMap<u8, MailboxName>,
     /// Accounts with mailboxes that may have got another name since they were last seen.
     pub(crate) names_in_doubt: BTreeSet<u8>,
     pub(crate) acknowledged: u64,
@@ -133,10 +77,10 @@ impl Ledger {
                     self.lots.entry((who, mail)).or_default().removable = true;
                 }
             }
-            Op::Rename { from, .. } => {
+            Op::Rename { from, to, .. } => {
                 self.names_in_doubt.insert(who);
                 if from.is_inbox() {
-                    self.inboxes_moving.insert(who);
+                    self.inboxes_moving.insert(who, to.clone());
                     for pending in self.pending.values_mut() {
                         pending.displaced |= pending.op.brings_to(who, MailboxId::INBOX);
                     }
@@ -147,7 +91,7 @@ impl Ledger {
                 self.subscriptions.insert((who, name.clone()), Fate::Unsure);
             }
         }
-        let displaced = self.inboxes_moving.contains(&who) && op.brings_to(who, MailboxId::INBOX);
+        let displaced = self.inboxes_moving.contains_key(&who) && op.brings_to(who, MailboxId::INBOX);
         self.pending.insert(number, Pending { op: op.clone(), mails, displaced });
     }
 
@@ -175,11 +119,10 @@ impl Ledger {
             (Op::Copy { from, to, .. } | Op::Move { from, to, .. }, Answer::Copied(Ok(copied))) => {
                 self.acknowledged += 1;
                 let moves = matches!(op, Op::Move { .. });
-                let validity = self.validity(who, *from);
                 for (source, target) in &copied.uids {
-                    let place = (who, validity, source.number());
-                    let mail = self.places.get(&place).and_then(|fact| fact.mail);
-                    let Some(mail) = mail else {
+                    let place = self.place(who, *from, *source);
+                    let known = place.and_then(|place| Some((place, self.places.get(&place)?.mail?)));
+                    let Some((place, mail)) = known else {
                         return Err(Violation(format!("{op:?}: a message was copied that nobody knows: {source}")));
                     };
                     if moves {
@@ -189,11 +132,13 @@ impl Ledger {
                 }
                 // What was not there any more comes to no new place.
                 let came = copied.uids.len();
-                self.release(who, &mails, came, &op);
+                if came < mails.len() {
+                    self.release(who, *to, &mails);
+                }
             }
             (Op::Flags { mailbox, .. }, Answer::Flagged(Ok(stored))) => {
                 if let (Some(modseq), Some(known)) = (stored.modseq, self.mailboxes.get_mut(&(who, *mailbox))) {
-                    known.modseq = known.modseq.max(modseq.number());
+                    known.modseq = known.modseq.max(modseq);
                 }
             }
             (Op::Expunge { mailbox, .. }, Answer::Expunged(Ok(gone))) => self.remove(who, *mailbox, gone),
@@ -212,7 +157,11 @@ impl Ledger {
             (Op::Create { .. }, Answer::Done(Ok(()))) => {}
             (_, answer) => {
                 hold(answer.is_refusal(), || format!("{op:?} was answered with {answer:?}"))?;
-                self.doubt(&op);
+                if answer.changed_nothing() {
+                    self.forgo(&op, &mails);
+                } else {
+                    self.doubt(&op);
+                }
             }
         }
         Ok(())
@@ -247,51 +196,72 @@ impl Ledger {
         self.pending.values().any(|pending| pending.op.who() == who && pending.op.is_structural())
     }
 
-    pub(crate) fn validity(&self, who: u8, mailbox: MailboxId) -> u32 {
-        self.mailboxes.get(&(who, mailbox)).map_or(0, |known| known.validity)
+    fn validity(&self, who: u8, mailbox: MailboxId) -> Option<u32> {
+        self.mailboxes.get(&(who, mailbox)).map(|known| known.validity)
+    }
+
+    /// Where a message of a mailbox is; of a mailbox that was seen.
+    fn place(&self, who: u8, mailbox: MailboxId, uid: Uid) -> Option<Place> {
+        Some((who, self.validity(who, mailbox)?, uid.number()))
+    }
+
+    /// What is known of a mailbox's messages, by UID.
+    fn messages(&self, who: u8, mailbox: MailboxId) -> impl Iterator<Item = (Place, &Fact)> {
+        let validity = self.validity(who, mailbox).into_iter();
+        let places = validity.flat_map(move |of| self.places.range((who, of, 0)..=(who, of, u32::MAX)));
+        places.map(|(place, fact)| (*place, fact))
     }
 
     /// UIDs of a mailbox that should be there.
     pub(crate) fn uids(&self, who: u8, mailbox: MailboxId) -> Vec<u32> {
-        let validity = self.validity(who, mailbox);
-        let places = self.places.range((who, validity, 0)..=(who, validity, u32::MAX));
-        places.filter(|(_, fact)| fact.fate == Fate::Present).map(|((.., uid), _)| *uid).collect()
+        let present = self.messages(who, mailbox).filter(|(_, fact)| fact.fate == Fate::Present);
+        present.map(|((.., uid), _)| uid).collect()
     }
 
     /// A message is found at a place, by a scan or by an answer: the place must be its own, and somebody must have
     /// brought it there.
-    pub(crate) fn locate(&mut self, place: Place, mail: u32) -> Result<(), Violation> {
+    pub(crate) fn locate(&mut self, mailbox: MailboxId, place: Place, mail: u32) -> Result<(), Violation> {
         let (who, ..) = place;
-        let fact = self.places.entry(place).or_insert(Fact { mail: None, fate: Fate::Present, modseq: 0, flags: 0 });
+        let fact = self.places.entry(place).or_insert(Fact::unseen(None, Fate::Present));
         if let Some(before) = fact.mail {
             return hold(before == mail, || format!("place {place:?} named message {before}, now {mail}"));
         }
         fact.mail = Some(mail);
-        // All of an INBOX that is renamed may come to new places; that nothing comes twice is counted later.
-        let inbox_moves = self.inboxes_moving.contains(&who);
+        let takes_inbox = self.takes_inbox(who, mailbox);
         let Some(lot) = self.lots.get_mut(&(who, mail)) else {
             return Err(Violation(format!("place {place:?}: message {mail} was never brought to this account")));
         };
         if lot.expected {
             lot.expected = false;
-        } else if lot.loose > 0 {
-            lot.loose -= 1;
+        } else if takes_inbox {
+            // All of an INBOX may come to its new name, also what is on its way elsewhere; that nothing comes twice
+            // is counted later.
         } else {
-            hold(inbox_moves, || format!("place {place:?}: message {mail} came once more"))?;
+            let bound = lot.bound_for.iter().position(|to| *to == mailbox);
+            hold(bound.is_some(), || format!("place {place:?}: message {mail} came once more"))?;
+            bound.map(|at| lot.bound_for.swap_remove(at));
         }
         Ok(())
+    }
+
+    /// Whether that is the mailbox that INBOX's messages go to, by a RENAME that may be under way.
+    fn takes_inbox(&self, who: u8, mailbox: MailboxId) -> bool {
+        let name = self.mailboxes.get(&(who, mailbox)).map(|known| &known.name);
+        name.is_some() && name == self.inboxes_moving.get(&who)
     }
 
     fn arrive(&mut self, mailbox: MailboxId, place: Place, mail: u32, displaced: bool) -> Result<(), Violation> {
         let (who, validity, uid) = place;
         let known = self.validity(who, mailbox);
-        hold(known == validity, || format!("UIDVALIDITY of {mailbox:?} of {who} is {known}, answered {validity}"))?;
+        hold(known == Some(validity), || {
+            format!("UIDVALIDITY of {mailbox:?} of {who} is {known:?}, answered {validity}")
+        })?;
         if displaced && self.places.get(&place).is_none_or(|fact| fact.mail.is_none()) {
-            let fact = Fact { mail: Some(mail), fate: Fate::Unsure, modseq: 0, flags: 0 };
+            let fact = Fact::unseen(Some(mail), Fate::Unsure);
             self.places.entry(place).or_insert(fact).mail = Some(mail);
             return Ok(());
         }
-        self.locate(place, mail)?;
+        self.locate(mailbox, place, mail)?;
         let fate = self.mailboxes.get(&(who, mailbox)).map_or(Fate::Present, |known| known.fate);
         if let Some(fact) = self.places.get_mut(&place)
             && fact.fate == Fate::Present
@@ -306,13 +276,12 @@ impl Ledger {
 
     /// Messages of a mailbox are on their way to another.
     fn set_off(&mut self, who: u8, from: MailboxId, to: MailboxId, uids: &UidSet, copied: bool) -> Vec<u32> {
-        let validity = self.validity(who, from);
         let removable = !self.is_safe(who, to);
-        let places = uids.iter().filter_map(|uid| self.places.get(&(who, validity, uid.number())));
-        let mails: Vec<u32> = places.filter_map(|fact| fact.mail).collect();
+        let places = uids.iter().filter_map(|uid| self.place(who, from, uid));
+        let mails: Vec<u32> = places.filter_map(|place| self.places.get(&place)?.mail).collect();
         for mail in &mails {
             let lot = self.lots.entry((who, *mail)).or_default();
-            lot.loose += 1;
+            lot.bound_for.push(to);
             lot.copied |= copied;
             lot.removable |= removable;
         }
@@ -320,17 +289,34 @@ impl Ledger {
     }
 
     /// A copy or move is over: what it did not bring, it will not bring.
-    fn release(&mut self, who: u8, mails: &[u32], came: usize, op: &Op) {
-        if came == mails.len() {
-            return;
-        }
+    fn release(&mut self, who: u8, to: MailboxId, mails: &[u32]) {
         for mail in mails {
-            let others = self.pending.values().filter(|p| p.op.who() == who).flat_map(|p| &p.mails);
-            let others = others.filter(|other| *other == mail).count();
-            if let (Some(lot), Ok(others)) = (self.lots.get_mut(&(who, *mail)), u32::try_from(others)) {
-                debug_assert!(!op.is_structural());
-                lot.loose = lot.loose.min(others);
+            let others = self.pending.values().filter(|other| other.op.brings_to(who, to));
+            let others = others.flat_map(|other| &other.mails).filter(|other| *other == mail).count();
+            let Some(lot) = self.lots.get_mut(&(who, *mail)) else { continue };
+            let bound = lot.bound_for.iter().filter(|bound| **bound == to).count();
+            for _ in others..bound {
+                let at = lot.bound_for.iter().position(|bound| *bound == to);
+                at.map(|at| lot.bound_for.swap_remove(at));
             }
+        }
+    }
+
+    /// It was refused before it began.
+    fn forgo(&mut self, op: &Op, mails: &[u32]) {
+        match op {
+            Op::Copy { who, to, .. } | Op::Move { who, to, .. } => self.release(*who, *to, mails),
+            Op::Append { who, mail, .. } => self.lots.entry((*who, *mail)).or_default().expected = false,
+            Op::Rename { who, from, .. } if from.is_inbox() => drop(self.inboxes_moving.remove(who)),
+            // It could not bring it: but perhaps it was here before, or for another recipient.
+            Op::Deliver { .. }
+            | Op::Flags { .. }
+            | Op::Expunge { .. }
+            | Op::Remove { .. }
+            | Op::Create { .. }
+            | Op::Rename { .. }
+            | Op::Delete { .. }
+            | Op::Subscribe { .. } => {}
         }
     }
 
@@ -350,21 +336,20 @@ impl Ledger {
     }
 
     fn among(&self, who: u8, mailbox: MailboxId, uids: Option<&UidSet>) -> Vec<Place> {
-        let validity = self.validity(who, mailbox);
-        let places = self.places.range((who, validity, 0)..=(who, validity, u32::MAX)).map(|(place, _)| *place);
-        let wanted = |uid: u32| uids.is_none_or(|uids| mail_types::Uid::new(uid).is_some_and(|uid| uids.contains(uid)));
+        let places = self.messages(who, mailbox).map(|(place, _)| place);
+        let wanted = |uid: u32| uids.is_none_or(|uids| Uid::new(uid).is_some_and(|uid| uids.contains(uid)));
         places.filter(|(.., uid)| wanted(*uid)).collect()
     }
 
     fn remove(&mut self, who: u8, mailbox: MailboxId, uids: &UidSet) {
-        let validity = self.validity(who, mailbox);
-        for uid in uids.iter() {
-            self.vanish((who, validity, uid.number()));
+        let places: Vec<Place> = uids.iter().filter_map(|uid| self.place(who, mailbox, uid)).collect();
+        for place in places {
+            self.vanish(place);
         }
     }
 
     fn vanish(&mut self, place: Place) {
-        let gone = Fact { mail: None, fate: Fate::Gone, modseq: 0, flags: 0 };
+        let gone = Fact::unseen(None, Fate::Gone);
         self.places.entry(place).or_insert(gone).fate = Fate::Gone;
     }
 
@@ -430,7 +415,7 @@ impl Ledger {
             let twice = !lot.copied && count > 1;
             hold(!twice, || format!("message {mail} of account {who} is there {count} times"))?;
             lot.expected = false;
-            lot.loose = 0;
+            lot.bound_for.clear();
         }
         Ok(())
     }
@@ -439,64 +424,4 @@ impl Ledger {
     pub(crate) fn message_count(&self) -> usize {
         self.places.values().map(|fact| fact.mail).collect::<BTreeSet<_>>().len()
     }
-}
-
-impl Op {
-    fn brings_to(&self, account: u8, target: MailboxId) -> bool {
-        match self {
-            Self::Append { who, mailbox, .. } => *who == account && *mailbox == target,
-            Self::Copy { who, to, .. } | Self::Move { who, to, .. } => *who == account && *to == target,
-            Self::Deliver { .. }
-            | Self::Flags { .. }
-            | Self::Expunge { .. }
-            | Self::Remove { .. }
-            | Self::Create { .. }
-            | Self::Rename { .. }
-            | Self::Delete { .. }
-            | Self::Subscribe { .. } => false,
-        }
-    }
-
-    fn takes(&self, source: MailboxId, uid: u32) -> bool {
-        let holds = |uids: &UidSet| mail_types::Uid::new(uid).is_some_and(|uid| uids.contains(uid));
-        match self {
-            Self::Move { from, uids, .. } => *from == source && holds(uids),
-            Self::Remove { mailbox, uids, .. } => *mailbox == source && holds(uids),
-            Self::Expunge { mailbox, among, .. } => *mailbox == source && among.as_ref().is_none_or(holds),
-            Self::Delete { mailbox, .. } => *mailbox == source,
-            Self::Rename { .. } => source == MailboxId::INBOX && self.moves_inbox(),
-            Self::Deliver { .. }
-            | Self::Append { .. }
-            | Self::Copy { .. }
-            | Self::Flags { .. }
-            | Self::Create { .. }
-            | Self::Subscribe { .. } => false,
-        }
-    }
-
-    fn deletes(&self, target: MailboxId) -> bool {
-        matches!(self, Self::Delete { mailbox, .. } if *mailbox == target)
-    }
-
-    fn moves_inbox(&self) -> bool {
-        matches!(self, Self::Rename { from, .. } if from.is_inbox())
-    }
-}
-
-impl Answer {
-    fn is_refusal(&self) -> bool {
-        match self {
-            Self::Delivered(taken) => taken.iter().any(|taken| !taken),
-            Self::Appended(answer) => answer.is_err(),
-            Self::Copied(answer) => answer.is_err(),
-            Self::Flagged(answer) => answer.is_err(),
-            Self::Expunged(answer) => answer.is_err(),
-            Self::Done(answer) => answer.is_err(),
-        }
-    }
-}
-
-/// Flags as a fact keeps them.
-pub(crate) fn bits(flags: FlagSet) -> u64 {
-    flags.bits()
 }

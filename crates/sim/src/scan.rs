@@ -1,6 +1,7 @@
 //! Reading what a store shows of an account, and holding it against the ledger.
 
-use crate::ledger::{Fact, Fate, Known, Ledger, bits};
+use crate::facts::{Fact, Fate, Known, LastScan, Place, State};
+use crate::ledger::Ledger;
 use crate::{Violation, hold, mail};
 use bytes::Bytes;
 use mail_types::{FlagSet, MailboxId, ModSeq, SystemFlag, Uid, UidSet};
@@ -140,17 +141,16 @@ fn mailboxes(ledger: &mut Ledger, who: u8, scan: &Scan) -> Result<(), Violation>
                 name: row.name.clone(),
                 validity,
                 uid_next: row.uid_next.number(),
-                modseq: row.modseq.number(),
+                modseq: row.modseq,
                 fate: Fate::Present,
-                seen: BTreeMap::new(),
-                seen_at: 0,
+                last_scan: None,
             };
             ledger.mailboxes.insert((who, *id), known);
             continue;
         };
         hold(known.fate != Fate::Gone, || format!("account {who}: mailbox {} ({id:?}) came back", known.name))?;
         hold(known.validity == validity, || format!("account {who}, {id:?}: another UIDVALIDITY, {validity}"))?;
-        let (uid_next, modseq) = (row.uid_next.number(), row.modseq.number());
+        let (uid_next, modseq) = (row.uid_next.number(), row.modseq);
         hold(known.uid_next <= uid_next, || format!("account {who}, {id:?}: UIDNEXT fell to {uid_next}"))?;
         hold(known.modseq <= modseq, || {
             format!("account {who}, {id:?}: HIGHESTMODSEQ fell from {} to {modseq}", known.modseq)
@@ -173,28 +173,21 @@ fn history(
     row: &MailboxRow,
     messages: &[(Uid, MessageRow)],
 ) -> Result<(), Violation> {
-    let now: BTreeMap<u32, u64> = messages.iter().map(|(uid, row)| (uid.number(), row.modseq.number())).collect();
     let Some(known) = ledger.mailboxes.get_mut(&(who, id)) else { return Ok(()) };
-    if let Some(since) = ModSeq::new(known.seen_at) {
-        let account = mail::account(who);
-        let broken = |why: Refusal| Violation(format!("account {who}, {id:?}: {why}"));
-        let changed = store.changed_since(account, id, since).map_err(broken)?;
-        let vanished = store.vanished_since(account, id, since).map_err(broken)?;
-        let expected: UidSet = messages.iter().filter(|(_, row)| row.modseq > since).map(|(uid, _)| *uid).collect();
-        hold(changed == expected, || {
-            format!("account {who}, {id:?}: since {since} changed {changed}, not {expected}")
-        })?;
-        let present = messages.iter().find(|(uid, _)| vanished.contains(*uid));
-        hold(present.is_none(), || format!("account {who}, {id:?}: {present:?} is there and vanished"))?;
-        let missed = known
-            .seen
-            .keys()
-            .find(|uid| !now.contains_key(uid) && Uid::new(**uid).is_some_and(|uid| !vanished.contains(uid)));
-        hold(missed.is_none(), || format!("account {who}, {id:?}: {missed:?} went after {since} and is not named"))?;
-    }
-    known.seen = now;
-    known.seen_at = row.modseq.number();
-    Ok(())
+    let uids: UidSet = messages.iter().map(|(uid, _)| *uid).collect();
+    let now = LastScan { uids, modseq: row.modseq };
+    let Some(LastScan { uids: before, modseq: since }) = known.last_scan.replace(now) else { return Ok(()) };
+    let account = mail::account(who);
+    let broken = |why: Refusal| Violation(format!("account {who}, {id:?}: {why}"));
+    let changed = store.changed_since(account, id, since).map_err(broken)?;
+    let vanished = store.vanished_since(account, id, since).map_err(broken)?;
+    let expected: UidSet = messages.iter().filter(|(_, row)| row.modseq > since).map(|(uid, _)| *uid).collect();
+    hold(changed == expected, || format!("account {who}, {id:?}: since {since} changed {changed}, not {expected}"))?;
+    let is_here = |uid: Uid| messages.binary_search_by_key(&uid, |(uid, _)| *uid).is_ok();
+    let present = messages.iter().find(|(uid, _)| vanished.contains(*uid));
+    hold(present.is_none(), || format!("account {who}, {id:?}: {present:?} is there and vanished"))?;
+    let missed = before.iter().find(|uid| !is_here(*uid) && !vanished.contains(*uid));
+    hold(missed.is_none(), || format!("account {who}, {id:?}: {missed:?} went after {since} and is not named"))
 }
 
 /// Every place names the message that it ever named, and messages are where they should be.
@@ -232,7 +225,7 @@ fn contents(
                 content.strip_prefix(head.as_bytes()).is_some_and(|body| body == mail::content(number, origin.octets))
             });
             hold(whole, || format!("place {place:?}: message {number} has other octets"))?;
-            ledger.locate(place, number)?;
+            ledger.locate(id, place, number)?;
         }
         let Some(fact) = ledger.places.get_mut(&place) else { continue };
         agree(place, fact, message)?;
@@ -240,13 +233,14 @@ fn contents(
     Ok(())
 }
 
-fn agree(place: (u8, u32, u32), fact: &mut Fact, row: &MessageRow) -> Result<(), Violation> {
+/// Flags change under a new MODSEQ, and that grows (RFC 7162 §3.1).
+fn agree(place: Place, fact: &mut Fact, row: &MessageRow) -> Result<(), Violation> {
     hold(fact.fate != Fate::Gone, || format!("place {place:?}: message {:?} came back", fact.mail))?;
-    let (modseq, flags) = (row.modseq.number(), bits(row.flags));
-    hold(fact.modseq <= modseq, || format!("place {place:?}: MODSEQ fell from {} to {modseq}", fact.modseq))?;
-    let same = fact.modseq != modseq || fact.flags == flags;
-    hold(same, || format!("place {place:?}: flags {:b} became {flags:b} under MODSEQ {modseq}", fact.flags))?;
-    (fact.modseq, fact.flags) = (modseq, flags);
+    let now = State { modseq: row.modseq, flags: row.flags };
+    if let Some(before) = fact.state.replace(now) {
+        let grew = before.modseq < now.modseq || (before.modseq == now.modseq && before.flags == now.flags);
+        hold(grew, || format!("place {place:?}: {before:?} became {now:?}"))?;
+    }
     Ok(())
 }
 

@@ -1,16 +1,16 @@
 //! A run: lives of one store, and the ends of them.
 
 use crate::chance::Chance;
-use crate::client::{Answer, Client, Op, conforms};
+use crate::client::Client;
 use crate::host::{Host, WITH_QUOTA};
-use crate::ledger::{Fate, Ledger};
+use crate::ledger::Ledger;
+use crate::op::{Answer, Op, conforms};
 use crate::scan::{Depth, dump, observe};
 use crate::trouble::Trouble;
 use crate::{Violation, hold, mail};
-use mail_types::{FlagSet, MailboxId, MailboxName, SystemFlag, Uid, UidSet};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use store::{FlagChange, OpenError, Store};
+use store::{OpenError, Store};
 
 /// What a run did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,17 +27,14 @@ pub struct Report {
     pub messages: usize,
     /// Times that an older epoch was turned away.
     pub refused_epochs: u32,
+    /// Full or not full accounts that were asked to take one more message.
+    pub quota_probes: u32,
     /// Messages brought again under their delivery id.
     pub repeated: u32,
 }
 
-/// Runs one seed; gives what happened, or which promise broke.
-pub fn run(seed: u64) -> Result<Report, Violation> {
-    run_aloud(seed, &|_| {})
-}
-
-/// As [`run`], and says what happens, line by line.
-pub fn run_aloud(seed: u64, tell: &dyn Fn(&str)) -> Result<Report, Violation> {
+/// Runs one seed on this thread.
+pub(crate) fn run_here(seed: u64, tell: &dyn Fn(&str)) -> Result<Report, Violation> {
     let mut chance = Chance::new(seed);
     let lives = chance.between(3, 5);
     let mut sim = Sim {
@@ -51,8 +48,9 @@ pub fn run_aloud(seed: u64, tell: &dyn Fn(&str)) -> Result<Report, Violation> {
         written_epoch: 0,
         commits_waiting: 0,
         unsettled: 0,
+        steps: 0,
         safe: false,
-        in_trouble: false,
+        faults: BTreeSet::new(),
         quiet: None,
         report: Report::default(),
         tell,
@@ -67,15 +65,15 @@ pub fn run_aloud(seed: u64, tell: &dyn Fn(&str)) -> Result<Report, Violation> {
     Ok(sim.report)
 }
 
-struct Sim<'a> {
+pub(crate) struct Sim<'a> {
     host: Host,
-    chance: Chance,
-    ledger: Ledger,
+    pub(crate) chance: Chance,
+    pub(crate) ledger: Ledger,
     clients: Vec<Client>,
     /// Of the last request.
     number: u64,
     /// Of the last message.
-    mails: u32,
+    pub(crate) mails: u32,
     epoch: u64,
     /// The highest epoch under which something was acknowledged.
     written_epoch: u64,
@@ -83,13 +81,15 @@ struct Sim<'a> {
     commits_waiting: u32,
     /// What may have come into the store's memory since it was last at rest.
     unsettled: u64,
+    /// Steps of the store and of its clients in this life.
+    steps: u64,
     /// Whether checkpoints go first, because memory is nearly full: apply would block.
     safe: bool,
-    /// Whether a fault may strike.
-    in_trouble: bool,
+    /// Faults that may still strike, or have struck since the machine was last in order.
+    faults: BTreeSet<Trouble>,
     /// The state before an end that may change nothing.
     quiet: Option<Vec<String>>,
-    report: Report,
+    pub(crate) report: Report,
     tell: &'a dyn Fn(&str),
 }
 
@@ -99,11 +99,13 @@ impl Sim<'_> {
         self.look_after_start(&store)?;
         let trouble = Trouble::draw(&mut self.chance);
         trouble.arm(&self.host, &mut self.chance);
-        self.in_trouble |= trouble != Trouble::Quiet;
+        self.faults.extend(trouble.is_fault().then_some(trouble));
         (self.tell)(&format!("epoch {} lives until {trouble:?}", self.epoch));
         let acknowledged = self.ledger.acknowledged;
+        self.steps = 0;
         for _ in 0..self.chance.between(50, 300) {
             self.tick(&store)?;
+            self.check_steps()?;
             if self.host.is_down() {
                 break;
             }
@@ -137,7 +139,7 @@ impl Sim<'_> {
             }
             Ok(store) => Ok(Some(store)),
             Err(error) => {
-                hold(self.in_trouble, || format!("the store does not start: {error:?}"))?;
+                hold(self.is_in_trouble(), || format!("the store does not start: {error:?}"))?;
                 (self.tell)(&format!("the start fails: {error:?}"));
                 self.report.failed_starts += 1;
                 let end = if self.chance.one_in(2) { Trouble::SyncFails } else { Trouble::PowerCut };
@@ -145,6 +147,11 @@ impl Sim<'_> {
                 Ok(None)
             }
         }
+    }
+
+    /// Whether a fault excuses what fails.
+    fn is_in_trouble(&self) -> bool {
+        !self.faults.is_empty()
     }
 
     /// Promise 3: who has lost the right is refused where octets are stored.
@@ -160,7 +167,7 @@ impl Sim<'_> {
                 self.report.refused_epochs += 1;
                 Ok(())
             }
-            Err(error) => hold(self.in_trouble, || format!("an older epoch is refused with {error:?}")),
+            Err(error) => hold(self.is_in_trouble(), || format!("an older epoch is refused with {error:?}")),
         }
     }
 
@@ -181,7 +188,7 @@ impl Sim<'_> {
     fn last_look(&mut self) -> Result<(), Violation> {
         self.host.disk.crash();
         self.host.free_all();
-        self.in_trouble = false;
+        self.faults.clear();
         let store = self.host.open(self.epoch).map_err(|error| Violation(format!("the last start: {error:?}")))?;
         self.look_after_start(&store)
     }
@@ -194,16 +201,17 @@ impl Sim<'_> {
     }
 
     fn end_nothing(&mut self, trouble: Trouble) {
-        trouble.end(&self.host, &mut self.chance);
+        let end = trouble.end(&self.host, &mut self.chance);
+        self.faults.retain(|fault| fault.outlives(end));
         (self.commits_waiting, self.unsettled, self.safe) = (0, 0, false);
         if let Some(trouble) = Trouble::draw_for_start(&mut self.chance) {
             trouble.arm_for_start(&self.host, &mut self.chance);
-            self.in_trouble = true;
+            self.faults.insert(trouble);
         }
     }
 
     fn tick(&mut self, store: &Arc<Store>) -> Result<(), Violation> {
-        self.host.clock.advance(i64::try_from(self.chance.below(400_000)).unwrap_or(0));
+        self.host.clock.advance(i64::from(self.chance.small(400_000)));
         if self.safe {
             if !self.step_all(store) {
                 // What clients have still to write comes on top.
@@ -219,18 +227,24 @@ impl Sim<'_> {
             5..=9 => self.poll_one(store)?,
             10..=12 => drop(self.step_writer(store)),
             13 | 14 if !self.safe => drop(self.step_apply(store)),
-            15 => drop(store.step_checkpoint()),
-            16 => observe_unless_down(&self.host, store, &mut self.ledger, self.chance.below(3))?,
+            15 => drop(self.step_checkpoint(store)),
+            16 => self.look(store)?,
             17 => self.rare(store),
             _ => {}
         }
         Ok(())
     }
 
+    /// What a client would see now.
+    fn look(&mut self, store: &Store) -> Result<(), Violation> {
+        let who = self.chance.account();
+        if self.host.is_down() { Ok(()) } else { observe(store, &mut self.ledger, who, Depth::New) }
+    }
+
     fn rare(&mut self, store: &Arc<Store>) {
         match self.chance.below(8) {
             0 => {
-                let hours = i64::try_from(self.chance.below(61)).unwrap_or(0) - 30;
+                let hours = i64::from(self.chance.small(61)) - 30;
                 (self.tell)(&format!("the clock jumps by {hours} hours"));
                 self.host.clock.jump(hours * 3_600_000_000);
             }
@@ -257,6 +271,7 @@ impl Sim<'_> {
         let woken: Vec<usize> =
             self.clients.iter().enumerate().filter(|(_, client)| client.is_woken()).map(|(at, _)| at).collect();
         let Some(at) = self.chance.pick(&woken).copied() else { return Ok(()) };
+        self.steps += 1;
         let Some(answer) = self.clients.get_mut(at).and_then(Client::poll) else { return Ok(()) };
         let client = self.clients.swap_remove(at);
         self.take(store, &client, &answer)
@@ -280,14 +295,14 @@ impl Sim<'_> {
         match (&client.op, answer) {
             (Op::Flags { who, mailbox, uids, change, flags, .. }, Answer::Flagged(Ok(stored))) => {
                 let Some(modseq) = stored.modseq else { return Ok(()) };
+                let mut others = Vec::new();
                 let rows = store.for_each_message(mail::account(*who), *mailbox, uids, |uid, row| {
                     let ours = row.modseq <= modseq && !stored.modified.contains(uid);
                     if ours && !conforms(row.flags, *change, *flags) {
-                        self.report.trace = u64::MAX;
+                        others.push(uid);
                     }
                 });
-                let conform = rows.is_ok() && self.report.trace != u64::MAX;
-                hold(conform, || format!("{:?} left other flags: {answer:?}", client.op))
+                hold(rows.is_ok() && others.is_empty(), || format!("{:?} left other flags at {others:?}", client.op))
             }
             (Op::Create { who, name }, Answer::Done(Ok(()))) => {
                 let made = store.mailbox_by_name(mail::account(*who), name).ok().flatten();
@@ -298,7 +313,7 @@ impl Sim<'_> {
     }
 
     fn step_writer(&mut self, store: &Store) -> bool {
-        if self.commits_waiting >= COMMITS_WAITING_MAX {
+        if self.commits_waiting >= COMMITS_WAITING_MAX || !self.may_step() {
             return false;
         }
         let committed = store.step_writer();
@@ -306,8 +321,18 @@ impl Sim<'_> {
         committed
     }
 
+    fn step_checkpoint(&mut self, store: &Store) -> bool {
+        self.may_step() && store.step_checkpoint()
+    }
+
+    /// Counts a step of the store; no when it has had its share.
+    fn may_step(&mut self) -> bool {
+        self.steps += 1;
+        self.steps <= STEPS_MAX
+    }
+
     fn step_apply(&mut self, store: &Store) -> bool {
-        let applied = store.step_apply();
+        let applied = self.may_step() && store.step_apply();
         self.commits_waiting -= u32::from(applied);
         applied
     }
@@ -318,7 +343,7 @@ impl Sim<'_> {
         if self.host.is_down() {
             return false;
         }
-        while !self.host.is_down() && store.step_checkpoint() {
+        while !self.host.is_down() && self.step_checkpoint(store) {
             worked = true;
         }
         if !self.host.is_down() {
@@ -327,15 +352,24 @@ impl Sim<'_> {
         worked
     }
 
+    fn check_steps(&self) -> Result<(), Violation> {
+        hold(self.steps <= STEPS_MAX, || {
+            let waiting: Vec<&Op> = self.clients.iter().map(|client| &client.op).collect();
+            format!("no rest after {STEPS_MAX} steps of a life; waiting: {waiting:?}")
+        })
+    }
+
     /// Everybody is answered and everything applied.
     fn come_to_rest(&mut self, store: &Arc<Store>) -> Result<(), Violation> {
         let mut idle = 0;
         while idle < 3 {
+            self.check_steps()?;
             let mut worked = self.step_all(store);
             if self.host.is_down() {
                 return Ok(());
             }
             while self.clients.iter().any(Client::is_woken) {
+                self.check_steps()?;
                 self.poll_one(store)?;
                 worked = true;
             }
@@ -359,125 +393,17 @@ impl Sim<'_> {
         let before = self.ledger.acknowledged;
         self.come_to_rest(store)?;
         let taken = self.ledger.acknowledged > before;
-        if self.in_trouble || self.host.is_down() {
+        if self.is_in_trouble() || self.host.is_down() {
             return Ok(());
         }
+        self.report.quota_probes += 1;
         hold(taken == (used < limit), || format!("{used} messages of {limit}, one more was taken: {taken}"))
     }
-
-    fn draw(&mut self) -> Option<Op> {
-        let who = u8::try_from(self.chance.below(u64::from(mail::ACCOUNT_COUNT))).ok()?;
-        let kind = self.chance.below(20);
-        if kind < 7 || !self.ledger.mailboxes.contains_key(&(who, MailboxId::INBOX)) {
-            return Some(self.draw_delivery(who));
-        }
-        let here = self.ledger.mailboxes.range((who, MailboxId::INBOX)..=(who, MailboxId::new(u32::MAX)));
-        let here: Vec<(MailboxId, MailboxName)> = here
-            .filter(|(_, known)| known.fate == Fate::Present)
-            .map(|((_, id), known)| (*id, known.name.clone()))
-            .collect();
-        let (mailbox, name) = if self.chance.one_in(2) {
-            (MailboxId::INBOX, MailboxName::inbox())
-        } else {
-            self.chance.pick(&here)?.clone()
-        };
-        if kind >= 17 {
-            return self.draw_structure(who, mailbox, name);
-        }
-        if kind < 9 {
-            self.mails += 1;
-            let octets = self.draw_octets();
-            let flags = self.draw_flags();
-            return Some(Op::Append { who, mailbox, mail: self.mails, octets, flags });
-        }
-        let uids = self.draw_uids(who, mailbox);
-        if kind == 16 {
-            let among = self.chance.one_in(2).then_some(uids);
-            return Some(Op::Expunge { who, mailbox, among });
-        }
-        if uids.is_empty() {
-            return None;
-        }
-        let (to, _) = self.chance.pick(&here)?.clone();
-        Some(match kind {
-            9 | 10 => Op::Copy { who, from: mailbox, to, uids },
-            11 | 12 if to != mailbox => Op::Move { who, from: mailbox, to, uids },
-            13 => Op::Remove { who, mailbox, uids },
-            _ => {
-                let change =
-                    *self.chance.pick(&[FlagChange::Add, FlagChange::Add, FlagChange::Remove, FlagChange::Replace])?;
-                let keyword = self.chance.one_in(4);
-                Op::Flags { who, mailbox, uids, change, flags: self.draw_flags(), keyword }
-            }
-        })
-    }
-
-    fn draw_delivery(&mut self, who: u8) -> Op {
-        if self.chance.one_in(4)
-            && let Some(again) = self.ledger.unanswered.pop()
-        {
-            self.report.repeated += 1;
-            if self.chance.one_in(3) {
-                // And once more, though it may be answered this time.
-                self.ledger.unanswered.push(again.clone());
-            }
-            return again;
-        }
-        self.mails += 1;
-        let mut to = vec![who];
-        if self.chance.one_in(3) {
-            to.push((who + 1) % mail::ACCOUNT_COUNT);
-        }
-        let with_id = !self.chance.one_in(5);
-        Op::Deliver { to, mail: self.mails, octets: self.draw_octets(), with_id }
-    }
-
-    fn draw_structure(&mut self, who: u8, mailbox: MailboxId, name: MailboxName) -> Option<Op> {
-        if self.ledger.is_structure_busy(who) {
-            return None;
-        }
-        let new = MailboxName::parse(self.chance.pick(&NAMES)?).expect("names of mailboxes");
-        Some(match self.chance.below(8) {
-            0..=2 => Op::Create { who, name: new },
-            3 | 4 => Op::Rename { who, from: name, to: new },
-            5 | 6 if mailbox != MailboxId::INBOX => Op::Delete { who, mailbox, name },
-            _ => Op::Subscribe { who, name: new, subscribed: self.chance.one_in(2) },
-        })
-    }
-
-    fn draw_octets(&mut self) -> usize {
-        let octets = match self.chance.below(24) {
-            0 => self.chance.between(200_000, 600_000),
-            1 | 2 => self.chance.between(10_000, 60_000),
-            _ => self.chance.below(3_000),
-        };
-        usize::try_from(octets).unwrap_or(0)
-    }
-
-    fn draw_flags(&mut self) -> FlagSet {
-        let mut flags = FlagSet::EMPTY;
-        for flag in [SystemFlag::Seen, SystemFlag::Deleted, SystemFlag::Flagged] {
-            if self.chance.one_in(3) {
-                flags = flags.with(FlagSet::system(flag));
-            }
-        }
-        flags
-    }
-
-    fn draw_uids(&mut self, who: u8, mailbox: MailboxId) -> UidSet {
-        let known = self.ledger.uids(who, mailbox);
-        (0..self.chance.between(1, 4)).filter_map(|_| Uid::new(*self.chance.pick(&known)?)).collect()
-    }
-}
-
-fn observe_unless_down(host: &Host, store: &Store, ledger: &mut Ledger, who: u64) -> Result<(), Violation> {
-    let who = u8::try_from(who).unwrap_or(0);
-    if host.is_down() { Ok(()) } else { observe(store, ledger, who, Depth::New) }
 }
 
 /// Requests under way at once.
 const CLIENT_COUNT_MAX: usize = 8;
+/// Steps of a life: hundreds are usual, so whoever needs more turns in a circle.
+const STEPS_MAX: u64 = 50_000;
 /// A writer blocks when so many of its commits wait: here nobody would free it.
 const COMMITS_WAITING_MAX: u32 = 7;
-/// What mailboxes are called; some lie in others.
-const NAMES: [&str; 6] = ["work", "work/2026", "work/2026/q4", "play", "play/chess", "Größe"];

@@ -23,8 +23,16 @@ pub enum Trouble {
     NoSpace,
 }
 
+/// What ended with the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    MachineStaysUp,
+    MachineWentDown,
+}
+
 impl Trouble {
-    const ALL: [Self; 7] =
+    /// All of them.
+    pub const ALL: [Self; 7] =
         [Self::Quiet, Self::PowerCut, Self::IndexCut, Self::Kill, Self::WriteFails, Self::SyncFails, Self::NoSpace];
 
     pub(crate) fn draw(chance: &mut Chance) -> Self {
@@ -46,20 +54,39 @@ impl Trouble {
         }
     }
 
+    /// Whether it makes something fail.
+    pub(crate) fn is_fault(self) -> bool {
+        match self {
+            Self::Quiet | Self::Kill => false,
+            Self::PowerCut | Self::IndexCut | Self::WriteFails | Self::SyncFails | Self::NoSpace => true,
+        }
+    }
+
+    /// Whether it may strike after such an end.
+    pub(crate) fn outlives(self, end: End) -> bool {
+        match (end, self) {
+            (End::MachineStaysUp, Self::WriteFails | Self::SyncFails) => true,
+            (End::MachineStaysUp, Self::Quiet | Self::Kill | Self::PowerCut | Self::IndexCut | Self::NoSpace)
+            | (End::MachineWentDown, _) => false,
+        }
+    }
+
     /// The end: what the store leaves is what the next one finds.
-    pub(crate) fn end(self, host: &Host, chance: &mut Chance) {
+    pub(crate) fn end(self, host: &Host, chance: &mut Chance) -> End {
         let machine_stays_up = match self {
             Self::Kill => true,
             Self::WriteFails | Self::SyncFails | Self::NoSpace => chance.one_in(2),
             Self::Quiet | Self::PowerCut | Self::IndexCut => false,
         };
         host.fail_index(None);
+        host.free_all();
         if machine_stays_up && !host.disk.is_off() {
             host.disk.kill();
+            End::MachineStaysUp
         } else {
             host.disk.crash();
+            End::MachineWentDown
         }
-        host.free_all();
     }
 
     /// Trouble for the start that follows: recovery within recovery.
