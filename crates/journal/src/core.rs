@@ -198,6 +198,11 @@ impl Core {
         Ok(first)
     }
 
+    /// The time of the last record.
+    pub(crate) fn last_time(&self) -> UnixTime {
+        self.last_time
+    }
+
     /// The number that the next record gets.
     pub fn next_lsn(&self) -> Lsn {
         self.next

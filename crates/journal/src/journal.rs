@@ -118,6 +118,11 @@ impl Journal {
         Lsn::new(self.shared.lock().core.next_lsn().number() - 1)
     }
 
+    /// The time of the last record, durable or not: also of one whose segment has been purged.
+    pub fn last_time(&self) -> UnixTime {
+        self.shared.lock().core.last_time()
+    }
+
     /// Blocks until a record is durable. Another thread has to take the writer's turns.
     pub fn wait(&self, lsn: Lsn) -> Result<Durable<Lsn>, Failed> {
         let mut state = self.shared.lock();

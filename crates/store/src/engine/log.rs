@@ -37,6 +37,7 @@ pub(crate) struct Log {
 impl Log {
     pub(crate) fn new(journal: Journal, writer: Writer, epoch: Epoch, clock: Arc<dyn Clock>) -> Self {
         let started = clock.instant();
+        let latest = AtomicI64::new(journal.last_time().micros());
         Self {
             journal,
             writer: Mutex::new(Some(writer)),
@@ -46,7 +47,7 @@ impl Log {
             midnight: Mutex::new(UnixTime::EPOCH),
             room: Notify::new(),
             ahead: AtomicU64::new(0),
-            latest: AtomicI64::new(i64::MIN),
+            latest,
             low: AtomicBool::new(false),
             closed: tokio::sync::watch::Sender::new(false),
         }
