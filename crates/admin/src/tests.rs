@@ -179,7 +179,7 @@ async fn a_placement_with_mail_behind_it_stays() {
     let refused = site.patch("placements/anna@site.test", json!({"store": "fritz"})).await;
     assert_eq!(
         (refused.status, refused.text("error").as_str()),
-        (409, "anna@site.test has mail at store ingrid: use `move`")
+        (409, "anna@site.test has mail at store ingrid and cannot be placed elsewhere")
     );
     site.mail.says(directory::Behind::Unknown);
     assert_eq!(site.patch("placements/anna@site.test", json!({"store": "fritz"})).await.status, 503);

@@ -86,7 +86,7 @@ pub enum EditError {
         by: String,
     },
     /// A placement would lose the mail behind it: that takes a move.
-    #[error("{address} has mail at store {store}: use `move`")]
+    #[error("{address} has mail at store {store} and cannot be placed elsewhere")]
     MailBehind {
         /// The address.
         address: Address,

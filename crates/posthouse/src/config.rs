@@ -93,7 +93,7 @@ pub struct Tls {
 pub struct Directory {
     /// The folder of the embedded engine.
     pub path: PathBuf,
-    /// Where an account is placed that no rule places.
+    /// Where an account is placed that no rule places, unless the directory says so already.
     pub default_store: Option<StoreName>,
 }
 
@@ -128,10 +128,6 @@ pub struct Journal {
 pub struct Relay {
     /// SMTP between servers (25).
     pub listen: Vec<SocketAddr>,
-    /// Submission with STARTTLS (587).
-    pub submission: Vec<SocketAddr>,
-    /// Submission with TLS from the first octet (465).
-    pub submissions: Vec<SocketAddr>,
 }
 
 /// `[proxy]`

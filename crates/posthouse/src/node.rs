@@ -9,14 +9,15 @@ mod admin;
 mod listeners;
 mod polite;
 mod recipients;
+mod register;
 mod routing;
 mod stores;
 
 pub use stores::StoreError;
 
 use crate::config::Config;
-use directory::EngineError;
 use directory::engine::Engine;
+use directory::{EditError, EngineError};
 use kv::EmbeddedEngine;
 use listeners::Listeners;
 use net::{BindError, OsRandom, Shutdown, Stopper, SystemClock, TokioSpawn};
@@ -63,8 +64,20 @@ pub enum NodeError {
         source: io::Error,
     },
     /// The directory.
-    #[error("cannot open the directory")]
-    Directory(#[from] EngineError),
+    #[error("cannot open the directory in {}; is a Posthouse running with it?", path.display())]
+    Directory {
+        /// Where it is.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: EngineError,
+    },
+    /// Reading the directory.
+    #[error("cannot read the directory")]
+    Engine(#[from] EngineError),
+    /// Entering what this node serves.
+    #[error("cannot enter this node's stores into the directory")]
+    Register(#[from] EditError),
     /// A store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -96,7 +109,11 @@ impl Node {
         let started = system.clock.instant();
         folder(&config.node.data)?;
         folder(&config.directory.path)?;
-        let engine: Arc<dyn Engine> = Arc::new(EmbeddedEngine::open(&config.directory.path.join("directory.redb"))?);
+        let opened = EmbeddedEngine::open(&config.directory.path.join("directory.redb"));
+        let path = &config.directory.path;
+        let failed = |source| NodeError::Directory { path: path.clone(), source };
+        let engine: Arc<dyn Engine> = Arc::new(opened.map_err(failed)?);
+        register::stores(&*engine, &config).await?;
         let routes = Routes::follow(Arc::clone(&engine), &system).await?;
         let mut local = Vec::with_capacity(config.stores.len());
         for store in &config.stores {

@@ -13,9 +13,9 @@ use anyhow::{Context, Result};
 use directory::engine::{Engine, Revision};
 use directory::{
     AccountRecord, DomainRecord, Editor, NewAccount, PasswordHash, RuleChange, RuleKind, RuleName, RuleRecord,
-    SiteRecord, StoreKind, StoreRecord,
+    SiteRecord,
 };
-use mail_types::{AccountId, Address, Domain, NodeName, StoreName};
+use mail_types::{AccountId, Address, Domain, StoreName};
 use net::Stopper;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
@@ -29,9 +29,9 @@ pub struct Quickstart {
     /// Where the site is kept; started again in the same folder, it has the same mail and passwords.
     #[arg(long, default_value = "posthouse-quickstart")]
     dir: PathBuf,
-    /// The first of the ports: SMTP has N+25, IMAP N+143 and so on.
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..=64_000))]
-    port_base: u16,
+    /// The first of the ports: SMTP has N+25, IMAP N+143 and so on [default: 10000, or as the site has it].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64_000))]
+    port_base: Option<u16>,
 }
 
 /// `D/site.json`: what a test or a script needs to know of the site.
@@ -80,7 +80,9 @@ impl Quickstart {
         if is_new {
             private_folder(&dir)?;
             certificate(&dir.join("tls"))?;
-            write_private(&file, &configuration(&dir, self.port_base))?;
+            write_private(&file, &configuration(&dir, self.port_base.unwrap_or(PORT_BASE)))?;
+        } else if let Some(base) = self.port_base {
+            move_ports(&dir, &file, base)?;
         }
         let config = Config::load(&file).map_err(|problems| anyhow::anyhow!("{problems}"))?;
         crate::log::start(&config.log);
@@ -89,16 +91,25 @@ impl Quickstart {
         let signals = crate::signals::Signals::new(stopper, &config)?;
         let node = Node::open(config, system.clone()).await?;
         let site_file = dir.join("site.json");
-        let site = if site_file.exists() {
-            read_site(&site_file)?
-        } else {
-            let accounts = seed(&**node.engine(), &system).await?;
-            let site = Site { domain: DOMAIN.to_owned(), listeners, accounts };
-            write_private(&site_file, &(serde_json::to_string_pretty(&site)? + "\n"))?;
-            site
+        let accounts = match site_file.exists() {
+            true => read_site(&site_file)?.accounts,
+            false => seed(&**node.engine(), &system).await?,
         };
+        let site = Site { domain: DOMAIN.to_owned(), listeners, accounts };
+        write_private(&site_file, &(serde_json::to_string_pretty(&site)? + "\n"))?;
         node.run(signals.watch(), shutdown, || println!("{}", welcome(&dir, &site))).await?;
         Ok(())
+    }
+}
+
+/// Gives a site that is there other ports, unless somebody has changed its configuration.
+fn move_ports(dir: &Path, file: &Path, base: u16) -> Result<()> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let ours = (1..=64_000).find(|base| text == configuration(dir, *base));
+    match ours {
+        Some(known) if known == base => Ok(()),
+        Some(_) => write_private(file, &configuration(dir, base)),
+        None => anyhow::bail!("{} was changed by hand: change the ports there", file.display()),
     }
 }
 
@@ -107,13 +118,6 @@ async fn seed(engine: &dyn Engine, system: &System) -> Result<Vec<SiteAccount>> 
     let editor = Editor::new(engine);
     let domain = Domain::parse(DOMAIN).context("the domain")?;
     let [ingrid, fritz] = ["ingrid", "fritz"].map(|name| StoreName::parse(name).expect("a store's name"));
-    let node = NodeName::parse(NODE).context("the node's name")?;
-    for name in [&ingrid, &fritz] {
-        if editor.find::<StoreRecord>(name.as_str()).await?.is_none() {
-            let kind = StoreKind::Posthouse { node: node.clone() };
-            editor.add_store(&StoreRecord { name: name.clone(), kind, closed: false }).await?;
-        }
-    }
     let postmaster = Address::parse(&format!("postmaster@{domain}")).context("postmaster")?;
     let site = SiteRecord {
         postmaster: Some(postmaster),
@@ -289,6 +293,7 @@ fn write_private(file: &Path, text: &str) -> Result<()> {
     write().with_context(|| format!("cannot write {}", file.display()))
 }
 
+const PORT_BASE: u16 = 10_000;
 const DOMAIN: &str = "bigisp.test";
 const HOSTNAME: &str = "mail.bigisp.test";
 const NODE: &str = "quickstart";

@@ -66,8 +66,7 @@ journal.path = 'data/mail'
 default_store = 'hedda'
 
 [relay]
-listen = '127.0.0.1:2525'
-submissions = ['127.0.0.1:2525']
+listen = ['127.0.0.1:2525', '127.0.0.1:2525']
 
 [proxy]
 
@@ -94,10 +93,17 @@ key = 'key.pem'
     posthouse.toml:19:8: store.name: ingrid is taken by store.name (posthouse.toml:12)
     posthouse.toml:21:16: store.journal.path: data/mail is taken by store.path (posthouse.toml:20)
     posthouse.toml:24:17: directory.default_store: there is no [[store]] named hedda (there is: ingrid, ingrid)
-    posthouse.toml:28:16: relay.submissions: 127.0.0.1:2525 is taken by relay.listen (posthouse.toml:27)
-    posthouse.toml:30:2: proxy: listens nowhere (give it one of imap, imaps, pop3, pop3s)
-    posthouse.toml:33:15: tls.certificate: cannot read missing.pem: No such file or directory (os error 2)
+    posthouse.toml:27:29: relay.listen: 127.0.0.1:2525 is taken by relay.listen (posthouse.toml:27)
+    posthouse.toml:29:2: proxy: listens nowhere (give it one of imap, imaps, pop3, pop3s)
+    posthouse.toml:32:15: tls.certificate: cannot read missing.pem: No such file or directory (os error 2)
     "#);
+}
+
+#[test]
+fn a_word_that_is_no_level_does_not_turn_the_log_off() {
+    let text = format!("{NODE}[relay]\nlisten = '127.0.0.1:2525'\n[log]\nlevel = 'info,loud'\n");
+    let (good, said) = check(site(&[("posthouse.toml", &text)]).path());
+    assert!(!good && said.contains("loud is no level: off, error, warn, info, debug or trace"), "{said}");
 }
 
 #[test]

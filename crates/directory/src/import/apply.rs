@@ -259,7 +259,10 @@ impl<'e> Import<'e> {
             match mail.mail_behind(address, &now).await {
                 Behind::Nothing => {}
                 Behind::Mail => {
-                    return Ok(self.collides(line.number, format!("{address} has mail at store {now}: use `move`")));
+                    return Ok(self.collides(
+                        line.number,
+                        format!("{address} has mail at store {now} and cannot be placed elsewhere"),
+                    ));
                 }
                 Behind::Unknown => {
                     let text = format!("store {now} does not answer whether {address} has mail there");

@@ -265,7 +265,10 @@ fn an_imported_map_re_homes_nobody_with_mail() {
     let texts: Vec<_> = report.collisions.iter().map(|line| line.text.as_str()).collect();
     assert_eq!(
         texts,
-        ["anna@site.test has mail at store ingrid: use `move`", "john@site.test has mail at store ingrid: use `move`"]
+        [
+            "anna@site.test has mail at store ingrid and cannot be placed elsewhere",
+            "john@site.test has mail at store ingrid and cannot be placed elsewhere"
+        ]
     );
     assert_eq!((report.added, report.written), (1, true));
     let report = finish(edit.import_placements(&parsed, skip, &AssumeEmpty)).expect("an import");

@@ -179,7 +179,7 @@ fn mail_is_never_lost_sight_of() {
         let full = Says(Behind::Mail);
         assert_eq!(
             said(edit.set_placement(&away, seen.revision, &full).await),
-            "anna@site.test has mail at store ingrid: use `move`"
+            "anna@site.test has mail at store ingrid and cannot be placed elsewhere"
         );
         let silent = edit.set_placement(&away, seen.revision, &Says(Behind::Unknown)).await;
         assert!(matches!(silent, Err(EditError::StoreSilent { .. })));

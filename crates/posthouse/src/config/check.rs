@@ -117,11 +117,7 @@ impl Check<'_> {
     }
 
     fn relay(&mut self, raw: RawRelay) -> Relay {
-        Relay {
-            listen: self.listeners(raw.listen),
-            submission: self.listeners(raw.submission),
-            submissions: self.tls_listeners(raw.submissions),
-        }
+        Relay { listen: self.listeners(raw.listen) }
     }
 
     fn proxy(&mut self, raw: RawProxy) -> Proxy {

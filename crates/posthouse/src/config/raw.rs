@@ -8,6 +8,7 @@ use mail_types::{Domain, NodeName, StoreName};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 /// What the files say.
 pub(super) struct RawConfig {
@@ -66,8 +67,6 @@ pub(super) struct RawJournal {
 
 pub(super) struct RawRelay {
     pub(super) listen: Vec<At<SocketAddr>>,
-    pub(super) submission: Vec<At<SocketAddr>>,
-    pub(super) submissions: Vec<At<SocketAddr>>,
 }
 
 pub(super) struct RawProxy {
@@ -125,7 +124,7 @@ fn node(section: &Section<'_>) -> RawNode {
 fn log(section: &Section<'_>) -> RawLog {
     RawLog {
         format: section.choice("format", &[("logfmt", LogFormat::Logfmt), ("json", LogFormat::Json)]),
-        level: section.parsed("level", |text| EnvFilter::builder().parse(text).map(|_| text.to_owned())),
+        level: section.parsed("level", level),
     }
 }
 
@@ -159,12 +158,8 @@ fn journal(section: &Section<'_>) -> RawJournal {
 }
 
 fn relay(section: &Section<'_>) -> RawRelay {
-    section.must_listen(&["listen", "submission", "submissions"]);
-    RawRelay {
-        listen: section.parsed_list("listen", address),
-        submission: section.parsed_list("submission", address),
-        submissions: section.parsed_list("submissions", address),
-    }
+    section.must_listen(&["listen"]);
+    RawRelay { listen: section.parsed_list("listen", address) }
 }
 
 fn proxy(section: &Section<'_>) -> RawProxy {
@@ -184,6 +179,16 @@ fn limits(section: &Section<'_>) -> RawLimits {
         message_octets: section.size("message", MESSAGE_OCTETS_MIN..=MESSAGE_OCTETS_MAX),
         recipients: section.number("recipients", RECIPIENTS_MIN..=RECIPIENTS_MAX),
     }
+}
+
+/// A level, or directives such as `info,relay=debug`. A bare word that is no level would be a target of that name, and
+/// would turn everything else off.
+fn level(text: &str) -> Result<String, String> {
+    let bare = text.split(',').map(str::trim).find(|word| !word.contains('=') && word.parse::<LevelFilter>().is_err());
+    if let Some(word) = bare {
+        return Err(format!("{word} is no level: off, error, warn, info, debug or trace"));
+    }
+    EnvFilter::builder().parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
