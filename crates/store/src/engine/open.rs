@@ -108,6 +108,8 @@ impl Store {
         group.publish();
         self.spool.clear();
         if count > 0 {
+            // A process that dies again and again must not have more to replay each time.
+            self.write_out();
             tracing::info!(store = %self.name, records = count, "journal replayed");
         }
         Ok(())
