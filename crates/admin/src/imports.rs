@@ -9,9 +9,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use directory::engine::Range;
-use directory::import::{BadLines, ImportOptions, ImportReport, Mode, StoreMap, passwd_file, popmap};
+use directory::import::{
+    BadLine, BadLines, ImportOptions, ImportReport, LineError, Mode, Parsed, PasswdUser, StoreMap, passwd_file, popmap,
+};
 use directory::{AccountRecord, Editor, PlacementRecord, ROUTING_PREFIX, Record, Routing};
 use mail_types::{Domain, StoreName};
+use sasl::StoredPassword;
 use serde::Deserialize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -56,13 +59,31 @@ pub(crate) async fn import_passwd_file(
         return Err(ApiError::field("stores", "a passwd-file names no hosts: the rules place its accounts"));
     }
     let own = own_domains(&query, &api.editor().routing().await?)?;
-    let parsed = api.blocking(move || passwd_file(&file, &own)).await?;
+    let parsed = api.blocking(move || usable(passwd_file(&file, &own))).await?;
     turn.0.total.store(parsed.items.len(), Ordering::Relaxed);
     let engine = Paced::new(api.world().engine.clone(), AccountRecord::PREFIX, &turn.0.done);
     let random = api.world().random.clone();
     let mut ids = || fresh_id(random.as_ref());
     let report = Editor::new(&engine).import_accounts(&parsed, query.options(), api.now(), &mut ids).await?;
     answer(&api, &query, "passwd-file", report).await
+}
+
+/// Sorts out users whose hash nobody could log in with: better told now, by line, than at every login.
+fn usable(mut parsed: Parsed<PasswdUser>) -> Parsed<PasswdUser> {
+    let mut bad: Vec<BadLine> = Vec::new();
+    parsed.items.retain(|line| {
+        let Some(hash) = &line.item.password else { return true };
+        let Err(error) = StoredPassword::parse(hash.expose()) else { return true };
+        // A key without a domain gives an item for each domain of the site, and is one bad line all the same.
+        if bad.last().is_none_or(|last| last.number != line.number) {
+            let (key, why) = (line.item.address.to_string(), error.to_string());
+            bad.push(BadLine { number: line.number, error: LineError::UnusablePassword { key, why } });
+        }
+        false
+    });
+    parsed.bad.append(&mut bad);
+    parsed.bad.sort_by_key(|bad| bad.number);
+    parsed
 }
 
 pub(crate) async fn import_popmap(
@@ -187,4 +208,21 @@ fn list_of(text: &str) -> impl Iterator<Item = &str> {
 fn unknown(kind: &str, name: &str, nearest: Option<&str>) -> String {
     let meant = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
     format!("there is no {kind} {name}{meant}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_that_nobody_can_use_are_bad_lines() {
+        let own = [Domain::parse("a.test").expect("a domain"), Domain::parse("b.test").expect("a domain")];
+        let file = b"anna:{PLAIN}x\nbert:{FOO}x\ncarl\ndora@a.test:{SHA512-CRYPT}bad\n";
+        let parsed = usable(passwd_file(file, &own));
+        let good: Vec<String> = parsed.items.iter().map(|line| line.item.address.to_string()).collect();
+        assert_eq!(good, ["anna@a.test", "anna@b.test"]);
+        assert_eq!(parsed.bad.iter().map(|bad| bad.number).collect::<Vec<_>>(), [2, 3, 4]);
+        let said = parsed.bad.first().map(|bad| bad.error.to_string()).unwrap_or_default();
+        assert_eq!(said, "the password of \"bert@a.test\" cannot be used: unknown password scheme {FOO}");
+    }
 }

@@ -89,6 +89,14 @@ pub enum LineError {
         /// The key.
         key: String,
     },
+    /// The password's hash is one that nobody could log in with.
+    #[error("the password of {key:?} cannot be used: {why}")]
+    UnusablePassword {
+        /// The key.
+        key: String,
+        /// Why, without the hash.
+        why: String,
+    },
     /// An extra field has a value that cannot be read.
     #[error("the field {field} cannot be read")]
     BadField {
