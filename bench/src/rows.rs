@@ -8,7 +8,7 @@ pub(crate) mod tail;
 
 use crate::lmtp::{Load, deliver};
 use crate::message;
-use crate::server::{Kind, Server};
+use crate::server::{Hash, Kind, Server};
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::io::Write;
@@ -34,9 +34,14 @@ pub(crate) fn disk(base: &Path) -> Result<()> {
 
 /// Starts every server with accounts.
 async fn start_all(kinds: &[Kind], base: &Path, accounts: usize) -> Result<Vec<Server>> {
+    start_hashed(kinds, base, accounts, Hash::Plain).await
+}
+
+/// The same, with passwords kept in that way.
+async fn start_hashed(kinds: &[Kind], base: &Path, accounts: usize, hash: Hash) -> Result<Vec<Server>> {
     let mut servers = Vec::new();
     for kind in kinds {
-        servers.push(kind.start(base, accounts).await?);
+        servers.push(kind.start(base, accounts, hash).await?);
     }
     Ok(servers)
 }

@@ -60,13 +60,14 @@ impl Kind {
     }
 
     /// Starts it with accounts `u0`, `u1` … of `bench.example` and waits until it answers.
-    pub(crate) async fn start(&self, base: &Path, accounts: usize) -> Result<Server> {
+    pub(crate) async fn start(&self, base: &Path, accounts: usize, hash: Hash) -> Result<Server> {
+        let stored = hash.of_password()?;
         let folder = base.join(format!("{}-{accounts}", self.name().to_lowercase()));
         std::fs::create_dir_all(&folder).context("making the folder of a server")?;
         let ports = [free_port()?, free_port()?];
         let started = match self {
-            Self::Posthouse(program) => posthouse::start(program, &folder, ports, accounts).await,
-            Self::Dovecot => dovecot::start(&folder, ports, accounts),
+            Self::Posthouse(program) => posthouse::start(program, &folder, ports, accounts, &stored).await,
+            Self::Dovecot => dovecot::start(&folder, ports, accounts, &stored),
         };
         let child = started.with_context(|| format!("starting {}", self.name()))?;
         let [lmtp, imap] = ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
@@ -74,6 +75,27 @@ impl Kind {
         server.wait_for(lmtp)?;
         server.wait_for(imap)?;
         Ok(server)
+    }
+}
+
+/// How the servers keep the password.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hash {
+    /// As it is: what is measured is the rest of a login.
+    Plain,
+    /// As sites should: 19 MiB and two passes for each login, on both sides the same hash.
+    Argon2id,
+}
+
+impl Hash {
+    fn of_password(self) -> Result<String> {
+        match self {
+            Self::Plain => Ok(format!("{{PLAIN}}{PASSWORD}")),
+            Self::Argon2id => {
+                let password = sasl::Password::new(PASSWORD.as_bytes().to_vec())?;
+                Ok(sasl::StoredPassword::hash_argon2id(&password, b"a salt of sixteen")?.to_string())
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::{fill, per_thousand, stop_all};
 use crate::args::Args;
 use crate::imap::Client;
 use crate::procs::own_cpu;
-use crate::server::{Kind, Server, user};
+use crate::server::{Hash, Kind, Server, user};
 use crate::stats::{as_f64, median};
 use crate::table::{self, Cell};
 use anyhow::{Context, Result};
@@ -38,6 +38,10 @@ pub(crate) async fn run(args: &Args, kinds: &[Kind], base: &Path) -> Result<()> 
     measure(args, kinds, &servers, "login, 60 x 8 kB, 16 clients, /s", 16, &session, Unit::Rounds).await?;
     let login = Session { commands: &["NOOP"], again: false, accounts: 16 };
     measure(args, kinds, &servers, "login and logout, 16 clients, /s", 16, &login, Unit::Rounds).await?;
+    stop_all(servers)?;
+    let servers = super::start_hashed(kinds, base, 4, Hash::Argon2id).await?;
+    let login = Session { commands: &["NOOP"], again: false, accounts: 4 };
+    measure(args, kinds, &servers, "the same with argon2id, 4 clients, /s", 4, &login, Unit::Rounds).await?;
     stop_all(servers)
 }
 

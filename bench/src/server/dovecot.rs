@@ -1,6 +1,6 @@
 //! Dovecot 2.3 as its operators tune it: mdbox, processes reused, its own fsync discipline left on.
 
-use super::{Kind, PASSWORD, user};
+use super::{Kind, user};
 use crate::args::Args;
 use anyhow::{Context, Result, bail};
 use std::fmt::Write;
@@ -22,7 +22,7 @@ pub(super) fn find(_args: &Args) -> Result<Kind> {
     Ok(Kind::Dovecot)
 }
 
-pub(super) fn start(folder: &Path, [lmtp, imap]: [u16; 2], accounts: usize) -> Result<Child> {
+pub(super) fn start(folder: &Path, [lmtp, imap]: [u16; 2], accounts: usize, stored: &str) -> Result<Child> {
     let (uid, gid) = (user_id("nobody")?, NOGROUP);
     let mail = folder.join("mail");
     fs::create_dir_all(&mail).context("making Dovecot's mail folder")?;
@@ -34,7 +34,7 @@ pub(super) fn start(folder: &Path, [lmtp, imap]: [u16; 2], accounts: usize) -> R
     // Spread over folders, as sites do: a single one with 100,000 entries would be slow.
     let line = |number: usize| {
         let home = format!("{}/{:03}/{number}", mail.display(), number % 1000);
-        format!("{}:{{PLAIN}}{PASSWORD}:{uid}:{gid}::{home}::\n", user(number))
+        format!("{}:{stored}:{uid}:{gid}::{home}::\n", user(number))
     };
     let users: String = (0..accounts).map(line).collect();
     fs::write(folder.join("users"), users).context("writing Dovecot's users")?;

@@ -1,7 +1,7 @@
 //! Posthouse: one node with one store and a proxy. What is not a folder, a port or a limit of connections is the default,
 //! the log line for every message included; Dovecot writes one too.
 
-use super::{DOMAIN, Kind, PASSWORD, user};
+use super::{DOMAIN, Kind, user};
 use crate::args::Args;
 use crate::message::Chance;
 use anyhow::{Context, Result, bail};
@@ -39,10 +39,16 @@ pub(super) fn find(args: &Args) -> Result<Kind> {
     Ok(Kind::Posthouse(program))
 }
 
-pub(super) async fn start(program: &Path, folder: &Path, [lmtp, imap]: [u16; 2], accounts: usize) -> Result<Child> {
+pub(super) async fn start(
+    program: &Path,
+    folder: &Path,
+    [lmtp, imap]: [u16; 2],
+    accounts: usize,
+    stored: &str,
+) -> Result<Child> {
     let config = folder.join("posthouse.toml");
     fs::write(&config, configuration(folder, lmtp, imap)).context("writing Posthouse's configuration")?;
-    fill_directory(&folder.join("data/directory"), accounts).await.context("filling the directory")?;
+    fill_directory(&folder.join("data/directory"), accounts, stored).await.context("filling the directory")?;
     let log = File::create(folder.join("log")).context("making Posthouse's log")?;
     Command::new(program)
         .args(["serve", "--config"])
@@ -54,7 +60,7 @@ pub(super) async fn start(program: &Path, folder: &Path, [lmtp, imap]: [u16; 2],
 }
 
 /// Writes the records before the server starts: how quickly accounts are made is not what is measured.
-async fn fill_directory(folder: &Path, accounts: usize) -> Result<()> {
+async fn fill_directory(folder: &Path, accounts: usize, stored: &str) -> Result<()> {
     fs::create_dir_all(folder).context("making the directory's folder")?;
     let engine = EmbeddedEngine::open(&folder.join("directory.redb"))?;
     let store = StoreName::parse(STORE)?;
@@ -69,7 +75,7 @@ async fn fill_directory(folder: &Path, accounts: usize) -> Result<()> {
         for number in from..accounts.min(from + ACCOUNTS_AT_ONCE) {
             let address = Address::parse(&user(number))?;
             let id = u128::from(chance.next()) << 64 | u128::from(chance.next());
-            let passwords = vec![PasswordHash::parse(&format!("{{PLAIN}}{PASSWORD}"))?];
+            let passwords = vec![PasswordHash::parse(stored)?];
             batch = put(batch, &AccountRecord::new(address.clone(), AccountId::from_bytes(id.to_be_bytes())));
             batch = put(batch, &SecretRecord { address, passwords });
         }
