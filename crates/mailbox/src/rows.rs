@@ -153,6 +153,19 @@ pub trait Query: Rows {
         Ok(UidSet::from_ranges(runs.ranges))
     }
 
+    /// The UIDs of messages whose flags changed last, the latest first; at most `limit` and [`ROWS_PER_READ_MAX`]. A
+    /// message as it came is not among them.
+    fn messages_changed_last(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        limit: usize,
+    ) -> Result<Vec<Uid>, IndexError> {
+        let span = Span::changed(account, mailbox, None);
+        let rows = self.range(&span.from, &span.to, Order::Descending, limit)?;
+        rows.iter().map(|(key, stored)| <()>::opened(key, stored).and_then(|()| uid(key))).collect()
+    }
+
     /// The UIDs that went later than `since` (RFC 7162 §3.2.10). None of them exists, nor ever will.
     fn vanished_since(
         &self,

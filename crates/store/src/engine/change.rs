@@ -5,6 +5,7 @@
 
 use super::deliver::{BodyWriter, NewMessage, Put, Target};
 use super::head::{Counters, Head, Slot};
+use super::read::Walk;
 use super::{Refusal, Store};
 use bytes::Bytes;
 use journal::Durable;
@@ -13,7 +14,7 @@ use mail_types::{
     UidValidity, UnixTime,
 };
 use mailbox::record::MESSAGES_PER_RECORD_MAX;
-use mailbox::{MailboxRow, MessageRow, Record};
+use mailbox::{MailboxRow, Record};
 use std::sync::Arc;
 use tokio::sync::MutexGuard;
 
@@ -270,37 +271,37 @@ impl Store {
             FlagChange::Replace | FlagChange::Add => self.define_keywords(account, mailbox, flags).await?,
         };
         let mut stored = Stored::default();
-        let mut changes: Vec<(Uid, FlagSet)> = Vec::new();
-        self.for_each_message(account, mailbox, uids, |uid, row| {
-            if unchanged_since.is_some_and(|since| row.modseq.number() > since) {
-                stored.modified.push(uid);
-                return;
+        let mut walk = Walk::over(uids);
+        loop {
+            let rows = walk.next(self, account, mailbox, MESSAGES_PER_RECORD_MAX)?;
+            if rows.is_empty() {
+                return Ok(stored);
             }
-            let after = match change {
-                FlagChange::Replace => bits,
-                FlagChange::Add => row.flags.with(bits),
-                FlagChange::Remove => row.flags.without(bits),
-            };
-            if after != row.flags {
-                changes.push((uid, after));
+            let mut changes: Vec<(Uid, FlagSet)> = Vec::new();
+            for (uid, row) in rows {
+                if unchanged_since.is_some_and(|since| row.modseq.number() > since) {
+                    stored.modified.push(uid);
+                    continue;
+                }
+                let after = match change {
+                    FlagChange::Replace => bits,
+                    FlagChange::Add => row.flags.with(bits),
+                    FlagChange::Remove => row.flags.without(bits),
+                };
+                if after != row.flags {
+                    changes.push((uid, after));
+                }
             }
-        })?;
-        if changes.is_empty() {
-            return Ok(stored);
+            if changes.is_empty() {
+                continue;
+            }
+            let given = self.decide(account, &slot, |counters| {
+                // A MODSEQ each: whoever looks between two records must not believe that he has seen both.
+                let modseq = counters.next_modseq();
+                Ok((modseq, vec![Record::StoreFlags { account, mailbox, modseq, messages: changes }]))
+            });
+            stored.modseq = Some(self.done(given).await?);
         }
-        let given = self.decide(account, &slot, |counters| {
-            // A MODSEQ each: whoever looks between two of them must not believe that he has seen both.
-            let records: Vec<_> = changes
-                .chunks(MESSAGES_PER_RECORD_MAX)
-                .map(|part| {
-                    let modseq = counters.next_modseq();
-                    Record::StoreFlags { account, mailbox, modseq, messages: part.to_vec() }
-                })
-                .collect();
-            Ok((counters.modseq, records))
-        });
-        stored.modseq = Some(self.done(given).await?);
-        Ok(stored)
     }
 
     /// EXPUNGE: removes messages with `\Deleted`, all of them or those of a set (UID EXPUNGE). Gives what went.
@@ -313,16 +314,10 @@ impl Store {
         let slot = self.slot(account);
         let _change = self.begin(&slot).await?;
         let row = self.mailbox(account, mailbox)?.ok_or(Refusal::NoMailbox)?;
-        let mut gone = UidSet::new();
         if row.deleted == 0 {
-            return Ok(gone);
+            return Ok(UidSet::new());
         }
-        let all = UidSet::from_ranges([(Uid::FIRST, Uid::MAX)]);
-        self.for_each_message(account, mailbox, among.unwrap_or(&all), |uid, row| {
-            if row.flags.has(SystemFlag::Deleted) {
-                gone.push(uid);
-            }
-        })?;
+        let gone = self.deleted(account, mailbox, &row, among)?;
         self.remove(account, mailbox, &slot, gone.clone()).await?;
         Ok(gone)
     }
@@ -393,20 +388,30 @@ impl Store {
         transfer: Transfer,
     ) -> Result<Copied, Refusal> {
         let source = self.mailbox(account, from)?.ok_or(Refusal::NoMailbox)?;
-        let mut found: Vec<(Uid, MessageRow)> = Vec::new();
-        self.for_each_message(account, from, uids, |uid, row| found.push((uid, *row)))?;
+        let (mut count, mut octets, mut used) = (0, 0, FlagSet::EMPTY);
+        self.for_each_message(account, from, uids, |_, row| {
+            count += 1;
+            octets += row.size;
+            used = used.with(row.flags);
+        })?;
         if transfer == Transfer::Copy {
             let address = self.account(account)?.ok_or(Refusal::NoAccount)?.address;
-            self.check_quota(account, &address, found.iter().map(|(_, row)| row.size).sum(), found.len() as u64)?;
+            self.check_quota(account, &address, octets, count)?;
         }
-        let used = found.iter().fold(FlagSet::EMPTY, |all, (_, row)| all.with(row.flags));
         self.define_keywords(account, to, &names_of(&source, used)).await?;
         let target = self.mailbox(account, to)?.ok_or(Refusal::NoMailbox)?;
-        let mut uids = Vec::with_capacity(found.len());
-        for part in found.chunks(MESSAGES_PER_RECORD_MAX) {
+        let mut walk = Walk::over(uids);
+        let mut copies = Vec::new();
+        loop {
+            let mut part = walk.next(self, account, from, MESSAGES_PER_RECORD_MAX)?;
+            // What came since is not meant; in a copy within one mailbox, that would be the copies.
+            part.retain(|(uid, _)| *uid < source.uid_next);
+            if part.is_empty() {
+                return Ok(Copied { uid_validity: target.uid_validity, uids: copies });
+            }
             let given = self.decide_with_head(account, slot, |head| {
                 let mut pairs = Vec::with_capacity(part.len());
-                for (uid, row) in part {
+                for (uid, row) in &part {
                     let copy = self.next_uid(account, head, to)?;
                     pairs.push((*uid, copy, translate(row.flags, &source, &target)));
                 }
@@ -427,9 +432,8 @@ impl Store {
                 }
                 Ok((copied, records))
             });
-            uids.extend(self.done(given).await?);
+            copies.extend(self.done(given).await?);
         }
-        Ok(Copied { uid_validity: target.uid_validity, uids })
     }
 
     /// Gives every keyword its bit, and waits for those that are new. Under the change lock.

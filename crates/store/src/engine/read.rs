@@ -3,7 +3,9 @@
 use super::head::{Counters, Head, Slot};
 use super::{Refusal, Store};
 use bytes::Bytes;
-use mail_types::{AccountId, Address, DeliveryId, Lsn, MailboxId, MailboxName, ModSeq, Uid, UidSet, UidValidity};
+use mail_types::{
+    AccountId, Address, DeliveryId, Lsn, MailboxId, MailboxName, ModSeq, SystemFlag, Uid, UidSet, UidValidity,
+};
 use mailbox::{AccountRow, MailboxRow, MessageRow, Query};
 use std::sync::Arc;
 
@@ -89,22 +91,47 @@ impl Store {
         uids: &UidSet,
         mut with: impl FnMut(Uid, &MessageRow),
     ) -> Result<(), Refusal> {
-        for (first, last) in uids.ranges() {
-            let mut next = Some(*first);
-            while let Some(from) = next.filter(|from| from <= last) {
-                let wanted = u64::from(last.number() - from.number()) + 1;
-                let limit = usize::try_from(wanted).unwrap_or(usize::MAX).min(mailbox::index::ROWS_PER_READ_MAX);
-                let batch = self.messages(account, mailbox, from, limit)?;
-                next = match batch.last() {
-                    Some((uid, _)) if batch.len() == limit => uid.next(),
-                    _ => None,
-                };
-                for (uid, row) in batch.iter().take_while(|(uid, _)| uid <= last) {
-                    with(*uid, row);
-                }
+        let mut walk = Walk::over(uids);
+        loop {
+            let rows = walk.next(self, account, mailbox, mailbox::index::ROWS_PER_READ_MAX)?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            for (uid, row) in &rows {
+                with(*uid, row);
             }
         }
-        Ok(())
+    }
+
+    /// Messages with `\Deleted`, `among` those or all, of a mailbox whose row says how many there are.
+    pub(crate) fn deleted(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        row: &MailboxRow,
+        among: Option<&UidSet>,
+    ) -> Result<UidSet, Refusal> {
+        let count = usize::try_from(row.deleted).unwrap_or(usize::MAX);
+        let marked = |row: &MessageRow| row.flags.has(SystemFlag::Deleted);
+        // Mostly they were marked just now: then the mailbox, which may be huge, need not be walked.
+        let looks = count.saturating_mul(LOOKS_PER_DELETED).min(mailbox::index::ROWS_PER_READ_MAX);
+        let mut latest = Vec::new();
+        for uid in self.rows(account).messages_changed_last(account, mailbox, looks)? {
+            if latest.len() < count && self.message(account, mailbox, uid)?.is_some_and(|row| marked(&row)) {
+                latest.push(uid);
+            }
+        }
+        if latest.len() == count {
+            return Ok(latest.into_iter().filter(|uid| among.is_none_or(|among| among.contains(*uid))).collect());
+        }
+        let all = UidSet::from_ranges([(Uid::FIRST, Uid::MAX)]);
+        let mut found = UidSet::new();
+        self.for_each_message(account, mailbox, among.unwrap_or(&all), |uid, row| {
+            if marked(row) {
+                found.push(uid);
+            }
+        })?;
+        Ok(found)
     }
 
     /// UIDs of messages that came or changed after `since`.
@@ -237,5 +264,41 @@ impl Store {
     }
 }
 
+/// The way over the messages of a set, so that a change of a whole mailbox holds few of its rows at a time.
+pub(crate) struct Walk<'s> {
+    ranges: std::slice::Iter<'s, (Uid, Uid)>,
+    /// What is left of the range it stands in.
+    rest: Option<(Uid, Uid)>,
+}
+
+impl<'s> Walk<'s> {
+    pub(crate) fn over(uids: &'s UidSet) -> Self {
+        Self { ranges: uids.ranges().iter(), rest: None }
+    }
+
+    /// The next messages that the mailbox holds, in the order of UIDs, at most `limit`; none at the end.
+    pub(crate) fn next(
+        &mut self,
+        store: &Store,
+        account: AccountId,
+        mailbox: MailboxId,
+        limit: usize,
+    ) -> Result<Vec<(Uid, MessageRow)>, Refusal> {
+        let mut found = Vec::new();
+        while found.len() < limit {
+            let Some((from, last)) = self.rest.take().or_else(|| self.ranges.next().copied()) else { break };
+            let there = usize::try_from(last.number() - from.number()).unwrap_or(usize::MAX).saturating_add(1);
+            let wanted = there.min(limit - found.len()).min(mailbox::index::ROWS_PER_READ_MAX);
+            let rows = store.messages(account, mailbox, from, wanted)?;
+            let behind = rows.last().filter(|_| rows.len() >= wanted).and_then(|(uid, _)| uid.next());
+            self.rest = behind.filter(|next| *next <= last).map(|next| (next, last));
+            found.extend(rows.into_iter().take_while(|(uid, _)| *uid <= last));
+        }
+        Ok(found)
+    }
+}
+
+/// How many of the latest changes are looked at for each message with `\Deleted`.
+const LOOKS_PER_DELETED: usize = 16;
 /// Nine headers in ten are shorter.
 const HEADER_OCTETS_USUAL: usize = 8 * 1024;

@@ -1,3 +1,5 @@
+mod large;
+
 use super::*;
 use crate::delivery::Transaction;
 use crate::testing::{TestWorld, account};
