@@ -24,11 +24,22 @@ pub(crate) struct Line {
     ended: bool,
     /// When the peer last took something, or had nothing to take.
     progress: Instant,
+    /// Octets moved since the others last had their turn.
+    moved: usize,
 }
 
 impl Line {
     pub(crate) fn new(stream: Stream) -> Self {
-        Self { stream, pieces: VecDeque::new(), octets: 0, flushed: true, failure: None, ended: false, progress: now() }
+        Self {
+            stream,
+            pieces: VecDeque::new(),
+            octets: 0,
+            flushed: true,
+            failure: None,
+            ended: false,
+            progress: now(),
+            moved: 0,
+        }
     }
 
     /// The stream back; what waited is dropped.
@@ -73,6 +84,15 @@ impl Line {
         self.progress
     }
 
+    /// Lets the other connections have their turn when this one has moved so much that they have waited long: a peer on
+    /// a fast line always has more, and its task would keep the thread to itself.
+    pub(crate) async fn take_turns(&mut self) {
+        if self.moved >= TURN_OCTETS_MAX {
+            self.moved = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Queues a piece of output.
     pub(crate) fn push(&mut self, piece: Bytes) {
         if self.is_idle() {
@@ -113,6 +133,7 @@ impl Line {
     fn advance(&mut self, written: usize) {
         self.flushed = false;
         self.progress = now();
+        self.moved += written;
         self.octets = self.octets.saturating_sub(written);
         let mut left = written;
         while let Some(front) = self.pieces.front_mut() {
@@ -157,6 +178,7 @@ impl Line {
             let mut buffer = ReadBuf::new(scratch);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
             let octets = buffer.filled().len();
+            self.moved += octets;
             if octets == 0 {
                 self.ended = true;
             } else {
@@ -193,6 +215,8 @@ thread_local! {
 pub const OUTPUT_OCTETS_MAX: usize = 256 * 1024;
 /// What one read takes at most.
 const SCRATCH_OCTETS: usize = 64 * 1024;
+/// What a connection moves before the others have their turn: about a millisecond of work.
+const TURN_OCTETS_MAX: usize = 256 * 1024;
 /// Pieces that one system call writes (Linux takes up to 1,024).
 const PIECES_PER_WRITE_MAX: usize = 64;
 /// Room for pieces that an idle connection may keep.

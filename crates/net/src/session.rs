@@ -88,6 +88,7 @@ where
 {
     async fn run<H: Handler<M>>(&mut self, handler: &mut H, tls: Option<&ServerTls>) -> Result<(), SessionError> {
         loop {
+            self.exchange.line.take_turns().await;
             let step = self.next_step();
             let work = match step {
                 Step::Decide(event) => handler.on_event(&mut self.exchange.machine, event),

@@ -344,4 +344,4 @@ const RUN_OCTETS_MAX: usize = GROUP_OCTETS_MAX - 64 * 1024;
 /// How much may be on its way to the disk before new messages wait.
 pub(crate) const AHEAD_OCTETS_MAX: u64 = 8 << 20;
 /// How much may be on its way before the next chunk of a large body waits; small messages go on.
-pub(crate) const AHEAD_OF_CHUNK_OCTETS_MAX: u64 = 2 << 20;
+pub(crate) const AHEAD_OF_CHUNK_OCTETS_MAX: u64 = 512 << 10;
