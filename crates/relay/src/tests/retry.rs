@@ -9,6 +9,7 @@ use disk::SimDisk;
 use proptest::prelude::*;
 use smtp_proto::Refusal;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A relay whose queue is on a disk that survives it.
@@ -327,6 +328,67 @@ fn closing_ends_the_writer() {
     finish(site.queue.close(), Some(&site.queue));
     site.stores.script("south", "commits", "cid", Answer::No(refusal("451 4.3.0 Later")));
     assert!(site.send(&["all"], "x").starts_with("451"));
+}
+
+#[test]
+fn a_thread_writes_and_ends() {
+    let site = Site::new();
+    site.queue.start(&Threads);
+    let mut held = Held::new(Arc::clone(&site.queue));
+    let text = vec![b'x'; 900_000];
+    block_on(held.take(&text));
+    let address = mail_types::Address::parse("cid@a.example").expect("an address");
+    let recipient = queue::Recipient {
+        store: mail_types::StoreName::parse("south").expect("a name"),
+        account: mail_types::AccountId::from_bytes([3; 16]),
+        address: address.clone(),
+        recipient: address,
+    };
+    let id = mail_types::DeliveryId::from_bytes([9; 16]);
+    let proof = block_on(held.keep(id, mail_types::ReversePath::Null, vec![recipient])).expect("it is durable");
+    assert!(*proof.get() > mail_types::Lsn::ZERO);
+    assert_eq!(site.queue.waiting_count(), 1);
+    block_on(site.queue.close());
+    let site = site.crash();
+    site.later();
+    let mail = site.stores.mail();
+    assert_eq!((site.places().as_str(), mail[0].id()), ("south/cid", id));
+    assert!(mail[0].text == text);
+}
+
+struct Threads;
+
+impl ports::Spawn for Threads {
+    fn task(&self, _future: ports::BoxFuture<'static, ()>) {
+        panic!("the queue has no tasks of its own");
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test is a world")]
+    fn thread(&self, _name: &'static str, work: Box<dyn FnOnce() + Send>) {
+        std::thread::spawn(work);
+    }
+
+    fn blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        work();
+    }
+}
+
+/// Waits for a future that another thread wakes.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let Poll::Ready(answer) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return answer;
+        }
+        std::thread::park();
+    }
 }
 
 proptest! {
