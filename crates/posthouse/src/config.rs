@@ -128,6 +128,10 @@ pub struct Journal {
 pub struct Relay {
     /// SMTP between servers (25).
     pub listen: Vec<SocketAddr>,
+    /// The folder of mail that waits for a store; without one it waits with its sender.
+    pub queue: Option<PathBuf>,
+    /// How long a store may keep silent before its mail goes to the queue.
+    pub commit_wait: Duration,
 }
 
 /// `[proxy]`

@@ -8,11 +8,13 @@
 mod admin;
 mod listeners;
 mod polite;
+mod queue;
 mod recipients;
 mod register;
 mod routing;
 mod stores;
 
+pub use queue::QueueStartError;
 pub use stores::StoreError;
 
 use crate::config::Config;
@@ -22,6 +24,7 @@ use kv::EmbeddedEngine;
 use listeners::Listeners;
 use net::{BindError, OsRandom, Shutdown, Stopper, SystemClock, TokioSpawn};
 use ports::{Clock, Random, Spawn};
+use relay::RetryQueue;
 use routing::Routes;
 use std::io;
 use std::path::PathBuf;
@@ -37,6 +40,8 @@ pub struct Node {
     routes: Routes,
     stores: Arc<LocalStores>,
     local: Vec<Arc<Store>>,
+    /// The relay's, where it has one.
+    queue: Option<Arc<RetryQueue>>,
     started: Instant,
 }
 
@@ -81,6 +86,9 @@ pub enum NodeError {
     /// A store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The retry queue.
+    #[error(transparent)]
+    Queue(#[from] QueueStartError),
     /// A socket.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -120,7 +128,9 @@ impl Node {
             local.push(stores::open(store, &routes, &system)?);
         }
         let stores = Arc::new(LocalStores::new(local.iter().cloned()));
-        Ok(Self { config, system, engine, routes, stores, local, started })
+        let path = config.relay.as_ref().and_then(|relay| relay.queue.as_deref());
+        let queue = path.map(|path| queue::open(path, &system)).transpose()?;
+        Ok(Self { config, system, engine, routes, stores, local, queue, started })
     }
 
     /// The records, for who writes them at the start.
@@ -136,6 +146,9 @@ impl Node {
         for store in &self.local {
             store.start(&*self.system.spawn);
         }
+        if let Some(queue) = &self.queue {
+            queue.start(&*self.system.spawn);
+        }
         self.system.spawn.task(Box::pin(self.routes.clone().run(shutdown.clone())));
         self.system.spawn.task(Box::pin(admin::serve(admin, &self, shutdown.clone())));
         let serving = listeners.run(&self, &shutdown);
@@ -149,6 +162,9 @@ impl Node {
         shutdown.draining().await;
         self.cut_after(stopper, self.config.node.stop_span);
         serving.await;
+        if let Some(queue) = &self.queue {
+            queue.close().await;
+        }
         for store in &self.local {
             store.close().await;
         }

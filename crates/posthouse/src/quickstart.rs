@@ -5,6 +5,7 @@
 //!   D/site.json        listeners and accounts with their passwords, mode 0600
 //!   D/tls/             a certificate that signs itself
 //!   D/data/            directory, stores, journals
+//!   D/queue/           mail that waits for a store
 //! ```
 
 use crate::config::Config;
@@ -196,11 +197,12 @@ fn configuration(dir: &Path, base: u16) -> String {
          [log]\nlevel = \"warn\"\n\n\
          [tls]\ncertificate = {cert}\nkey = {key}\n\n\
          [limits]\n# Everybody comes from this machine.\nconnections_per_address = 10000\n\n\
-         [relay]\nlisten = {smtp}\n\n\
+         [relay]\nlisten = {smtp}\nqueue = {queue}\n\n\
          [proxy]\nimap = {imap}\nimaps = {imaps}\npop3 = {pop3}\npop3s = {pop3s}\n\n\
          [[store]]\nname = \"ingrid\"\nlmtp = {ingrid}\n\n\
          [[store]]\nname = \"fritz\"\nlmtp = {fritz}\n",
         data = quoted(dir.join("data")),
+        queue = quoted(dir.join("queue")),
         cert = quoted(dir.join("tls/cert.pem")),
         key = quoted(dir.join("tls/key.pem")),
         smtp = at(25),

@@ -38,6 +38,21 @@ fn a_good_file_says_what_the_node_will_do() {
 }
 
 #[test]
+fn the_queue_has_a_folder_of_its_own() {
+    let relay = "[relay]\nlisten = ['127.0.0.1:2525']\ncommit_wait_seconds = 0\nqueue = 'data/stores/ingrid'\n";
+    let text = format!("{NODE}[[store]]\nname = 'ingrid'\n{relay}");
+    let site = site(&[("posthouse.toml", &text)]);
+    insta::assert_snapshot!(check(site.path()).1, @r"
+    posthouse.toml:9:23: relay.commit_wait_seconds: must be from 1 to 240
+    posthouse.toml:10:9: relay.queue: data/stores/ingrid is taken by store (posthouse.toml:5)
+    ");
+    assert!(!check(site.path()).0);
+    let apart = text.replace("stores/ingrid", "queue").replace("= 0", "= 5");
+    std::fs::write(site.path().join("posthouse.toml"), apart).expect("written");
+    assert!(check(site.path()).0);
+}
+
+#[test]
 fn every_mistake_is_told_with_its_place() {
     let text = "\
 [node]

@@ -2,17 +2,18 @@
 //!
 //! What this is: the answers to the events of an SMTP server on port 25. A recipient is resolved and asked for at its
 //! store while the sender waits; the message goes to all its stores side by side; the sender hears `250` when it is on
-//! stable storage for every recipient.
+//! stable storage for every recipient: in its store, or, where stores disagree or are silent, in the retry queue.
 //!
-//! What it is not: it has no queue, so nothing leaves for other sites, and a message that only a part of its recipients
-//! got is answered `451` (docs/decisions/0005-mixed-outcome.md). It filters nothing and authenticates nobody.
+//! What it is not: its queue only tries our own stores again (docs/decisions/0007-retry-queue.md), so nothing leaves for
+//! other sites and nothing bounces. It filters nothing and authenticates nobody.
 //!
 //! ```text
 //!   Event::Rcpt ─▶ Routing::delivery ─▶ targets ─▶ Delivery::open, rcpt      all of them, or the recipient is refused
 //!   Event::Data ─▶ Received: ──┐
 //!   Event::Body ─▶ hops ───────┴─▶ write ─▶ store A, store B …               side by side; a store that fails is out
 //!   Event::End ──▶ commit A, B … ─▶ Durable<Lsn> of every recipient ─▶ Stored ─▶ Server::accept ─▶ 250
-//!                                └▶ one is missing ─▶ Server::refuse ─▶ 451, or what the stores said
+//!                                ├▶ some are missing, or silent ─▶ RetryQueue ─▶ its Durable<Lsn> ─▶ Stored ─▶ 250
+//!                                └▶ nobody has it, all answered ─▶ Server::refuse ─▶ what the stores said
 //! ```
 //!
 //! Invariants:
@@ -22,7 +23,8 @@
 //!    many names led to it.
 //! 3. What is not known is `4xx`; "no such user" is said by a directory that was read, or by a store.
 //! 4. The octets of a message are passed on as they came, behind one Received header of ours.
-//! 5. A store that says `421`, or nothing, ends its own part and never the sender's connection.
+//! 5. The queue retries with the delivery id of the first attempt, so a store that has the message knows it again.
+//! 6. A store that says `421`, or nothing, ends its own part and never the sender's connection.
 //!
 //! RFCs: 5321 §3.6 (relaying), §4.4 (trace), §6.1 (what 250 means), §6.3 (loops); 3848 and 6531 §4.3 (`with`); 3207
 //! §4.2 (what TLS makes us forget).
@@ -30,12 +32,14 @@
 mod message;
 mod received;
 mod resolve;
+mod retry;
 mod session;
 mod stored;
 #[cfg(test)]
 mod tests;
 mod together;
 
+pub use retry::{QueueError, QueueWorld, RetryQueue};
 pub use session::{Machine, RelaySession};
 pub use stored::Stored;
 
@@ -51,6 +55,8 @@ pub struct Relay {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     store_wait: Duration,
+    queue: Option<Arc<RetryQueue>>,
+    commit_wait: Duration,
 }
 
 impl Relay {
@@ -61,16 +67,38 @@ impl Relay {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
-        Self { delivery, routing: Box::new(routing), clock, random, store_wait: STORE_WAIT }
+        let routing = Box::new(routing);
+        Self { delivery, routing, clock, random, store_wait: STORE_WAIT, queue: None, commit_wait: COMMIT_WAIT }
     }
 
-    /// How long a store may think about one question before it counts as unavailable.
+    /// With a queue: a store that does not answer no longer keeps the sender waiting.
+    #[must_use]
+    pub fn with_queue(mut self, queue: Arc<RetryQueue>) -> Self {
+        self.queue = Some(queue);
+        self
+    }
+
+    /// How long a store may think about one question before its mail goes to the queue.
+    #[must_use]
+    pub fn with_commit_wait(mut self, wait: Duration) -> Self {
+        self.commit_wait = wait;
+        self
+    }
+
+    /// How long a store may think about one question before it counts as unavailable, where there is no queue.
     #[must_use]
     pub fn with_store_wait(mut self, wait: Duration) -> Self {
         self.store_wait = wait;
         self
     }
+
+    /// How long a store may think about one question.
+    fn patience(&self) -> Duration {
+        if self.queue.is_some() { self.commit_wait } else { self.store_wait }
+    }
 }
 
 /// RFC 5321 §4.5.3.2.6: a sender waits 10 minutes after its final dot; we answer well before it leaves.
 const STORE_WAIT: Duration = Duration::from_secs(5 * 60);
+/// Long enough for a store that is only slow; a sender that waits longer may think us dead and send again.
+const COMMIT_WAIT: Duration = Duration::from_secs(20);

@@ -3,11 +3,12 @@
 use crate::Relay;
 use crate::received::{Hops, Looping};
 use crate::resolve::Destination;
-use crate::stored::{Stored, Unproven, worst};
+use crate::retry::Held;
+use crate::stored::{Proof, Stored, Unproven, worst};
 use crate::together::{all, within};
 use bytes::Bytes;
 use journal::Durable;
-use mail_types::{AccountId, Address, DeliveryId, ForwardPath, Lsn, StoreName};
+use mail_types::{AccountId, Address, DeliveryId, EnhancedCode, ForwardPath, Lsn, StoreName};
 use ports::{BoxFuture, DeliveryTransaction, Envelope, Recipient};
 use smtp_proto::{Mail, Refusal};
 use std::collections::BTreeMap;
@@ -25,6 +26,8 @@ pub(crate) struct Message {
     recipients: Vec<ForwardPath>,
     hops: Hops,
     octets: u64,
+    /// Its octets until every store has answered, where there is a queue.
+    held: Option<Held>,
     /// Why it goes nowhere; said at its end.
     failed: Option<Refusal>,
 }
@@ -44,9 +47,10 @@ enum Way {
 }
 
 impl Message {
-    pub(crate) fn new(id: DeliveryId, mail: Mail) -> Self {
+    pub(crate) fn new(relay: &Relay, id: DeliveryId, mail: Mail) -> Self {
         Self {
             id,
+            held: relay.queue.clone().map(Held::new),
             envelope: Envelope { from: mail.from, id: Some(id), size: mail.size },
             smtputf8: mail.smtputf8,
             legs: Vec::new(),
@@ -104,12 +108,9 @@ impl Message {
         Ok(())
     }
 
-    /// Why the message cannot go on, if no store is left for it.
-    pub(crate) fn dead_end(&self) -> Option<Refusal> {
-        let why = |leg: &Leg| match &leg.way {
-            Way::Open(_) => None,
-            Way::Out(refusal) => Some(refusal.clone()),
-        };
+    /// Why the message cannot go on, if no store is left for it that takes it now or may take it from the queue.
+    pub(crate) fn dead_end(&self, relay: &Relay) -> Option<Refusal> {
+        let why = |leg: &Leg| leg.may_get(relay).err();
         self.legs.iter().map(why).collect::<Option<Vec<_>>>().map(worst)
     }
 
@@ -128,23 +129,36 @@ impl Message {
             Looping::Yes => {
                 self.failed = Some(LOOP);
                 self.legs.clear();
+                self.held = None;
             }
             Looping::No => self.write(relay, chunk).await,
         }
     }
 
-    /// The message is complete: every store makes it durable, side by side.
+    /// The message is complete: every store makes it durable, side by side. What some stores have and others have not,
+    /// or what a store keeps silent about, goes to the queue, where there is one.
     pub(crate) async fn finish(self, relay: &Relay) -> Result<Stored, Unproven> {
         if let Some(refusal) = self.failed {
             return Err(Unproven::Nobody(refusal));
         }
         let owed = self.reached.len();
         let commits = self.legs.into_iter().map(|leg| Box::pin(leg.commit(relay)) as BoxFuture<'_, _>).collect();
-        Stored::of(owed, all(commits).await.into_iter().flatten().collect())
+        let mut outcomes: Vec<Outcome> = all(commits).await.into_iter().flatten().collect();
+        let has_proof = outcomes.iter().any(|outcome| outcome.answer.is_ok());
+        let is_open = outcomes.iter().any(|outcome| matches!(&outcome.answer, Err(refusal) if is_unanswered(refusal)));
+        if let Some(held) = self.held
+            && (has_proof || is_open)
+        {
+            queue_the_rest(self.id, self.envelope, held, &mut outcomes).await;
+        }
+        Stored::of(owed, outcomes.into_iter().map(|outcome| outcome.answer).collect())
     }
 
     /// All stores take it at once. The slowest sets the pace: a piece is let go when everybody has it.
     async fn write(&mut self, relay: &Relay, chunk: &Bytes) {
+        if let Some(held) = &mut self.held {
+            held.take(chunk).await;
+        }
         let mut writes: Vec<BoxFuture<'_, ()>> = Vec::with_capacity(self.legs.len());
         for leg in &mut self.legs {
             writes.push(Box::pin(leg.write(relay, chunk.clone())));
@@ -156,7 +170,7 @@ impl Message {
         let Destination { store, recipient } = destination;
         let account = recipient.account;
         if let Some(leg) = self.reached.get(&account).and_then(|at| self.legs.get(*at)) {
-            return leg.is_open();
+            return leg.may_get(relay);
         }
         if self.reached.len() >= ACCOUNT_COUNT_MAX {
             return Err(Refusal::TOO_MANY_RECIPIENTS);
@@ -165,7 +179,12 @@ impl Message {
         let at = match found {
             Some(at) => at,
             None => {
-                let way = Way::Open(open(relay, &store, &self.envelope).await?);
+                let way = match open(relay, &store, &self.envelope).await {
+                    Ok(transaction) => Way::Open(transaction),
+                    // The directory knows the recipient: the message can wait for the store here.
+                    Err(refusal) if relay.can_wait(&refusal) => Way::Out(refusal),
+                    Err(refusal) => return Err(refusal),
+                };
                 self.legs.push(Leg { store, recipients: Vec::new(), way });
                 self.legs.len() - 1
             }
@@ -194,19 +213,24 @@ impl Message {
 }
 
 impl Leg {
-    fn is_open(&self) -> Result<(), Refusal> {
+    /// Whether those of this leg may still get the message: now, or from the queue.
+    fn may_get(&self, relay: &Relay) -> Result<(), Refusal> {
         match &self.way {
             Way::Open(_) => Ok(()),
+            Way::Out(refusal) if relay.can_wait(refusal) => Ok(()),
             Way::Out(refusal) => Err(refusal.clone()),
         }
     }
 
     async fn rcpt(&mut self, relay: &Relay, recipient: Recipient) -> Result<(), Refusal> {
-        let transaction = match &mut self.way {
-            Way::Open(transaction) => transaction,
-            Way::Out(refusal) => return Err(refusal.clone()),
-        };
-        relay.ask(transaction.rcpt(recipient.clone())).await?;
+        self.may_get(relay)?;
+        if let Way::Open(transaction) = &mut self.way {
+            match relay.ask(transaction.rcpt(recipient.clone())).await {
+                Ok(()) => {}
+                Err(refusal) if relay.can_wait(&refusal) => self.way = Way::Out(refusal),
+                Err(refusal) => return Err(refusal),
+            }
+        }
         self.recipients.push(recipient);
         Ok(())
     }
@@ -238,29 +262,65 @@ impl Leg {
     }
 
     /// An outcome for each recipient. What a store leaves unanswered is no promise.
-    async fn commit(self, relay: &Relay) -> Vec<Result<Durable<Lsn>, Refusal>> {
+    async fn commit(self, relay: &Relay) -> Vec<Outcome> {
         let owed = self.recipients.len();
-        let mut outcomes = match self.way {
-            Way::Out(refusal) => return vec![Err(refusal); owed],
-            Way::Open(transaction) => match within(&*relay.clock, relay.store_wait, transaction.commit()).await {
-                Some(outcomes) => outcomes,
-                None => return vec![Err(SILENT); owed],
+        let mut answers = match self.way {
+            Way::Out(refusal) => vec![Err(refusal); owed],
+            Way::Open(transaction) => match within(&*relay.clock, relay.patience(), transaction.commit()).await {
+                Some(answers) => answers,
+                None => vec![Err(SILENT); owed],
             },
         };
-        outcomes.resize(owed, Err(Refusal::TRY_LATER));
-        for outcome in &mut outcomes {
-            if let Err(refusal) = outcome {
-                *refusal = passed_on(refusal.clone());
+        if answers.len() != owed {
+            // Whose answer is missing, nobody can say.
+            answers = vec![Err(Refusal::TRY_LATER); owed];
+        }
+        let outcome = |(recipient, answer): (Recipient, Result<Durable<Lsn>, Refusal>)| {
+            let store = self.store.clone();
+            Outcome { store, recipient, answer: answer.map(Proof::Store).map_err(passed_on) }
+        };
+        self.recipients.into_iter().zip(answers).map(outcome).collect()
+    }
+}
+
+/// What came of one recipient.
+struct Outcome {
+    store: StoreName,
+    recipient: Recipient,
+    answer: Result<Proof, Refusal>,
+}
+
+/// Those who have not got it wait in the queue; where it does not take them, their outcomes stay as they are.
+async fn queue_the_rest(id: DeliveryId, envelope: Envelope, held: Held, outcomes: &mut [Outcome]) {
+    let mut waiting = Vec::new();
+    for Outcome { store, recipient, answer } in &*outcomes {
+        let Err(refusal) = answer else { continue };
+        tracing::info!(%id, %store, rcpt = %recipient.recipient, reply = %refusal, "to the retry queue");
+        let Recipient { account, address, recipient } = recipient.clone();
+        waiting.push(queue::Recipient { store: store.clone(), account, address, recipient });
+    }
+    if waiting.is_empty() {
+        return;
+    }
+    match held.keep(id, envelope.from, waiting).await {
+        Ok(proof) => {
+            for outcome in outcomes.iter_mut().filter(|outcome| outcome.answer.is_err()) {
+                outcome.answer = Ok(Proof::Queue(proof));
             }
         }
-        outcomes
+        Err(why) => tracing::warn!(%id, %why, "the retry queue does not take a message"),
     }
 }
 
 impl Relay {
     /// A store's answer, or that it gives none.
-    async fn ask<T: Send>(&self, answer: BoxFuture<'_, Result<T, Refusal>>) -> Result<T, Refusal> {
-        within(&*self.clock, self.store_wait, answer).await.unwrap_or(Err(SILENT)).map_err(passed_on)
+    pub(crate) async fn ask<T: Send>(&self, answer: BoxFuture<'_, Result<T, Refusal>>) -> Result<T, Refusal> {
+        within(&*self.clock, self.patience(), answer).await.unwrap_or(Err(SILENT)).map_err(passed_on)
+    }
+
+    /// Whether mail for a store that says this can wait in the queue.
+    fn can_wait(&self, refusal: &Refusal) -> bool {
+        self.queue.is_some() && is_unanswered(refusal)
     }
 }
 
@@ -269,13 +329,20 @@ async fn open(relay: &Relay, store: &StoreName, envelope: &Envelope) -> Result<B
 }
 
 /// A store that closes its own connection says nothing about the sender's.
-fn passed_on(refusal: Refusal) -> Refusal {
+pub(crate) fn passed_on(refusal: Refusal) -> Refusal {
     if refusal.closes() { Refusal::TRY_LATER } else { refusal }
+}
+
+/// Whether nobody at the store has answered: RFC 3463 §3.5, X.4.1 (no answer from host) and X.4.2 (bad connection).
+fn is_unanswered(refusal: &Refusal) -> bool {
+    let reply = refusal.reply();
+    let codes = [EnhancedCode::new(4, 4, 1), EnhancedCode::new(4, 4, 2)];
+    reply.code().is_transient() && reply.enhanced().is_some_and(|enhanced| codes.contains(&enhanced))
 }
 
 /// RFC 3463 §3.5, X.4.6 (routing loop).
 const LOOP: Refusal = Refusal::of(554, (5, 4, 6), "Too many Received headers: this message goes round in circles");
 /// RFC 3463 §3.5, X.4.1 (no answer from host).
-const SILENT: Refusal = Refusal::of(451, (4, 4, 1), "The store does not answer, try again later");
+pub(crate) const SILENT: Refusal = Refusal::of(451, (4, 4, 1), "The store does not answer, try again later");
 /// Accounts of one message. The server takes 1000 recipients, and an alias may stand for as many; each has a record.
 const ACCOUNT_COUNT_MAX: usize = 10_000;

@@ -63,7 +63,7 @@ impl RelaySession {
     fn begin(&mut self, mail: Mail) {
         let mut id = [0; 16];
         self.relay.random.fill(&mut id);
-        self.message = Some(Box::new(Message::new(DeliveryId::from_bytes(id), mail)));
+        self.message = Some(Box::new(Message::new(&self.relay, DeliveryId::from_bytes(id), mail)));
     }
 
     async fn rcpt(&mut self, to: ForwardPath) -> Result<(), Refusal> {
@@ -78,7 +78,7 @@ impl RelaySession {
 
     async fn data(&mut self, machine: &mut Machine) {
         let Some(message) = &mut self.message else { return machine.refuse(Refusal::BAD_SEQUENCE) };
-        if let Some(refusal) = message.dead_end() {
+        if let Some(refusal) = message.dead_end(&self.relay) {
             self.forget(&refusal);
             return machine.refuse(refusal);
         }
@@ -102,7 +102,10 @@ impl RelaySession {
         let line = Line::of(&message, &self.peer);
         match message.finish(&self.relay).await {
             Ok(stored) => {
-                line.write(format_args!("stored"));
+                match stored.queued() {
+                    0 => line.write(format_args!("stored")),
+                    queued => line.write(format_args!("stored, for {queued} in the retry queue")),
+                }
                 machine.accept_as(stored, format!("Ok: on stable storage as {}", line.id));
             }
             Err(unproven) => {

@@ -9,7 +9,17 @@ use smtp_proto::Refusal;
 /// The only way to one is through the outcomes of all of them, each with the proof of the journal that has it.
 #[derive(Debug)]
 pub struct Stored {
-    proofs: Vec<Durable<Lsn>>,
+    in_stores: Vec<Durable<Lsn>>,
+    in_queue: Vec<Durable<Lsn>>,
+}
+
+/// Which journal has a recipient's copy.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Proof {
+    /// Its store's.
+    Store(Durable<Lsn>),
+    /// The retry queue's.
+    Queue(Durable<Lsn>),
 }
 
 /// Why there is no [`Stored`].
@@ -23,27 +33,34 @@ pub(crate) enum Unproven {
 
 impl Stored {
     /// The proof, if `owed` recipients were promised the message and each of them has it.
-    pub(crate) fn of(owed: usize, outcomes: Vec<Result<Durable<Lsn>, Refusal>>) -> Result<Self, Unproven> {
-        let (mut proofs, mut refusals) = (Vec::with_capacity(outcomes.len()), Vec::new());
+    pub(crate) fn of(owed: usize, outcomes: Vec<Result<Proof, Refusal>>) -> Result<Self, Unproven> {
+        let mut stored = Self { in_stores: Vec::with_capacity(outcomes.len()), in_queue: Vec::new() };
+        let mut refusals = Vec::new();
         for outcome in outcomes {
             match outcome {
-                Ok(proof) => proofs.push(proof),
+                Ok(Proof::Store(proof)) => stored.in_stores.push(proof),
+                Ok(Proof::Queue(proof)) => stored.in_queue.push(proof),
                 Err(refusal) => refusals.push(refusal),
             }
         }
-        if refusals.is_empty() && proofs.len() == owed && owed > 0 {
-            return Ok(Self { proofs });
+        if refusals.is_empty() && stored.accounts() == owed && owed > 0 {
+            return Ok(stored);
         }
         let why = worst(refusals);
-        match proofs.len() {
+        match stored.accounts() {
             0 => Err(Unproven::Nobody(why)),
             stored => Err(Unproven::Mixed { stored, why }),
         }
     }
 
-    /// How many accounts have it.
+    /// How many accounts have it, or will.
     pub fn accounts(&self) -> usize {
-        self.proofs.len()
+        self.in_stores.len() + self.in_queue.len()
+    }
+
+    /// For how many of them it waits in the queue.
+    pub fn queued(&self) -> usize {
+        self.in_queue.len()
     }
 }
 

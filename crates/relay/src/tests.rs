@@ -3,6 +3,7 @@
 //! Dialogues are in `tests/transcripts`. `C:` is sent, `S:` is the beginning of the next line of the answer, `!` tells a
 //! store what to do (`! south commits cid 451 4.3.0 Later`), `=` lists who has mail (`= north/ann south/cid`).
 
+mod retry;
 mod site;
 mod stores;
 

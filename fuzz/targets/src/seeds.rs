@@ -17,6 +17,7 @@ pub fn seeds() -> Vec<Seed> {
     let mut seeds: Vec<Seed> = records().into_iter().map(|(name, record)| record_seed(name, &record)).collect();
     seeds.extend(damaged_records());
     seeds.extend(frames());
+    seeds.extend(crate::queues::seeds());
     for (name, script) in SCRIPTS {
         seeds.push(("journal_forged", (*name).to_owned(), script.to_vec()));
         seeds.push(("journal_recover", (*name).to_owned(), forge(script)));

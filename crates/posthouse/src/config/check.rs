@@ -117,7 +117,14 @@ impl Check<'_> {
     }
 
     fn relay(&mut self, raw: RawRelay) -> Relay {
-        Relay { listen: self.listeners(raw.listen) }
+        Relay {
+            listen: self.listeners(raw.listen),
+            queue: raw.queue.map(|at| {
+                self.folders.note(&at, at.value.display(), self.problems);
+                at.value
+            }),
+            commit_wait: Duration::from_secs(u64::from(raw.commit_wait_seconds.unwrap_or(20))),
+        }
     }
 
     fn proxy(&mut self, raw: RawProxy) -> Proxy {

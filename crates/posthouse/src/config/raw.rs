@@ -67,6 +67,8 @@ pub(super) struct RawJournal {
 
 pub(super) struct RawRelay {
     pub(super) listen: Vec<At<SocketAddr>>,
+    pub(super) queue: Option<At<PathBuf>>,
+    pub(super) commit_wait_seconds: Option<u32>,
 }
 
 pub(super) struct RawProxy {
@@ -159,7 +161,11 @@ fn journal(section: &Section<'_>) -> RawJournal {
 
 fn relay(section: &Section<'_>) -> RawRelay {
     section.must_listen(&["listen"]);
-    RawRelay { listen: section.parsed_list("listen", address) }
+    RawRelay {
+        listen: section.parsed_list("listen", address),
+        queue: section.path("queue"),
+        commit_wait_seconds: section.number("commit_wait_seconds", 1..=COMMIT_WAIT_SECONDS_MAX),
+    }
 }
 
 fn proxy(section: &Section<'_>) -> RawProxy {
@@ -196,6 +202,8 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
 }
 
 const STOP_SECONDS_MAX: u32 = 3600;
+/// RFC 5321 §4.5.3.2.3: a sender waits 5 minutes for the answer to a recipient.
+const COMMIT_WAIT_SECONDS_MAX: u32 = 240;
 const SHARDS_MAX: u16 = 64;
 const KEEP_DAYS_MAX: u16 = 3650;
 /// Smaller ones would rotate many times a second under load.

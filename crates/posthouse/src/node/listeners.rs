@@ -49,13 +49,17 @@ impl Listeners {
         let tls = node.config.tls.as_ref().map(|tls| tls.server.clone());
         let clock = Arc::clone(&node.system.clock);
 
-        let routes = node.routes.clone();
-        let relay = Arc::new(Relay::new(
-            Arc::clone(&node.stores) as _,
-            move || Some(routes.now()),
-            Arc::clone(&node.system.clock),
-            Arc::clone(&node.system.random),
-        ));
+        let relay = Arc::new(relay(node));
+        if node.queue.is_some() {
+            let (relay, ending) = (relay.clone(), shutdown.clone());
+            running.spawn(async move {
+                // An attempt that is cut is made again after the start.
+                tokio::select! {
+                    () = relay.retry() => {}
+                    () = ending.draining() => {}
+                }
+            });
+        }
         let config = Arc::new(smtp_config(node, Dialect::Smtp, tls.is_some()));
         for listener in self.smtp.drain(..) {
             let (relay, config, tls, clock) = (relay.clone(), config.clone(), tls.clone(), clock.clone());
@@ -162,6 +166,19 @@ impl Binder<'_> {
             refusal: Bytes::from_static(refusal.as_bytes()),
         };
         Ok(Listener::bind(address, options)?)
+    }
+}
+
+fn relay(node: &Node) -> Relay {
+    let routes = node.routes.clone();
+    let (clock, random) = (Arc::clone(&node.system.clock), Arc::clone(&node.system.random));
+    let mut relay = Relay::new(Arc::clone(&node.stores) as _, move || Some(routes.now()), clock, random);
+    if let Some(config) = &node.config.relay {
+        relay = relay.with_commit_wait(config.commit_wait);
+    }
+    match &node.queue {
+        Some(queue) => relay.with_queue(Arc::clone(queue)),
+        None => relay,
     }
 }
 

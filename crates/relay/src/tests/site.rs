@@ -1,7 +1,7 @@
 //! A site with two stores, and a conversation with its relay.
 
 use super::stores::Stores;
-use crate::{Machine, Relay, RelaySession};
+use crate::{Machine, Relay, RelaySession, RetryQueue};
 use directory::engine::{Entry, Revision};
 use directory::{
     AccountRecord, AccountState, AccountsPolicy, AliasRecord, DomainRecord, PlacementRecord, Record, Routing,
@@ -14,7 +14,7 @@ use smtp_proto::server::{Config, Event, Server};
 use smtp_proto::{Dialect, Security};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -71,6 +71,8 @@ pub(super) struct Talk {
     session: RelaySession,
     pub(super) flow: Flow,
     now: Instant,
+    /// Its writer takes turns while the relay waits.
+    queue: Option<Arc<RetryQueue>>,
 }
 
 impl Talk {
@@ -80,9 +82,11 @@ impl Talk {
     }
 
     pub(super) fn with(stores: &Stores, routing: impl Fn() -> Option<Arc<Routing>> + Send + Sync + 'static) -> Self {
-        let world = Arc::new(World(AtomicU8::new(0)));
-        let relay = Relay::new(Arc::new(stores.clone()), routing, world.clone(), world)
-            .with_store_wait(Duration::from_secs(20));
+        Self::at(Arc::new(relay(stores, routing, World::new())), None)
+    }
+
+    /// With a relay that has this queue.
+    pub(super) fn at(relay: Arc<Relay>, queue: Option<Arc<RetryQueue>>) -> Self {
         let mut config = Config::new(Dialect::Smtp, Domain::parse("mx.a.example").expect("a domain"));
         config.extensions.starttls = true;
         config.extensions.chunking = true;
@@ -95,7 +99,7 @@ impl Talk {
         };
         let now = start();
         let machine = Server::new(Arc::new(config), Security::Plain, now);
-        Self { machine, session: RelaySession::new(Arc::new(relay), peer), flow: Flow::Next, now }
+        Self { machine, session: RelaySession::new(relay, peer), flow: Flow::Next, now, queue }
     }
 
     /// Sends octets; gives what the relay says.
@@ -113,7 +117,7 @@ impl Talk {
     pub(super) fn hang_up(&mut self) {
         self.machine.handle_eof(self.now);
         self.answer();
-        finish(self.session.on_close());
+        finish(self.session.on_close(), self.queue.as_deref());
     }
 
     pub(super) fn tls(&mut self) {
@@ -122,7 +126,7 @@ impl Talk {
 
     fn answer(&mut self) -> String {
         while let Some(event) = self.next_event() {
-            self.flow = finish(self.session.on_event(&mut self.machine, event));
+            self.flow = finish(self.session.on_event(&mut self.machine, event), self.queue.as_deref());
         }
         let mut said = Vec::new();
         while let Some(octets) = self.machine.poll_output() {
@@ -141,10 +145,22 @@ fn start() -> Instant {
     Instant::now()
 }
 
-/// The answer of a future that nothing outside must wake.
-pub(super) fn finish<F: Future>(future: F) -> F::Output {
+/// A relay that has no queue yet.
+pub(super) fn relay(
+    stores: &Stores,
+    routing: impl Fn() -> Option<Arc<Routing>> + Send + Sync + 'static,
+    world: Arc<World>,
+) -> Relay {
+    Relay::new(Arc::new(stores.clone()), routing, world.clone(), world).with_store_wait(Duration::from_secs(20))
+}
+
+/// The answer of a future that nothing outside must wake, except the queue's writer.
+pub(super) fn finish<F: Future>(future: F, queue: Option<&RetryQueue>) -> F::Output {
     let mut future = pin!(future);
-    for _ in 0..100 {
+    for _ in 0..POLL_COUNT_MAX {
+        if let Some(queue) = queue {
+            queue.step_writer();
+        }
         if let Poll::Ready(answer) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             return answer;
         }
@@ -152,12 +168,27 @@ pub(super) fn finish<F: Future>(future: F) -> F::Output {
     panic!("it waits for something that does not come");
 }
 
-/// A clock on which any wait is over when it is looked at again, and a counter for chance.
-struct World(AtomicU8);
+const POLL_COUNT_MAX: usize = 1_000;
+
+/// A clock on which any wait is over when it has been looked at often enough, and a counter for chance.
+pub(super) struct World {
+    chance: AtomicU8,
+    secs: AtomicI64,
+}
+
+impl World {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { chance: AtomicU8::new(0), secs: AtomicI64::new(880_127_706) })
+    }
+
+    pub(super) fn pass(&self, span: Duration) {
+        self.secs.fetch_add(span.as_secs().cast_signed(), Ordering::Relaxed);
+    }
+}
 
 impl Clock for World {
     fn now(&self) -> UnixTime {
-        UnixTime::from_secs(880_127_706)
+        UnixTime::from_secs(self.secs.load(Ordering::Relaxed))
     }
 
     fn instant(&self) -> Instant {
@@ -175,6 +206,6 @@ impl Clock for World {
 
 impl Random for World {
     fn fill(&self, buffer: &mut [u8]) {
-        buffer.fill(self.0.fetch_add(1, Ordering::Relaxed));
+        buffer.fill(self.chance.fetch_add(1, Ordering::Relaxed));
     }
 }

@@ -24,6 +24,8 @@ struct State {
     mail: Vec<Mail>,
     /// Transactions that were opened and neither committed nor dropped.
     open: usize,
+    /// Copies that a store knew already by their delivery id.
+    repeated: usize,
     writes: usize,
     committing: usize,
     /// Nobody's commit is done before so many have begun.
@@ -39,6 +41,8 @@ pub(super) enum Answer {
     Silence,
     /// Fewer outcomes than recipients.
     Short,
+    /// It is stored, and the answer is lost.
+    Mute,
 }
 
 /// One recipient's copy.
@@ -70,6 +74,15 @@ impl Stores {
 
     pub(super) fn script(&self, store: &str, verb: &'static str, user: &str, answer: Answer) {
         self.lock().script.insert((store.into(), verb, user.into()), answer);
+    }
+
+    /// From now on every store says yes.
+    pub(super) fn recover(&self) {
+        self.lock().script.clear();
+    }
+
+    pub(super) fn repeated(&self) -> usize {
+        self.lock().repeated
     }
 
     pub(super) fn commits_meet(&self, count: usize) {
@@ -113,7 +126,7 @@ impl Stores {
     async fn permit(&self, store: &str, verb: &'static str, user: &str) -> Result<(), Refusal> {
         match self.ask(store, verb, user).await {
             Some(Answer::No(refusal)) => Err(refusal),
-            Some(Answer::NoAgain(_) | Answer::Silence | Answer::Short) | None => Ok(()),
+            Some(Answer::NoAgain(_) | Answer::Silence | Answer::Short | Answer::Mute) | None => Ok(()),
         }
     }
 
@@ -173,15 +186,32 @@ impl DeliveryTransaction for Transaction {
                 match self.stores.ask(&self.store, "commits", user).await {
                     Some(Answer::No(refusal)) => outcomes.push(Err(refusal)),
                     Some(Answer::Short) => {}
+                    Some(Answer::Mute) => {
+                        self.store(recipient);
+                        std::future::pending::<()>().await;
+                    }
                     Some(Answer::NoAgain(_) | Answer::Silence) | None => {
-                        let (store, envelope, text) = (self.store.clone(), self.envelope.clone(), self.text.clone());
-                        self.stores.lock().mail.push(Mail { store, recipient: recipient.clone(), envelope, text });
+                        self.store(recipient);
                         outcomes.push(Ok(self.stores.proof));
                     }
                 }
             }
             outcomes
         })
+    }
+}
+
+impl Transaction {
+    /// As a store does it: a delivery id that it knows is not stored again.
+    fn store(&self, recipient: &Recipient) {
+        let (store, envelope, text) = (self.store.clone(), self.envelope.clone(), self.text.clone());
+        let mut state = self.stores.lock();
+        let known = |mail: &Mail| mail.envelope.id == envelope.id && mail.recipient.account == recipient.account;
+        if state.mail.iter().any(known) {
+            state.repeated += 1;
+        } else {
+            state.mail.push(Mail { store, recipient: recipient.clone(), envelope, text });
+        }
     }
 }
 

@@ -1,0 +1,118 @@
+//! The state of the queue.
+
+use crate::entry::{Entry, QueueId};
+use crate::record::{Outcome, Record};
+use mail_types::{AccountId, Lsn, UnixTime};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Who waits for what. Made by [`Queue::apply`] and by nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    entries: BTreeMap<QueueId, Entry>,
+    /// When each entry is due.
+    schedule: BTreeSet<(UnixTime, QueueId)>,
+    /// Recipients of all entries.
+    waiting: usize,
+}
+
+/// Entries that the queue takes: a few hundred octets of memory each. Mail beyond waits with its sender.
+pub const ENTRY_COUNT_MAX: usize = 100_000;
+/// Recipients of all entries together.
+pub const WAITING_COUNT_MAX: usize = 500_000;
+
+impl Queue {
+    /// Takes the record of number `at`; the same function live and in replay. It refuses nothing: a record about an
+    /// entry that is gone changes nothing.
+    pub fn apply(&mut self, at: Lsn, record: Record) {
+        match record {
+            Record::Queue { entry, replaces } => {
+                if let Some(old) = replaces {
+                    self.take(old);
+                }
+                self.put(QueueId::new(at), entry);
+            }
+            Record::Tried { entry: id, outcomes } => {
+                let Some(mut entry) = self.take(id) else { return };
+                for (account, outcome) in outcomes {
+                    note(&mut entry, account, outcome);
+                }
+                self.put(id, entry);
+            }
+        }
+    }
+
+    /// An entry, while somebody waits.
+    pub fn entry(&self, id: QueueId) -> Option<&Entry> {
+        self.entries.get(&id)
+    }
+
+    /// All of them, oldest first.
+    pub fn entries(&self) -> impl Iterator<Item = (QueueId, &Entry)> {
+        self.entries.iter().map(|(id, entry)| (*id, entry))
+    }
+
+    /// The entries with somebody whose time has come, longest due first.
+    pub fn due(&self, now: UnixTime) -> impl Iterator<Item = (QueueId, &Entry)> {
+        let due = self.schedule.iter().take_while(move |(again, _)| *again <= now);
+        due.filter_map(|(_, id)| Some((*id, self.entries.get(id)?)))
+    }
+
+    /// When the next attempt is to be made.
+    pub fn next_due(&self) -> Option<UnixTime> {
+        self.schedule.first().map(|(again, _)| *again)
+    }
+
+    /// The oldest record that is still needed, and whose entry needs it. Nobody needs those below.
+    pub fn floor(&self) -> Option<(Lsn, QueueId)> {
+        self.entries.iter().map(|(id, entry)| (entry.body.first.min(id.lsn()), *id)).min()
+    }
+
+    /// How many entries there are.
+    pub fn entry_count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// How many recipients wait.
+    pub fn waiting_count(&self) -> usize {
+        self.waiting
+    }
+
+    /// Whether a message of so many recipients is still taken.
+    pub fn has_room_for(&self, recipients: usize) -> bool {
+        self.entries.len() < ENTRY_COUNT_MAX && self.waiting.saturating_add(recipients) <= WAITING_COUNT_MAX
+    }
+
+    fn take(&mut self, id: QueueId) -> Option<Entry> {
+        let entry = self.entries.remove(&id)?;
+        self.waiting -= entry.waiting.len();
+        if let Some(again) = entry.again() {
+            self.schedule.remove(&(again, id));
+        }
+        Some(entry)
+    }
+
+    /// An entry for whom nobody waits is gone.
+    fn put(&mut self, id: QueueId, entry: Entry) {
+        let Some(again) = entry.again() else { return };
+        self.take(id);
+        self.waiting += entry.waiting.len();
+        self.schedule.insert((again, id));
+        self.entries.insert(id, entry);
+    }
+}
+
+fn note(entry: &mut Entry, account: AccountId, outcome: Outcome) {
+    let Some(at) = entry.waiting.iter().position(|waiting| waiting.recipient.account == account) else { return };
+    let (again, failed) = match outcome {
+        Outcome::Done => {
+            entry.waiting.remove(at);
+            return;
+        }
+        Outcome::Deferred { again } => (again, None),
+        Outcome::Failed { again, reply } => (again, Some(reply)),
+    };
+    if let Some(waiting) = entry.waiting.get_mut(at) {
+        waiting.attempts = waiting.attempts.saturating_add(1);
+        (waiting.again, waiting.failed) = (again, failed);
+    }
+}

@@ -1,0 +1,232 @@
+//! Records against their octets, and the queue against a model.
+
+use crate::*;
+use mail_types::{AccountId, Address, DeliveryId, Lsn, ReversePath, StoreName, UnixTime};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+fn waiting(account: u8, again: i64) -> Waiting {
+    let address = |text: &str| Address::parse(text).expect("an address");
+    let recipient = Recipient {
+        store: StoreName::parse("north").expect("a name"),
+        account: AccountId::from_bytes([account; 16]),
+        address: address("ann@a.example"),
+        recipient: address("\"Ann B\"@a.example"),
+    };
+    Waiting { recipient, attempts: 1, again: UnixTime::from_secs(again), failed: None }
+}
+
+fn entry(first: u64, waiting: Vec<Waiting>) -> Entry {
+    let body = Body { first: Lsn::new(first), octets: 300_000 };
+    Entry { id: DeliveryId::from_bytes([9; 16]), from: ReversePath::Null, body, waiting }
+}
+
+fn outcome(number: u8, again: i64) -> Outcome {
+    let again = UnixTime::from_secs(again);
+    match number % 3 {
+        0 => Outcome::Done,
+        1 => Outcome::Deferred { again },
+        _ => Outcome::failed(again, "550 5.1.1 No such user here"),
+    }
+}
+
+#[test]
+fn the_example_of_the_format() {
+    let record = Record::Tried {
+        entry: QueueId::new(Lsn::new(0x0102)),
+        outcomes: vec![
+            (AccountId::from_bytes([0xaa; 16]), Outcome::Done),
+            (AccountId::from_bytes([0xbb; 16]), Outcome::Deferred { again: UnixTime::from_micros(3) }),
+        ],
+    };
+    let mut octets = vec![1, 2, 1, 0, 0, 0, 0, 0, 0, 2, 0];
+    octets.extend([0xaa; 16]);
+    octets.push(0);
+    octets.extend([0xbb; 16]);
+    octets.extend([1, 3, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(record.encode(), octets);
+    assert_eq!(Record::decode(2, &octets), Ok(record));
+}
+
+#[test]
+fn what_is_newer_or_none_of_ours_is_refused() {
+    let octets = Record::Queue { entry: entry(1, vec![waiting(1, 1)]), replaces: None }.encode();
+    assert_eq!(Record::decode(3, &octets), Err(RecordError::Kind(3)));
+    let mut newer = octets.clone();
+    newer[0] = 2;
+    assert_eq!(Record::decode(1, &newer), Err(RecordError::Version(2)));
+    let longer = [octets.as_slice(), b"x"].concat();
+    assert_eq!(Record::decode(1, &longer), Err(RecordError::Malformed("something follows")));
+    for end in 0..octets.len() {
+        assert!(Record::decode(1, &octets[..end]).is_err(), "cut at {end}");
+    }
+}
+
+#[test]
+fn the_largest_record_fits_into_the_journal() {
+    let local =
+        |letter: &str| format!("{}@{}.example", letter.repeat(64), format!("{}.", letter.repeat(60)).repeat(3) + "ab");
+    let mut one = waiting(1, 1);
+    one.recipient.address = Address::parse(&local("a")).expect("an address");
+    one.recipient.recipient = one.recipient.address.clone();
+    one.recipient.store = StoreName::parse(&"s".repeat(63)).expect("a name");
+    one.failed = Some("x".repeat(REPLY_OCTETS_MAX).into());
+    let record = Record::Queue { entry: entry(1, vec![one; RECIPIENTS_PER_ENTRY_MAX]), replaces: None };
+    let octets = record.encode();
+    assert!(octets.len() < 256 << 10, "{}", octets.len());
+    assert_eq!(Record::decode(1, &octets), Ok(record));
+}
+
+#[test]
+fn a_long_reply_is_cut_between_letters() {
+    let Outcome::Failed { reply, .. } = Outcome::failed(UnixTime::EPOCH, &"ü".repeat(400)) else { panic!("failed") };
+    assert_eq!(reply.len(), REPLY_OCTETS_MAX);
+    let Outcome::Failed { reply, .. } = Outcome::failed(UnixTime::EPOCH, "550 No") else { panic!("failed") };
+    assert_eq!(&*reply, "550 No");
+}
+
+#[test]
+fn who_is_due_and_when() {
+    let mut queue = Queue::default();
+    queue.apply(Lsn::new(7), Record::Queue { entry: entry(5, vec![waiting(1, 20), waiting(2, 10)]), replaces: None });
+    queue.apply(Lsn::new(8), Record::Queue { entry: entry(6, vec![waiting(3, 5)]), replaces: None });
+    let at = UnixTime::from_secs;
+    assert_eq!(queue.next_due(), Some(at(5)));
+    assert_eq!(queue.due(at(4)).count(), 0);
+    let due: Vec<u64> = queue.due(at(10)).map(|(id, _)| id.lsn().number()).collect();
+    assert_eq!(due, [8, 7]);
+    let entry = queue.entry(QueueId::new(Lsn::new(7))).expect("it waits");
+    let who: Vec<u8> = entry.due(at(10)).map(|waiting| waiting.recipient.account.as_bytes()[0]).collect();
+    assert_eq!(who, [2]);
+    assert_eq!(queue.floor(), Some((Lsn::new(5), QueueId::new(Lsn::new(7)))));
+}
+
+#[test]
+fn attempts_are_counted_and_failures_kept() {
+    let mut queue = Queue::default();
+    let id = QueueId::new(Lsn::new(2));
+    queue.apply(id.lsn(), Record::Queue { entry: entry(1, vec![waiting(1, 1)]), replaces: None });
+    for (number, expected) in [(1, None), (2, Some("550 5.1.1 No such user here")), (1, None)] {
+        let outcomes = vec![(AccountId::from_bytes([1; 16]), outcome(number, 9))];
+        queue.apply(Lsn::new(3), Record::Tried { entry: id, outcomes });
+        let waiting = &queue.entry(id).expect("it waits").waiting[0];
+        assert_eq!(waiting.failed.as_deref(), expected);
+    }
+    assert_eq!(queue.entry(id).expect("it waits").waiting[0].attempts, 4);
+    queue.apply(
+        Lsn::new(4),
+        Record::Tried { entry: id, outcomes: vec![(AccountId::from_bytes([1; 16]), Outcome::Done)] },
+    );
+    assert_eq!(queue, Queue::default());
+}
+
+#[test]
+fn the_queue_is_bounded() {
+    let mut queue = Queue::default();
+    assert!(queue.has_room_for(WAITING_COUNT_MAX) && !queue.has_room_for(WAITING_COUNT_MAX + 1));
+    queue.apply(Lsn::new(2), Record::Queue { entry: entry(1, vec![waiting(1, 1)]), replaces: None });
+    assert!(!queue.has_room_for(WAITING_COUNT_MAX));
+}
+
+/// What somebody does with a queue.
+#[derive(Clone, Debug)]
+enum Op {
+    Queue {
+        accounts: Vec<u8>,
+        again: i64,
+        body_before: u64,
+    },
+    /// The entry is chosen among all that ever were, so also one that is gone.
+    Tried {
+        which: usize,
+        outcomes: Vec<(u8, u8, i64)>,
+    },
+    Move {
+        which: usize,
+    },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let account = 0u8..6;
+    prop_oneof![
+        (proptest::collection::btree_set(account.clone(), 1..5), 0i64..100, 1u64..9).prop_map(
+            |(accounts, again, body_before)| Op::Queue { accounts: accounts.into_iter().collect(), again, body_before }
+        ),
+        (0usize..30, proptest::collection::vec((account, any::<u8>(), 0i64..100), 1..6))
+            .prop_map(|(which, outcomes)| Op::Tried { which, outcomes }),
+        (0usize..30).prop_map(|which| Op::Move { which }),
+    ]
+}
+
+proptest! {
+    /// Replay from the floor is the live state, at every moment; and the live state is what a plain model says.
+    #[test]
+    fn replay_is_the_live_state(ops in proptest::collection::vec(op(), 0..40)) {
+        let mut journal: Vec<(Lsn, u8, Vec<u8>)> = Vec::new();
+        let mut live = Queue::default();
+        let mut model: BTreeMap<u64, BTreeMap<u8, i64>> = BTreeMap::new();
+        let mut lsn = 10u64;
+        for op in ops {
+            let ids: Vec<u64> = journal.iter().filter(|(_, kind, _)| *kind == 1).map(|(lsn, _, _)| lsn.number()).collect();
+            let chosen = |which: usize| ids.get(which % ids.len().max(1)).copied();
+            lsn += 10;
+            let record = match op {
+                Op::Queue { accounts, again, body_before } => {
+                    model.insert(lsn, accounts.iter().map(|account| (*account, again)).collect());
+                    let waiting = accounts.iter().map(|account| waiting(*account, again)).collect();
+                    Record::Queue { entry: entry(lsn - body_before, waiting), replaces: None }
+                }
+                Op::Tried { which, outcomes } => {
+                    let Some(id) = chosen(which) else { continue };
+                    for (account, number, again) in &outcomes {
+                        let Some(waits) = model.get_mut(&id).and_then(|entry| entry.get_mut(account)) else { continue };
+                        *waits = *again;
+                        if number % 3 == 0 {
+                            model.get_mut(&id).expect("just now").remove(account);
+                        }
+                    }
+                    let outcomes = outcomes.into_iter().map(|(account, number, again)| {
+                        (AccountId::from_bytes([account; 16]), outcome(number, again))
+                    });
+                    Record::Tried { entry: QueueId::new(Lsn::new(id)), outcomes: outcomes.collect() }
+                }
+                Op::Move { which } => {
+                    let Some(id) = chosen(which).map(|id| QueueId::new(Lsn::new(id))) else { continue };
+                    let Some(old) = live.entry(id) else { continue };
+                    let body = Body { first: Lsn::new(lsn - 1), ..old.body };
+                    let moved = model.remove(&id.lsn().number()).expect("the model has it");
+                    model.insert(lsn, moved);
+                    Record::Queue { entry: Entry { body, ..old.clone() }, replaces: Some(id) }
+                }
+            };
+            model.retain(|_, entry| !entry.is_empty());
+            journal.push((Lsn::new(lsn), record.kind(), record.encode()));
+            live.apply(Lsn::new(lsn), record);
+
+            let floor = live.floor().map_or(Lsn::new(lsn).next(), |(floor, _)| floor);
+            let mut replayed = Queue::default();
+            for (lsn, kind, octets) in journal.iter().filter(|(lsn, _, _)| *lsn >= floor) {
+                replayed.apply(*lsn, Record::decode(*kind, octets).expect("what was encoded"));
+            }
+            prop_assert_eq!(&replayed, &live);
+
+            let shown: BTreeMap<u64, BTreeMap<u8, i64>> = live.entries().map(|(id, entry)| {
+                let waits = entry.waiting.iter().map(|w| (w.recipient.account.as_bytes()[0], w.again.secs()));
+                (id.lsn().number(), waits.collect())
+            }).collect();
+            prop_assert_eq!(&shown, &model);
+            prop_assert_eq!(live.waiting_count(), model.values().map(BTreeMap::len).sum::<usize>());
+            let next = model.values().flat_map(BTreeMap::values).min().copied();
+            prop_assert_eq!(live.next_due().map(UnixTime::secs), next);
+        }
+    }
+
+    /// Any octets are a record or an error; what was read can be written.
+    #[test]
+    fn any_octets_are_read(kind in 0u8..4, octets in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let octets = [&[1], octets.as_slice()].concat();
+        if let Ok(record) = Record::decode(kind, &octets) {
+            prop_assert_eq!(Record::decode(kind, &record.encode()), Ok(record));
+        }
+    }
+}

@@ -1,0 +1,309 @@
+//! The retry queue on its journal: mail that the sender need not keep although a store has not got it yet.
+//!
+//! ```text
+//!   Held ──body chunks──▶ journal ─▶ writer thread ─▶ apply ─▶ queue::Queue ─▶ Relay::retry_round ─▶ stores
+//!     └──▶ Queue record ──▶  │                          └─▶ Durable<Lsn> ─▶ Stored ─▶ 250        │
+//!                            ◀──────────────────────── Tried record ◀───────────────────────────┘
+//! ```
+//! The state is changed by what the journal has committed and by nothing else, so it is at every moment what a restart
+//! would find. docs/format/queue.md has the layout; docs/decisions/0007-retry-queue.md says why it is so.
+
+mod attempt;
+mod held;
+mod tidy;
+
+pub(crate) use held::Held;
+
+use crate::together::within;
+use bytes::Bytes;
+use journal::disk::Disk;
+use journal::{Commit, Durable, Journal, Kind, ReadError, Refused, StreamId, Turn, Writer};
+use mail_types::{Epoch, Lsn};
+use ports::{Clock, Random, Spawn};
+use queue::{Body, Queue, Record, RecordError};
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// Mail that waits for stores; durable.
+pub struct RetryQueue {
+    journal: Journal,
+    writer: Mutex<Option<Writer>>,
+    segment_octets: u64,
+    world: QueueWorld,
+    started: Instant,
+    state: Mutex<State>,
+    /// Woken when records have been applied, and when none will be any more.
+    applied: Notify,
+}
+
+/// What a queue gets from outside.
+#[derive(Clone)]
+pub struct QueueWorld {
+    /// Where its journal is; nobody else's.
+    pub disk: Arc<dyn Disk>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub random: Arc<dyn Random>,
+    /// Told why the journal cannot go on. The process has to end: recovery is the one way back.
+    pub fatal: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// Why a queue cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] journal::OpenError),
+    /// Reading it again.
+    #[error("reading the queue's journal")]
+    Replay(#[from] ReadError),
+    /// A record that is none.
+    #[error("record {lsn} of the queue's journal cannot be read")]
+    Record {
+        /// Its number.
+        lsn: Lsn,
+        /// Why.
+        #[source]
+        source: RecordError,
+    },
+}
+
+/// Why something is not in the queue.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotQueued {
+    #[error("the queue is full")]
+    Full,
+    #[error("the message could not be kept while it came")]
+    Lost,
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error("the queue has stopped")]
+    Stopped,
+}
+
+struct State {
+    queue: Queue,
+    applied: Durable<Lsn>,
+    /// First chunks of bodies that no entry names yet.
+    held: BTreeSet<Lsn>,
+    stopped: bool,
+}
+
+impl RetryQueue {
+    /// Recovers the journal, and with it what waits.
+    pub fn open(config: &journal::Config, world: QueueWorld) -> Result<Self, QueueError> {
+        let mut seed = [0; 8];
+        world.random.fill(&mut seed);
+        let seed = u64::from_le_bytes(seed);
+        let start = journal::Start { epoch: EPOCH, now: world.clock.now(), seed, applied: Lsn::ZERO };
+        let (journal, writer) = journal::open(Arc::clone(&world.disk), config, &start)?;
+        let mut queue = Queue::default();
+        for record in journal.replay(journal.first_lsn()) {
+            apply(&mut queue, &record?)?;
+        }
+        if queue.waiting_count() > 0 {
+            let (messages, recipients) = (queue.entry_count(), queue.waiting_count());
+            tracing::info!(messages, recipients, "mail waits for its stores");
+        }
+        let state = State { queue, applied: journal.durable(), held: BTreeSet::new(), stopped: false };
+        Ok(Self {
+            journal,
+            writer: Mutex::new(Some(writer)),
+            segment_octets: config.segment_octets,
+            started: world.clock.instant(),
+            world,
+            state: Mutex::new(state),
+            applied: Notify::new(),
+        })
+    }
+
+    /// Starts the writer thread.
+    pub fn start(self: &Arc<Self>, spawn: &dyn Spawn) {
+        let writer = Arc::clone(self);
+        spawn.thread("queue", Box::new(move || writer.run_writer()));
+    }
+
+    /// One turn of the writer without waiting, for a world with one thread; whether something became durable.
+    pub fn step_writer(&self) -> bool {
+        let mut writer = self.writer.lock().expect(LOCK);
+        match writer.as_mut().map(Writer::try_turn) {
+            Some(Ok(Turn::Committed(commit))) => self.on_commit(&commit),
+            Some(Ok(Turn::Idle)) | None => false,
+            Some(Ok(Turn::Closed)) => self.stop(),
+            Some(Err(error)) => self.fail(&error),
+        }
+    }
+
+    /// How many messages wait; one of very many recipients counts more than once.
+    pub fn entry_count(&self) -> usize {
+        self.state().queue.entry_count()
+    }
+
+    /// How many recipients wait.
+    pub fn waiting_count(&self) -> usize {
+        self.state().queue.waiting_count()
+    }
+
+    /// How many segments the journal has beside the one that is written to.
+    #[cfg(test)]
+    pub(crate) fn sealed_count(&self) -> usize {
+        self.journal.sealed_segments().len()
+    }
+
+    /// Takes nothing more. Completes when all is on disk and the writer has ended.
+    pub async fn close(&self) {
+        self.journal.close();
+        loop {
+            let mut woken = pin!(self.applied.notified());
+            woken.as_mut().enable();
+            if self.state().stopped {
+                return;
+            }
+            woken.await;
+        }
+    }
+
+    fn run_writer(&self) {
+        let writer = self.writer.lock().expect(LOCK).take();
+        let Some(mut writer) = writer else { return };
+        loop {
+            let goes_on = match writer.turn() {
+                Ok(Turn::Committed(commit)) => self.on_commit(&commit),
+                Ok(Turn::Idle) => true,
+                Ok(Turn::Closed) => self.stop(),
+                Err(error) => self.fail(&error),
+            };
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// What was committed is applied; whoever waits for it is woken.
+    fn on_commit(&self, commit: &Commit) -> bool {
+        {
+            let mut state = self.state();
+            for record in commit.records() {
+                if let Err(error) = apply(&mut state.queue, &record) {
+                    drop(state);
+                    return self.fail(&error);
+                }
+            }
+            state.applied = commit.durable();
+        }
+        self.applied.notify_waiters();
+        true
+    }
+
+    fn stop(&self) -> bool {
+        self.state().stopped = true;
+        self.applied.notify_waiters();
+        false
+    }
+
+    fn fail(&self, error: &dyn Error) -> bool {
+        let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+        (self.world.fatal)(&format!("{error}{cause}"));
+        self.stop()
+    }
+
+    /// Completes when the record is durable and applied.
+    async fn applied_to(&self, lsn: Lsn) -> Result<Durable<Lsn>, NotQueued> {
+        loop {
+            let mut woken = pin!(self.applied.notified());
+            woken.as_mut().enable();
+            {
+                let state = self.state();
+                if let Some(proof) = state.applied.covering(lsn) {
+                    return Ok(proof);
+                }
+                if state.stopped {
+                    return Err(NotQueued::Stopped);
+                }
+            }
+            woken.await;
+        }
+    }
+
+    /// Appends; waits and tries again while the journal is behind.
+    async fn append(&self, append: impl Fn() -> Result<Lsn, Refused> + Send + Sync) -> Result<Lsn, Refused> {
+        for _ in 0..BUSY_COUNT_MAX {
+            let woken = self.applied.notified();
+            match append() {
+                Err(Refused::Busy) => {}
+                answer => return answer,
+            }
+            // The writer may be through with its turn already, so not for ever.
+            within(&*self.world.clock, BUSY_WAIT, Box::pin(woken)).await;
+        }
+        Err(Refused::Busy)
+    }
+
+    /// The chunks of a body, in order; ends early where the journal has not all of it.
+    fn chunks(&self, body: Body) -> impl Iterator<Item = Result<Bytes, ReadError>> + Send + use<> {
+        let mut rest = body.octets;
+        let mut records = self.journal.replay(body.first);
+        std::iter::from_fn(move || {
+            while rest > 0 {
+                match records.next()? {
+                    Ok(record) if belongs(&record, body.first) => {
+                        rest = rest.saturating_sub(u64::from(record.location.octets()));
+                        return Some(Ok(record.body));
+                    }
+                    Ok(_) => {}
+                    Err(error) => return Some(Err(error)),
+                }
+            }
+            None
+        })
+    }
+
+    /// A random number.
+    fn chance(&self) -> u64 {
+        let mut octets = [0; 8];
+        self.world.random.fill(&mut octets);
+        u64::from_le_bytes(octets)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect(LOCK)
+    }
+}
+
+/// The same, live and in replay.
+fn apply(queue: &mut Queue, record: &journal::Record) -> Result<(), QueueError> {
+    if record.kind == Kind::BODY {
+        return Ok(());
+    }
+    // A kind of the journal's own is none of the queue's, and 0 is no kind.
+    let kind = record.kind.number().saturating_sub(KIND_OFFSET);
+    let decoded = Record::decode(kind, &record.body);
+    queue.apply(record.lsn, decoded.map_err(|source| QueueError::Record { lsn: record.lsn, source })?);
+    Ok(())
+}
+
+/// Whether the record is a chunk of the body that begins at `first`.
+fn belongs(record: &journal::Record, first: Lsn) -> bool {
+    let its_body = if record.stream == StreamId::ZERO { record.lsn } else { Lsn::new(record.stream.number()) };
+    record.kind == Kind::BODY && its_body == first
+}
+
+/// The journal's kind of a record: its own kinds come first.
+fn journal_kind(record: &Record) -> Kind {
+    Kind::new(KIND_OFFSET + record.kind())
+}
+
+const LOCK: &str = "nobody panics while holding a lock of the queue";
+/// One process has the folder, which is locked: there are no reigns to tell apart.
+const EPOCH: Epoch = Epoch::new(1);
+/// Below are the journal's own kinds (docs/format/journal.md).
+const KIND_OFFSET: u8 = 16;
+/// How long to wait for a journal that is behind before looking again.
+const BUSY_WAIT: Duration = Duration::from_millis(100);
+/// How often to look.
+const BUSY_COUNT_MAX: usize = 100;

@@ -1,0 +1,200 @@
+//! Trying again.
+
+use super::{EPOCH, NotQueued, RetryQueue, journal_kind};
+use crate::Relay;
+use crate::message::{SILENT, passed_on};
+use crate::together::{all, within};
+use journal::{Append, Space, StreamId};
+use mail_types::{Lsn, StoreName, UnixTime};
+use ports::{BoxFuture, DeliveryTransaction, Envelope};
+use queue::{Entry, Outcome, QueueId, Record, Waiting, again, much_later};
+use smtp_proto::Refusal;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A message that is due for recipients of one store.
+struct Due {
+    id: QueueId,
+    /// With those only who are due there.
+    entry: Entry,
+}
+
+impl Relay {
+    /// Tries what is due, again and again; never ends. Dropped in the middle of an attempt, it leaves the recipients in
+    /// the queue, and their store knows the delivery id again.
+    pub async fn retry(&self) {
+        loop {
+            self.retry_round().await;
+            self.clock.sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Tries once what is due now. The stores side by side; what waits for one store, one message after the other.
+    pub async fn retry_round(&self) {
+        let Some(queue) = &self.queue else { return };
+        let lanes = queue.lanes(self.clock.now());
+        let lanes = lanes.into_iter().map(|(store, due)| Box::pin(self.lane(queue, store, due)) as BoxFuture<'_, _>);
+        let last = all(lanes.collect()).await.into_iter().flatten().max();
+        // Before the next round looks, what came of this one is in the state.
+        if let Some(last) = last
+            && let Err(why) = queue.applied_to(last).await
+        {
+            tracing::warn!(%why, "what became of queued mail is not written down; it is tried again");
+        }
+        queue.tidy().await;
+    }
+
+    /// Gives the number of the last record that was written.
+    async fn lane(&self, queue: &RetryQueue, store: StoreName, due: Vec<Due>) -> Option<Lsn> {
+        let mut last = None;
+        // Once the store does not answer, nobody else waits for it in vain.
+        let mut away: Option<Refusal> = None;
+        for Due { id, entry } in due {
+            let answers = match &away {
+                Some(refusal) => vec![Err(refusal.clone()); entry.waiting.len()],
+                None => match self.attempt(queue, &store, &entry).await {
+                    Ok(answers) => answers,
+                    Err(refusal) => {
+                        tracing::info!(%store, reply = %refusal, "the store does not take queued mail yet");
+                        vec![Err(away.insert(refusal).clone()); entry.waiting.len()]
+                    }
+                },
+            };
+            // One for all: those who wait on wait together.
+            let chance = queue.chance();
+            let outcome = |(waiting, answer)| queue.outcome(&entry, waiting, answer, chance);
+            let outcomes = entry.waiting.iter().zip(answers).map(outcome).collect();
+            match queue.tried(Record::Tried { entry: id, outcomes }).await {
+                Ok(lsn) => last = Some(lsn),
+                Err(why) => tracing::warn!(entry = %id, %why, "an attempt is not written down; it is made again"),
+            }
+        }
+        last
+    }
+
+    /// An answer for each recipient, in order; `Err` where the store does not even begin.
+    async fn attempt(
+        &self,
+        queue: &RetryQueue,
+        store: &StoreName,
+        entry: &Entry,
+    ) -> Result<Vec<Result<(), Refusal>>, Refusal> {
+        let envelope = Envelope { from: entry.from.clone(), id: Some(entry.id), size: Some(entry.body.octets) };
+        let mut transaction = match self.ask(self.delivery.open(store, envelope)).await {
+            Ok(transaction) => transaction,
+            Err(refusal) if refusal.reply().code().is_transient() => return Err(refusal),
+            Err(refusal) => return Ok(vec![Err(refusal); entry.waiting.len()]),
+        };
+        let mut answers = Vec::with_capacity(entry.waiting.len());
+        for Waiting { recipient, .. } in &entry.waiting {
+            let recipient = ports::Recipient {
+                account: recipient.account,
+                address: recipient.address.clone(),
+                recipient: recipient.recipient.clone(),
+            };
+            answers.push(self.ask(transaction.rcpt(recipient)).await);
+        }
+        let taken = answers.iter().filter(|answer| answer.is_ok()).count();
+        if taken > 0 {
+            let sent = self.send(queue, transaction, entry).await;
+            let mut sent = match sent {
+                Ok(sent) if sent.len() == taken => sent,
+                // Whose answer is missing, nobody can say.
+                Ok(_) => vec![Err(Refusal::TRY_LATER); taken],
+                Err(refusal) => vec![Err(refusal); taken],
+            }
+            .into_iter();
+            for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
+                *answer = sent.next().unwrap_or(Err(Refusal::TRY_LATER));
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Sends the octets; gives an answer for each recipient that was taken. `Err` is the answer for all of them.
+    async fn send(
+        &self,
+        queue: &RetryQueue,
+        mut transaction: Box<dyn DeliveryTransaction>,
+        entry: &Entry,
+    ) -> Result<Vec<Result<(), Refusal>>, Refusal> {
+        let mut octets = 0;
+        for chunk in queue.chunks(entry.body) {
+            let chunk = match chunk {
+                Ok(chunk) => chunk,
+                Err(error) => {
+                    tracing::error!(id = %entry.id, error = &error as &dyn std::error::Error, "a queued message cannot be read");
+                    return Err(Refusal::TRY_LATER);
+                }
+            };
+            octets += u64::try_from(chunk.len()).expect("a length fits 64 bits");
+            self.ask(transaction.write(chunk)).await?;
+        }
+        if octets != entry.body.octets {
+            tracing::error!(id = %entry.id, octets, "the journal has not all of a queued message");
+            return Err(Refusal::TRY_LATER);
+        }
+        let answers = within(&*self.clock, self.patience(), transaction.commit()).await.ok_or(SILENT)?;
+        Ok(answers.into_iter().map(|answer| answer.map(drop).map_err(passed_on)).collect())
+    }
+}
+
+impl RetryQueue {
+    /// What is due, by store.
+    fn lanes(&self, now: UnixTime) -> BTreeMap<StoreName, Vec<Due>> {
+        let state = self.state();
+        let mut lanes: BTreeMap<StoreName, Vec<Due>> = BTreeMap::new();
+        for (id, entry) in state.queue.due(now).take(DUE_PER_ROUND_MAX) {
+            let mut stores: BTreeMap<&StoreName, Vec<Waiting>> = BTreeMap::new();
+            for waiting in entry.due(now) {
+                stores.entry(&waiting.recipient.store).or_default().push(waiting.clone());
+            }
+            for (store, waiting) in stores {
+                let entry = Entry { id: entry.id, from: entry.from.clone(), body: entry.body, waiting };
+                lanes.entry(store.clone()).or_default().push(Due { id, entry });
+            }
+        }
+        lanes
+    }
+
+    /// What an answer means for the recipient.
+    fn outcome(
+        &self,
+        entry: &Entry,
+        waiting: &Waiting,
+        answer: Result<(), Refusal>,
+        chance: u64,
+    ) -> (mail_types::AccountId, Outcome) {
+        let (id, store, rcpt) = (entry.id, &waiting.recipient.store, &waiting.recipient.recipient);
+        let (now, attempts) = (self.world.clock.now(), waiting.attempts.saturating_add(1));
+        let outcome = match answer {
+            Ok(()) => {
+                tracing::info!(%id, %store, %rcpt, attempts, "queued mail is stored");
+                Outcome::Done
+            }
+            Err(refusal) if refusal.reply().code().is_transient() => {
+                tracing::debug!(%id, %store, %rcpt, attempts, reply = %refusal, "queued mail waits on");
+                Outcome::Deferred { again: again(now, attempts, chance) }
+            }
+            // Its sender was told 250, and there are no bounces yet: it stays, so that an operator can help.
+            Err(refusal) => {
+                tracing::warn!(%id, %store, %rcpt, attempts, reply = %refusal, "queued mail is refused for good; it stays");
+                Outcome::failed(much_later(now, chance), &refusal.to_string())
+            }
+        };
+        (waiting.recipient.account, outcome)
+    }
+
+    async fn tried(&self, record: Record) -> Result<Lsn, NotQueued> {
+        let octets = record.encode();
+        let record = || Append::new(StreamId::ZERO, journal_kind(&record), octets.as_slice());
+        // It ends entries, and so gives space: it may use what is kept for that.
+        let append = || self.journal.append_all(EPOCH, self.world.clock.now(), Space::Reserve, &[record()]);
+        Ok(self.append(append).await?)
+    }
+}
+
+/// How often to look what is due: much shorter than the first interval.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Entries of one round, which bounds its memory.
+const DUE_PER_ROUND_MAX: usize = 1_000;

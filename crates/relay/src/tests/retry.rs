@@ -1,0 +1,451 @@
+//! The relay with its retry queue, over a simulated disk.
+
+use super::site::{Talk, World, finish, relay, routing};
+use super::stores::{Answer, Mail, Stores};
+use super::{ENVELOPE, refusal};
+use crate::retry::Held;
+use crate::{QueueWorld, Relay, RetryQueue};
+use disk::SimDisk;
+use proptest::prelude::*;
+use smtp_proto::Refusal;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// A relay whose queue is on a disk that survives it.
+struct Site {
+    stores: Stores,
+    disk: SimDisk,
+    world: Arc<World>,
+    queue: Arc<RetryQueue>,
+    relay: Arc<Relay>,
+}
+
+impl Site {
+    fn new() -> Self {
+        Self::on(SimDisk::new(7), Stores::new(), World::new())
+    }
+
+    fn on(disk: SimDisk, stores: Stores, world: Arc<World>) -> Self {
+        let config = journal::Config {
+            segment_octets: SEGMENT_OCTETS,
+            pending_octets_max: SEGMENT_OCTETS,
+            low_water_octets: 0,
+            ..journal::Config::default()
+        };
+        let queue_world = QueueWorld {
+            disk: Arc::new(disk.clone()),
+            clock: world.clone(),
+            random: world.clone(),
+            // Whoever waits learns it from the queue.
+            fatal: Arc::new(|_| {}),
+        };
+        let queue = Arc::new(RetryQueue::open(&config, queue_world).expect("a queue"));
+        let routing = Arc::new(routing());
+        let relay = relay(&stores, move || Some(Arc::clone(&routing)), world.clone()).with_queue(Arc::clone(&queue));
+        Self { stores, disk, world, queue, relay: Arc::new(relay) }
+    }
+
+    fn talk(&self) -> Talk {
+        Talk::at(Arc::clone(&self.relay), Some(Arc::clone(&self.queue)))
+    }
+
+    /// Sends a message to these; gives the answer to the final dot.
+    fn send(&self, rcpts: &[&str], text: &str) -> String {
+        let mut talk = self.talk();
+        talk.say(ENVELOPE.trim_end());
+        for rcpt in rcpts {
+            let said = talk.say(&format!("RCPT TO:<{rcpt}@a.example>"));
+            assert!(said.starts_with("250"), "{said}");
+        }
+        assert!(talk.say("DATA").starts_with("354"));
+        talk.say(&format!("{text}\n."))
+    }
+
+    fn round(&self) {
+        finish(self.relay.retry_round(), Some(&self.queue));
+    }
+
+    /// A time passes after which everything is tried again.
+    fn later(&self) {
+        self.world.pass(queue::INTERVAL_MAX);
+        self.round();
+    }
+
+    /// The power goes; the relay starts again.
+    fn crash(self) -> Self {
+        self.disk.crash();
+        Self::on(self.disk, self.stores, self.world)
+    }
+
+    /// Who has mail, sorted.
+    fn places(&self) -> String {
+        let mut places: Vec<_> = self.stores.mail().iter().map(Mail::place).collect();
+        places.sort();
+        places.join(" ")
+    }
+}
+
+const SEGMENT_OCTETS: u64 = 1 << 20;
+
+#[test]
+fn what_some_have_is_delivered_to_the_others_when_their_store_is_back() {
+    let site = Site::new();
+    site.stores.script("south", "commits", "cid", Answer::No(refusal("451 4.3.0 Later")));
+    let said = site.send(&["all"], "Subject: x\n\nhello");
+    assert!(said.starts_with("250 2.0.0 Ok: on stable storage as "), "{said}");
+    assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("north/ann", 1));
+
+    site.round();
+    assert_eq!(site.queue.waiting_count(), 1, "not before its time");
+    site.later();
+    assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("north/ann", 1), "not while the store says no");
+    site.stores.recover();
+    site.later();
+    assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("north/ann south/cid", 0));
+    let mail = site.stores.mail();
+    assert_eq!((mail[0].id(), &mail[0].text), (mail[1].id(), &mail[1].text), "the same id, the same octets");
+    assert_eq!(mail[1].envelope.from.to_string(), "<s@far.example>");
+    assert_eq!(mail[1].recipient.recipient.to_string(), "cid@a.example");
+    site.later();
+    assert_eq!((site.places().as_str(), site.stores.repeated()), ("north/ann south/cid", 0));
+    assert_eq!(site.stores.open_transactions(), 0);
+}
+
+#[test]
+fn what_nobody_has_stays_with_its_sender_when_all_have_answered() {
+    let site = Site::new();
+    site.stores.script("north", "commits", "ann", Answer::No(refusal("552 5.2.2 Over quota")));
+    site.stores.script("south", "commits", "cid", Answer::No(refusal("451 4.3.0 Later")));
+    assert!(site.send(&["all"], "x").starts_with("451 4.3.0 Later"));
+    assert!(site.send(&["ann"], "x").starts_with("552 5.2.2 Over quota"));
+    assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("", 0));
+}
+
+#[test]
+fn who_is_silent_after_the_final_dot_gets_it_later_and_once() {
+    for (answer, repeated) in [(Answer::Silence, 0), (Answer::Mute, 1)] {
+        let site = Site::new();
+        site.stores.script("north", "commits", "ann", answer);
+        let said = site.send(&["ann"], "x");
+        assert!(said.starts_with("250"), "{said}");
+        assert_eq!(site.queue.waiting_count(), 1);
+        site.later();
+        assert_eq!(site.queue.waiting_count(), 1, "the store is still silent");
+        site.stores.recover();
+        site.later();
+        assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("north/ann", 0));
+        assert!(site.stores.repeated() >= repeated, "the store knew the id");
+    }
+}
+
+#[test]
+fn a_store_that_is_away_at_rcpt_gets_it_later() {
+    for answer in [Answer::Silence, Answer::No(refusal("451 4.4.1 No answer from host"))] {
+        for verb in ["opens", "takes"] {
+            let site = Site::new();
+            site.stores.script("south", verb, if verb == "opens" { "*" } else { "cid" }, answer.clone());
+            let said = site.send(&["all", "dan"], "x");
+            assert!(said.starts_with("250"), "{said}");
+            assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("north/ann", 2));
+            site.stores.recover();
+            site.later();
+            assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("north/ann south/cid south/dan", 0));
+        }
+    }
+}
+
+#[test]
+fn a_store_that_answers_at_rcpt_is_not_away() {
+    let site = Site::new();
+    site.stores.script("north", "takes", "ann", Answer::No(Refusal::MAILBOX_FULL));
+    site.stores.script("south", "opens", "*", Answer::No(Refusal::TRY_LATER));
+    let mut talk = site.talk();
+    talk.say(ENVELOPE.trim_end());
+    assert!(talk.say("RCPT TO:<ann@a.example>").starts_with("452 4.2.2"));
+    assert!(talk.say("RCPT TO:<cid@a.example>").starts_with("451 4.3.0"));
+    assert!(talk.say("RCPT TO:<nobody@a.example>").starts_with("550 5.1.1"));
+}
+
+#[test]
+fn a_store_that_gives_up_in_the_middle_gets_it_later() {
+    let site = Site::new();
+    site.stores.script("south", "writes", "*", Answer::NoAgain(Refusal::NO_SPACE));
+    assert!(site.send(&["all"], &"0123456789\n".repeat(300)).starts_with("250"));
+    assert_eq!(site.queue.waiting_count(), 1);
+    site.stores.recover();
+    site.later();
+    assert_eq!(site.places(), "north/ann south/cid");
+}
+
+#[test]
+fn who_is_refused_for_good_stays_and_is_tried_at_the_longest_interval() {
+    let site = Site::new();
+    site.stores.script("south", "commits", "cid", Answer::No(refusal("550 5.7.1 Not wanted")));
+    assert!(site.send(&["all"], "x").starts_with("250"));
+    site.world.pass(queue::INTERVAL_MIN);
+    site.round();
+    site.world.pass(queue::INTERVAL_MAX / 2);
+    site.stores.recover();
+    site.round();
+    assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("north/ann", 1), "not yet");
+    let site = site.crash();
+    assert_eq!(site.queue.waiting_count(), 1);
+    site.later();
+    assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("north/ann south/cid", 0));
+}
+
+#[test]
+fn one_store_that_is_away_does_not_hold_up_another() {
+    let site = Site::new();
+    for store in ["north", "south"] {
+        site.stores.script(store, "opens", "*", Answer::Silence);
+    }
+    for text in ["1", "2", "3"] {
+        assert!(site.send(&["bob", "dan"], text).starts_with("250"));
+    }
+    site.stores.recover();
+    site.stores.script("north", "opens", "*", Answer::Silence);
+    site.later();
+    assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("south/dan south/dan south/dan", 3));
+    site.stores.recover();
+    site.later();
+    assert_eq!(site.queue.waiting_count(), 0);
+}
+
+#[test]
+fn a_crash_at_any_moment_loses_nothing_that_was_promised() {
+    let mut promised = 0;
+    for changes in 0..12 {
+        let site = Site::new();
+        site.stores.script("south", "commits", "cid", Answer::Mute);
+        site.disk.cut_power_after(changes);
+        let said = site.send(&["all"], "x");
+        site.stores.recover();
+        let site = site.crash();
+        if said.starts_with("250") {
+            promised += 1;
+            assert_eq!(site.queue.waiting_count(), 1, "after {changes} changes");
+        } else {
+            assert!(said.starts_with("451"), "{said}");
+        }
+        site.later();
+        // The answer was lost, not the message: the retry is recognised, before and after a crash of the retry.
+        assert_eq!(site.places(), "north/ann south/cid");
+        let site = site.crash();
+        site.later();
+        assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("north/ann south/cid", 0));
+    }
+    assert!((1..12).contains(&promised), "{promised} of 12 were promised: the crashes come before and after that");
+}
+
+#[test]
+fn a_crash_while_it_is_tried_again_makes_no_second_copy() {
+    for changes in 0..6 {
+        let site = Site::new();
+        site.stores.script("south", "opens", "*", Answer::Silence);
+        assert!(site.send(&["cid", "dan"], "x").starts_with("250"));
+        site.stores.recover();
+        site.disk.cut_power_after(changes);
+        site.later();
+        let site = site.crash();
+        site.later();
+        assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("south/cid south/dan", 0), "{changes}");
+    }
+}
+
+#[test]
+fn a_large_message_is_kept_in_the_journal_and_delivered_whole() {
+    let site = Site::new();
+    site.stores.script("south", "opens", "*", Answer::Silence);
+    let text = format!("Subject: x\n\n{}", "0123456789 0123456789\n".repeat(40_000));
+    assert!(site.send(&["all"], &text).starts_with("250"));
+    site.stores.recover();
+    let site = site.crash();
+    site.later();
+    let mail = site.stores.mail();
+    assert_eq!(mail.len(), 2);
+    assert_eq!(mail[1].split().1, format!("{text}\n").replace('\n', "\r\n").as_bytes());
+    assert_eq!(mail[0].text, mail[1].text);
+}
+
+#[test]
+fn memory_holds_one_chunk_of_a_message() {
+    let site = Site::new();
+    let mut held = Held::new(Arc::clone(&site.queue));
+    for size in [1, 1000, 200_000, 262_144, 3, 262_143, 600_000] {
+        finish(held.take(&vec![b'x'; size]), Some(&site.queue));
+        assert!(held.in_memory() <= 256 << 10, "{}", held.in_memory());
+    }
+}
+
+#[test]
+fn what_was_not_needed_leaves_nothing() {
+    let site = Site::new();
+    let text = "0123456789 0123456789\n".repeat(20_000);
+    for _ in 0..12 {
+        assert!(site.send(&["all"], &text).starts_with("250"));
+    }
+    assert!(site.queue.sealed_count() >= 3);
+    site.round();
+    assert_eq!((site.queue.entry_count(), site.queue.sealed_count()), (0, 0));
+}
+
+#[test]
+fn one_message_that_stays_does_not_keep_the_journal() {
+    let mut site = Site::new();
+    site.stores.script("south", "commits", "cid", Answer::No(refusal("550 5.7.1 Not wanted")));
+    let text = "0123456789 0123456789\n".repeat(20_000);
+    assert!(site.send(&["all"], &text).starts_with("250"));
+    for _ in 0..40 {
+        assert!(site.send(&["bob"], &text).starts_with("250"));
+        site.round();
+        assert!(site.queue.sealed_count() <= 8, "{}", site.queue.sealed_count());
+    }
+    site = site.crash();
+    assert_eq!((site.queue.entry_count(), site.queue.waiting_count()), (1, 1));
+    site.stores.recover();
+    site.later();
+    let mail = site.stores.mail();
+    let cid = mail.last().expect("some");
+    assert_eq!((cid.place().as_str(), &cid.text), ("south/cid", &mail[0].text));
+}
+
+#[test]
+fn a_full_disk_leaves_mail_with_its_sender() {
+    let site = Site::new();
+    site.stores.script("south", "commits", "cid", Answer::No(refusal("451 4.3.0 Later")));
+    site.disk.set_capacity(0);
+    let text = "0123456789 0123456789\n".repeat(200_000);
+    let said = site.send(&["all"], &text);
+    assert!(said.starts_with("451 4.3.0 Stored for some recipients only"), "{said}");
+    assert_eq!(site.queue.waiting_count(), 0);
+}
+
+#[test]
+fn closing_ends_the_writer() {
+    let site = Site::new();
+    finish(site.queue.close(), Some(&site.queue));
+    site.stores.script("south", "commits", "cid", Answer::No(refusal("451 4.3.0 Later")));
+    assert!(site.send(&["all"], "x").starts_with("451"));
+}
+
+#[test]
+fn a_thread_writes_and_ends() {
+    let site = Site::new();
+    site.queue.start(&Threads);
+    let mut held = Held::new(Arc::clone(&site.queue));
+    let text = vec![b'x'; 900_000];
+    block_on(held.take(&text));
+    let address = mail_types::Address::parse("cid@a.example").expect("an address");
+    let recipient = queue::Recipient {
+        store: mail_types::StoreName::parse("south").expect("a name"),
+        account: mail_types::AccountId::from_bytes([3; 16]),
+        address: address.clone(),
+        recipient: address,
+    };
+    let id = mail_types::DeliveryId::from_bytes([9; 16]);
+    let proof = block_on(held.keep(id, mail_types::ReversePath::Null, vec![recipient])).expect("it is durable");
+    assert!(*proof.get() > mail_types::Lsn::ZERO);
+    assert_eq!(site.queue.waiting_count(), 1);
+    block_on(site.queue.close());
+    let site = site.crash();
+    site.later();
+    let mail = site.stores.mail();
+    assert_eq!((site.places().as_str(), mail[0].id()), ("south/cid", id));
+    assert!(mail[0].text == text);
+}
+
+struct Threads;
+
+impl ports::Spawn for Threads {
+    fn task(&self, _future: ports::BoxFuture<'static, ()>) {
+        panic!("the queue has no tasks of its own");
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a test is a world")]
+    fn thread(&self, _name: &'static str, work: Box<dyn FnOnce() + Send>) {
+        std::thread::spawn(work);
+    }
+
+    fn blocking(&self, work: Box<dyn FnOnce() + Send>) {
+        work();
+    }
+}
+
+/// Waits for a future that another thread wakes.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let Poll::Ready(answer) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return answer;
+        }
+        std::thread::park();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    /// Whatever the stores do, and whenever the power goes: who was promised a message has it once in the end, and
+    /// nobody else has it.
+    #[test]
+    fn a_promise_is_kept_once(
+        answers in proptest::collection::vec((0usize..2, 0usize..4, 0usize..3, 0usize..5), 0..6),
+        rcpts in proptest::collection::vec(prop_oneof![Just("ann"), Just("bob"), Just("cid"), Just("all")], 1..5),
+        crashes in any::<bool>(),
+        rounds in 0usize..3,
+    ) {
+        let mut site = Site::new();
+        for (store, verb, user, answer) in answers {
+            let store = ["north", "south"][store];
+            let verb = ["opens", "takes", "writes", "commits"][verb];
+            let user = match verb { "opens" | "writes" => "*", _ => ["ann", "bob", "cid"][user] };
+            let answer = match answer {
+                0 => Answer::No(Refusal::NO_SUCH_USER),
+                1 => Answer::NoAgain(Refusal::MAILBOX_FULL),
+                2 => Answer::Silence,
+                3 => Answer::Mute,
+                _ => Answer::Short,
+            };
+            site.stores.script(store, verb, user, answer);
+        }
+        let mut talk = site.talk();
+        talk.say(ENVELOPE.trim_end());
+        let mut promised = std::collections::BTreeSet::new();
+        for rcpt in &rcpts {
+            if talk.say(&format!("RCPT TO:<{rcpt}@a.example>")).starts_with("250") {
+                promised.extend(if *rcpt == "all" { vec!["ann", "cid"] } else { vec![*rcpt] });
+            }
+        }
+        let said = if talk.say("DATA").starts_with("354") { talk.say("x\n.") } else { String::new() };
+        talk.hang_up();
+        let kept = said.starts_with("250");
+        prop_assert!(kept || site.queue.waiting_count() == 0, "{}", said);
+        for _ in 0..rounds {
+            site.later();
+        }
+        if crashes {
+            site = site.crash();
+        }
+        site.stores.recover();
+        site.later();
+        site.world.pass(Duration::from_secs(1));
+        prop_assert_eq!(site.queue.waiting_count(), 0);
+        let mut has: Vec<_> = site.stores.mail().iter().map(|mail| mail.recipient.address.local().to_string()).collect();
+        has.sort();
+        prop_assert!(!kept || has.iter().map(String::as_str).eq(promised.iter().copied()), "{:?} {:?}", has, promised);
+        prop_assert!(has.iter().all(|user| promised.contains(user.as_str())), "{:?} {:?}", has, promised);
+        let before = has.len();
+        has.dedup();
+        prop_assert_eq!(has.len(), before, "somebody has it twice");
+        prop_assert_eq!(site.stores.open_transactions(), 0);
+    }
+}
