@@ -100,7 +100,18 @@ impl Program {
     fn runs(self) -> bool {
         let probe = self.probe().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         // fetchmail's exit code tells whether there was mail, not whether it runs.
-        probe.is_ok_and(|status| status.success() || self == Program::Fetchmail)
+        probe.is_ok_and(|status| status.success() || self == Program::Fetchmail) && self.has_what_it_suggests()
+    }
+
+    /// swaks runs without Net::SSLeay, which its package only suggests, and then knows no TLS.
+    fn has_what_it_suggests(self) -> bool {
+        if self != Program::Swaks {
+            return true;
+        }
+        let mut perl = Command::new("perl");
+        perl.env("PATH", path()).args(["-MNet::SSLeay", "-e", "1"]);
+        let status = perl.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
     }
 
     /// A call of it, to which arguments are added.
