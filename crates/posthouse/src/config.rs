@@ -17,10 +17,11 @@ mod tree;
 pub use problem::{Problem, Problems};
 
 use mail_types::{Domain, NodeName, StoreName};
-use net::ServerTls;
+use net::{Network, ServerTls};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a node is told, checked.
@@ -128,6 +129,8 @@ pub struct Journal {
 pub struct Relay {
     /// SMTP between servers (25).
     pub listen: Vec<SocketAddr>,
+    /// The balancers that its clients come through, if they do: each connection then begins with a PROXY header.
+    pub proxy_from: Option<Arc<[Network]>>,
 }
 
 /// `[proxy]`
@@ -141,6 +144,8 @@ pub struct Proxy {
     pub pop3: Vec<SocketAddr>,
     /// POP3 with TLS from the first octet (995).
     pub pop3s: Vec<SocketAddr>,
+    /// The balancers that its clients come through, if they do: each connection then begins with a PROXY header.
+    pub proxy_from: Option<Arc<[Network]>>,
 }
 
 /// `[admin]`

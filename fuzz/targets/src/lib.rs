@@ -28,6 +28,7 @@ mod mail;
 mod mailboxes;
 mod passwords;
 mod pop3;
+mod proxy;
 pub mod seeds;
 mod smtp;
 mod words;
@@ -39,6 +40,7 @@ pub use mail::message;
 pub use mailboxes::{body_frame, mailbox_record};
 pub use passwords::{sasl, stored_password};
 pub use pop3::pop3_server;
+pub use proxy::proxy_header;
 pub use smtp::{smtp_client, smtp_server};
 pub use words::mail_types;
 
@@ -58,6 +60,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("passwd_file", passwd_file),
     ("pop3_server", pop3_server),
     ("popmap", popmap),
+    ("proxy_header", proxy_header),
     ("sasl", sasl),
     ("smtp_client", smtp_client),
     ("smtp_server", smtp_server),

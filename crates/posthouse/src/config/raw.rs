@@ -5,6 +5,7 @@ use super::problem::Problems;
 use super::section::{At, Section};
 use super::tree::Node;
 use mail_types::{Domain, NodeName, StoreName};
+use net::Network;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
@@ -67,6 +68,13 @@ pub(super) struct RawJournal {
 
 pub(super) struct RawRelay {
     pub(super) listen: Vec<At<SocketAddr>>,
+    pub(super) balancers: RawBalancers,
+}
+
+/// Who speaks the PROXY protocol to the listeners of a section.
+pub(super) struct RawBalancers {
+    pub(super) proxy_protocol: Option<At<bool>>,
+    pub(super) proxy_from: Vec<At<Network>>,
 }
 
 pub(super) struct RawProxy {
@@ -74,6 +82,7 @@ pub(super) struct RawProxy {
     pub(super) imaps: Vec<At<SocketAddr>>,
     pub(super) pop3: Vec<At<SocketAddr>>,
     pub(super) pop3s: Vec<At<SocketAddr>>,
+    pub(super) balancers: RawBalancers,
 }
 
 #[derive(Default)]
@@ -159,7 +168,7 @@ fn journal(section: &Section<'_>) -> RawJournal {
 
 fn relay(section: &Section<'_>) -> RawRelay {
     section.must_listen(&["listen"]);
-    RawRelay { listen: section.parsed_list("listen", address) }
+    RawRelay { listen: section.parsed_list("listen", address), balancers: balancers(section) }
 }
 
 fn proxy(section: &Section<'_>) -> RawProxy {
@@ -169,6 +178,14 @@ fn proxy(section: &Section<'_>) -> RawProxy {
         imaps: section.parsed_list("imaps", address),
         pop3: section.parsed_list("pop3", address),
         pop3s: section.parsed_list("pop3s", address),
+        balancers: balancers(section),
+    }
+}
+
+fn balancers(section: &Section<'_>) -> RawBalancers {
+    RawBalancers {
+        proxy_protocol: section.boolean("proxy_protocol"),
+        proxy_from: section.parsed_list("proxy_from", str::parse),
     }
 }
 
