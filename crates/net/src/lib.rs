@@ -5,7 +5,7 @@
 //! says.
 //!
 //! ```text
-//!   Listener ─ accept, TLS, seats ─▶ serve(stream, machine, handler)
+//!   Listener ─ accept, PROXY header, seats, TLS ─▶ serve(stream, machine, handler)
 //!                                      │ 1 events   machine.poll_event ─▶ handler.on_event ─▶ Flow
 //!                                      │ 2 output   machine.poll_output ─▶ pieces, written many at a time
 //!                                      └ 3 wait for  writable │ readable │ handler.wake │ a time-out: all at once
@@ -21,7 +21,8 @@
 //! 4. `on_close` runs exactly once: also after an error, a panic of the session, or its cancellation.
 //! 5. While TLS is being agreed on, no octet is read as plain text (RFC 3207 §4.2).
 //! 6. Every wait ends: for input by the machine's time-out, for output by [`OUTPUT_STALL_MAX`], for a handshake by
-//!    [`HANDSHAKE_SPAN_MAX`], at the end by [`CLOSE_SPAN_MAX`].
+//!    [`HANDSHAKE_SPAN_MAX`], for a PROXY header by [`PROXY_HEADER_SPAN_MAX`], at the end by [`CLOSE_SPAN_MAX`].
+//! 7. Where a PROXY header is expected, nothing is said or read before it, and only peers that were named may send one.
 #![expect(clippy::disallowed_methods, reason = "a driver: it is what the ports end in")]
 
 mod client;
@@ -29,6 +30,8 @@ mod drivers;
 mod exchange;
 mod line;
 mod listener;
+mod network;
+mod proxy_header;
 mod session;
 mod shutdown;
 mod stream;
@@ -40,6 +43,8 @@ pub use drivers::{BLOCKING_THREADS_MAX, OsRandom, SystemClock, TokioSpawn, runti
 pub use exchange::{CLOSE_SPAN_MAX, OUTPUT_STALL_MAX};
 pub use line::OUTPUT_OCTETS_MAX;
 pub use listener::{BindError, Listener, ListenerOptions, Security};
+pub use network::{Network, NetworkError};
+pub use proxy_header::PROXY_HEADER_SPAN_MAX;
 pub use session::{SessionError, serve};
 pub use shutdown::{Shutdown, Stopper};
 pub use stream::Stream;

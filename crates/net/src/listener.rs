@@ -1,5 +1,7 @@
 //! Listening, and who may come in.
 
+use crate::network::Network;
+use crate::proxy_header::{self, Origin, ProxyError};
 use crate::shutdown::Shutdown;
 use crate::stream::Stream;
 use crate::tls::ServerTls;
@@ -45,6 +47,9 @@ pub struct ListenerOptions {
     pub connections_max: usize,
     /// How many of them may come from one address.
     pub connections_per_address_max: usize,
+    /// The balancers whose connections, and no others, come here, each beginning with a PROXY header: it says who the
+    /// client is.
+    pub proxy_from: Option<Arc<[Network]>>,
     /// What those beyond hear, as whole lines (`421 4.3.2 …`, `* BYE …`); not said where a connection begins with TLS.
     pub refusal: Bytes,
 }
@@ -78,6 +83,7 @@ impl Listener {
         F: Future<Output = ()> + Send + 'static,
     {
         let Self { socket, local, options } = self;
+        let options = Arc::new(options);
         let seats = Seats::new(&options);
         let mut sessions = JoinSet::new();
         let mut exhausted = false;
@@ -93,10 +99,15 @@ impl Listener {
             match accepted {
                 Ok((connection, address)) => {
                     exhausted = false;
-                    match seats.take(address.ip()) {
+                    if !may_connect(address, &options) {
+                        continue;
+                    }
+                    // Behind a balancer the client's address is not known yet.
+                    let client = options.proxy_from.is_none().then(|| address.ip());
+                    match seats.take(client) {
                         Some(seat) => {
                             let guest = Guest { connection, address, local, seat };
-                            sessions.spawn(guest.attend(options.security.clone(), session.clone()));
+                            sessions.spawn(guest.attend(Arc::clone(&options), session.clone()));
                         }
                         None => refuse(connection, address, &options),
                     }
@@ -143,17 +154,16 @@ struct Guest {
 }
 
 impl Guest {
-    async fn attend<F: Future<Output = ()>>(self, security: Security, session: impl Fn(Stream, Peer) -> F) {
-        let Self { connection, address, local, seat } = self;
-        let local = connection.local_addr().unwrap_or(local);
+    async fn attend<F: Future<Output = ()>>(self, options: Arc<ListenerOptions>, session: impl Fn(Stream, Peer) -> F) {
+        let Some(Self { connection, address, local, seat }) = self.introduced(&options).await else { return };
         let plain = match tune(&connection) {
             Ok(()) => Stream::plain(connection),
             // It has gone again.
             Err(_) => return,
         };
-        let (stream, tls) = match security {
+        let (stream, tls) = match &options.security {
             Security::Plain => (plain, false),
-            Security::Tls(tls) => match plain.accept_tls(&tls).await {
+            Security::Tls(tls) => match plain.accept_tls(tls).await {
                 Ok(stream) => (stream, true),
                 Err(error) => {
                     tracing::debug!(peer = %address, error = &error as &dyn std::error::Error, "no TLS");
@@ -164,6 +174,44 @@ impl Guest {
         session(stream, Peer { address, local, tls }).await;
         drop(seat);
     }
+
+    /// With the addresses that hold from here on: those of the PROXY header, where one is expected.
+    async fn introduced(mut self, options: &ListenerOptions) -> Option<Self> {
+        self.local = self.connection.local_addr().unwrap_or(self.local);
+        if options.proxy_from.is_none() {
+            return Some(self);
+        }
+        match proxy_header::read(&mut self.connection).await {
+            Ok(Origin::Socket) => Some(self),
+            Ok(Origin::Forwarded { client, server }) => {
+                (self.address, self.local) = (client, server);
+                if self.seat.is_for(client.ip()) {
+                    return Some(self);
+                }
+                refuse(self.connection, client, options);
+                None
+            }
+            // So do health checks that only look whether somebody listens.
+            Err(error @ ProxyError::Broken(_)) => {
+                tracing::debug!(listener = options.name, peer = %self.address, %error, "closed: it went away");
+                None
+            }
+            Err(error @ (ProxyError::Header(_) | ProxyError::TooSlow)) => {
+                tracing::warn!(listener = options.name, peer = %self.address, %error, "closed: not a balancer's connection");
+                None
+            }
+        }
+    }
+}
+
+/// Whether somebody may connect at all: behind a balancer nobody but the balancer, whose headers we believe.
+fn may_connect(address: SocketAddr, options: &ListenerOptions) -> bool {
+    let Some(balancers) = &options.proxy_from else { return true };
+    let known = balancers.iter().any(|network| network.contains(address.ip()));
+    if !known {
+        tracing::warn!(listener = options.name, peer = %address, "closed: not in proxy_from");
+    }
+    known
 }
 
 /// Options of every connection, ours and others'.
@@ -238,7 +286,8 @@ struct Taken {
 #[derive(Debug)]
 struct Seat {
     seats: Arc<Seats>,
-    address: IpAddr,
+    /// Not known while a PROXY header is awaited; of a balancer's own connections never.
+    address: Option<IpAddr>,
 }
 
 impl Seats {
@@ -250,15 +299,16 @@ impl Seats {
         })
     }
 
-    fn take(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
-        let mut taken = self.lock();
-        let of_address = taken.by_address.get(&address).copied().unwrap_or(0);
-        if taken.count >= self.connections_max || of_address >= self.per_address_max {
-            return None;
+    fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Seat> {
+        {
+            let mut taken = self.lock();
+            if taken.count >= self.connections_max {
+                return None;
+            }
+            taken.count += 1;
         }
-        taken.count += 1;
-        taken.by_address.insert(address, of_address + 1);
-        Some(Seat { seats: Arc::clone(self), address })
+        let mut seat = Seat { seats: Arc::clone(self), address: None };
+        address.is_none_or(|address| seat.is_for(address)).then_some(seat)
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -267,14 +317,29 @@ impl Seats {
     }
 }
 
+impl Seat {
+    /// Says who sits there, which can be known once; whether that address may have one more.
+    fn is_for(&mut self, address: IpAddr) -> bool {
+        let mut taken = self.seats.lock();
+        let of_address = taken.by_address.get(&address).copied().unwrap_or(0);
+        if self.address.is_some() || of_address >= self.seats.per_address_max {
+            return false;
+        }
+        taken.by_address.insert(address, of_address + 1);
+        self.address = Some(address);
+        true
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut taken = self.seats.lock();
         taken.count -= 1;
-        if let Some(of_address) = taken.by_address.get_mut(&self.address) {
+        let Some(address) = self.address else { return };
+        if let Some(of_address) = taken.by_address.get_mut(&address) {
             *of_address -= 1;
             if *of_address == 0 {
-                taken.by_address.remove(&self.address);
+                taken.by_address.remove(&address);
             }
         }
     }

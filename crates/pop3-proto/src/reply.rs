@@ -97,14 +97,19 @@ impl Refusal {
     pub(crate) fn encode(&self) -> Vec<u8> {
         match self.code {
             Some(code) => line(&format!("-ERR [{}] {}", code.name(), self.text)),
-            None => line(&format!("-ERR {}", self.text)),
+            None => line(&format!("-ERR {}", uncoded(&self.text))),
         }
     }
 }
 
 /// `+OK text`.
 pub(crate) fn ok(text: &str) -> Vec<u8> {
-    if text.is_empty() { line("+OK") } else { line(&format!("+OK {text}")) }
+    if text.is_empty() { line("+OK") } else { line(&format!("+OK {}", uncoded(text))) }
+}
+
+/// RFC 2449 §6.4: where RESP-CODES is offered, a `[` that begins a text begins a response code, and nothing else may.
+fn uncoded(text: &str) -> &str {
+    text.trim_start_matches(['[', ' '])
 }
 
 /// One line within RFC 2449 §4's limit: control characters become spaces, the rest is cut off.
@@ -130,6 +135,13 @@ mod tests {
         assert_eq!(Refusal::IN_USE.encode(), b"-ERR [IN-USE] Another session uses this maildrop\r\n");
         assert_eq!(Refusal::NO_SUCH_MESSAGE.encode(), b"-ERR No such message\r\n");
         assert_eq!(ok(""), b"+OK\r\n");
+    }
+
+    #[test]
+    fn no_text_passes_for_a_code() {
+        assert_eq!(Refusal::new(None, "[AUTH] says a back-end").encode(), b"-ERR AUTH] says a back-end\r\n");
+        assert_eq!(ok(" [SYS/TEMP] ready"), b"+OK SYS/TEMP] ready\r\n");
+        assert_eq!(ok("[["), b"+OK \r\n");
     }
 
     #[test]

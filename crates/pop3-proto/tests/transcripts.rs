@@ -16,7 +16,8 @@
 //! Each file runs with whole segments, and with every octet by itself.
 //!
 //! The role behind is a small maildrop: user `mrose`, password `secret`; `busy`, `down`, `broken`, `hasty` are refused
-//! in their ways; PLAIN takes the same, LOGIN asks twice.
+//! in their ways; `test` has the password `test`, and one more message, whose sender is no ASCII; PLAIN takes the same,
+//! LOGIN asks twice.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test")]
 
 use bytes::Bytes;
@@ -31,7 +32,11 @@ const MESSAGES: [&str; 2] = [
     "Subject: two\n\nbare line feeds\n.\nno end",
 ];
 
+/// In the maildrop of `test`.
+const INTERNATIONAL: &str = "From: größe@example.org\r\n\r\nSchöne Grüße\r\n";
+
 struct Role {
+    messages: Vec<&'static str>,
     marked: BTreeSet<u32>,
     removed: Option<BTreeSet<u32>>,
     login_name: Option<String>,
@@ -46,16 +51,20 @@ impl Role {
     }
 
     fn live(&self) -> impl Iterator<Item = (u32, &'static str)> + Clone {
-        (1..).zip(MESSAGES).filter(|(number, _)| !self.marked.contains(number))
+        (1..).zip(self.messages.iter().copied()).filter(|(number, _)| !self.marked.contains(number))
     }
 
     fn message(&self, number: MessageNumber) -> Option<&'static str> {
         self.live().find(|(n, _)| *n == number.get()).map(|(_, text)| text)
     }
 
-    fn login(&self, server: &mut Server, user: &str, password: &[u8]) {
+    fn login(&mut self, server: &mut Server, user: &str, password: &[u8]) {
         match (user, password) {
             ("mrose" | "größe", b"secret") => server.logged_in(self.maildrop()),
+            ("test", b"test") => {
+                self.messages.push(INTERNATIONAL);
+                server.logged_in(self.maildrop());
+            }
             ("busy", _) => server.refuse(&Refusal::IN_USE),
             ("down", _) => server.refuse(&Refusal::UNAVAILABLE),
             ("broken", _) => server.refuse(&Refusal::BROKEN),
@@ -64,7 +73,7 @@ impl Role {
         }
     }
 
-    fn plain(&self, server: &mut Server, message: &[u8]) {
+    fn plain(&mut self, server: &mut Server, message: &[u8]) {
         let parts: Vec<_> = message.split(|octet| *octet == 0).collect();
         match parts.as_slice() {
             [_, user, password] => self.login(server, std::str::from_utf8(user).unwrap(), password),
@@ -119,6 +128,8 @@ impl Role {
                 None => server.refuse(&Refusal::NO_SUCH_MESSAGE),
             },
             Event::Retr(number) | Event::Top { number, .. } => match self.message(number) {
+                // RFC 6856 §5.
+                Some(INTERNATIONAL) if !server.is_utf8() => server.refuse(&Refusal::NEEDS_UTF8),
                 Some(text) => {
                     server.message_begin(text.len() as u64);
                     for piece in text.as_bytes().chunks(7) {
@@ -179,6 +190,7 @@ impl Play {
         Self {
             server: Server::new(Arc::new(config), security, now),
             role: Role {
+                messages: MESSAGES.to_vec(),
                 marked: BTreeSet::new(),
                 removed: None,
                 login_name: None,

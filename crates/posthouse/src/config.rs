@@ -17,10 +17,11 @@ mod tree;
 pub use problem::{Problem, Problems};
 
 use mail_types::{Domain, NodeName, StoreName};
-use net::ServerTls;
+use net::{Network, ServerTls};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a node is told, checked.
@@ -132,6 +133,8 @@ pub struct Relay {
     pub queue: Option<PathBuf>,
     /// How long a store may keep silent before its mail goes to the queue.
     pub commit_wait: Duration,
+    /// The balancers that its clients come through, if they do: each connection then begins with a PROXY header.
+    pub proxy_from: Option<Arc<[Network]>>,
 }
 
 /// `[proxy]`
@@ -145,6 +148,8 @@ pub struct Proxy {
     pub pop3: Vec<SocketAddr>,
     /// POP3 with TLS from the first octet (995).
     pub pop3s: Vec<SocketAddr>,
+    /// The balancers that its clients come through, if they do: each connection then begins with a PROXY header.
+    pub proxy_from: Option<Arc<[Network]>>,
 }
 
 /// `[admin]`

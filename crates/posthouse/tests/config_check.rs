@@ -130,6 +130,35 @@ fn without_a_certificate_nothing_begins_with_tls() {
 }
 
 #[test]
+fn balancers_and_their_header_belong_together() {
+    let good = format!(
+        "{NODE}[relay]\nlisten = '127.0.0.1:2525'\nproxy_protocol = true\nproxy_from = ['127.0.0.1', '10.0.0.0/8', '::1']\n\
+         [proxy]\nimap = '127.0.0.1:1143'\nproxy_protocol = false\n"
+    );
+    assert!(check(site(&[("posthouse.toml", &good)]).path()).0);
+
+    let bad = format!(
+        "{NODE}[relay]\nlisten = '127.0.0.1:2525'\nproxy_protocol = true\n\
+         [proxy]\nimap = '127.0.0.1:1143'\nproxy_from = '10.0.0.0/8'\n"
+    );
+    insta::assert_snapshot!(check(site(&[("posthouse.toml", &bad)]).path()).1, @r"
+    posthouse.toml:7:18: relay.proxy_protocol: requires a header of every client, but proxy_from names nobody to believe (add proxy_from with the addresses of the balancers)
+    posthouse.toml:10:14: proxy.proxy_from: names balancers, but proxy_protocol is not true (add proxy_protocol = true: each connection must then begin with a header)
+    ");
+
+    let wrong = format!(
+        "{NODE}[relay]\nlisten = '127.0.0.1:2525'\nproxy_protocol = 'yes'\nproxy_from = ['10.0.0.1/8', 'balancer.example']\n\
+         [proxy]\nimap = '127.0.0.1:1143'\nproxy_protocol = true\nproxy_from = []\n"
+    );
+    insta::assert_snapshot!(check(site(&[("posthouse.toml", &wrong)]).path()).1, @r#"
+    posthouse.toml:7:18: relay.proxy_protocol: is text, must be true or false
+    posthouse.toml:8:15: relay.proxy_from: "10.0.0.1/8": has bits set behind its prefix
+    posthouse.toml:8:29: relay.proxy_from: "balancer.example": is neither an address nor a network, such as 10.0.0.0/8
+    posthouse.toml:11:18: proxy.proxy_protocol: requires a header of every client, but proxy_from names nobody to believe (add proxy_from with the addresses of the balancers)
+    "#);
+}
+
+#[test]
 fn an_empty_file_says_what_is_missing() {
     insta::assert_snapshot!(check(site(&[("posthouse.toml", "")]).path()).1, @r"
     posthouse.toml:1:1: node: is missing

@@ -28,6 +28,7 @@ mod mail;
 mod mailboxes;
 mod passwords;
 mod pop3;
+mod proxy;
 mod queues;
 pub mod seeds;
 mod smtp;
@@ -40,6 +41,7 @@ pub use mail::message;
 pub use mailboxes::{body_frame, mailbox_record};
 pub use passwords::{sasl, stored_password};
 pub use pop3::pop3_server;
+pub use proxy::proxy_header;
 pub use queues::queue_record;
 pub use smtp::{smtp_client, smtp_server};
 pub use words::mail_types;
@@ -61,6 +63,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("pop3_server", pop3_server),
     ("popmap", popmap),
     ("queue_record", queue_record),
+    ("proxy_header", proxy_header),
     ("sasl", sasl),
     ("smtp_client", smtp_client),
     ("smtp_server", smtp_server),

@@ -16,6 +16,7 @@ pub(crate) fn options(security: Security) -> ListenerOptions {
         security,
         connections_max: 2,
         connections_per_address_max: 2,
+        proxy_from: None,
         refusal: Bytes::from_static(b"too many\r\n"),
     }
 }
@@ -25,7 +26,7 @@ pub(crate) struct Inn {
     pub(crate) address: SocketAddr,
     stopper: Stopper,
     running: JoinHandle<()>,
-    peers: mpsc::UnboundedReceiver<Peer>,
+    pub(crate) peers: mpsc::UnboundedReceiver<Peer>,
 }
 
 pub(crate) fn open(options: ListenerOptions, strings: &Strings) -> Inn {

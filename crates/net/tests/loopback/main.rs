@@ -4,6 +4,7 @@
 mod client;
 mod exhausted;
 mod listener;
+mod proxy_header;
 mod session;
 mod tls;
 mod toy;

@@ -174,11 +174,12 @@ impl Server {
         }
     }
 
-    /// RFC 6856 §3.2: we speak one language, and say which.
+    /// RFC 6856 §3.2: we speak one language, and say which. `i-default` (RFC 2277 §4.5) is answered as what it is.
     fn lang(&mut self, tag: Option<&str>) {
         match tag.map(str::to_ascii_lowercase).as_deref() {
             None => self.output.push(b"+OK Language listing follows\r\nen English\r\n.\r\n"),
-            Some("*" | "en" | "i-default") => self.output.push(&ok("en English it is")),
+            Some("*" | "en") => self.output.push(&ok("en English it is")),
+            Some("i-default") => self.output.push(&ok("i-default English it is")),
             Some(_) => self.output.push(&Refusal::new(None, "This language is not available").encode()),
         }
     }

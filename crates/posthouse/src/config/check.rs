@@ -1,15 +1,16 @@
 //! From what the files say to what the node does: defaults, and the mistakes that only the whole can show.
 
 use super::problem::Problems;
-use super::raw::{RawConfig, RawLimits, RawNode, RawProxy, RawRelay, RawStore, RawTls};
+use super::raw::{RawBalancers, RawConfig, RawLimits, RawNode, RawProxy, RawRelay, RawStore, RawTls};
 use super::section::At;
 use super::{Admin, Config, Directory, Journal, Limits, Log, LogFormat, Node, Proxy, Relay, Store, Tls};
-use net::ServerTls;
+use net::{Network, ServerTls};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Checks all of it; nothing when there is nothing to run with.
@@ -124,16 +125,37 @@ impl Check<'_> {
                 at.value
             }),
             commit_wait: Duration::from_secs(u64::from(raw.commit_wait_seconds.unwrap_or(20))),
+            proxy_from: self.balancers(&raw.balancers),
         }
     }
 
     fn proxy(&mut self, raw: RawProxy) -> Proxy {
         Proxy {
+            proxy_from: self.balancers(&raw.balancers),
             imap: self.listeners(raw.imap),
             imaps: self.tls_listeners(raw.imaps),
             pop3: self.listeners(raw.pop3),
             pop3s: self.tls_listeners(raw.pop3s),
         }
+    }
+
+    /// Whose PROXY headers are believed: a header from anybody would let anybody be whoever they like, and a list without
+    /// headers is a slip.
+    fn balancers(&self, raw: &RawBalancers) -> Option<Arc<[Network]>> {
+        let required = raw.proxy_protocol.as_ref().is_some_and(|at| at.value);
+        match (&raw.proxy_protocol, raw.proxy_from.first()) {
+            (Some(at), None) if required => {
+                let open = at.problem("requires a header of every client, but proxy_from names nobody to believe");
+                self.problems.add(open.help("add proxy_from with the addresses of the balancers"));
+            }
+            (_, Some(first)) if !required => {
+                let idle = first.problem("names balancers, but proxy_protocol is not true");
+                self.problems
+                    .add(idle.help("add proxy_protocol = true: each connection must then begin with a header"));
+            }
+            _ => {}
+        }
+        required.then(|| raw.proxy_from.iter().map(|at| at.value).collect())
     }
 
     fn tls_listeners(&mut self, raw: Vec<At<SocketAddr>>) -> Vec<SocketAddr> {

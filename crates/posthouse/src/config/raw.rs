@@ -5,6 +5,7 @@ use super::problem::Problems;
 use super::section::{At, Section};
 use super::tree::Node;
 use mail_types::{Domain, NodeName, StoreName};
+use net::Network;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
@@ -69,6 +70,13 @@ pub(super) struct RawRelay {
     pub(super) listen: Vec<At<SocketAddr>>,
     pub(super) queue: Option<At<PathBuf>>,
     pub(super) commit_wait_seconds: Option<u32>,
+    pub(super) balancers: RawBalancers,
+}
+
+/// Who speaks the PROXY protocol to the listeners of a section.
+pub(super) struct RawBalancers {
+    pub(super) proxy_protocol: Option<At<bool>>,
+    pub(super) proxy_from: Vec<At<Network>>,
 }
 
 pub(super) struct RawProxy {
@@ -76,6 +84,7 @@ pub(super) struct RawProxy {
     pub(super) imaps: Vec<At<SocketAddr>>,
     pub(super) pop3: Vec<At<SocketAddr>>,
     pub(super) pop3s: Vec<At<SocketAddr>>,
+    pub(super) balancers: RawBalancers,
 }
 
 #[derive(Default)]
@@ -165,6 +174,7 @@ fn relay(section: &Section<'_>) -> RawRelay {
         listen: section.parsed_list("listen", address),
         queue: section.path("queue"),
         commit_wait_seconds: section.number("commit_wait_seconds", 1..=COMMIT_WAIT_SECONDS_MAX),
+        balancers: balancers(section),
     }
 }
 
@@ -175,6 +185,14 @@ fn proxy(section: &Section<'_>) -> RawProxy {
         imaps: section.parsed_list("imaps", address),
         pop3: section.parsed_list("pop3", address),
         pop3s: section.parsed_list("pop3s", address),
+        balancers: balancers(section),
+    }
+}
+
+fn balancers(section: &Section<'_>) -> RawBalancers {
+    RawBalancers {
+        proxy_protocol: section.boolean("proxy_protocol"),
+        proxy_from: section.parsed_list("proxy_from", str::parse),
     }
 }
 

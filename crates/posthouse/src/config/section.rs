@@ -165,12 +165,22 @@ impl<'a> Section<'a> {
         let octets = match &node.value {
             Value::Integer(number) => u64::try_from(*number).ok(),
             Value::Text(text) => parse_size(text),
-            Value::Boolean | Value::Other | Value::List(_) | Value::Table(_) => {
+            Value::Boolean(_) | Value::Other | Value::List(_) | Value::Table(_) => {
                 self.wrong_kind(key, node, "a size such as \"64 MB\"");
                 return None;
             }
         };
         self.within(key, node, octets, bounds)
+    }
+
+    /// Yes or no.
+    pub(super) fn boolean(&self, key: &'static str) -> Option<At<bool>> {
+        let (_, node) = self.entry(key)?;
+        let Value::Boolean(value) = node.value else {
+            self.wrong_kind(key, node, "true or false");
+            return None;
+        };
+        Some(At { value, key: self.full(key), place: node.place.clone() })
     }
 
     /// One of a few words.

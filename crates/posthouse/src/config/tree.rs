@@ -34,7 +34,7 @@ pub(super) struct Node {
 pub(super) enum Value {
     Text(String),
     Integer(i64),
-    Boolean,
+    Boolean(bool),
     Other,
     List(Vec<Node>),
     Table(Table),
@@ -115,7 +115,7 @@ fn node_of(source: &Arc<Source>, value: &Spanned<DeValue<'_>>) -> Node {
             Ok(number) => Value::Integer(number),
             Err(_) => Value::Other,
         },
-        DeValue::Boolean(_) => Value::Boolean,
+        DeValue::Boolean(value) => Value::Boolean(*value),
         DeValue::Float(_) | DeValue::Datetime(_) => Value::Other,
         DeValue::Array(list) => Value::List(list.iter().map(|value| node_of(source, value)).collect()),
         DeValue::Table(table) => Value::Table(table_of(source, table)),
@@ -155,7 +155,7 @@ impl Node {
         match self.value {
             Value::Text(_) => "text",
             Value::Integer(_) => "a number",
-            Value::Boolean => "true or false",
+            Value::Boolean(_) => "true or false",
             Value::Other => "a number or date out of range",
             Value::List(_) => "a list",
             Value::Table(_) => "a section",

@@ -4,7 +4,7 @@ use super::polite::Polite;
 use super::recipients::StoreRecipients;
 use super::{Node, NodeError, System};
 use bytes::Bytes;
-use net::{Listener, ListenerOptions, Security, ServerTls, SessionError, Shutdown, serve};
+use net::{Listener, ListenerOptions, Network, Security, ServerTls, SessionError, Shutdown, serve};
 use ports::Peer;
 use proxy::{Authenticator, ClearLogins, DirectoryAccounts, ImapConfig, Pop3Config, Proxy, StartTls};
 use relay::{Relay, RelaySession};
@@ -26,12 +26,15 @@ pub(super) struct Listeners {
 impl Listeners {
     /// Binds what the configuration names.
     pub(super) fn bind(node: &Node) -> Result<Self, NodeError> {
-        let binder = Binder { node, tls: node.config.tls.as_ref().map(|tls| tls.server.clone()) };
+        let tls = node.config.tls.as_ref().map(|tls| tls.server.clone());
+        let binder = Binder { node, tls, proxy_from: None };
         let mut bound = Self { smtp: Vec::new(), imap: Vec::new(), pop3: Vec::new(), lmtp: Vec::new() };
         if let Some(relay) = &node.config.relay {
+            let binder = binder.behind(&relay.proxy_from);
             bound.smtp = binder.plain("smtp", &relay.listen, "421 4.3.2 Too many connections, try again later\r\n")?;
         }
         if let Some(proxy) = &node.config.proxy {
+            let binder = binder.behind(&proxy.proxy_from);
             let (busy_imap, busy_pop3) = ("* BYE Too many connections\r\n", "-ERR [SYS/TEMP] Too many connections\r\n");
             bound.imap = binder.both(("imap", &proxy.imap), ("imaps", &proxy.imaps), busy_imap)?;
             bound.pop3 = binder.both(("pop3", &proxy.pop3), ("pop3s", &proxy.pop3s), busy_pop3)?;
@@ -125,9 +128,15 @@ impl Listeners {
 struct Binder<'a> {
     node: &'a Node,
     tls: Option<ServerTls>,
+    proxy_from: Option<Arc<[Network]>>,
 }
 
 impl Binder<'_> {
+    /// For sockets whose clients come through these balancers, if they do.
+    fn behind(&self, balancers: &Option<Arc<[Network]>>) -> Self {
+        Self { node: self.node, tls: self.tls.clone(), proxy_from: balancers.clone() }
+    }
+
     /// Sockets on which a conversation begins in clear.
     fn plain(&self, name: &str, addresses: &[SocketAddr], refusal: &'static str) -> Result<Vec<Listener>, NodeError> {
         addresses.iter().map(|address| self.bind(name, *address, Security::Plain, refusal)).collect()
@@ -163,6 +172,7 @@ impl Binder<'_> {
             security,
             connections_max: limits.connections,
             connections_per_address_max: limits.connections_per_address,
+            proxy_from: self.proxy_from.clone(),
             refusal: Bytes::from_static(refusal.as_bytes()),
         };
         Ok(Listener::bind(address, options)?)

@@ -15,8 +15,10 @@
 //!    ends otherwise removes nothing (RFC 1939 §6).
 //! 3. A message that somebody else removed meanwhile keeps its number and its place in every sum; RETR says that it is
 //!    gone. Reading sets no flag.
-//! 4. An answer is queued as far as the client takes it; a message is handed on without a copy.
+//! 4. An address that is no ASCII goes to a client in UTF-8 mode only; to others RETR and TOP are refused (RFC 6856 §5).
+//! 5. An answer is queued as far as the client takes it; a message is handed on without a copy.
 
+mod international;
 mod maildrop;
 #[cfg(test)]
 mod tests;
@@ -25,6 +27,7 @@ pub(crate) use maildrop::{MaildropLock, Maildrops};
 
 use crate::engine::{Refusal, Store};
 use bytes::Bytes;
+use international::needs_utf8;
 use mail_types::MailboxId;
 use maildrop::Snapshot;
 use pop3_proto::{BodyWants, Event, MessageNumber, ResponseCode, Server};
@@ -102,6 +105,10 @@ impl Pop3Session {
 
     fn retrieve(&mut self, machine: &mut Server, number: MessageNumber) -> Flow {
         match self.read(number) {
+            Ok(message) if !machine.is_utf8() && needs_utf8(&message) => {
+                machine.refuse(&pop3_proto::Refusal::NEEDS_UTF8);
+                Flow::Next
+            }
             Ok(message) => {
                 machine.message_begin(message.len() as u64);
                 self.go_on_with(machine, Answer::Message(message))

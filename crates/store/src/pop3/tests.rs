@@ -90,6 +90,11 @@ struct Client<'s> {
 
 impl<'s> Client<'s> {
     fn new(site: &'s Site, session: Pop3Handler) -> Self {
+        Self::greeted(site, session, "")
+    }
+
+    /// Says something before it logs in.
+    fn greeted(site: &'s Site, session: Pop3Handler, first: &str) -> Self {
         let config = Config {
             greeting: "ready".into(),
             implementation: None,
@@ -97,11 +102,11 @@ impl<'s> Client<'s> {
             under_tls: LoginMethods::with_user(&[]),
             expire: None,
             login_delay_seconds: None,
-            utf8: Utf8::Refused,
+            utf8: Utf8::Offered,
         };
         let machine = Server::new(Arc::new(config), Security::Tls, now());
         let mut client = Self { site, machine, session, waiting_max: 0 };
-        client.input("USER user1\r\nPASS secret\r\n");
+        client.input(&format!("{first}USER user1\r\nPASS secret\r\n"));
         assert!(matches!(client.machine.poll_event(), Some(Event::Login { .. })));
         let flow = client.site.run(client.session.resume(&mut client.machine));
         assert_eq!(flow, Flow::Next);
@@ -293,6 +298,27 @@ fn a_message_that_another_client_removed() {
     assert!(client.say("RETR 2").ends_with("two\r\n.\r\n"));
     assert!(client.say("DELE 1\r\nQUIT").ends_with("+OK Goodbye\r\n"));
     assert_eq!(site.uids(), [2]);
+}
+
+#[test]
+fn addresses_beyond_ascii_need_utf8_mode() {
+    let site = Site::new();
+    let body = "From: größe@example.org\r\nSubject: Grüße\r\n\r\ntext\r\n";
+    site.deliver(body);
+    site.deliver("Subject: Grüße\r\n\r\nfrom a sender that never heard of RFC 6532\r\n");
+    let mut legacy = site.log_in();
+    legacy.output();
+    for command in ["RETR 1", "TOP 1 0"] {
+        assert_eq!(legacy.say(command), "-ERR [UTF8] This message can be read in UTF8 mode only\r\n", "{command}");
+    }
+    assert_eq!(legacy.say("LIST 1"), format!("+OK 1 {}\r\n", head().len() + body.len()), "it is there");
+    assert!(legacy.say("RETR 2").contains("Subject: Grüße\r\n"), "as it came");
+    legacy.say("QUIT");
+
+    let session = site.hand_over(site.store.name()).expect("available").expect("nobody has the lock");
+    let mut modern = Client::greeted(&site, session, "UTF8\r\n");
+    assert!(modern.output().contains("+OK UTF-8 mode\r\n"));
+    assert!(modern.say("RETR 1").ends_with(&format!("{}{body}.\r\n", head())));
 }
 
 #[test]
