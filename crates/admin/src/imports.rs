@@ -10,7 +10,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use directory::engine::Range;
 use directory::import::{
-    BadLine, BadLines, ImportOptions, ImportReport, LineError, Mode, Parsed, PasswdUser, StoreMap, passwd_file, popmap,
+    BadLine, BadLines, Entry, ImportOptions, ImportReport, LineError, Mode, Parsed, PasswdUser, StoreMap, passwd_file,
+    popmap, regex_map,
 };
 use directory::{AccountRecord, Editor, PlacementRecord, ROUTING_PREFIX, Record, Routing};
 use mail_types::{Domain, StoreName};
@@ -102,6 +103,33 @@ pub(crate) async fn import_popmap(
     answer(&api, &query, "popmap", report).await
 }
 
+/// Rules, from Perdition's regex map. Where no domain is named, they hold in all.
+pub(crate) async fn import_regex_map(
+    State(api): State<Api>,
+    Asked(query): Asked<ImportQuery>,
+    Octets(file): Octets,
+) -> Result<(StatusCode, Json<ImportJson>), ApiError> {
+    let turn = api.import().begin()?;
+    let routing = api.editor().routing().await?;
+    let own = if query.domains.is_empty() { Vec::new() } else { own_domains(&query, &routing)? };
+    let stores = store_map(&query, &routing)?;
+    let parsed = api.blocking(move || regex_map(&file, &own, &stores)).await?;
+    import_entries(&api, &turn, &query, "regex-map", &parsed).await
+}
+
+async fn import_entries(
+    api: &Api,
+    turn: &Turn<'_>,
+    query: &ImportQuery,
+    kind: &'static str,
+    parsed: &Parsed<Entry>,
+) -> Result<(StatusCode, Json<ImportJson>), ApiError> {
+    turn.0.total.store(parsed.items.len(), Ordering::Relaxed);
+    let engine = Paced::new(api.world().engine.clone(), ROUTING_PREFIX, &turn.0.done);
+    let report = Editor::new(&engine).import_entries(parsed, query.options()).await?;
+    answer(api, query, kind, report).await
+}
+
 pub(crate) async fn progress(State(api): State<Api>) -> Json<ProgressJson> {
     Json(api.import().progress())
 }
@@ -126,11 +154,10 @@ impl Running {
     }
 
     fn progress(&self) -> ProgressJson {
-        ProgressJson {
-            running: self.busy.load(Ordering::Acquire),
-            done: self.done.load(Ordering::Relaxed),
-            total: self.total.load(Ordering::Relaxed),
-        }
+        let total = self.total.load(Ordering::Relaxed);
+        // Pins are written too, and are no entries of the file.
+        let done = self.done.load(Ordering::Relaxed).min(total);
+        ProgressJson { running: self.busy.load(Ordering::Acquire), done, total }
     }
 }
 

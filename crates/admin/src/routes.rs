@@ -46,6 +46,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/v1/import", get(imports::progress))
         .route("/v1/import/passwd-file", post(imports::import_passwd_file).layer(import))
         .route("/v1/import/popmap", post(imports::import_popmap).layer(import))
+        .route("/v1/import/regex-map", post(imports::import_regex_map).layer(import))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(REQUEST_OCTETS_MAX))

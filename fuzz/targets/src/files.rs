@@ -1,14 +1,15 @@
 //! Maps that operators bring.
 
-use directory::import::{Parsed, StoreMap, passwd_file as read_passwd_file, popmap as read_popmap};
-use directory::{AddressKey, PasswordHash};
+use directory::import::{
+    Entry, Parsed, StoreMap, passwd_file as read_passwd_file, popmap as read_popmap, regex_map as read_regex_map,
+};
+use directory::{AddressKey, PasswordHash, Record, RuleRecord};
 use mail_types::{Address, Domain, StoreName};
 use std::collections::BTreeSet;
 
 /// Perdition's popmap. Every line is good, bad or empty, and no address has two entries.
 pub fn popmap(data: &[u8]) {
-    let store = |name| StoreName::parse(name).expect("a name");
-    let stores = StoreMap::new([store("alpha"), store("beta")]).with("mail.example:143", store("beta"));
+    let stores = stores();
     for own in own_domains() {
         let parsed = read_popmap(data, &own, &stores);
         check(data, &parsed, |placement| &placement.address);
@@ -36,6 +37,30 @@ pub fn passwd_file(data: &[u8]) {
     }
 }
 
+/// Perdition's regex map. Every line is good, bad or empty; what is good can be kept, read again, and is in order.
+pub fn regex_map(data: &[u8]) {
+    for own in own_domains() {
+        let parsed = read_regex_map(data, &own, &stores());
+        check_lines(data, &parsed);
+        assert_eq!(read_regex_map(&[data, b"\n# a comment\n\n"].concat(), &own, &stores()), parsed);
+        let rules: Vec<&RuleRecord> = parsed.items.iter().map(|line| rule_of(&line.item)).collect();
+        assert!(rules.is_sorted_by_key(|rule| rule.order), "the order of the file");
+        for rule in rules {
+            assert_eq!(RuleRecord::decode(&rule.encode()).ok().as_ref(), Some(rule), "a rule that can be kept");
+        }
+    }
+}
+
+fn rule_of(entry: &Entry) -> &RuleRecord {
+    let Entry::Rule(rule) = entry;
+    rule
+}
+
+fn stores() -> StoreMap {
+    let store = |name| StoreName::parse(name).expect("a name");
+    StoreMap::new([store("alpha"), store("beta")]).with("mail.example:143", store("beta"))
+}
+
 /// A hash is known by its `$`, which no text of ours holds.
 fn check_silence(line: &str, told: &str) {
     let mut fields = line.splitn(3, ':');
@@ -44,14 +69,18 @@ fn check_silence(line: &str, told: &str) {
 }
 
 fn check<T>(data: &[u8], parsed: &Parsed<T>, address: impl Fn(&T) -> &Address) {
+    check_lines(data, parsed);
+    let keys: BTreeSet<AddressKey> = parsed.items.iter().map(|line| AddressKey::of(address(&line.item))).collect();
+    assert_eq!(keys.len(), parsed.items.len(), "an address has one entry");
+}
+
+fn check_lines<T>(data: &[u8], parsed: &Parsed<T>) {
     let line_count = data.split(|octet| *octet == b'\n').count();
     let good: BTreeSet<usize> = parsed.items.iter().map(|line| line.number).collect();
     let bad: BTreeSet<usize> = parsed.bad.iter().map(|line| line.number).collect();
     assert_eq!(bad.len(), parsed.bad.len(), "a line is bad once");
     assert!(good.is_disjoint(&bad), "a line is good or bad");
     assert!(good.iter().chain(&bad).all(|number| (1..=line_count).contains(number)), "a line that is not there");
-    let keys: BTreeSet<AddressKey> = parsed.items.iter().map(|line| AddressKey::of(address(&line.item))).collect();
-    assert_eq!(keys.len(), parsed.items.len(), "an address has one entry");
     assert!(parsed.bad.iter().all(|line| !line.error.to_string().contains('\n')), "an error is one line");
 }
 

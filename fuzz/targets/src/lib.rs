@@ -32,7 +32,7 @@ pub mod seeds;
 mod smtp;
 mod words;
 
-pub use files::{passwd_file, popmap};
+pub use files::{passwd_file, popmap, regex_map};
 pub use imap::{imap_request, imap_server};
 pub use journals::{journal_forged, journal_recover};
 pub use mail::message;
@@ -58,6 +58,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("passwd_file", passwd_file),
     ("pop3_server", pop3_server),
     ("popmap", popmap),
+    ("regex_map", regex_map),
     ("sasl", sasl),
     ("smtp_client", smtp_client),
     ("smtp_server", smtp_server),

@@ -1,12 +1,14 @@
 //! From parsed lines to records: first the whole plan, then, if it may be, the writes.
 
+mod entries;
+
 use super::{Line, LineError, Parsed, PasswdUser};
 use crate::edit::{Behind, EditError, Editor, MailBehind};
 use crate::engine::{Revision, TRANSACTION_OCTETS_MAX, TRANSACTION_OPERATIONS_MAX, Transaction};
 use crate::explain::Silent;
 use crate::key::AddressKey;
 use crate::record::{AccountRecord, AliasRecord, PlacementRecord, Record, SecretRecord, address_key};
-use crate::routing::{AccountView, Origin, Routing};
+use crate::routing::{AccountView, Origin, Pin, Routing};
 use mail_types::{AccountId, Domain, StoreName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -56,6 +58,9 @@ pub struct ImportReport {
     pub bad: Vec<ReportLine>,
     /// What lines say that has no meaning here.
     pub ignored: Vec<ReportLine>,
+    /// Accounts that are pinned where they are, because the new rules would look for them elsewhere.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pinned: usize,
 }
 
 /// A line of the file, and something about it.
@@ -113,6 +118,8 @@ struct Import<'e> {
     editor: Editor<'e>,
     routing: Routing,
     report: ImportReport,
+    /// Written first: whoever has no placement stays where he is.
+    pins: Vec<Pin>,
     plan: Vec<Transaction>,
     /// Domains and stores that were looked at: their revisions, or why nothing may refer to them.
     referred: BTreeMap<String, Referred>,
@@ -147,8 +154,10 @@ impl<'e> Import<'e> {
                 false => report.bad.push(line),
             }
         }
+        let ignored = |line: &Line<String>| ReportLine { line: line.number, text: line.item.clone() };
+        report.ignored.extend(parsed.ignored.iter().map(ignored));
         let routing = editor.routing().await?;
-        Ok(Self { editor, routing, report, plan: Vec::new(), referred: BTreeMap::new() })
+        Ok(Self { editor, routing, report, pins: Vec::new(), plan: Vec::new(), referred: BTreeMap::new() })
     }
 
     async fn finish(mut self, options: ImportOptions) -> Result<ImportReport, EditError> {
@@ -158,6 +167,7 @@ impl<'e> Import<'e> {
             BadLines::Skip => true,
         };
         if options.mode == Mode::Write && may_write {
+            self.editor.pin_all(&self.pins).await?;
             let mut batch = Transaction::default();
             for one in self.plan {
                 if !fits(&batch, &one) {
@@ -321,6 +331,10 @@ impl<'e> Import<'e> {
     fn changes(&mut self, line: usize, text: String) {
         self.report.changed.push(ReportLine { line, text });
     }
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 fn add<R: Record>(commit: Transaction, record: &R) -> Transaction {

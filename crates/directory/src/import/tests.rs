@@ -5,7 +5,7 @@ use crate::conformance::finish;
 use crate::edit::{AssumeEmpty, Behind, Editor, MailBehind, NewAccount, RuleChange};
 use crate::engine::Engine;
 use crate::engine::{BoxFuture, MemoryEngine, Range, ready};
-use crate::record::{AccountRecord, AccountState, PasswordHash, PlacementRecord, Record, SecretRecord};
+use crate::record::{AccountRecord, AccountState, PasswordHash, PlacementRecord, Record, RuleName, SecretRecord};
 use mail_types::{AccountId, StoreName};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -279,12 +279,55 @@ fn an_imported_map_re_homes_nobody_with_mail() {
     assert_eq!(again.unchanged, 3);
 }
 
+#[test]
+fn imported_rules_come_in_order_and_move_nobody() {
+    let engine = site();
+    let edit = Editor::new(&engine);
+    // An account whose placement was taken away is where the rules say.
+    let address = Address::parse("anna@site.test").expect("an address");
+    let account = AccountRecord::new(address.clone(), AccountId::from_bytes([1; 16]));
+    finish(edit.add_account(&NewAccount { account, passwords: Vec::new(), store: None })).expect("made");
+    finish(edit.remove_placement(&address, &AssumeEmpty)).expect("removed");
+    finish(edit.change_rules(&RuleChange::RemoveRule(RuleName::parse("a-to-k").expect("a name")))).expect("removed");
+    finish(edit.remove_placement(&address, &AssumeEmpty)).expect("removed");
+    let (write, before) = (options(Mode::Write, BadLines::Refuse), size(&engine));
+    let file = b"nn: ingrid\n^an: fritz\n.: ingrid\n";
+    let dry = finish(edit.import_entries(&regex_map(file, &[], &stores()), options(Mode::DryRun, BadLines::Refuse)));
+    assert_eq!(dry.map(|report| (report.added, report.pinned, report.written)).expect("an import"), (3, 1, false));
+    assert_eq!(size(&engine), before);
+    let report = finish(edit.import_entries(&regex_map(file, &[], &stores()), write)).expect("an import");
+    assert_eq!((report.added, report.pinned, report.written), (3, 1, true));
+    let routing = finish(edit.routing()).expect("routing");
+    let home = |name: &str| {
+        let address = Address::parse(name).expect("an address");
+        routing.place_new_account(&address, &mut crate::Silent).expect("a store").to_string()
+    };
+    assert_eq!(
+        ["anna@site.test", "hanna@site.test", "anton@site.test", "zoe@site.test"].map(home),
+        ["fritz", "ingrid", "fritz", "ingrid"],
+        "anna is pinned; of all others, the first line that matches counts"
+    );
+    let again = finish(edit.import_entries(&regex_map(file, &[], &stores()), write)).expect("an import");
+    assert_eq!((again.added, again.unchanged, again.pinned), (0, 3, 0));
+    let less = finish(edit.import_entries(&regex_map(b"nn: fritz\n", &[], &stores()), write)).expect("an import");
+    let texts = |lines: &[ReportLine]| lines.iter().map(|line| line.text.clone()).collect::<Vec<_>>();
+    assert_eq!(texts(&less.changed), ["rule regex-map-1"]);
+    assert_eq!(
+        texts(&less.ignored),
+        ["rule regex-map-2 of an earlier import stays", "rule regex-map-3 of an earlier import stays"]
+    );
+    let elsewhere = regex_map(b"x: fritz\n", &[Domain::parse("two.test").expect("a domain")], &stores());
+    let refused = finish(edit.import_entries(&elsewhere, write)).expect("an import");
+    assert_eq!((texts(&refused.collisions), refused.written), (vec!["there is no domain two.test".to_owned()], false));
+}
+
 proptest! {
     #[test]
     fn noise_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         for own in [own(), Vec::new()] {
             passwd_file(&bytes, &own);
             popmap(&bytes, &own, &stores());
+            regex_map(&bytes, &own, &stores());
         }
     }
 
@@ -292,9 +335,11 @@ proptest! {
     fn near_misses_never_panic(text in "([a-z@:\\[\\]{}$%\"\\\\ =*0-9\n#ü]{0,12}(userdb_quota_rule=\\*:storage=[0-9kKgTx]{0,25})?){0,8}") {
         let passwd = passwd_file(text.as_bytes(), &own());
         let map = popmap(text.as_bytes(), &own(), &stores());
+        let rules = regex_map(text.as_bytes(), &own(), &stores());
         // Each line is an item, a bad line, or nothing to read.
         let lines = text.split('\n').filter(|line| !line.trim().is_empty() && !line.trim().starts_with('#')).count();
         prop_assert_eq!(passwd.items.len() + passwd.bad.len(), lines);
         prop_assert_eq!(map.items.len() + map.bad.len(), lines);
+        prop_assert_eq!(rules.items.len() + rules.bad.len(), lines);
     }
 }

@@ -20,7 +20,9 @@ pub enum Import {
     /// Dovecot's passwd-file: accounts with their password hashes, placed by the rules.
     PasswdFile(Source),
     /// Perdition's popmap (`user:[name@]host[:port]`): placements.
-    Popmap(Popmap),
+    Popmap(Mapped),
+    /// Perdition's regex map (`expression: host[:port]`): rules, in the order of the file.
+    RegexMap(Mapped),
 }
 
 /// What is imported, and how.
@@ -34,7 +36,8 @@ pub struct Source {
     /// Takes the good lines although there are bad ones.
     #[arg(long)]
     skip_bad: bool,
-    /// The domain of users that have none. Again for more: such a user is then in each of them.
+    /// The domain of users that have none. Again for more: such a user is then in each of them. Of a regex map: the
+    /// domain that its rules hold in.
     #[arg(long, value_name = "DOMAIN")]
     domain: Vec<String>,
     /// The report as one JSON object.
@@ -42,9 +45,9 @@ pub struct Source {
     json: bool,
 }
 
-/// `import popmap`
+/// A map that names hosts.
 #[derive(Debug, clap::Args)]
-pub struct Popmap {
+pub struct Mapped {
     #[command(flatten)]
     source: Source,
     /// The store that a host of the map (or host:port) means, where it is not the store's own name or host. Again for
@@ -57,8 +60,15 @@ impl Run for Import {
     async fn run(self, node: &Client, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         match self {
             Self::PasswdFile(source) => source.run("import/passwd-file", &[], node, screen).await,
-            Self::Popmap(Popmap { source, store }) => source.run("import/popmap", &store, node, screen).await,
+            Self::Popmap(map) => map.run("import/popmap", node, screen).await,
+            Self::RegexMap(map) => map.run("import/regex-map", node, screen).await,
         }
+    }
+}
+
+impl Mapped {
+    async fn run(self, path: &str, node: &Client, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+        self.source.run(path, &self.store, node, screen).await
     }
 }
 
@@ -97,7 +107,11 @@ impl Source {
             screen.remark(format_args!("and {} more lines", answer.left_out))?;
         }
         let (bad, collisions) = (report.bad.len(), report.collisions.len());
-        let taken = format!("{} added, {} changed, {} unchanged", report.added, report.changed.len(), report.unchanged);
+        let mut taken =
+            format!("{} added, {} changed, {} unchanged", report.added, report.changed.len(), report.unchanged);
+        if report.pinned > 0 {
+            taken += &format!(", {} accounts pinned where they are", report.pinned);
+        }
         match (self.dry_run, report.written) {
             (true, _) => {
                 screen.say(format_args!("dry run, nothing written: {taken}, {bad} bad, {collisions} collisions"))

@@ -198,6 +198,28 @@ async fn imports() {
 }
 
 #[tokio::test]
+async fn imports_of_rules() {
+    let site = Site::new().await;
+    let map = "^an: fritz\n(: fritz\n^[[:alpha:]]: mail7.old.test\n";
+    assert_snapshot!(site.run_with("import regex-map - --dry-run --store mail7.old.test=ingrid", map).await, @"
+    dry run, nothing written: 2 added, 0 changed, 0 unchanged, 1 bad, 0 collisions
+    ! -:2: the expression cannot be used: unclosed group
+    exit code 1
+    ");
+    assert_snapshot!(site.run_with("import regex-map - --skip-bad --store mail7.old.test=ingrid", map).await, @"
+    imported: 2 added, 0 changed, 0 unchanged, 1 bad, 0 collisions
+    ! importing: 100 %
+    ! -:2: the expression cannot be used: unclosed group
+    ");
+    assert_snapshot!(site.run("rule list").await, @"
+    ORDER  NAME         DOMAIN  MATCHES                STORE
+    10     early        -       a…k                    ingrid
+    1001   regex-map-1  -       local =~ ^an           fritz
+    1003   regex-map-3  -       local =~ ^[[:alpha:]]  ingrid
+    ");
+}
+
+#[tokio::test]
 async fn status() {
     let site = Site::new().await;
     assert_snapshot!(site.run("status").await, @"
