@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use directory::engine::Range;
 use directory::import::{
     BadLine, BadLines, Entry, ImportOptions, ImportReport, LineError, Mode, Parsed, PasswdUser, StoreMap, passwd_file,
-    popmap, regex_map,
+    popmap, regex_map, user_map,
 };
 use directory::{AccountRecord, Editor, PlacementRecord, ROUTING_PREFIX, Record, Routing};
 use mail_types::{Domain, StoreName};
@@ -103,31 +103,55 @@ pub(crate) async fn import_popmap(
     answer(&api, &query, "popmap", report).await
 }
 
-/// Rules, from Perdition's regex map. Where no domain is named, they hold in all.
-pub(crate) async fn import_regex_map(
+/// A map whose lines become more than one kind of record.
+#[derive(Clone, Copy)]
+pub(crate) enum Map {
+    /// Perdition's: rules.
+    RegexMap,
+    /// Sendmail's.
+    UserMap,
+    /// Sendmail's, of the same form.
+    Virtusertable,
+}
+
+impl Map {
+    fn name(self) -> &'static str {
+        match self {
+            Self::RegexMap => "regex-map",
+            Self::UserMap => "user-map",
+            Self::Virtusertable => "virtusertable",
+        }
+    }
+
+    fn parse(self, file: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<Entry> {
+        match self {
+            Self::RegexMap => regex_map(file, own, stores),
+            Self::UserMap | Self::Virtusertable => user_map(file, own, stores),
+        }
+    }
+}
+
+/// Imports a map.
+pub(crate) async fn import_map(
+    map: Map,
     State(api): State<Api>,
     Asked(query): Asked<ImportQuery>,
     Octets(file): Octets,
 ) -> Result<(StatusCode, Json<ImportJson>), ApiError> {
     let turn = api.import().begin()?;
     let routing = api.editor().routing().await?;
-    let own = if query.domains.is_empty() { Vec::new() } else { own_domains(&query, &routing)? };
+    // Where no domain is named, rules hold in all of them.
+    let own = match (map, query.domains.is_empty()) {
+        (Map::RegexMap, true) => Vec::new(),
+        (Map::RegexMap | Map::UserMap | Map::Virtusertable, _) => own_domains(&query, &routing)?,
+    };
     let stores = store_map(&query, &routing)?;
-    let parsed = api.blocking(move || regex_map(&file, &own, &stores)).await?;
-    import_entries(&api, &turn, &query, "regex-map", &parsed).await
-}
-
-async fn import_entries(
-    api: &Api,
-    turn: &Turn<'_>,
-    query: &ImportQuery,
-    kind: &'static str,
-    parsed: &Parsed<Entry>,
-) -> Result<(StatusCode, Json<ImportJson>), ApiError> {
+    let parsed = api.blocking(move || map.parse(&file, &own, &stores)).await?;
     turn.0.total.store(parsed.items.len(), Ordering::Relaxed);
     let engine = Paced::new(api.world().engine.clone(), ROUTING_PREFIX, &turn.0.done);
-    let report = Editor::new(&engine).import_entries(parsed, query.options()).await?;
-    answer(api, query, kind, report).await
+    let mail = api.world().mail.clone();
+    let report = Editor::new(&engine).import_entries(&parsed, query.options(), mail.as_ref()).await?;
+    answer(&api, &query, map.name(), report).await
 }
 
 pub(crate) async fn progress(State(api): State<Api>) -> Json<ProgressJson> {
@@ -180,7 +204,8 @@ async fn answer(
         api.settle(api.world().engine.range(newest).await?.revision).await;
     }
     let mut left_out = 0;
-    for lines in [&mut report.changed, &mut report.collisions, &mut report.bad, &mut report.ignored] {
+    let lists = [&mut report.changed, &mut report.collisions, &mut report.bad, &mut report.ignored, &mut report.notes];
+    for lines in lists {
         left_out += lines.len().saturating_sub(REPORT_LINES_MAX);
         lines.truncate(REPORT_LINES_MAX);
     }

@@ -3,7 +3,7 @@
 //! ```text
 //!   bytes ──passwd_file──────▶ Parsed { users }                ──▶ Editor::import_accounts ───▶ ┐
 //!         ──popmap───────────▶ Parsed { placements }           ──▶ Editor::import_placements ─▶ ├ ImportReport
-//!         ──regex_map ───────▶ Parsed { entries of any record } ─▶ Editor::import_entries ────▶ ┘
+//!         ──regex_map, user_map ─▶ Parsed { entries of any record } ▶ Editor::import_entries ─▶ ┘
 //! ```
 //! A file is parsed whole before anything is written, and nothing is written while a line is bad, unless the operator
 //! said to skip bad lines; those are listed either way. A key without a domain means the site's own domains, which the
@@ -17,6 +17,10 @@ mod passwd;
 mod popmap;
 mod reading;
 mod regex_map;
+mod sendmail;
+mod target;
+#[cfg(test)]
+mod testing;
 
 pub use apply::{BadLines, ImportOptions, ImportReport, Mode, ReportLine};
 pub use entry::Entry;
@@ -24,6 +28,7 @@ pub use error::LineError;
 pub use passwd::{PasswdUser, passwd_file};
 pub use popmap::{StoreMap, popmap};
 pub use regex_map::regex_map;
+pub use sendmail::user_map;
 
 use crate::key::parse_local;
 use mail_types::{Address, Domain};

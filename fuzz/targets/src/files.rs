@@ -2,8 +2,9 @@
 
 use directory::import::{
     Entry, Parsed, StoreMap, passwd_file as read_passwd_file, popmap as read_popmap, regex_map as read_regex_map,
+    user_map as read_user_map,
 };
-use directory::{AddressKey, PasswordHash, Record, RuleRecord};
+use directory::{AddressKey, AliasRecord, PasswordHash, PlacementRecord, Record, RuleRecord};
 use mail_types::{Address, Domain, StoreName};
 use std::collections::BTreeSet;
 
@@ -52,8 +53,41 @@ pub fn regex_map(data: &[u8]) {
 }
 
 fn rule_of(entry: &Entry) -> &RuleRecord {
-    let Entry::Rule(rule) = entry;
-    rule
+    match entry {
+        Entry::Rule(rule) => rule,
+        Entry::Placement(_) | Entry::Alias(_) | Entry::CatchAll { .. } => panic!("a regex map makes rules"),
+    }
+}
+
+/// Sendmail's user map and virtusertable.
+pub fn user_map(data: &[u8]) {
+    for own in own_domains() {
+        let read = |data: &[u8]| read_user_map(data, &own, &stores());
+        check_entries(data, read);
+    }
+}
+
+/// Every line is good, bad or empty; no key has two entries; what is good can be kept and read again.
+fn check_entries(data: &[u8], read: impl Fn(&[u8]) -> Parsed<Entry>) {
+    let parsed = read(data);
+    check_lines(data, &parsed);
+    assert_eq!(read(&[data, b"\n# a comment\n\n"].concat()), parsed);
+    let mut keys = BTreeSet::new();
+    for line in &parsed.items {
+        let key = match &line.item {
+            Entry::Rule(_) => panic!("a rule without an expression"),
+            Entry::Placement(placement) => {
+                assert_eq!(PlacementRecord::decode(&placement.encode()).ok().as_ref(), Some(placement));
+                AddressKey::of(&placement.address).to_string()
+            }
+            Entry::Alias(alias) => {
+                assert_eq!(AliasRecord::decode(&alias.encode()).ok().as_ref(), Some(alias));
+                AddressKey::of(&alias.address).to_string()
+            }
+            Entry::CatchAll { domain, .. } => format!("@{domain}"),
+        };
+        assert!(keys.insert(key), "a key has one entry");
+    }
 }
 
 fn stores() -> StoreMap {

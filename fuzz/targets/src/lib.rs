@@ -32,7 +32,7 @@ pub mod seeds;
 mod smtp;
 mod words;
 
-pub use files::{passwd_file, popmap, regex_map};
+pub use files::{passwd_file, popmap, regex_map, user_map};
 pub use imap::{imap_request, imap_server};
 pub use journals::{journal_forged, journal_recover};
 pub use mail::message;
@@ -63,4 +63,5 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("smtp_client", smtp_client),
     ("smtp_server", smtp_server),
     ("stored_password", stored_password),
+    ("user_map", user_map),
 ];

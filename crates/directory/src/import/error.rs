@@ -12,6 +12,9 @@ pub enum LineError {
     /// There is no separator.
     #[error("there is no ':' after the key")]
     NoSeparator,
+    /// There is only a key.
+    #[error("there is nothing after the key")]
+    NoValue,
     /// There is no key.
     #[error("there is nothing before the ':'")]
     NoKey,

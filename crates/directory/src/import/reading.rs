@@ -3,7 +3,7 @@
 use super::lines::lines;
 use super::{BadLine, Line, LineError, Parsed};
 use crate::key::AddressKey;
-use mail_types::Address;
+use mail_types::{Address, Domain};
 use std::collections::BTreeMap;
 
 /// One thing that a line says, under its key.
@@ -14,8 +14,8 @@ pub(super) struct Keyed<T> {
     pub(super) folded: Box<str>,
     /// The key as it was written.
     pub(super) shown: String,
-    /// What it leads to.
-    pub(super) item: T,
+    /// What it leads to; `None` if that is nothing that a record could hold.
+    pub(super) item: Option<T>,
 }
 
 /// All that a good line says.
@@ -34,8 +34,13 @@ pub(super) struct Reading<T> {
 }
 
 impl<T> Keyed<T> {
-    pub(super) fn address(address: &Address, item: T) -> Self {
+    pub(super) fn address(address: &Address, item: Option<T>) -> Self {
         Self { what: "address", folded: AddressKey::of(address).to_string().into(), shown: address.to_string(), item }
+    }
+
+    pub(super) fn catch_all(domain: &Domain, item: Option<T>) -> Self {
+        let shown = format!("@{domain}");
+        Self { what: "catch-all", folded: shown.as_str().into(), shown, item }
     }
 }
 
@@ -72,7 +77,7 @@ impl<T> Reading<T> {
             self.spellings.insert(folded.clone(), shown);
         }
         self.seen.insert(folded, number);
-        self.parsed.items.push(Line { number, item });
+        self.parsed.items.extend(item.map(|item| Line { number, item }));
     }
 
     fn refuse_seen(&self, said: &Said<T>) -> Result<(), LineError> {
@@ -92,7 +97,7 @@ impl<T> Parsed<T> {
         let mut reading = Reading::new();
         for (number, line) in lines(bytes) {
             let keyed = |items: Vec<(Address, T)>| -> Vec<Keyed<T>> {
-                items.into_iter().map(|(address, item)| Keyed::address(&address, item)).collect()
+                items.into_iter().map(|(address, item)| Keyed::address(&address, Some(item))).collect()
             };
             reading.take(number, line.and_then(&mut parse).map(|items| keyed(items).into()));
         }

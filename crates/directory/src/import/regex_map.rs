@@ -67,7 +67,7 @@ fn rule(
     let folded = format!("{pattern} {}", domain.as_ref().map_or("", Domain::as_str)).into();
     let kind = RuleKind::Regex { pattern: pattern.to_owned(), on, store: store.clone() };
     let order = FIRST_ORDER.saturating_add(u32::try_from(number).unwrap_or(u32::MAX));
-    let item = Entry::Rule(RuleRecord { name, order, domain, kind });
+    let item = Some(Entry::Rule(RuleRecord { name, order, domain, kind }));
     Ok(Keyed { what: "expression", folded, shown: pattern.to_owned(), item })
 }
 
@@ -127,12 +127,7 @@ const ENTRIES_MAX: usize = 1000;
 mod tests {
     use super::*;
     use crate::import::Line;
-
-    fn stores() -> StoreMap {
-        let names = ["ingrid", "fritz"].map(|name| StoreName::parse(name).expect("a name"));
-        let [ingrid, _] = names.clone();
-        StoreMap::new(names).with("mail1.old.test", ingrid)
-    }
+    use crate::import::testing::{bad, ignored, stores};
 
     fn shown(parsed: &Parsed<Entry>) -> Vec<String> {
         let show = |line: &Line<Entry>| {
@@ -145,10 +140,6 @@ mod tests {
             format!("{} {name} {order} {domain} {on:?} {pattern} {store}", line.number)
         };
         parsed.items.iter().map(show).collect()
-    }
-
-    fn bad(parsed: &Parsed<Entry>) -> Vec<String> {
-        parsed.bad.iter().map(|line| format!("{}: {}", line.number, line.error)).collect()
     }
 
     #[test]
@@ -169,8 +160,7 @@ mod tests {
                 "9 regex-map-9 1009 - Local . ingrid",
             ]
         );
-        let ignored: Vec<_> = parsed.ignored.iter().map(|line| format!("{}: {}", line.number, line.item)).collect();
-        assert_eq!(ignored, ["6: the user name \"$1\": a rule cannot rename users at a back-end"]);
+        assert_eq!(ignored(&parsed), ["6: the user name \"$1\": a rule cannot rename users at a back-end"]);
         let own = ["a.test", "b.test"].map(|name| Domain::parse(name).expect("a domain"));
         assert_eq!(
             shown(&regex_map(b"^a:fritz", &own, &stores())),

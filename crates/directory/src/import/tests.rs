@@ -1,28 +1,15 @@
 //! Importers on good files, bad lines and noise.
 
+use super::testing::{bad, own, stores};
 use super::*;
 use crate::conformance::finish;
 use crate::edit::{AssumeEmpty, Behind, Editor, MailBehind, NewAccount, RuleChange};
 use crate::engine::Engine;
 use crate::engine::{BoxFuture, MemoryEngine, Range, ready};
 use crate::record::{AccountRecord, AccountState, PasswordHash, PlacementRecord, Record, RuleName, SecretRecord};
-use mail_types::{AccountId, StoreName};
+use mail_types::{AccountId, Address, StoreName};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-
-fn own() -> Vec<Domain> {
-    vec![Domain::parse("site.test").expect("a domain")]
-}
-
-fn stores() -> StoreMap {
-    let names = ["ingrid", "fritz"].map(|name| StoreName::parse(name).expect("a name"));
-    let [ingrid, fritz] = names.clone();
-    StoreMap::new(names).with("mail1.old.test", ingrid.clone()).with("multi.test:1143", ingrid).with("::1", fritz)
-}
-
-fn bad<T>(parsed: &Parsed<T>) -> Vec<String> {
-    parsed.bad.iter().map(|line| format!("{}: {}", line.number, line.error)).collect()
-}
 
 #[test]
 fn passwd_files_are_read_as_dovecot_reads_them() {
@@ -292,10 +279,14 @@ fn imported_rules_come_in_order_and_move_nobody() {
     finish(edit.remove_placement(&address, &AssumeEmpty)).expect("removed");
     let (write, before) = (options(Mode::Write, BadLines::Refuse), size(&engine));
     let file = b"nn: ingrid\n^an: fritz\n.: ingrid\n";
-    let dry = finish(edit.import_entries(&regex_map(file, &[], &stores()), options(Mode::DryRun, BadLines::Refuse)));
+    let dry = finish(edit.import_entries(
+        &regex_map(file, &[], &stores()),
+        options(Mode::DryRun, BadLines::Refuse),
+        &AssumeEmpty,
+    ));
     assert_eq!(dry.map(|report| (report.added, report.pinned, report.written)).expect("an import"), (3, 1, false));
     assert_eq!(size(&engine), before);
-    let report = finish(edit.import_entries(&regex_map(file, &[], &stores()), write)).expect("an import");
+    let report = finish(edit.import_entries(&regex_map(file, &[], &stores()), write, &AssumeEmpty)).expect("an import");
     assert_eq!((report.added, report.pinned, report.written), (3, 1, true));
     let routing = finish(edit.routing()).expect("routing");
     let home = |name: &str| {
@@ -307,18 +298,94 @@ fn imported_rules_come_in_order_and_move_nobody() {
         ["fritz", "ingrid", "fritz", "ingrid"],
         "anna is pinned; of all others, the first line that matches counts"
     );
-    let again = finish(edit.import_entries(&regex_map(file, &[], &stores()), write)).expect("an import");
+    let again = finish(edit.import_entries(&regex_map(file, &[], &stores()), write, &AssumeEmpty)).expect("an import");
     assert_eq!((again.added, again.unchanged, again.pinned), (0, 3, 0));
-    let less = finish(edit.import_entries(&regex_map(b"nn: fritz\n", &[], &stores()), write)).expect("an import");
+    let less = finish(edit.import_entries(&regex_map(b"nn: fritz\n", &[], &stores()), write, &AssumeEmpty))
+        .expect("an import");
     let texts = |lines: &[ReportLine]| lines.iter().map(|line| line.text.clone()).collect::<Vec<_>>();
     assert_eq!(texts(&less.changed), ["rule regex-map-1"]);
     assert_eq!(
-        texts(&less.ignored),
+        texts(&less.notes),
         ["rule regex-map-2 of an earlier import stays", "rule regex-map-3 of an earlier import stays"]
     );
     let elsewhere = regex_map(b"x: fritz\n", &[Domain::parse("two.test").expect("a domain")], &stores());
-    let refused = finish(edit.import_entries(&elsewhere, write)).expect("an import");
+    let refused = finish(edit.import_entries(&elsewhere, write, &AssumeEmpty)).expect("an import");
     assert_eq!((texts(&refused.collisions), refused.written), (vec!["there is no domain two.test".to_owned()], false));
+}
+
+fn import_map(engine: &MemoryEngine, file: &[u8], mail: &dyn MailBehind) -> ImportReport {
+    let parsed = user_map(file, &own(), &stores());
+    finish(Editor::new(engine).import_entries(&parsed, options(Mode::Write, BadLines::Skip), mail)).expect("an import")
+}
+
+fn texts(lines: &[ReportLine]) -> Vec<String> {
+    lines.iter().map(|line| format!("{}: {}", line.line, line.text)).collect()
+}
+
+#[test]
+fn a_user_map_makes_placements_aliases_forwards_and_catch_alls() {
+    let engine = site();
+    import(&engine, b"anna:{PLAIN}x\nzoe:{PLAIN}x\n", options(Mode::Write, BadLines::Refuse));
+    let file = b"bert bert@ingrid\ninfo zoe\nanna zoe@far.test\n@site.test info\n@two.test info\nx@two.test zoe\n";
+    let report = import_map(&engine, file, &AssumeEmpty);
+    assert_eq!((report.added, report.unchanged, report.written), (3, 0, true));
+    assert_eq!(texts(&report.changed), ["3: anna@site.test: forward"]);
+    assert_eq!(
+        texts(&report.notes),
+        ["3: zoe@far.test is elsewhere: its mail is deferred as long as there is no outbound mail"]
+    );
+    assert_eq!(texts(&report.collisions), ["5: there is no domain two.test", "6: there is no domain two.test"]);
+    let routing = finish(Editor::new(&engine).routing()).expect("routing");
+    let goes = |name: &str| match routing.delivery(&Address::parse(name).expect("an address"), &mut crate::Silent) {
+        crate::Delivery::Deliver(to) => to
+            .targets
+            .iter()
+            .map(|to| &to.address)
+            .chain(&to.remote)
+            .map(Address::to_string)
+            .collect::<Vec<_>>()
+            .join(" "),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        ["info@site.test", "nobody@site.test", "anna@site.test"].map(goes),
+        ["zoe@site.test", "zoe@site.test", "zoe@far.test"]
+    );
+    let bert = Address::parse("bert@site.test").expect("an address");
+    assert_eq!(routing.place_new_account(&bert, &mut crate::Silent).expect("a store").as_str(), "ingrid");
+    let again = import_map(&engine, file, &AssumeEmpty);
+    assert_eq!((again.added, again.unchanged, again.changed), (0, 4, vec![]));
+    let other = import_map(&engine, b"info anna\n@site.test anna\nbert bert@fritz\nanna anna\n", &Full);
+    assert_eq!(
+        texts(&other.changed),
+        [
+            "1: alias info@site.test",
+            "2: domain site.test: catch-all from info@site.test to anna@site.test",
+            "4: anna@site.test: forward"
+        ]
+    );
+    assert_eq!(texts(&other.collisions), ["3: bert@site.test has mail at store ingrid and cannot be placed elsewhere"]);
+}
+
+#[test]
+fn loops_of_aliases_are_named_and_accounts_end_them() {
+    let engine = site();
+    import(&engine, b"anna:{PLAIN}x\n", options(Mode::Write, BadLines::Refuse));
+    let file = b"self SELF\na b\nb c+x\nc a\nanna d\nd anna\nlist c\n";
+    let report = import_map(&engine, file, &AssumeEmpty);
+    assert_eq!(
+        texts(&report.collisions),
+        [
+            "1: self@site.test leads back to itself: self@site.test → self@site.test",
+            "4: c@site.test leads back to itself: c@site.test → a@site.test → b@site.test → c@site.test",
+        ]
+    );
+    // What is there already counts too.
+    let report = import_map(&engine, b"c list\n", &AssumeEmpty);
+    assert_eq!(
+        texts(&report.collisions),
+        ["1: c@site.test leads back to itself: c@site.test → list@site.test → c@site.test"]
+    );
 }
 
 proptest! {
@@ -328,6 +395,7 @@ proptest! {
             passwd_file(&bytes, &own);
             popmap(&bytes, &own, &stores());
             regex_map(&bytes, &own, &stores());
+            user_map(&bytes, &own, &stores());
         }
     }
 
@@ -336,10 +404,12 @@ proptest! {
         let passwd = passwd_file(text.as_bytes(), &own());
         let map = popmap(text.as_bytes(), &own(), &stores());
         let rules = regex_map(text.as_bytes(), &own(), &stores());
+        let users = user_map(text.as_bytes(), &own(), &stores());
         // Each line is an item, a bad line, or nothing to read.
         let lines = text.split('\n').filter(|line| !line.trim().is_empty() && !line.trim().starts_with('#')).count();
         prop_assert_eq!(passwd.items.len() + passwd.bad.len(), lines);
         prop_assert_eq!(map.items.len() + map.bad.len(), lines);
         prop_assert_eq!(rules.items.len() + rules.bad.len(), lines);
+        prop_assert!(users.items.len() + users.bad.len() + users.ignored.len() == lines);
     }
 }

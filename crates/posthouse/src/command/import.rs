@@ -23,6 +23,10 @@ pub enum Import {
     Popmap(Mapped),
     /// Perdition's regex map (`expression: host[:port]`): rules, in the order of the file.
     RegexMap(Mapped),
+    /// Sendmail's user map (`user user@host`): placements and aliases.
+    UserMap(Mapped),
+    /// Sendmail's virtusertable: as the user map, mostly aliases and catch-alls.
+    Virtusertable(Mapped),
 }
 
 /// What is imported, and how.
@@ -62,6 +66,8 @@ impl Run for Import {
             Self::PasswdFile(source) => source.run("import/passwd-file", &[], node, screen).await,
             Self::Popmap(map) => map.run("import/popmap", node, screen).await,
             Self::RegexMap(map) => map.run("import/regex-map", node, screen).await,
+            Self::UserMap(map) => map.run("import/user-map", node, screen).await,
+            Self::Virtusertable(map) => map.run("import/virtusertable", node, screen).await,
         }
     }
 }
@@ -100,6 +106,7 @@ impl Source {
         tell("", &report.bad)?;
         tell("collision: ", &report.collisions)?;
         tell("ignored: ", &report.ignored)?;
+        tell("note: ", &report.notes)?;
         for ReportLine { line, text } in &report.changed {
             screen.say(format_args!("line {line} changes {}", plain(text)))?;
         }

@@ -220,6 +220,20 @@ async fn imports_of_rules() {
 }
 
 #[tokio::test]
+async fn imports_of_names() {
+    let site = Site::new().await;
+    let map = "zoe zoe1@mail7.old.test\ninfo zoe@far.test\nnobody error:nouser\n@site.test info\na b\nb a\n";
+    assert_snapshot!(site.run_with("import virtusertable - --skip-bad --store mail7.old.test=fritz", map).await, @"
+    imported: 4 added, 0 changed, 0 unchanged, 0 bad, 1 collisions
+    ! importing: 100 %
+    ! -:6: collision: b@site.test leads back to itself: b@site.test → a@site.test → b@site.test
+    ! -:3: ignored: nobody error:nouser: there is no record of a refusal; nobody has it, unless others say so
+    ! -:2: note: zoe@far.test is elsewhere: its mail is deferred as long as there is no outbound mail
+    ");
+    assert_snapshot!(site.run_with("import user-map - --dry-run", "zoe zoe1@fritz\n").await, @"dry run, nothing written: 0 added, 0 changed, 1 unchanged, 0 bad, 0 collisions");
+}
+
+#[tokio::test]
 async fn status() {
     let site = Site::new().await;
     assert_snapshot!(site.run("status").await, @"
