@@ -10,8 +10,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use directory::engine::Range;
 use directory::import::{
-    BadLine, BadLines, Entry, ImportOptions, ImportReport, LineError, Mode, Parsed, PasswdUser, StoreMap, passwd_file,
-    popmap, regex_map, user_map,
+    BadLine, BadLines, Entry, ImportOptions, ImportReport, LineError, Mode, Parsed, PasswdUser, StoreMap, aliases,
+    passwd_file, popmap, regex_map, user_map,
 };
 use directory::{AccountRecord, Editor, PlacementRecord, ROUTING_PREFIX, Record, Routing};
 use mail_types::{Domain, StoreName};
@@ -107,26 +107,30 @@ pub(crate) async fn import_popmap(
 #[derive(Clone, Copy)]
 pub(crate) enum Map {
     /// Perdition's: rules.
-    RegexMap,
+    Regex,
     /// Sendmail's.
-    UserMap,
+    User,
     /// Sendmail's, of the same form.
     Virtusertable,
+    /// Sendmail's and Postfix's.
+    Aliases,
 }
 
 impl Map {
     fn name(self) -> &'static str {
         match self {
-            Self::RegexMap => "regex-map",
-            Self::UserMap => "user-map",
+            Self::Regex => "regex-map",
+            Self::User => "user-map",
             Self::Virtusertable => "virtusertable",
+            Self::Aliases => "aliases",
         }
     }
 
     fn parse(self, file: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<Entry> {
         match self {
-            Self::RegexMap => regex_map(file, own, stores),
-            Self::UserMap | Self::Virtusertable => user_map(file, own, stores),
+            Self::Regex => regex_map(file, own, stores),
+            Self::User | Self::Virtusertable => user_map(file, own, stores),
+            Self::Aliases => aliases(file, own, stores),
         }
     }
 }
@@ -142,8 +146,8 @@ pub(crate) async fn import_map(
     let routing = api.editor().routing().await?;
     // Where no domain is named, rules hold in all of them.
     let own = match (map, query.domains.is_empty()) {
-        (Map::RegexMap, true) => Vec::new(),
-        (Map::RegexMap | Map::UserMap | Map::Virtusertable, _) => own_domains(&query, &routing)?,
+        (Map::Regex, true) => Vec::new(),
+        _ => own_domains(&query, &routing)?,
     };
     let stores = store_map(&query, &routing)?;
     let parsed = api.blocking(move || map.parse(&file, &own, &stores)).await?;

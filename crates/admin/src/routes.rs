@@ -46,11 +46,9 @@ pub fn router(state: AdminState) -> Router {
         .route("/v1/import", get(imports::progress))
         .route("/v1/import/passwd-file", post(imports::import_passwd_file).layer(import))
         .route("/v1/import/popmap", post(imports::import_popmap).layer(import))
-        .route(
-            "/v1/import/regex-map",
-            post(|api, query, file| import_map(Map::RegexMap, api, query, file)).layer(import),
-        )
-        .route("/v1/import/user-map", post(|api, query, file| import_map(Map::UserMap, api, query, file)).layer(import))
+        .route("/v1/import/regex-map", post(|api, query, file| import_map(Map::Regex, api, query, file)).layer(import))
+        .route("/v1/import/user-map", post(|api, query, file| import_map(Map::User, api, query, file)).layer(import))
+        .route("/v1/import/aliases", post(|api, query, file| import_map(Map::Aliases, api, query, file)).layer(import))
         .route(
             "/v1/import/virtusertable",
             post(|api, query, file| import_map(Map::Virtusertable, api, query, file)).layer(import),

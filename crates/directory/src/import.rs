@@ -3,15 +3,17 @@
 //! ```text
 //!   bytes ──passwd_file──────▶ Parsed { users }                ──▶ Editor::import_accounts ───▶ ┐
 //!         ──popmap───────────▶ Parsed { placements }           ──▶ Editor::import_placements ─▶ ├ ImportReport
-//!         ──regex_map, user_map ─▶ Parsed { entries of any record } ▶ Editor::import_entries ─▶ ┘
+//!         ──regex_map, … ────▶ Parsed { entries of any record } ─▶ Editor::import_entries ────▶ ┘
 //! ```
 //! A file is parsed whole before anything is written, and nothing is written while a line is bad, unless the operator
 //! said to skip bad lines; those are listed either way. A key without a domain means the site's own domains, which the
 //! caller names, and no others.
 
+mod aliases;
 mod apply;
 mod entry;
 mod error;
+mod includes;
 mod lines;
 mod passwd;
 mod popmap;
@@ -22,9 +24,11 @@ mod target;
 #[cfg(test)]
 mod testing;
 
+pub use aliases::aliases;
 pub use apply::{BadLines, ImportOptions, ImportReport, Mode, ReportLine};
 pub use entry::Entry;
 pub use error::LineError;
+pub use includes::with_includes;
 pub use passwd::{PasswdUser, passwd_file};
 pub use popmap::{StoreMap, popmap};
 pub use regex_map::regex_map;

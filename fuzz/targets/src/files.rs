@@ -1,8 +1,8 @@
 //! Maps that operators bring.
 
 use directory::import::{
-    Entry, Parsed, StoreMap, passwd_file as read_passwd_file, popmap as read_popmap, regex_map as read_regex_map,
-    user_map as read_user_map,
+    Entry, Parsed, StoreMap, aliases as read_aliases, passwd_file as read_passwd_file, popmap as read_popmap,
+    regex_map as read_regex_map, user_map as read_user_map, with_includes,
 };
 use directory::{AddressKey, AliasRecord, PasswordHash, PlacementRecord, Record, RuleRecord};
 use mail_types::{Address, Domain, StoreName};
@@ -64,6 +64,16 @@ pub fn user_map(data: &[u8]) {
     for own in own_domains() {
         let read = |data: &[u8]| read_user_map(data, &own, &stores());
         check_entries(data, read);
+    }
+}
+
+/// Aliases, after the lists that they include. Those leave every line where it was.
+pub fn aliases(data: &[u8]) {
+    let whole = with_includes(data, &mut |path| Some([b"x, y@far.example\n", path.as_bytes()].concat()));
+    let line_count = |data: &[u8]| data.iter().filter(|octet| **octet == b'\n').count();
+    assert_eq!(line_count(&whole), line_count(data));
+    for own in own_domains() {
+        check_entries(&whole, |data| read_aliases(data, &own, &stores()));
     }
 }
 

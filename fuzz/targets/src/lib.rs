@@ -32,7 +32,7 @@ pub mod seeds;
 mod smtp;
 mod words;
 
-pub use files::{passwd_file, popmap, regex_map, user_map};
+pub use files::{aliases, passwd_file, popmap, regex_map, user_map};
 pub use imap::{imap_request, imap_server};
 pub use journals::{journal_forged, journal_recover};
 pub use mail::message;
@@ -47,6 +47,7 @@ pub type Target = fn(&[u8]);
 
 /// Every target by name.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("aliases", aliases),
     ("body_frame", body_frame),
     ("imap_request", imap_request),
     ("imap_server", imap_server),

@@ -4,8 +4,14 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LineError {
     /// Longer than any line of such a file.
-    #[error("the line is longer than 8192 octets")]
-    TooLong,
+    #[error("the line is longer than {max} octets")]
+    TooLong {
+        /// The limit, which holds for a line with its continuation lines.
+        max: usize,
+    },
+    /// A continuation line comes first.
+    #[error("the line begins with white space, but there is none that it could continue")]
+    NothingToContinue,
     /// Not text.
     #[error("the line is not UTF-8")]
     NotUtf8,

@@ -3,7 +3,7 @@
 use super::{Entry, LineError, StoreMap};
 use crate::key::parse_local;
 use crate::record::{AliasRecord, PlacementRecord, Record};
-use mail_types::{Address, Domain, StoreName};
+use mail_types::{Address, Domain, LocalPart, StoreName};
 
 /// What the names of a file are read against.
 #[derive(Clone, Copy)]
@@ -24,8 +24,9 @@ impl Names<'_> {
             Some((local, domain)) => (local, Domain::parse(domain).map_err(|_| refused(NO_ADDRESS))?),
             None => (text, self.home(domain).ok_or_else(|| refused(NO_HOME))?.clone()),
         };
-        let needs_quotes = |c: char| c.is_whitespace() || c == ',';
-        if local.contains(needs_quotes) && !local.starts_with('"') {
+        // A key may lack the quotes that it needs; what looks like two targets, or is quoted by half, is none.
+        let is_doubtful = |c: char| c.is_whitespace() || matches!(c, ',' | '"');
+        if local.contains(is_doubtful) && LocalPart::parse(local).is_err() {
             return Err(refused(NO_ADDRESS));
         }
         Ok(Address::new(parse_local(local).ok_or_else(|| refused(NO_ADDRESS))?, domain))

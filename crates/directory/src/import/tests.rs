@@ -322,6 +322,13 @@ fn texts(lines: &[ReportLine]) -> Vec<String> {
     lines.iter().map(|line| format!("{}: {}", line.line, line.text)).collect()
 }
 
+/// The accounts and the remote addresses that get mail for an address.
+fn reached(routing: &crate::Routing, name: &str) -> Vec<String> {
+    let address = Address::parse(name).expect("an address");
+    let crate::Delivery::Deliver(to) = routing.delivery(&address, &mut crate::Silent) else { panic!("nobody gets it") };
+    to.targets.iter().map(|to| &to.address).chain(&to.remote).map(Address::to_string).collect()
+}
+
 #[test]
 fn a_user_map_makes_placements_aliases_forwards_and_catch_alls() {
     let engine = site();
@@ -336,17 +343,7 @@ fn a_user_map_makes_placements_aliases_forwards_and_catch_alls() {
     );
     assert_eq!(texts(&report.collisions), ["5: there is no domain two.test", "6: there is no domain two.test"]);
     let routing = finish(Editor::new(&engine).routing()).expect("routing");
-    let goes = |name: &str| match routing.delivery(&Address::parse(name).expect("an address"), &mut crate::Silent) {
-        crate::Delivery::Deliver(to) => to
-            .targets
-            .iter()
-            .map(|to| &to.address)
-            .chain(&to.remote)
-            .map(Address::to_string)
-            .collect::<Vec<_>>()
-            .join(" "),
-        other => panic!("{other:?}"),
-    };
+    let goes = |name: &str| reached(&routing, name).join(" ");
     assert_eq!(
         ["info@site.test", "nobody@site.test", "anna@site.test"].map(goes),
         ["zoe@site.test", "zoe@site.test", "zoe@far.test"]
@@ -388,6 +385,28 @@ fn loops_of_aliases_are_named_and_accounts_end_them() {
     );
 }
 
+#[test]
+fn aliases_of_a_machine_become_aliases_and_forwards() {
+    let engine = site();
+    import(&engine, b"anna:{PLAIN}x\nzoe:{PLAIN}x\n", options(Mode::Write, BadLines::Refuse));
+    let file = b"postmaster: root\nroot: anna,\n zoe\nanna: \\anna, anna@far.test\nx: y\ny: x\nv: |/bin/v\n";
+    let parsed = aliases(file, &own(), &stores());
+    let edit = Editor::new(&engine);
+    let import = |how| finish(edit.import_entries(&parsed, how, &AssumeEmpty)).expect("an import");
+    let refused = import(options(Mode::Write, BadLines::Refuse));
+    assert_eq!((refused.written, refused.bad.len(), refused.collisions.len()), (false, 1, 1));
+    let report = import(options(Mode::Write, BadLines::Skip));
+    assert_eq!((report.added, report.written), (3, true));
+    assert_eq!(texts(&report.changed), ["4: anna@site.test: forward"]);
+    assert_eq!(
+        texts(&report.collisions),
+        ["6: y@site.test leads back to itself: y@site.test → x@site.test → y@site.test"]
+    );
+    let routing = finish(edit.routing()).expect("routing");
+    let reached = reached(&routing, "postmaster@site.test");
+    assert_eq!(reached, ["anna@site.test", "zoe@site.test", "anna@far.test"], "anna keeps a copy");
+}
+
 proptest! {
     #[test]
     fn noise_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
@@ -396,6 +415,7 @@ proptest! {
             popmap(&bytes, &own, &stores());
             regex_map(&bytes, &own, &stores());
             user_map(&bytes, &own, &stores());
+            aliases(&bytes, &own, &stores());
         }
     }
 
@@ -410,6 +430,7 @@ proptest! {
         prop_assert_eq!(passwd.items.len() + passwd.bad.len(), lines);
         prop_assert_eq!(map.items.len() + map.bad.len(), lines);
         prop_assert_eq!(rules.items.len() + rules.bad.len(), lines);
+        aliases(text.as_bytes(), &own(), &stores());
         prop_assert!(users.items.len() + users.bad.len() + users.ignored.len() == lines);
     }
 }

@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::screen::Screen;
 use super::table::plain;
 use admin::{ImportJson, ProgressJson};
-use directory::import::ReportLine;
+use directory::import::{ReportLine, with_includes};
 use hyper::body::Bytes;
 use hyper::{Method, StatusCode};
 use std::io::Read;
@@ -27,6 +27,8 @@ pub enum Import {
     UserMap(Mapped),
     /// Sendmail's virtusertable: as the user map, mostly aliases and catch-alls.
     Virtusertable(Mapped),
+    /// Sendmail's and Postfix's aliases, with the lists that they include (read here, not at the node).
+    Aliases(Mapped),
 }
 
 /// What is imported, and how.
@@ -67,6 +69,7 @@ impl Run for Import {
             Self::Popmap(map) => map.run("import/popmap", node, screen).await,
             Self::RegexMap(map) => map.run("import/regex-map", node, screen).await,
             Self::UserMap(map) => map.run("import/user-map", node, screen).await,
+            Self::Aliases(map) => map.run("import/aliases", node, screen).await,
             Self::Virtusertable(map) => map.run("import/virtusertable", node, screen).await,
         }
     }
@@ -85,7 +88,11 @@ impl Source {
             .when("skip_bad", self.skip_bad)
             .with("domains", joined(&self.domain).as_deref())
             .with("stores", joined(stores).as_deref());
-        let file = read(&self.file, screen)?;
+        let mut file = read(&self.file, screen)?;
+        if path == "import/aliases" {
+            let folder = self.file.parent().unwrap_or(Path::new(""));
+            file = within_limit(&self.file, with_includes(&file, &mut |list| read_list(&folder.join(list))))?;
+        }
         let report = send(target, file, node, screen).await?;
         self.print(&report, screen)?;
         let clean = report.report.bad.is_empty() && report.report.collisions.is_empty();
@@ -166,14 +173,33 @@ fn read(file: &Path, screen: &mut Screen<'_>) -> Result<Bytes, Failure> {
         false => std::fs::File::open(file).and_then(|opened| opened.take(limit).read_to_end(&mut octets)),
     };
     read.map_err(|error| Failure::File { what: file.display().to_string(), error })?;
+    within_limit(file, octets)
+}
+
+fn within_limit(file: &Path, octets: Vec<u8>) -> Result<Bytes, Failure> {
     match octets.len() > admin::IMPORT_OCTETS_MAX {
         true => Err(Failure::usage(format!("{} is over 64 MiB: split it", file.display()))),
         false => Ok(octets.into()),
     }
 }
 
+/// A list that an aliases file includes; one that cannot be read is named by its line.
+fn read_list(file: &Path) -> Option<Vec<u8>> {
+    let mut octets = Vec::new();
+    let opened = std::fs::File::open(file).ok().filter(|file| file.metadata().is_ok_and(|about| about.is_file()))?;
+    let limit = LIST_OCTETS_MAX.saturating_add(1);
+    opened
+        .take(limit)
+        .read_to_end(&mut octets)
+        .ok()
+        .filter(|read| u64::try_from(*read).is_ok_and(|read| read < limit))?;
+    Some(octets)
+}
+
 fn joined(list: &[String]) -> Option<String> {
     (!list.is_empty()).then(|| list.join(","))
 }
 
+/// A thousand addresses, which is what an alias may lead to, many times over.
+const LIST_OCTETS_MAX: u64 = 1 << 20;
 const LOOK_EVERY: Duration = Duration::from_millis(200);

@@ -234,6 +234,25 @@ async fn imports_of_names() {
 }
 
 #[tokio::test]
+async fn imports_of_lists() {
+    let site = Site::new().await;
+    std::fs::write(site.dir().join("list"), "anna\n:include:more\n:include:none\n").expect("written");
+    std::fs::write(site.dir().join("more"), "zoe\n").expect("written");
+    std::fs::write(site.dir().join("aliases"), "list: :include:list\nall: :include:more,\n list\n").expect("written");
+    let line = format!("import aliases {} --skip-bad", site.dir().join("aliases").display());
+    let said = site.run(&line).await.replace(&*site.dir().to_string_lossy(), "D");
+    assert_snapshot!(said, @r#"
+    imported: 1 added, 0 changed, 0 unchanged, 1 bad, 0 collisions
+    ! importing: 100 %
+    ! D/aliases:1: ":include:none" cannot be imported: the list could not be read
+    "#);
+    assert_snapshot!(site.run("alias list").await, @"
+    ADDRESS        TARGETS
+    all@site.test  zoe@site.test, list@site.test
+    ");
+}
+
+#[tokio::test]
 async fn status() {
     let site = Site::new().await;
     assert_snapshot!(site.run("status").await, @"
