@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use directory::engine::Range;
 use directory::import::{
     BadLine, BadLines, Entry, ImportOptions, ImportReport, LineError, Mode, Parsed, PasswdUser, StoreMap, aliases,
-    passwd_file, popmap, regex_map, user_map,
+    passwd_file, popmap, postfix_virtual, regex_map, transport, user_map,
 };
 use directory::{AccountRecord, Editor, PlacementRecord, ROUTING_PREFIX, Record, Routing};
 use mail_types::{Domain, StoreName};
@@ -114,6 +114,10 @@ pub(crate) enum Map {
     Virtusertable,
     /// Sendmail's and Postfix's.
     Aliases,
+    /// Postfix's.
+    Virtual,
+    /// Postfix's.
+    Transport,
 }
 
 impl Map {
@@ -123,14 +127,18 @@ impl Map {
             Self::User => "user-map",
             Self::Virtusertable => "virtusertable",
             Self::Aliases => "aliases",
+            Self::Virtual => "virtual",
+            Self::Transport => "transport",
         }
     }
 
-    fn parse(self, file: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<Entry> {
+    fn parse(self, file: &[u8], own: &[Domain], ours: &[Domain], stores: &StoreMap) -> Parsed<Entry> {
         match self {
             Self::Regex => regex_map(file, own, stores),
             Self::User | Self::Virtusertable => user_map(file, own, stores),
             Self::Aliases => aliases(file, own, stores),
+            Self::Virtual => postfix_virtual(file, own, ours, stores),
+            Self::Transport => transport(file, own, stores),
         }
     }
 }
@@ -150,7 +158,8 @@ pub(crate) async fn import_map(
         _ => own_domains(&query, &routing)?,
     };
     let stores = store_map(&query, &routing)?;
-    let parsed = api.blocking(move || map.parse(&file, &own, &stores)).await?;
+    let ours: Vec<Domain> = routing.domains().map(|domain| domain.name.clone()).collect();
+    let parsed = api.blocking(move || map.parse(&file, &own, &ours, &stores)).await?;
     turn.0.total.store(parsed.items.len(), Ordering::Relaxed);
     let engine = Paced::new(api.world().engine.clone(), ROUTING_PREFIX, &turn.0.done);
     let mail = api.world().mail.clone();

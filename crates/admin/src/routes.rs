@@ -48,6 +48,11 @@ pub fn router(state: AdminState) -> Router {
         .route("/v1/import/popmap", post(imports::import_popmap).layer(import))
         .route("/v1/import/regex-map", post(|api, query, file| import_map(Map::Regex, api, query, file)).layer(import))
         .route("/v1/import/user-map", post(|api, query, file| import_map(Map::User, api, query, file)).layer(import))
+        .route("/v1/import/virtual", post(|api, query, file| import_map(Map::Virtual, api, query, file)).layer(import))
+        .route(
+            "/v1/import/transport",
+            post(|api, query, file| import_map(Map::Transport, api, query, file)).layer(import),
+        )
         .route("/v1/import/aliases", post(|api, query, file| import_map(Map::Aliases, api, query, file)).layer(import))
         .route(
             "/v1/import/virtusertable",

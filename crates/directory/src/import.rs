@@ -17,6 +17,7 @@ mod includes;
 mod lines;
 mod passwd;
 mod popmap;
+mod postfix;
 mod reading;
 mod regex_map;
 mod sendmail;
@@ -31,6 +32,7 @@ pub use error::LineError;
 pub use includes::with_includes;
 pub use passwd::{PasswdUser, passwd_file};
 pub use popmap::{StoreMap, popmap};
+pub use postfix::{postfix_virtual, transport};
 pub use regex_map::regex_map;
 pub use sendmail::user_map;
 

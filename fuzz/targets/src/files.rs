@@ -2,7 +2,8 @@
 
 use directory::import::{
     Entry, Parsed, StoreMap, aliases as read_aliases, passwd_file as read_passwd_file, popmap as read_popmap,
-    regex_map as read_regex_map, user_map as read_user_map, with_includes,
+    postfix_virtual as read_virtual, regex_map as read_regex_map, transport as read_transport,
+    user_map as read_user_map, with_includes,
 };
 use directory::{AddressKey, AliasRecord, PasswordHash, PlacementRecord, Record, RuleRecord};
 use mail_types::{Address, Domain, StoreName};
@@ -55,7 +56,9 @@ pub fn regex_map(data: &[u8]) {
 fn rule_of(entry: &Entry) -> &RuleRecord {
     match entry {
         Entry::Rule(rule) => rule,
-        Entry::Placement(_) | Entry::Alias(_) | Entry::CatchAll { .. } => panic!("a regex map makes rules"),
+        Entry::Placement(_) | Entry::Alias(_) | Entry::CatchAll { .. } | Entry::DomainStore { .. } => {
+            panic!("a regex map makes rules")
+        }
     }
 }
 
@@ -77,6 +80,21 @@ pub fn aliases(data: &[u8]) {
     }
 }
 
+/// Postfix's virtual table.
+pub fn postfix_virtual(data: &[u8]) {
+    let [.., ours] = own_domains();
+    for own in own_domains() {
+        check_entries(data, |data| read_virtual(data, &own, &ours, &stores()));
+    }
+}
+
+/// Postfix's transport table.
+pub fn transport(data: &[u8]) {
+    for own in own_domains() {
+        check_entries(data, |data| read_transport(data, &own, &stores()));
+    }
+}
+
 /// Every line is good, bad or empty; no key has two entries; what is good can be kept and read again.
 fn check_entries(data: &[u8], read: impl Fn(&[u8]) -> Parsed<Entry>) {
     let parsed = read(data);
@@ -95,6 +113,7 @@ fn check_entries(data: &[u8], read: impl Fn(&[u8]) -> Parsed<Entry>) {
                 AddressKey::of(&alias.address).to_string()
             }
             Entry::CatchAll { domain, .. } => format!("@{domain}"),
+            Entry::DomainStore { domain, .. } => domain.to_string(),
         };
         assert!(keys.insert(key), "a key has one entry");
     }

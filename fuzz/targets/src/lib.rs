@@ -32,7 +32,7 @@ pub mod seeds;
 mod smtp;
 mod words;
 
-pub use files::{aliases, passwd_file, popmap, regex_map, user_map};
+pub use files::{aliases, passwd_file, popmap, postfix_virtual, regex_map, transport, user_map};
 pub use imap::{imap_request, imap_server};
 pub use journals::{journal_forged, journal_recover};
 pub use mail::message;
@@ -59,10 +59,12 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("passwd_file", passwd_file),
     ("pop3_server", pop3_server),
     ("popmap", popmap),
+    ("postfix_virtual", postfix_virtual),
     ("regex_map", regex_map),
     ("sasl", sasl),
     ("smtp_client", smtp_client),
     ("smtp_server", smtp_server),
     ("stored_password", stored_password),
+    ("transport", transport),
     ("user_map", user_map),
 ];

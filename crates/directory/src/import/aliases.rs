@@ -41,10 +41,10 @@ fn said(text: &str, names: Names<'_>) -> Result<Said<Entry>, LineError> {
 }
 
 /// The targets of a line, as they are written but for quotes and backslashes.
-struct Targets<'t>(Vec<&'t str>);
+pub(super) struct Targets<'t>(Vec<&'t str>);
 
 impl<'t> Targets<'t> {
-    fn parse(text: &'t str) -> Result<Self, LineError> {
+    pub(super) fn parse(text: &'t str) -> Result<Self, LineError> {
         let (mut targets, mut rest) = (Vec::new(), Some(text));
         while let Some(text) = rest {
             let (target, behind) =
@@ -58,7 +58,15 @@ impl<'t> Targets<'t> {
         }
     }
 
-    fn of(&self, address: &Address, names: Names<'_>) -> Result<Entry, LineError> {
+    /// The target of a line that has one.
+    pub(super) fn only(&self) -> Option<&'t str> {
+        match self.0.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+
+    pub(super) fn of(&self, address: &Address, names: Names<'_>) -> Result<Entry, LineError> {
         if let [only] = self.0.as_slice() {
             return names.leads(address.clone(), only);
         }

@@ -1,7 +1,7 @@
 //! What lines of maps become that are about more than one kind of record.
 
 use crate::record::{AliasRecord, PlacementRecord, RuleRecord};
-use mail_types::{Address, Domain};
+use mail_types::{Address, Domain, StoreName};
 
 /// One change that a line of a map asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,5 +18,12 @@ pub enum Entry {
         domain: Domain,
         /// Who gets it.
         reader: Address,
+    },
+    /// Accounts of a domain that no placement or rule gives a store are at this one.
+    DomainStore {
+        /// The domain.
+        domain: Domain,
+        /// The store.
+        store: StoreName,
     },
 }

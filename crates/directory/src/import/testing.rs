@@ -36,6 +36,7 @@ pub(super) fn shown(parsed: &Parsed<Entry>) -> Vec<String> {
             format!("{} leads to {}", alias.address, targets.join(" and "))
         }
         Entry::CatchAll { domain, reader } => format!("@{domain} leads to {reader}"),
+        Entry::DomainStore { domain, store } => format!("{domain} is at {store}"),
     };
     let show = |line: &Line<Entry>| format!("{} {}", line.number, says(&line.item));
     parsed.items.iter().map(show).collect()

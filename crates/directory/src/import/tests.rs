@@ -407,6 +407,31 @@ fn aliases_of_a_machine_become_aliases_and_forwards() {
     assert_eq!(reached, ["anna@site.test", "zoe@site.test", "anna@far.test"], "anna keeps a copy");
 }
 
+#[test]
+fn a_default_store_from_a_transport_table_moves_nobody() {
+    let engine = site();
+    let edit = Editor::new(&engine);
+    import(&engine, b"zoe:{PLAIN}x\n", options(Mode::Write, BadLines::Refuse));
+    let zoe = Address::parse("zoe@site.test").expect("an address");
+    finish(edit.remove_placement(&zoe, &AssumeEmpty)).expect("removed");
+    let parsed =
+        transport(b"site.test lmtp:ingrid\nyan@site.test smtp:[fritz]\nx.test lmtp:ingrid\n", &own(), &stores());
+    let import =
+        |mode| finish(edit.import_entries(&parsed, options(mode, BadLines::Skip), &AssumeEmpty)).expect("an import");
+    let report = import(Mode::Write);
+    assert_eq!((report.added, report.pinned), (1, 1));
+    assert_eq!(texts(&report.changed), ["1: domain site.test: default store from fritz to ingrid"]);
+    assert_eq!(texts(&report.collisions), ["3: there is no domain x.test"]);
+    let routing = finish(edit.routing()).expect("routing");
+    let home = |name: &str| {
+        let address = Address::parse(name).expect("an address");
+        routing.place_new_account(&address, &mut crate::Silent).expect("a store").to_string()
+    };
+    assert_eq!(["zoe@site.test", "yan@site.test", "xenia@site.test"].map(home), ["fritz", "fritz", "ingrid"]);
+    let again = import(Mode::Write);
+    assert_eq!((again.added, again.unchanged, again.changed, again.pinned), (0, 2, vec![], 0));
+}
+
 proptest! {
     #[test]
     fn noise_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
@@ -416,6 +441,8 @@ proptest! {
             regex_map(&bytes, &own, &stores());
             user_map(&bytes, &own, &stores());
             aliases(&bytes, &own, &stores());
+            postfix_virtual(&bytes, &own, &own, &stores());
+            transport(&bytes, &own, &stores());
         }
     }
 
@@ -431,6 +458,8 @@ proptest! {
         prop_assert_eq!(map.items.len() + map.bad.len(), lines);
         prop_assert_eq!(rules.items.len() + rules.bad.len(), lines);
         aliases(text.as_bytes(), &own(), &stores());
+        postfix_virtual(text.as_bytes(), &own(), &own(), &stores());
+        transport(text.as_bytes(), &own(), &stores());
         prop_assert!(users.items.len() + users.bad.len() + users.ignored.len() == lines);
     }
 }

@@ -29,6 +29,10 @@ pub enum Import {
     Virtusertable(Mapped),
     /// Sendmail's and Postfix's aliases, with the lists that they include (read here, not at the node).
     Aliases(Mapped),
+    /// Postfix's virtual table: aliases and catch-alls.
+    Virtual(Mapped),
+    /// Postfix's transport table (`lmtp:[host]:port`): placements and default stores of domains.
+    Transport(Mapped),
 }
 
 /// What is imported, and how.
@@ -70,6 +74,8 @@ impl Run for Import {
             Self::RegexMap(map) => map.run("import/regex-map", node, screen).await,
             Self::UserMap(map) => map.run("import/user-map", node, screen).await,
             Self::Aliases(map) => map.run("import/aliases", node, screen).await,
+            Self::Virtual(map) => map.run("import/virtual", node, screen).await,
+            Self::Transport(map) => map.run("import/transport", node, screen).await,
             Self::Virtusertable(map) => map.run("import/virtusertable", node, screen).await,
         }
     }

@@ -253,6 +253,21 @@ async fn imports_of_lists() {
 }
 
 #[tokio::test]
+async fn imports_of_postfix_tables() {
+    let site = Site::new().await;
+    assert_snapshot!(site.run_with("import virtual -", "site.test x\ninfo@site.test zoe,\n  max\n").await, @"
+    imported: 1 added, 0 changed, 0 unchanged, 0 bad, 0 collisions
+    ! importing: 100 %
+    ! -:1: ignored: site.test is a domain, and is there already
+    ");
+    assert_snapshot!(site.run_with("import transport -", "zoe@site.test lmtp:[ingrid]:24\nsite.test lmtp:unix:x\n").await, @r#"
+    nothing imported: 1 bad, 0 collisions (--skip-bad takes the rest: 1 added, 0 changed, 0 unchanged)
+    ! -:2: "lmtp:unix:x" cannot be imported: it is a socket of one machine; name the store's host
+    exit code 1
+    "#);
+}
+
+#[tokio::test]
 async fn status() {
     let site = Site::new().await;
     assert_snapshot!(site.run("status").await, @"

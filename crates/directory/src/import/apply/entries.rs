@@ -5,7 +5,7 @@ use crate::edit::{EditError, Editor, MailBehind};
 use crate::engine::{Entry as Kept, Revision, Transaction, Write};
 use crate::import::{Entry, Parsed, regex_map};
 use crate::record::{DomainRecord, PlacementRecord, Record, RuleRecord, address_key};
-use mail_types::{Address, Domain};
+use mail_types::{Address, Domain, StoreName};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Editor<'_> {
@@ -27,6 +27,10 @@ impl Editor<'_> {
                     import.catch_all(line.number, domain, reader, &mut domains).await?;
                     None
                 }
+                Entry::DomainStore { domain, store } => {
+                    import.domain_store(line.number, domain, store, &mut domains).await?;
+                    None
+                }
             };
             import.plan.extend(planned);
         }
@@ -46,6 +50,8 @@ type Domains = BTreeMap<Domain, Pending>;
 
 /// A domain, as it was read and as it shall be.
 struct Pending {
+    /// Expects the stores that it names.
+    holds: Transaction,
     seen: Revision,
     held: DomainRecord,
     record: DomainRecord,
@@ -53,8 +59,8 @@ struct Pending {
 
 impl Pending {
     fn into_transaction(self) -> Option<Transaction> {
-        let Self { seen, held, record } = self;
-        (held != record).then(|| Transaction::default().expect(record.key(), seen).put(record.key(), record.encode()))
+        let Self { holds, seen, held, record } = self;
+        (held != record).then(|| holds.expect(record.key(), seen).put(record.key(), record.encode()))
     }
 }
 
@@ -117,6 +123,25 @@ impl Import<'_> {
         Ok(())
     }
 
+    async fn domain_store(
+        &mut self,
+        line: usize,
+        domain: &Domain,
+        store: &StoreName,
+        domains: &mut Domains,
+    ) -> Result<(), EditError> {
+        let store_held = self.hold(line, Transaction::default(), Reference::Store(store)).await?;
+        let Some(holds) = store_held else { return Ok(()) };
+        let Some(pending) = self.pending(line, domain, domains).await? else { return Ok(()) };
+        pending.holds.expected.extend(holds.expected);
+        match pending.record.default_store.replace(store.clone()) {
+            None => self.report.added += 1,
+            Some(held) if held == *store => self.report.unchanged += 1,
+            Some(held) => self.changes(line, format!("domain {domain}: default store from {held} to {store}")),
+        }
+        Ok(())
+    }
+
     /// A domain that shall change, or `None` and a collision.
     async fn pending<'d>(
         &mut self,
@@ -129,7 +154,8 @@ impl Import<'_> {
         }
         if !domains.contains_key(domain) {
             let shown = self.editor.show::<DomainRecord>(domain.as_str()).await?;
-            let pending = Pending { seen: shown.revision, held: shown.record.clone(), record: shown.record };
+            let holds = Transaction::default();
+            let pending = Pending { holds, seen: shown.revision, held: shown.record.clone(), record: shown.record };
             domains.insert(domain.clone(), pending);
         }
         Ok(domains.get_mut(domain))
