@@ -10,7 +10,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use directory::engine::Range;
 use directory::import::{
-    BadLine, BadLines, ImportOptions, ImportReport, LineError, Mode, Parsed, PasswdUser, StoreMap, passwd_file, popmap,
+    BadLine, BadLines, Entry, ImportOptions, ImportReport, LineError, Mode, Parsed, PasswdUser, StoreMap, aliases,
+    passwd_file, popmap, postfix_virtual, regex_map, transport, user_map,
 };
 use directory::{AccountRecord, Editor, PlacementRecord, ROUTING_PREFIX, Record, Routing};
 use mail_types::{Domain, StoreName};
@@ -102,6 +103,70 @@ pub(crate) async fn import_popmap(
     answer(&api, &query, "popmap", report).await
 }
 
+/// A map whose lines become more than one kind of record.
+#[derive(Clone, Copy)]
+pub(crate) enum Map {
+    /// Perdition's: rules.
+    Regex,
+    /// Sendmail's.
+    User,
+    /// Sendmail's, of the same form.
+    Virtusertable,
+    /// Sendmail's and Postfix's.
+    Aliases,
+    /// Postfix's.
+    Virtual,
+    /// Postfix's.
+    Transport,
+}
+
+impl Map {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Regex => "regex-map",
+            Self::User => "user-map",
+            Self::Virtusertable => "virtusertable",
+            Self::Aliases => "aliases",
+            Self::Virtual => "virtual",
+            Self::Transport => "transport",
+        }
+    }
+
+    fn parse(self, file: &[u8], own: &[Domain], ours: &[Domain], stores: &StoreMap) -> Parsed<Entry> {
+        match self {
+            Self::Regex => regex_map(file, own, stores),
+            Self::User | Self::Virtusertable => user_map(file, own, stores),
+            Self::Aliases => aliases(file, own, stores),
+            Self::Virtual => postfix_virtual(file, own, ours, stores),
+            Self::Transport => transport(file, own, stores),
+        }
+    }
+}
+
+/// Imports a map.
+pub(crate) async fn import_map(
+    map: Map,
+    State(api): State<Api>,
+    Asked(query): Asked<ImportQuery>,
+    Octets(file): Octets,
+) -> Result<(StatusCode, Json<ImportJson>), ApiError> {
+    let turn = api.import().begin()?;
+    let routing = api.editor().routing().await?;
+    // Where no domain is named, rules hold in all of them.
+    let own = match (map, query.domains.is_empty()) {
+        (Map::Regex, true) => Vec::new(),
+        _ => own_domains(&query, &routing)?,
+    };
+    let stores = store_map(&query, &routing)?;
+    let ours: Vec<Domain> = routing.domains().map(|domain| domain.name.clone()).collect();
+    let parsed = api.blocking(move || map.parse(&file, &own, &ours, &stores)).await?;
+    turn.0.total.store(parsed.items.len(), Ordering::Relaxed);
+    let engine = Paced::new(api.world().engine.clone(), ROUTING_PREFIX, &turn.0.done);
+    let mail = api.world().mail.clone();
+    let report = Editor::new(&engine).import_entries(&parsed, query.options(), mail.as_ref()).await?;
+    answer(&api, &query, map.name(), report).await
+}
+
 pub(crate) async fn progress(State(api): State<Api>) -> Json<ProgressJson> {
     Json(api.import().progress())
 }
@@ -126,11 +191,10 @@ impl Running {
     }
 
     fn progress(&self) -> ProgressJson {
-        ProgressJson {
-            running: self.busy.load(Ordering::Acquire),
-            done: self.done.load(Ordering::Relaxed),
-            total: self.total.load(Ordering::Relaxed),
-        }
+        let total = self.total.load(Ordering::Relaxed);
+        // Pins are written too, and are no entries of the file.
+        let done = self.done.load(Ordering::Relaxed).min(total);
+        ProgressJson { running: self.busy.load(Ordering::Acquire), done, total }
     }
 }
 
@@ -153,7 +217,8 @@ async fn answer(
         api.settle(api.world().engine.range(newest).await?.revision).await;
     }
     let mut left_out = 0;
-    for lines in [&mut report.changed, &mut report.collisions, &mut report.bad, &mut report.ignored] {
+    let lists = [&mut report.changed, &mut report.collisions, &mut report.bad, &mut report.ignored, &mut report.notes];
+    for lines in lists {
         left_out += lines.len().saturating_sub(REPORT_LINES_MAX);
         lines.truncate(REPORT_LINES_MAX);
     }

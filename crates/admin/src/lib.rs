@@ -17,7 +17,8 @@
 //!  DELETE /v1/KIND/NAME                       removes one
 //!  GET, PATCH /v1/site                        what holds where a domain says nothing
 //!  POST   /v1/route                           {"addresses": […], "login": false}: where they go, step by step
-//!  POST   /v1/import/passwd-file | popmap     the body is the file; ?dry_run= skip_bad= domains=a,b stores=host=name,…
+//!  POST   /v1/import/passwd-file | popmap | regex-map | user-map | virtusertable | aliases | virtual |
+//!         transport                           the body is the file; ?dry_run= skip_bad= domains=a,b stores=host=name,…
 //!  GET    /v1/import                          how far the running import is
 //! ```
 //!

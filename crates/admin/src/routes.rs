@@ -1,7 +1,7 @@
 //! The paths of the API, and the question that the whole directory is there for.
 
 use crate::error::ApiError;
-use crate::imports::{self, IMPORT_OCTETS_MAX};
+use crate::imports::{self, IMPORT_OCTETS_MAX, Map, import_map};
 use crate::request::Octets;
 use crate::state::{AdminState, Api};
 use crate::words::{RouteAnswer, RouteQuestion};
@@ -46,6 +46,18 @@ pub fn router(state: AdminState) -> Router {
         .route("/v1/import", get(imports::progress))
         .route("/v1/import/passwd-file", post(imports::import_passwd_file).layer(import))
         .route("/v1/import/popmap", post(imports::import_popmap).layer(import))
+        .route("/v1/import/regex-map", post(|api, query, file| import_map(Map::Regex, api, query, file)).layer(import))
+        .route("/v1/import/user-map", post(|api, query, file| import_map(Map::User, api, query, file)).layer(import))
+        .route("/v1/import/virtual", post(|api, query, file| import_map(Map::Virtual, api, query, file)).layer(import))
+        .route(
+            "/v1/import/transport",
+            post(|api, query, file| import_map(Map::Transport, api, query, file)).layer(import),
+        )
+        .route("/v1/import/aliases", post(|api, query, file| import_map(Map::Aliases, api, query, file)).layer(import))
+        .route(
+            "/v1/import/virtusertable",
+            post(|api, query, file| import_map(Map::Virtusertable, api, query, file)).layer(import),
+        )
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(REQUEST_OCTETS_MAX))

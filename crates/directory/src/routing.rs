@@ -295,6 +295,11 @@ impl Routing {
         self.names.get(key).is_some_and(|name| name.alias.is_some())
     }
 
+    /// What an alias leads to.
+    pub(crate) fn alias_targets(&self, key: &AddressKey) -> Option<Vec<Address>> {
+        Some(self.names.get(key)?.alias.as_ref()?.iter().collect())
+    }
+
     pub(crate) fn has_placement(&self, key: &AddressKey) -> bool {
         self.names.get(key).is_some_and(|name| name.placement.is_some())
     }

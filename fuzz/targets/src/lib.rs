@@ -34,7 +34,7 @@ pub mod seeds;
 mod smtp;
 mod words;
 
-pub use files::{passwd_file, popmap};
+pub use files::{aliases, passwd_file, popmap, postfix_virtual, regex_map, transport, user_map};
 pub use imap::{imap_request, imap_server};
 pub use journals::{journal_forged, journal_recover};
 pub use mail::message;
@@ -51,6 +51,7 @@ pub type Target = fn(&[u8]);
 
 /// Every target by name.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("aliases", aliases),
     ("body_frame", body_frame),
     ("imap_request", imap_request),
     ("imap_server", imap_server),
@@ -62,10 +63,14 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("passwd_file", passwd_file),
     ("pop3_server", pop3_server),
     ("popmap", popmap),
-    ("queue_record", queue_record),
+    ("postfix_virtual", postfix_virtual),
     ("proxy_header", proxy_header),
+    ("queue_record", queue_record),
+    ("regex_map", regex_map),
     ("sasl", sasl),
     ("smtp_client", smtp_client),
     ("smtp_server", smtp_server),
     ("stored_password", stored_password),
+    ("transport", transport),
+    ("user_map", user_map),
 ];

@@ -42,11 +42,17 @@ impl Editor<'_> {
     pub async fn change_rules(&self, change: &RuleChange) -> Result<Vec<Pin>, EditError> {
         let commit = self.prepare(change).await?;
         let pins = self.pins(change).await?;
+        self.pin_all(&pins).await?;
+        self.commit(commit).await?;
+        Ok(pins)
+    }
+
+    /// Pins accounts where they are.
+    pub(crate) async fn pin_all(&self, pins: &[Pin]) -> Result<(), EditError> {
         for batch in pins.chunks(PINS_AT_ONCE) {
             self.pin(batch).await?;
         }
-        self.commit(commit).await?;
-        Ok(pins)
+        Ok(())
     }
 
     /// Makes a domain.

@@ -1,12 +1,15 @@
 //! From parsed lines to records: first the whole plan, then, if it may be, the writes.
 
+mod aliases;
+mod entries;
+
 use super::{Line, LineError, Parsed, PasswdUser};
 use crate::edit::{Behind, EditError, Editor, MailBehind};
 use crate::engine::{Revision, TRANSACTION_OCTETS_MAX, TRANSACTION_OPERATIONS_MAX, Transaction};
 use crate::explain::Silent;
 use crate::key::AddressKey;
 use crate::record::{AccountRecord, AliasRecord, PlacementRecord, Record, SecretRecord, address_key};
-use crate::routing::{AccountView, Origin, Routing};
+use crate::routing::{AccountView, Origin, Pin, Routing};
 use mail_types::{AccountId, Domain, StoreName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -56,6 +59,12 @@ pub struct ImportReport {
     pub bad: Vec<ReportLine>,
     /// What lines say that has no meaning here.
     pub ignored: Vec<ReportLine>,
+    /// What there is to know about lines that are taken.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<ReportLine>,
+    /// Accounts that are pinned where they are, because the new rules would look for them elsewhere.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pinned: usize,
 }
 
 /// A line of the file, and something about it.
@@ -102,7 +111,7 @@ impl Editor<'_> {
     ) -> Result<ImportReport, EditError> {
         let mut import = Import::new(*self, parsed).await?;
         for line in &parsed.items {
-            let planned = import.placement(line, mail).await?;
+            let planned = import.placement(line.number, &line.item, mail).await?;
             import.plan.extend(planned);
         }
         import.finish(options).await
@@ -113,6 +122,8 @@ struct Import<'e> {
     editor: Editor<'e>,
     routing: Routing,
     report: ImportReport,
+    /// Written first: whoever has no placement stays where he is.
+    pins: Vec<Pin>,
     plan: Vec<Transaction>,
     /// Domains and stores that were looked at: their revisions, or why nothing may refer to them.
     referred: BTreeMap<String, Referred>,
@@ -147,8 +158,10 @@ impl<'e> Import<'e> {
                 false => report.bad.push(line),
             }
         }
+        let ignored = |line: &Line<String>| ReportLine { line: line.number, text: line.item.clone() };
+        report.ignored.extend(parsed.ignored.iter().map(ignored));
         let routing = editor.routing().await?;
-        Ok(Self { editor, routing, report, plan: Vec::new(), referred: BTreeMap::new() })
+        Ok(Self { editor, routing, report, pins: Vec::new(), plan: Vec::new(), referred: BTreeMap::new() })
     }
 
     async fn finish(mut self, options: ImportOptions) -> Result<ImportReport, EditError> {
@@ -158,6 +171,7 @@ impl<'e> Import<'e> {
             BadLines::Skip => true,
         };
         if options.mode == Mode::Write && may_write {
+            self.editor.pin_all(&self.pins).await?;
             let mut batch = Transaction::default();
             for one in self.plan {
                 if !fits(&batch, &one) {
@@ -243,11 +257,16 @@ impl<'e> Import<'e> {
         Ok(Some(commit))
     }
 
-    async fn placement(&mut self, line: &Line<PlacementRecord>, mail: &dyn MailBehind) -> Result<Planned, EditError> {
-        let PlacementRecord { address, store, .. } = &line.item;
+    async fn placement(
+        &mut self,
+        line: usize,
+        placement: &PlacementRecord,
+        mail: &dyn MailBehind,
+    ) -> Result<Planned, EditError> {
+        let PlacementRecord { address, store, .. } = placement;
         let held = self.editor.find::<PlacementRecord>(&address.to_string()).await?;
         if let Some(held) = &held
-            && (&held.record.store, &held.record.user) == (store, &line.item.user)
+            && (&held.record.store, &held.record.user) == (store, &placement.user)
         {
             self.report.unchanged += 1;
             return Ok(None);
@@ -259,23 +278,21 @@ impl<'e> Import<'e> {
             match mail.mail_behind(address, &now).await {
                 Behind::Nothing => {}
                 Behind::Mail => {
-                    return Ok(self.collides(
-                        line.number,
-                        format!("{address} has mail at store {now} and cannot be placed elsewhere"),
-                    ));
+                    return Ok(self
+                        .collides(line, format!("{address} has mail at store {now} and cannot be placed elsewhere")));
                 }
                 Behind::Unknown => {
                     let text = format!("store {now} does not answer whether {address} has mail there");
-                    return Ok(self.collides(line.number, text));
+                    return Ok(self.collides(line, text));
                 }
             }
         }
         let domain = Reference::Domain(address.domain());
-        let Some(commit) = self.hold(line.number, Transaction::default(), domain).await? else { return Ok(None) };
-        let Some(commit) = self.hold(line.number, commit, Reference::Store(store)).await? else { return Ok(None) };
+        let Some(commit) = self.hold(line, Transaction::default(), domain).await? else { return Ok(None) };
+        let Some(commit) = self.hold(line, commit, Reference::Store(store)).await? else { return Ok(None) };
         let seen = match held {
             Some(held) => {
-                self.changes(line.number, format!("{address}: from store {} to store {store}", held.record.store));
+                self.changes(line, format!("{address}: from store {} to store {store}", held.record.store));
                 held.revision
             }
             None => {
@@ -283,7 +300,7 @@ impl<'e> Import<'e> {
                 Revision::ZERO
             }
         };
-        Ok(Some(commit.expect(line.item.key(), seen).put(line.item.key(), line.item.encode())))
+        Ok(Some(commit.expect(placement.key(), seen).put(placement.key(), placement.encode())))
     }
 
     /// Expects what a new record names to stay; `None`, and a collision, if nothing may refer to it.
@@ -321,6 +338,10 @@ impl<'e> Import<'e> {
     fn changes(&mut self, line: usize, text: String) {
         self.report.changed.push(ReportLine { line, text });
     }
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 fn add<R: Record>(commit: Transaction, record: &R) -> Transaction {

@@ -77,7 +77,7 @@ impl StoreMap {
     }
 
     /// The store of `host`, `host:port`, `[v6]` or `[v6]:port`.
-    fn find(&self, text: &str) -> Result<StoreName, LineError> {
+    pub(super) fn find(&self, text: &str) -> Result<StoreName, LineError> {
         let (host, port) = split_port(text)?;
         if host.is_empty() {
             return Err(LineError::NoHost);

@@ -1,28 +1,15 @@
 //! Importers on good files, bad lines and noise.
 
+use super::testing::{bad, own, stores};
 use super::*;
 use crate::conformance::finish;
 use crate::edit::{AssumeEmpty, Behind, Editor, MailBehind, NewAccount, RuleChange};
 use crate::engine::Engine;
 use crate::engine::{BoxFuture, MemoryEngine, Range, ready};
-use crate::record::{AccountRecord, AccountState, PasswordHash, PlacementRecord, Record, SecretRecord};
-use mail_types::{AccountId, StoreName};
+use crate::record::{AccountRecord, AccountState, PasswordHash, PlacementRecord, Record, RuleName, SecretRecord};
+use mail_types::{AccountId, Address, StoreName};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-
-fn own() -> Vec<Domain> {
-    vec![Domain::parse("site.test").expect("a domain")]
-}
-
-fn stores() -> StoreMap {
-    let names = ["ingrid", "fritz"].map(|name| StoreName::parse(name).expect("a name"));
-    let [ingrid, fritz] = names.clone();
-    StoreMap::new(names).with("mail1.old.test", ingrid.clone()).with("multi.test:1143", ingrid).with("::1", fritz)
-}
-
-fn bad<T>(parsed: &Parsed<T>) -> Vec<String> {
-    parsed.bad.iter().map(|line| format!("{}: {}", line.number, line.error)).collect()
-}
 
 #[test]
 fn passwd_files_are_read_as_dovecot_reads_them() {
@@ -279,12 +266,183 @@ fn an_imported_map_re_homes_nobody_with_mail() {
     assert_eq!(again.unchanged, 3);
 }
 
+#[test]
+fn imported_rules_come_in_order_and_move_nobody() {
+    let engine = site();
+    let edit = Editor::new(&engine);
+    // An account whose placement was taken away is where the rules say.
+    let address = Address::parse("anna@site.test").expect("an address");
+    let account = AccountRecord::new(address.clone(), AccountId::from_bytes([1; 16]));
+    finish(edit.add_account(&NewAccount { account, passwords: Vec::new(), store: None })).expect("made");
+    finish(edit.remove_placement(&address, &AssumeEmpty)).expect("removed");
+    finish(edit.change_rules(&RuleChange::RemoveRule(RuleName::parse("a-to-k").expect("a name")))).expect("removed");
+    finish(edit.remove_placement(&address, &AssumeEmpty)).expect("removed");
+    let (write, before) = (options(Mode::Write, BadLines::Refuse), size(&engine));
+    let file = b"nn: ingrid\n^an: fritz\n.: ingrid\n";
+    let dry = finish(edit.import_entries(
+        &regex_map(file, &[], &stores()),
+        options(Mode::DryRun, BadLines::Refuse),
+        &AssumeEmpty,
+    ));
+    assert_eq!(dry.map(|report| (report.added, report.pinned, report.written)).expect("an import"), (3, 1, false));
+    assert_eq!(size(&engine), before);
+    let report = finish(edit.import_entries(&regex_map(file, &[], &stores()), write, &AssumeEmpty)).expect("an import");
+    assert_eq!((report.added, report.pinned, report.written), (3, 1, true));
+    let routing = finish(edit.routing()).expect("routing");
+    let home = |name: &str| {
+        let address = Address::parse(name).expect("an address");
+        routing.place_new_account(&address, &mut crate::Silent).expect("a store").to_string()
+    };
+    assert_eq!(
+        ["anna@site.test", "hanna@site.test", "anton@site.test", "zoe@site.test"].map(home),
+        ["fritz", "ingrid", "fritz", "ingrid"],
+        "anna is pinned; of all others, the first line that matches counts"
+    );
+    let again = finish(edit.import_entries(&regex_map(file, &[], &stores()), write, &AssumeEmpty)).expect("an import");
+    assert_eq!((again.added, again.unchanged, again.pinned), (0, 3, 0));
+    let less = finish(edit.import_entries(&regex_map(b"nn: fritz\n", &[], &stores()), write, &AssumeEmpty))
+        .expect("an import");
+    let texts = |lines: &[ReportLine]| lines.iter().map(|line| line.text.clone()).collect::<Vec<_>>();
+    assert_eq!(texts(&less.changed), ["rule regex-map-1"]);
+    assert_eq!(
+        texts(&less.notes),
+        ["rule regex-map-2 of an earlier import stays", "rule regex-map-3 of an earlier import stays"]
+    );
+    let elsewhere = regex_map(b"x: fritz\n", &[Domain::parse("two.test").expect("a domain")], &stores());
+    let refused = finish(edit.import_entries(&elsewhere, write, &AssumeEmpty)).expect("an import");
+    assert_eq!((texts(&refused.collisions), refused.written), (vec!["there is no domain two.test".to_owned()], false));
+}
+
+fn import_map(engine: &MemoryEngine, file: &[u8], mail: &dyn MailBehind) -> ImportReport {
+    let parsed = user_map(file, &own(), &stores());
+    finish(Editor::new(engine).import_entries(&parsed, options(Mode::Write, BadLines::Skip), mail)).expect("an import")
+}
+
+fn texts(lines: &[ReportLine]) -> Vec<String> {
+    lines.iter().map(|line| format!("{}: {}", line.line, line.text)).collect()
+}
+
+/// The accounts and the remote addresses that get mail for an address.
+fn reached(routing: &crate::Routing, name: &str) -> Vec<String> {
+    let address = Address::parse(name).expect("an address");
+    let crate::Delivery::Deliver(to) = routing.delivery(&address, &mut crate::Silent) else { panic!("nobody gets it") };
+    to.targets.iter().map(|to| &to.address).chain(&to.remote).map(Address::to_string).collect()
+}
+
+#[test]
+fn a_user_map_makes_placements_aliases_forwards_and_catch_alls() {
+    let engine = site();
+    import(&engine, b"anna:{PLAIN}x\nzoe:{PLAIN}x\n", options(Mode::Write, BadLines::Refuse));
+    let file = b"bert bert@ingrid\ninfo zoe\nanna zoe@far.test\n@site.test info\n@two.test info\nx@two.test zoe\n";
+    let report = import_map(&engine, file, &AssumeEmpty);
+    assert_eq!((report.added, report.unchanged, report.written), (3, 0, true));
+    assert_eq!(texts(&report.changed), ["3: anna@site.test: forward"]);
+    assert_eq!(
+        texts(&report.notes),
+        ["3: zoe@far.test is elsewhere: its mail is deferred as long as there is no outbound mail"]
+    );
+    assert_eq!(texts(&report.collisions), ["5: there is no domain two.test", "6: there is no domain two.test"]);
+    let routing = finish(Editor::new(&engine).routing()).expect("routing");
+    let goes = |name: &str| reached(&routing, name).join(" ");
+    assert_eq!(
+        ["info@site.test", "nobody@site.test", "anna@site.test"].map(goes),
+        ["zoe@site.test", "zoe@site.test", "zoe@far.test"]
+    );
+    let bert = Address::parse("bert@site.test").expect("an address");
+    assert_eq!(routing.place_new_account(&bert, &mut crate::Silent).expect("a store").as_str(), "ingrid");
+    let again = import_map(&engine, file, &AssumeEmpty);
+    assert_eq!((again.added, again.unchanged, again.changed), (0, 4, vec![]));
+    let other = import_map(&engine, b"info anna\n@site.test anna\nbert bert@fritz\nanna anna\n", &Full);
+    assert_eq!(
+        texts(&other.changed),
+        [
+            "1: alias info@site.test",
+            "2: domain site.test: catch-all from info@site.test to anna@site.test",
+            "4: anna@site.test: forward"
+        ]
+    );
+    assert_eq!(texts(&other.collisions), ["3: bert@site.test has mail at store ingrid and cannot be placed elsewhere"]);
+}
+
+#[test]
+fn loops_of_aliases_are_named_and_accounts_end_them() {
+    let engine = site();
+    import(&engine, b"anna:{PLAIN}x\n", options(Mode::Write, BadLines::Refuse));
+    let file = b"self SELF\na b\nb c+x\nc a\nanna d\nd anna\nlist c\n";
+    let report = import_map(&engine, file, &AssumeEmpty);
+    assert_eq!(
+        texts(&report.collisions),
+        [
+            "1: self@site.test leads back to itself: self@site.test → self@site.test",
+            "4: c@site.test leads back to itself: c@site.test → a@site.test → b@site.test → c@site.test",
+        ]
+    );
+    // What is there already counts too.
+    let report = import_map(&engine, b"c list\n", &AssumeEmpty);
+    assert_eq!(
+        texts(&report.collisions),
+        ["1: c@site.test leads back to itself: c@site.test → list@site.test → c@site.test"]
+    );
+}
+
+#[test]
+fn aliases_of_a_machine_become_aliases_and_forwards() {
+    let engine = site();
+    import(&engine, b"anna:{PLAIN}x\nzoe:{PLAIN}x\n", options(Mode::Write, BadLines::Refuse));
+    let file = b"postmaster: root\nroot: anna,\n zoe\nanna: \\anna, anna@far.test\nx: y\ny: x\nv: |/bin/v\n";
+    let parsed = aliases(file, &own(), &stores());
+    let edit = Editor::new(&engine);
+    let import = |how| finish(edit.import_entries(&parsed, how, &AssumeEmpty)).expect("an import");
+    let refused = import(options(Mode::Write, BadLines::Refuse));
+    assert_eq!((refused.written, refused.bad.len(), refused.collisions.len()), (false, 1, 1));
+    let report = import(options(Mode::Write, BadLines::Skip));
+    assert_eq!((report.added, report.written), (3, true));
+    assert_eq!(texts(&report.changed), ["4: anna@site.test: forward"]);
+    assert_eq!(
+        texts(&report.collisions),
+        ["6: y@site.test leads back to itself: y@site.test → x@site.test → y@site.test"]
+    );
+    let routing = finish(edit.routing()).expect("routing");
+    let reached = reached(&routing, "postmaster@site.test");
+    assert_eq!(reached, ["anna@site.test", "zoe@site.test", "anna@far.test"], "anna keeps a copy");
+}
+
+#[test]
+fn a_default_store_from_a_transport_table_moves_nobody() {
+    let engine = site();
+    let edit = Editor::new(&engine);
+    import(&engine, b"zoe:{PLAIN}x\n", options(Mode::Write, BadLines::Refuse));
+    let zoe = Address::parse("zoe@site.test").expect("an address");
+    finish(edit.remove_placement(&zoe, &AssumeEmpty)).expect("removed");
+    let parsed =
+        transport(b"site.test lmtp:ingrid\nyan@site.test smtp:[fritz]\nx.test lmtp:ingrid\n", &own(), &stores());
+    let import =
+        |mode| finish(edit.import_entries(&parsed, options(mode, BadLines::Skip), &AssumeEmpty)).expect("an import");
+    let report = import(Mode::Write);
+    assert_eq!((report.added, report.pinned), (1, 1));
+    assert_eq!(texts(&report.changed), ["1: domain site.test: default store from fritz to ingrid"]);
+    assert_eq!(texts(&report.collisions), ["3: there is no domain x.test"]);
+    let routing = finish(edit.routing()).expect("routing");
+    let home = |name: &str| {
+        let address = Address::parse(name).expect("an address");
+        routing.place_new_account(&address, &mut crate::Silent).expect("a store").to_string()
+    };
+    assert_eq!(["zoe@site.test", "yan@site.test", "xenia@site.test"].map(home), ["fritz", "fritz", "ingrid"]);
+    let again = import(Mode::Write);
+    assert_eq!((again.added, again.unchanged, again.changed, again.pinned), (0, 2, vec![], 0));
+}
+
 proptest! {
     #[test]
     fn noise_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         for own in [own(), Vec::new()] {
             passwd_file(&bytes, &own);
             popmap(&bytes, &own, &stores());
+            regex_map(&bytes, &own, &stores());
+            user_map(&bytes, &own, &stores());
+            aliases(&bytes, &own, &stores());
+            postfix_virtual(&bytes, &own, &own, &stores());
+            transport(&bytes, &own, &stores());
         }
     }
 
@@ -292,9 +450,16 @@ proptest! {
     fn near_misses_never_panic(text in "([a-z@:\\[\\]{}$%\"\\\\ =*0-9\n#ü]{0,12}(userdb_quota_rule=\\*:storage=[0-9kKgTx]{0,25})?){0,8}") {
         let passwd = passwd_file(text.as_bytes(), &own());
         let map = popmap(text.as_bytes(), &own(), &stores());
+        let rules = regex_map(text.as_bytes(), &own(), &stores());
+        let users = user_map(text.as_bytes(), &own(), &stores());
         // Each line is an item, a bad line, or nothing to read.
         let lines = text.split('\n').filter(|line| !line.trim().is_empty() && !line.trim().starts_with('#')).count();
         prop_assert_eq!(passwd.items.len() + passwd.bad.len(), lines);
         prop_assert_eq!(map.items.len() + map.bad.len(), lines);
+        prop_assert_eq!(rules.items.len() + rules.bad.len(), lines);
+        aliases(text.as_bytes(), &own(), &stores());
+        postfix_virtual(text.as_bytes(), &own(), &own(), &stores());
+        transport(text.as_bytes(), &own(), &stores());
+        prop_assert!(users.items.len() + users.bad.len() + users.ignored.len() == lines);
     }
 }

@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::screen::Screen;
 use super::table::plain;
 use admin::{ImportJson, ProgressJson};
-use directory::import::ReportLine;
+use directory::import::{ReportLine, with_includes};
 use hyper::body::Bytes;
 use hyper::{Method, StatusCode};
 use std::io::Read;
@@ -20,7 +20,19 @@ pub enum Import {
     /// Dovecot's passwd-file: accounts with their password hashes, placed by the rules.
     PasswdFile(Source),
     /// Perdition's popmap (`user:[name@]host[:port]`): placements.
-    Popmap(Popmap),
+    Popmap(Mapped),
+    /// Perdition's regex map (`expression: host[:port]`): rules, in the order of the file.
+    RegexMap(Mapped),
+    /// Sendmail's user map (`user user@host`): placements and aliases.
+    UserMap(Mapped),
+    /// Sendmail's virtusertable: as the user map, mostly aliases and catch-alls.
+    Virtusertable(Mapped),
+    /// Sendmail's and Postfix's aliases, with the lists that they include (read here, not at the node).
+    Aliases(Mapped),
+    /// Postfix's virtual table: aliases and catch-alls.
+    Virtual(Mapped),
+    /// Postfix's transport table (`lmtp:[host]:port`): placements and default stores of domains.
+    Transport(Mapped),
 }
 
 /// What is imported, and how.
@@ -34,7 +46,8 @@ pub struct Source {
     /// Takes the good lines although there are bad ones.
     #[arg(long)]
     skip_bad: bool,
-    /// The domain of users that have none. Again for more: such a user is then in each of them.
+    /// The domain of users that have none. Again for more: such a user is then in each of them. Of a regex map: the
+    /// domain that its rules hold in.
     #[arg(long, value_name = "DOMAIN")]
     domain: Vec<String>,
     /// The report as one JSON object.
@@ -42,9 +55,9 @@ pub struct Source {
     json: bool,
 }
 
-/// `import popmap`
+/// A map that names hosts.
 #[derive(Debug, clap::Args)]
-pub struct Popmap {
+pub struct Mapped {
     #[command(flatten)]
     source: Source,
     /// The store that a host of the map (or host:port) means, where it is not the store's own name or host. Again for
@@ -57,8 +70,20 @@ impl Run for Import {
     async fn run(self, node: &Client, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         match self {
             Self::PasswdFile(source) => source.run("import/passwd-file", &[], node, screen).await,
-            Self::Popmap(Popmap { source, store }) => source.run("import/popmap", &store, node, screen).await,
+            Self::Popmap(map) => map.run("import/popmap", node, screen).await,
+            Self::RegexMap(map) => map.run("import/regex-map", node, screen).await,
+            Self::UserMap(map) => map.run("import/user-map", node, screen).await,
+            Self::Aliases(map) => map.run("import/aliases", node, screen).await,
+            Self::Virtual(map) => map.run("import/virtual", node, screen).await,
+            Self::Transport(map) => map.run("import/transport", node, screen).await,
+            Self::Virtusertable(map) => map.run("import/virtusertable", node, screen).await,
         }
+    }
+}
+
+impl Mapped {
+    async fn run(self, path: &str, node: &Client, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+        self.source.run(path, &self.store, node, screen).await
     }
 }
 
@@ -69,7 +94,11 @@ impl Source {
             .when("skip_bad", self.skip_bad)
             .with("domains", joined(&self.domain).as_deref())
             .with("stores", joined(stores).as_deref());
-        let file = read(&self.file, screen)?;
+        let mut file = read(&self.file, screen)?;
+        if path == "import/aliases" {
+            let folder = self.file.parent().unwrap_or(Path::new(""));
+            file = within_limit(&self.file, with_includes(&file, &mut |list| read_list(&folder.join(list))))?;
+        }
         let report = send(target, file, node, screen).await?;
         self.print(&report, screen)?;
         let clean = report.report.bad.is_empty() && report.report.collisions.is_empty();
@@ -90,6 +119,7 @@ impl Source {
         tell("", &report.bad)?;
         tell("collision: ", &report.collisions)?;
         tell("ignored: ", &report.ignored)?;
+        tell("note: ", &report.notes)?;
         for ReportLine { line, text } in &report.changed {
             screen.say(format_args!("line {line} changes {}", plain(text)))?;
         }
@@ -97,7 +127,11 @@ impl Source {
             screen.remark(format_args!("and {} more lines", answer.left_out))?;
         }
         let (bad, collisions) = (report.bad.len(), report.collisions.len());
-        let taken = format!("{} added, {} changed, {} unchanged", report.added, report.changed.len(), report.unchanged);
+        let mut taken =
+            format!("{} added, {} changed, {} unchanged", report.added, report.changed.len(), report.unchanged);
+        if report.pinned > 0 {
+            taken += &format!(", {} accounts pinned where they are", report.pinned);
+        }
         match (self.dry_run, report.written) {
             (true, _) => {
                 screen.say(format_args!("dry run, nothing written: {taken}, {bad} bad, {collisions} collisions"))
@@ -145,14 +179,33 @@ fn read(file: &Path, screen: &mut Screen<'_>) -> Result<Bytes, Failure> {
         false => std::fs::File::open(file).and_then(|opened| opened.take(limit).read_to_end(&mut octets)),
     };
     read.map_err(|error| Failure::File { what: file.display().to_string(), error })?;
+    within_limit(file, octets)
+}
+
+fn within_limit(file: &Path, octets: Vec<u8>) -> Result<Bytes, Failure> {
     match octets.len() > admin::IMPORT_OCTETS_MAX {
         true => Err(Failure::usage(format!("{} is over 64 MiB: split it", file.display()))),
         false => Ok(octets.into()),
     }
 }
 
+/// A list that an aliases file includes; one that cannot be read is named by its line.
+fn read_list(file: &Path) -> Option<Vec<u8>> {
+    let mut octets = Vec::new();
+    let opened = std::fs::File::open(file).ok().filter(|file| file.metadata().is_ok_and(|about| about.is_file()))?;
+    let limit = LIST_OCTETS_MAX.saturating_add(1);
+    opened
+        .take(limit)
+        .read_to_end(&mut octets)
+        .ok()
+        .filter(|read| u64::try_from(*read).is_ok_and(|read| read < limit))?;
+    Some(octets)
+}
+
 fn joined(list: &[String]) -> Option<String> {
     (!list.is_empty()).then(|| list.join(","))
 }
 
+/// A thousand addresses, which is what an alias may lead to, many times over.
+const LIST_OCTETS_MAX: u64 = 1 << 20;
 const LOOK_EVERY: Duration = Duration::from_millis(200);

@@ -198,6 +198,76 @@ async fn imports() {
 }
 
 #[tokio::test]
+async fn imports_of_rules() {
+    let site = Site::new().await;
+    let map = "^an: fritz\n(: fritz\n^[[:alpha:]]: mail7.old.test\n";
+    assert_snapshot!(site.run_with("import regex-map - --dry-run --store mail7.old.test=ingrid", map).await, @"
+    dry run, nothing written: 2 added, 0 changed, 0 unchanged, 1 bad, 0 collisions
+    ! -:2: the expression cannot be used: unclosed group
+    exit code 1
+    ");
+    assert_snapshot!(site.run_with("import regex-map - --skip-bad --store mail7.old.test=ingrid", map).await, @"
+    imported: 2 added, 0 changed, 0 unchanged, 1 bad, 0 collisions
+    ! importing: 100 %
+    ! -:2: the expression cannot be used: unclosed group
+    ");
+    assert_snapshot!(site.run("rule list").await, @"
+    ORDER  NAME         DOMAIN  MATCHES                STORE
+    10     early        -       a…k                    ingrid
+    1001   regex-map-1  -       local =~ ^an           fritz
+    1003   regex-map-3  -       local =~ ^[[:alpha:]]  ingrid
+    ");
+}
+
+#[tokio::test]
+async fn imports_of_names() {
+    let site = Site::new().await;
+    let map = "zoe zoe1@mail7.old.test\ninfo zoe@far.test\nnobody error:nouser\n@site.test info\na b\nb a\n";
+    assert_snapshot!(site.run_with("import virtusertable - --skip-bad --store mail7.old.test=fritz", map).await, @"
+    imported: 4 added, 0 changed, 0 unchanged, 0 bad, 1 collisions
+    ! importing: 100 %
+    ! -:6: collision: b@site.test leads back to itself: b@site.test → a@site.test → b@site.test
+    ! -:3: ignored: nobody error:nouser: there is no record of a refusal; nobody has it, unless others say so
+    ! -:2: note: zoe@far.test is elsewhere: its mail is deferred as long as there is no outbound mail
+    ");
+    assert_snapshot!(site.run_with("import user-map - --dry-run", "zoe zoe1@fritz\n").await, @"dry run, nothing written: 0 added, 0 changed, 1 unchanged, 0 bad, 0 collisions");
+}
+
+#[tokio::test]
+async fn imports_of_lists() {
+    let site = Site::new().await;
+    std::fs::write(site.dir().join("list"), "anna\n:include:more\n:include:none\n").expect("written");
+    std::fs::write(site.dir().join("more"), "zoe\n").expect("written");
+    std::fs::write(site.dir().join("aliases"), "list: :include:list\nall: :include:more,\n list\n").expect("written");
+    let line = format!("import aliases {} --skip-bad", site.dir().join("aliases").display());
+    let said = site.run(&line).await.replace(&*site.dir().to_string_lossy(), "D");
+    assert_snapshot!(said, @r#"
+    imported: 1 added, 0 changed, 0 unchanged, 1 bad, 0 collisions
+    ! importing: 100 %
+    ! D/aliases:1: ":include:none" cannot be imported: the list could not be read
+    "#);
+    assert_snapshot!(site.run("alias list").await, @"
+    ADDRESS        TARGETS
+    all@site.test  zoe@site.test, list@site.test
+    ");
+}
+
+#[tokio::test]
+async fn imports_of_postfix_tables() {
+    let site = Site::new().await;
+    assert_snapshot!(site.run_with("import virtual -", "site.test x\ninfo@site.test zoe,\n  max\n").await, @"
+    imported: 1 added, 0 changed, 0 unchanged, 0 bad, 0 collisions
+    ! importing: 100 %
+    ! -:1: ignored: site.test is a domain, and is there already
+    ");
+    assert_snapshot!(site.run_with("import transport -", "zoe@site.test lmtp:[ingrid]:24\nsite.test lmtp:unix:x\n").await, @r#"
+    nothing imported: 1 bad, 0 collisions (--skip-bad takes the rest: 1 added, 0 changed, 0 unchanged)
+    ! -:2: "lmtp:unix:x" cannot be imported: it is a socket of one machine; name the store's host
+    exit code 1
+    "#);
+}
+
+#[tokio::test]
 async fn status() {
     let site = Site::new().await;
     assert_snapshot!(site.run("status").await, @"

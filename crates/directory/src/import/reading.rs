@@ -1,0 +1,106 @@
+//! What the parsers share: a file is gathered line by line, and no key stands twice in it.
+
+use super::lines::lines;
+use super::{BadLine, Line, LineError, Parsed};
+use crate::key::AddressKey;
+use mail_types::{Address, Domain};
+use std::collections::BTreeMap;
+
+/// One thing that a line says, under its key.
+pub(super) struct Keyed<T> {
+    /// What the key is.
+    pub(super) what: &'static str,
+    /// The key as it is compared.
+    pub(super) folded: Box<str>,
+    /// The key as it was written.
+    pub(super) shown: String,
+    /// What it leads to; `None` if that is nothing that a record could hold.
+    pub(super) item: Option<T>,
+}
+
+/// All that a good line says.
+pub(super) struct Said<T> {
+    pub(super) keyed: Vec<Keyed<T>>,
+    /// What of it no record can hold.
+    pub(super) ignored: Option<String>,
+}
+
+/// A file that is being read.
+pub(super) struct Reading<T> {
+    parsed: Parsed<T>,
+    seen: BTreeMap<Box<str>, usize>,
+    /// Of keys that were not written as they are compared.
+    spellings: BTreeMap<Box<str>, String>,
+}
+
+impl<T> Keyed<T> {
+    pub(super) fn address(address: &Address, item: Option<T>) -> Self {
+        Self { what: "address", folded: AddressKey::of(address).to_string().into(), shown: address.to_string(), item }
+    }
+
+    pub(super) fn catch_all(domain: &Domain, item: Option<T>) -> Self {
+        let shown = format!("@{domain}");
+        Self { what: "catch-all", folded: shown.as_str().into(), shown, item }
+    }
+}
+
+impl<T> From<Vec<Keyed<T>>> for Said<T> {
+    fn from(keyed: Vec<Keyed<T>>) -> Self {
+        Self { keyed, ignored: None }
+    }
+}
+
+impl<T> Reading<T> {
+    pub(super) fn new() -> Self {
+        let parsed = Parsed { items: Vec::new(), bad: Vec::new(), ignored: Vec::new() };
+        Self { parsed, seen: BTreeMap::new(), spellings: BTreeMap::new() }
+    }
+
+    /// Takes a line whole, or notes why it is bad.
+    pub(super) fn take(&mut self, number: usize, said: Result<Said<T>, LineError>) {
+        match said.and_then(|said| self.refuse_seen(&said).map(|()| said)) {
+            Ok(said) => {
+                self.parsed.ignored.extend(said.ignored.map(|item| Line { number, item }));
+                said.keyed.into_iter().for_each(|keyed| self.keep(number, keyed));
+            }
+            Err(error) => self.parsed.bad.push(BadLine { number, error }),
+        }
+    }
+
+    pub(super) fn finish(self) -> Parsed<T> {
+        self.parsed
+    }
+
+    fn keep(&mut self, number: usize, keyed: Keyed<T>) {
+        let Keyed { folded, shown, item, .. } = keyed;
+        if *shown != *folded {
+            self.spellings.insert(folded.clone(), shown);
+        }
+        self.seen.insert(folded, number);
+        self.parsed.items.extend(item.map(|item| Line { number, item }));
+    }
+
+    fn refuse_seen(&self, said: &Said<T>) -> Result<(), LineError> {
+        for Keyed { what, folded, shown, .. } in &said.keyed {
+            if let Some(line) = self.seen.get(folded) {
+                let earlier = self.spellings.get(folded).cloned().unwrap_or_else(|| folded.to_string());
+                return Err(LineError::Collision { what, key: shown.clone(), earlier, line: *line });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T> Parsed<T> {
+    /// Parses a file line by line; `parse` gives an item for each address that a line's key means.
+    pub(super) fn of(bytes: &[u8], mut parse: impl FnMut(&str) -> Result<Vec<(Address, T)>, LineError>) -> Self {
+        let mut reading = Reading::new();
+        for (number, line) in lines(bytes) {
+            let keyed = |items: Vec<(Address, T)>| -> Vec<Keyed<T>> {
+                items.into_iter().map(|(address, item)| Keyed::address(&address, Some(item))).collect()
+            };
+            reading.take(number, line.and_then(&mut parse).map(|items| keyed(items).into()));
+        }
+        reading.finish()
+    }
+}
