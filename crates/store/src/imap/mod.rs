@@ -6,6 +6,7 @@
 //! ```text
 //!   Event ─▶ mod.rs ─┬─ select.rs     SELECT … CLOSE, EXPUNGE        selected.rs  view and news of a mailbox
 //!                    ├─ mailboxes.rs  CREATE … SUBSCRIBE             view.rs      sequence numbers ↔ UIDs
+//!                    │                                             resync.rs    what a client missed (QRESYNC)
 //!                    ├─ list.rs       LIST, LSUB, STATUS             sets.rs      UIDs by ranges
 //!                    ├─ fetch.rs      FETCH       ┐ piece by piece:  content.rs   sections of a message
 //!                    ├─ search.rs     SEARCH      ┘ Flow::Again      structure.rs ENVELOPE, BODYSTRUCTURE
@@ -21,7 +22,7 @@
 //! 5. Only what is honoured is offered ([`ImapSession::support`]).
 //!
 //! RFCs: 3501 and 9051 (all after login), 2177, 2342, 2971, 3348, 3516, 3691, 4315, 4731, 5032, 5161, 5182, 5258, 5819,
-//! 6154, 6851, 6855, 7162 §3.1, 8438; 2180 for mailboxes with many clients, 5530 for response codes.
+//! 6154, 6851, 6855, 7162, 8438; 2180 for mailboxes with many clients, 5530 for response codes.
 
 mod append;
 mod change;
@@ -31,6 +32,7 @@ mod flags;
 mod list;
 mod mailboxes;
 mod reply;
+mod resync;
 mod search;
 mod select;
 mod selected;
@@ -86,6 +88,8 @@ enum Doing {
 struct Enabled {
     /// By ENABLE or any command that uses it (RFC 7162 §3.1): MODSEQ is told with flags.
     condstore: bool,
+    /// RFC 7162 §3.2: VANISHED stands for EXPUNGE, and what is told of a message names its UID.
+    qresync: bool,
     /// IMAP4rev2.
     rev2: bool,
 }
@@ -205,6 +209,12 @@ impl ImapSession {
                 "CONDSTORE" => {
                     self.use_condstore(machine);
                     enabled.push("CONDSTORE".into());
+                }
+                "QRESYNC" => {
+                    // RFC 7162 §3.2.3: CONDSTORE is enabled with it.
+                    self.use_condstore(machine);
+                    self.enabled.qresync = true;
+                    enabled.push("QRESYNC".into());
                 }
                 "IMAP4REV2" => {
                     self.enabled.rev2 = true;
@@ -386,7 +396,7 @@ const BEFORE_LOGIN: &[Capability] =
     &[Capability::Imap4rev1, Capability::Imap4rev2, Capability::LiteralPlus, Capability::Id, Capability::Enable];
 
 /// Not here: MULTIAPPEND is taken, but a crash in the middle keeps the messages that were stored before it (RFC 3502
-/// §3 wants none); QRESYNC and QUOTA are to come.
+/// §3 wants none); QUOTA is to come.
 const AFTER_LOGIN: &[Capability] = &[
     Capability::Idle,
     Capability::Namespace,
@@ -403,6 +413,7 @@ const AFTER_LOGIN: &[Capability] = &[
     Capability::Within,
     Capability::StatusSize,
     Capability::Condstore,
+    Capability::Qresync,
     Capability::Binary,
     Capability::Utf8Accept,
 ];

@@ -139,6 +139,7 @@ transcripts! {
     list
     mailboxes
     moving
+    qresync
     search
     select
     store
