@@ -11,7 +11,8 @@
 //!                    ├─ fetch.rs      FETCH       ┐ piece by piece:  content.rs   sections of a message
 //!                    ├─ search.rs     SEARCH      ┘ Flow::Again      structure.rs ENVELOPE, BODYSTRUCTURE
 //!                    ├─ change.rs     STORE, COPY, MOVE
-//!                    └─ append.rs     APPEND
+//!                    ├─ append.rs     APPEND
+//!                    └─ quota.rs      GETQUOTA, GETQUOTAROOT
 //! ```
 //!
 //! Invariants:
@@ -22,7 +23,7 @@
 //! 5. Only what is honoured is offered ([`ImapSession::support`]).
 //!
 //! RFCs: 3501 and 9051 (all after login), 2177, 2342, 2971, 3348, 3516, 3691, 4315, 4731, 5032, 5161, 5182, 5258, 5819,
-//! 6154, 6851, 6855, 7162, 8438; 2180 for mailboxes with many clients, 5530 for response codes.
+//! 6154, 6851, 6855, 7162, 8438, 9208; 2180 for mailboxes with many clients, 5530 for response codes.
 
 mod append;
 mod change;
@@ -31,6 +32,7 @@ mod fetch;
 mod flags;
 mod list;
 mod mailboxes;
+mod quota;
 mod reply;
 mod resync;
 mod search;
@@ -194,10 +196,11 @@ impl ImapSession {
             CommandBody::Move(transfer) => self.move_messages(machine, &transfer).await,
             CommandBody::Search(search) => self.search(machine, tag, &search).await,
             CommandBody::Login { .. } => self.end(machine, logged_in_already()),
-            CommandBody::Compress(_)
-            | CommandBody::GetQuota(_)
-            | CommandBody::GetQuotaRoot(_)
-            | CommandBody::SetQuota { .. } => self.end(machine, Reply::bad("This command is not offered here")),
+            CommandBody::GetQuota(root) => self.quota(machine, &root),
+            CommandBody::GetQuotaRoot(name) => self.quota_root(machine, &name),
+            CommandBody::Compress(_) | CommandBody::SetQuota { .. } => {
+                self.end(machine, Reply::bad("This command is not offered here"))
+            }
         }
     }
 
@@ -396,7 +399,7 @@ const BEFORE_LOGIN: &[Capability] =
     &[Capability::Imap4rev1, Capability::Imap4rev2, Capability::LiteralPlus, Capability::Id, Capability::Enable];
 
 /// Not here: MULTIAPPEND is taken, but a crash in the middle keeps the messages that were stored before it (RFC 3502
-/// §3 wants none); QUOTA is to come.
+/// §3 wants none). QUOTASET: limits are the directory's.
 const AFTER_LOGIN: &[Capability] = &[
     Capability::Idle,
     Capability::Namespace,
@@ -416,4 +419,7 @@ const AFTER_LOGIN: &[Capability] = &[
     Capability::Qresync,
     Capability::Binary,
     Capability::Utf8Accept,
+    Capability::Quota,
+    Capability::QuotaResStorage,
+    Capability::QuotaResMessage,
 ];

@@ -5,7 +5,7 @@ mod model;
 mod transcript;
 
 use super::ImapSession;
-use crate::engine::{FlagNames, Store};
+use crate::engine::{FlagNames, Quota, Store};
 use crate::testing::{TestWorld, account};
 use bytes::Bytes;
 use imap_proto::Limits;
@@ -38,7 +38,13 @@ struct Client {
 
 impl Site {
     fn new() -> Self {
-        let world = TestWorld::new(7);
+        Self::with_quota(Quota::default())
+    }
+
+    /// Its account may have so much.
+    fn with_quota(quota: Quota) -> Self {
+        let mut world = TestWorld::new(7);
+        world.options.quota = Arc::new(move |_| quota);
         let store = world.open();
         let (account, address) = account(1);
         store.ensure_account(account, &address).expect("the account is made");
@@ -140,6 +146,7 @@ transcripts! {
     mailboxes
     moving
     qresync
+    quota
     search
     select
     store
