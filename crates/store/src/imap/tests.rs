@@ -1,5 +1,6 @@
 //! Sessions over a store in memory: the machine and the handler as the driver runs them, without sockets.
 
+mod binary;
 mod long;
 mod model;
 mod transcript;
@@ -138,6 +139,7 @@ macro_rules! transcripts {
 
 transcripts! {
     append
+    binary
     condstore
     expunge
     fetch
