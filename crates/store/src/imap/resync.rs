@@ -94,3 +94,28 @@ impl ImapSession {
 
 /// At most 22 octets each, so that a line stays below the 8192 octets that RFC 7162 §4 has for the other direction.
 const RANGES_PER_LINE: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use imap_proto::Limits;
+    use machine::Machine as _;
+    use std::sync::Arc;
+
+    #[test]
+    fn lines_have_an_end() {
+        #[expect(clippy::disallowed_methods, reason = "an Instant can be had from the clock alone")]
+        let mut machine = Server::new(Arc::new(Limits::default()), std::time::Instant::now());
+        let high = (1..=700).filter_map(|n| Some((Uid::new(4_294_000_000 + 3 * n)?, Uid::new(4_294_000_001 + 3 * n)?)));
+        send_vanished(&mut machine, &UidSet::from_ranges(high), true);
+        send_vanished(&mut machine, &UidSet::new(), false);
+        let mut answer = Vec::new();
+        while let Some(piece) = machine.poll_output() {
+            answer.extend_from_slice(&piece);
+        }
+        let text = String::from_utf8(answer).expect("ASCII");
+        assert_eq!(text.matches(':').count(), 700);
+        assert_eq!(text.lines().count(), 3);
+        assert!(text.lines().all(|line| line.starts_with("* VANISHED (EARLIER) 429") && line.len() < 8192));
+    }
+}
