@@ -23,8 +23,9 @@ pub struct Limits {
     pub bad_count_max: u32,
     /// Which literals a peer may send without waiting (RFC 7888).
     pub literal_mode: LiteralMode,
-    /// Quiet before login, then BYE.
-    pub login_idle_max: Duration,
+    /// From the connection to the login, whatever is said meanwhile, then BYE. RFC 9051 §5.4 gives time to sessions; who
+    /// has none gets less.
+    pub login_max: Duration,
     /// Quiet after login, then BYE: at least 30 minutes (RFC 9051 §5.4).
     pub idle_max: Duration,
     /// How often a client in IDLE hears `* OK Still here`, which keeps middleboxes open and finds dead peers.
@@ -62,7 +63,7 @@ impl Default for Limits {
             skip_octets_max: 1 << 20,
             bad_count_max: 10,
             literal_mode: LiteralMode::Plus,
-            login_idle_max: Duration::from_secs(3 * 60),
+            login_max: Duration::from_secs(3 * 60),
             idle_max: Duration::from_secs(30 * 60),
             still_here_every: Duration::from_secs(2 * 60),
         }

@@ -94,6 +94,8 @@ pub struct Server {
     eof: bool,
     bad_count: u32,
     now: Instant,
+    /// Until when there must be a login.
+    login_due: Instant,
     /// Since when the peer is quiet.
     quiet_since: Instant,
     /// The session was at work, so the quiet began at a time that the next timeout tells.
@@ -160,6 +162,7 @@ impl Server {
     /// A connection that just began. The session sends the greeting.
     pub fn new(limits: Arc<Limits>, now: Instant) -> Self {
         Self {
+            login_due: now + limits.login_max,
             limits,
             phase: Phase::Line,
             input: Input::default(),
@@ -197,8 +200,9 @@ impl Server {
         self.out.octets()
     }
 
-    fn idle_max(&self) -> std::time::Duration {
-        if self.logged_in { self.limits.idle_max } else { self.limits.login_idle_max }
+    /// When the peer has had its time; asked while it is its turn.
+    fn peer_due(&self) -> Instant {
+        if self.logged_in { self.quiet_since + self.limits.idle_max } else { self.login_due }
     }
 }
 
@@ -207,11 +211,8 @@ impl Machine for Server {
 
     fn handle_input(&mut self, now: Instant, bytes: &[u8]) {
         self.now = now;
-        // Before login only whole commands count, so that a trickle of bytes keeps no connection.
-        if self.logged_in {
-            self.quiet_since = now;
-            self.was_busy = false;
-        }
+        self.quiet_since = now;
+        self.was_busy = false;
         match self.phase {
             Phase::Closed => return,
             // RFC 3207 §4.2 and RFC 9051 §6.2.1: nothing may come in the clear once TLS was promised.
@@ -243,7 +244,10 @@ impl Machine for Server {
         if self.poll_timeout().is_none_or(|due| now < due) {
             return;
         }
-        if let Phase::Idle { still_here, .. } = &mut self.phase {
+        if !self.logged_in {
+            // Whatever was said meanwhile: NOOPs keep no place that others need.
+            self.bye(Reply::ok("Autologout; no login for too long"));
+        } else if let Phase::Idle { still_here, .. } = &mut self.phase {
             *still_here = now + self.limits.still_here_every;
             // A client that does not read gets no heap of these.
             if self.out.octets() == 0 {
@@ -270,14 +274,15 @@ impl Machine for Server {
 
     fn poll_timeout(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Idle { still_here, .. } => Some(*still_here),
-            Phase::Line
+            Phase::Idle { still_here, .. } if self.logged_in => Some(*still_here),
+            Phase::Idle { .. }
+            | Phase::Line
             | Phase::Literal { .. }
             | Phase::Drain { .. }
             | Phase::DrainLine { .. }
             | Phase::AuthLine { .. }
             | Phase::AppendBody { .. }
-            | Phase::AppendTail { .. } => Some(self.quiet_since + self.idle_max()),
+            | Phase::AppendTail { .. } => Some(self.peer_due()),
             Phase::Busy { .. }
             | Phase::StartTlsAsked { .. }
             | Phase::Handshake

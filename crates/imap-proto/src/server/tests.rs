@@ -137,16 +137,47 @@ fn bad_commands_are_counted() {
 }
 
 #[test]
-fn quiet_connections_end() {
+fn a_login_comes_in_time() {
     let began = start();
+    let seconds = |n: u64| began + Duration::from_secs(n);
+    for text in [b"a NOOP\r\n".as_slice(), b"a", b""] {
+        let mut server = Server::new(Arc::new(Limits::default()), began);
+        // Neither commands nor a trickle nor a handshake give more time.
+        for n in (0..180).step_by(20) {
+            server.handle_input(seconds(n), text);
+            if server.poll_event().is_some() {
+                server.complete(Reply::ok("done"));
+            }
+            assert_eq!(server.poll_timeout(), Some(seconds(180)));
+            server.handle_timeout(seconds(n));
+        }
+        output(&mut server);
+        server.handle_timeout(seconds(179));
+        assert!(!server.is_closed());
+        server.handle_timeout(seconds(180));
+        assert_eq!(output(&mut server), "* BYE Autologout; no login for too long\r\n");
+        assert!(server.is_closed() && server.poll_timeout().is_none());
+    }
+}
+
+#[test]
+fn a_handshake_gives_no_more_time() {
+    let began = start();
+    let seconds = |n: u64| began + Duration::from_secs(n);
     let mut server = Server::new(Arc::new(Limits::default()), began);
-    let minutes = |n: u64| began + Duration::from_secs(n * 60);
-    // A trickle is no command.
-    server.handle_input(minutes(2), b"a");
-    assert_eq!(server.poll_timeout(), Some(minutes(3)));
-    server.handle_timeout(minutes(3));
-    assert_eq!(output(&mut server), "* BYE Autologout; idle for too long\r\n");
-    assert!(server.is_closed() && server.poll_timeout().is_none());
+    server.handle_input(seconds(100), b"a STARTTLS\r\n");
+    assert_eq!(server.poll_event(), Some(Event::StartTls));
+    server.accept_starttls();
+    server.tls_started(seconds(170));
+    assert_eq!(server.poll_timeout(), Some(seconds(180)));
+    // Who logs in at the last moment has a session's time.
+    server.handle_input(seconds(179), b"b LOGIN x y\r\n");
+    assert!(server.poll_event().is_some());
+    server.logged_in();
+    server.complete(Reply::ok("done"));
+    server.handle_timeout(seconds(180));
+    assert!(!server.is_closed());
+    assert_eq!(server.poll_timeout(), Some(seconds(179 + 30 * 60)));
 }
 
 #[test]

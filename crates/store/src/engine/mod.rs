@@ -23,6 +23,7 @@ mod read;
 mod spool;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod wait;
 
 pub use change::{Append, Copied, FlagChange, FlagNames, Stored};
@@ -32,6 +33,7 @@ pub use read::Quota;
 pub use wait::Stopped;
 
 pub(crate) use deliver::{BodyWriter, NewMessage, Put, Target, delivery_head};
+pub(crate) use usage::Usage;
 
 use apply::ApplyQueue;
 use bodies::{BodyError, BodyFiles};

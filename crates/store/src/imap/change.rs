@@ -56,8 +56,10 @@ impl ImapSession {
             return self.finish(machine, reply, tell_with(store.by));
         }
         // RFC 7162 §3.1.3: MODSEQ is told even with .SILENT, of what changed.
+        // RFC 7162 §3.2.4: with QRESYNC, UID is told too.
+        let uid = self.enabled.qresync.then_some(FetchItem::Uid);
         let flags = (!store.silent).then_some(FetchItem::Flags);
-        let items = flags.into_iter().chain(condstore.then_some(FetchItem::ModSeq)).collect();
+        let items = uid.into_iter().chain(flags).chain(condstore.then_some(FetchItem::ModSeq)).collect();
         let mut fetching = Fetching::new(store.by, items, uids, reply);
         if store.silent {
             fetching.only_changed_by(stored.modseq);
@@ -86,7 +88,8 @@ impl ImapSession {
             Ok(Some(code)) => {
                 // RFC 6851 §4.3: COPYUID comes before the EXPUNGEs, so that the client can follow its messages.
                 machine.send(&Response::Untagged(Reply::ok("Moved").with(code)));
-                self.finish(machine, Reply::ok("MOVE completed"), Tell::All)
+                let reply = self.with_news_modseq(Reply::ok("MOVE completed"), &uids);
+                self.finish(machine, reply, Tell::All)
             }
             Ok(None) => self.finish(machine, Reply::ok("No message was moved"), Tell::All),
             Err(reply) => self.finish(machine, reply, tell_with(transfer.by)),

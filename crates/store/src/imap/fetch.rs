@@ -1,4 +1,4 @@
-//! FETCH, piece by piece (RFC 9051 §6.4.5, §7.5.2, RFC 7162 §3.1.4).
+//! FETCH, piece by piece (RFC 9051 §6.4.5, §7.5.2, RFC 7162 §3.1.4, §3.2.6).
 
 use super::content::{Reader, UnknownEncoding};
 use super::selected::{Access, Selected};
@@ -116,7 +116,8 @@ impl Fetching {
 impl ImapSession {
     pub(super) async fn fetch(&mut self, machine: &mut Server, fetch: Fetch) -> Flow {
         let Fetch { by, set, mut items, changed_since, vanished } = fetch;
-        if vanished {
+        // RFC 7162 §3.2.6.
+        if vanished && !self.enabled.qresync {
             return self.end(machine, Reply::bad("QRESYNC is not enabled"));
         }
         let mut targets = match self.targets(machine, &set, by, Access::Read) {
@@ -128,6 +129,11 @@ impl ImapSession {
         }
         if items.contains(&FetchItem::ModSeq) {
             self.use_condstore(machine);
+        }
+        if let Some(since) = changed_since.filter(|_| vanished)
+            && let Err(refusal) = self.tell_vanished_earlier(machine, &set, since)
+        {
+            return self.refuse(machine, &refusal);
         }
         if let (Some(since), Some(selected)) = (changed_since.and_then(ModSeq::new), &self.selected) {
             match self.store.changed_since(self.account(), selected.id, since) {

@@ -6,11 +6,13 @@
 //! ```text
 //!   Event ─▶ mod.rs ─┬─ select.rs     SELECT … CLOSE, EXPUNGE        selected.rs  view and news of a mailbox
 //!                    ├─ mailboxes.rs  CREATE … SUBSCRIBE             view.rs      sequence numbers ↔ UIDs
+//!                    │                                             resync.rs    what a client missed (QRESYNC)
 //!                    ├─ list.rs       LIST, LSUB, STATUS             sets.rs      UIDs by ranges
 //!                    ├─ fetch.rs      FETCH       ┐ piece by piece:  content.rs   sections of a message
 //!                    ├─ search.rs     SEARCH      ┘ Flow::Again      structure.rs ENVELOPE, BODYSTRUCTURE
 //!                    ├─ change.rs     STORE, COPY, MOVE
-//!                    └─ append.rs     APPEND
+//!                    ├─ append.rs     APPEND
+//!                    └─ quota.rs      GETQUOTA, GETQUOTAROOT
 //! ```
 //!
 //! Invariants:
@@ -21,7 +23,7 @@
 //! 5. Only what is honoured is offered ([`ImapSession::support`]).
 //!
 //! RFCs: 3501 and 9051 (all after login), 2177, 2342, 2971, 3348, 3516, 3691, 4315, 4731, 5032, 5161, 5182, 5258, 5819,
-//! 6154, 6851, 6855, 7162 §3.1, 8438; 2180 for mailboxes with many clients, 5530 for response codes.
+//! 6154, 6851, 6855, 7162, 8438, 9208; 2180 for mailboxes with many clients, 5530 for response codes.
 
 mod append;
 mod change;
@@ -30,7 +32,9 @@ mod fetch;
 mod flags;
 mod list;
 mod mailboxes;
+mod quota;
 mod reply;
+mod resync;
 mod search;
 mod select;
 mod selected;
@@ -86,6 +90,8 @@ enum Doing {
 struct Enabled {
     /// By ENABLE or any command that uses it (RFC 7162 §3.1): MODSEQ is told with flags.
     condstore: bool,
+    /// RFC 7162 §3.2: VANISHED stands for EXPUNGE, and what is told of a message names its UID.
+    qresync: bool,
     /// IMAP4rev2.
     rev2: bool,
 }
@@ -190,10 +196,11 @@ impl ImapSession {
             CommandBody::Move(transfer) => self.move_messages(machine, &transfer).await,
             CommandBody::Search(search) => self.search(machine, tag, &search).await,
             CommandBody::Login { .. } => self.end(machine, logged_in_already()),
-            CommandBody::Compress(_)
-            | CommandBody::GetQuota(_)
-            | CommandBody::GetQuotaRoot(_)
-            | CommandBody::SetQuota { .. } => self.end(machine, Reply::bad("This command is not offered here")),
+            CommandBody::GetQuota(root) => self.quota(machine, &root),
+            CommandBody::GetQuotaRoot(name) => self.quota_root(machine, &name),
+            CommandBody::Compress(_) | CommandBody::SetQuota { .. } => {
+                self.end(machine, Reply::bad("This command is not offered here"))
+            }
         }
     }
 
@@ -205,6 +212,12 @@ impl ImapSession {
                 "CONDSTORE" => {
                     self.use_condstore(machine);
                     enabled.push("CONDSTORE".into());
+                }
+                "QRESYNC" => {
+                    // RFC 7162 §3.2.3: CONDSTORE is enabled with it.
+                    self.use_condstore(machine);
+                    self.enabled.qresync = true;
+                    enabled.push("QRESYNC".into());
                 }
                 "IMAP4REV2" => {
                     self.enabled.rev2 = true;
@@ -386,7 +399,7 @@ const BEFORE_LOGIN: &[Capability] =
     &[Capability::Imap4rev1, Capability::Imap4rev2, Capability::LiteralPlus, Capability::Id, Capability::Enable];
 
 /// Not here: MULTIAPPEND is taken, but a crash in the middle keeps the messages that were stored before it (RFC 3502
-/// §3 wants none); QRESYNC and QUOTA are to come.
+/// §3 wants none). QUOTASET: limits are the directory's.
 const AFTER_LOGIN: &[Capability] = &[
     Capability::Idle,
     Capability::Namespace,
@@ -403,6 +416,10 @@ const AFTER_LOGIN: &[Capability] = &[
     Capability::Within,
     Capability::StatusSize,
     Capability::Condstore,
+    Capability::Qresync,
     Capability::Binary,
     Capability::Utf8Accept,
+    Capability::Quota,
+    Capability::QuotaResStorage,
+    Capability::QuotaResMessage,
 ];

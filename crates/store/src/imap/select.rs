@@ -1,7 +1,7 @@
 //! Opening and closing mailboxes, and EXPUNGE (RFC 9051 §6.3.2, §6.3.3, §6.4.1 to §6.4.3).
 
 use super::selected::{Access, Selected, Tell};
-use super::{ImapSession, flags, reply};
+use super::{ImapSession, flags, reply, resync};
 use crate::engine::Refusal;
 use imap_proto::command::Select;
 use imap_proto::response::ListItem;
@@ -13,7 +13,8 @@ use ports::Flow;
 
 impl ImapSession {
     pub(super) async fn select(&mut self, machine: &mut Server, select: &Select, access: Access) -> Flow {
-        if select.qresync.is_some() {
+        // RFC 7162 §3.2.5.
+        if select.qresync.is_some() && !self.enabled.qresync {
             return self.end(machine, Reply::bad("QRESYNC is not enabled"));
         }
         // RFC 9051 §6.3.2: whatever comes of it, the mailbox that was open is closed.
@@ -24,7 +25,7 @@ impl ImapSession {
         // What changes from here on, the next look finds.
         self.watch.take();
         let opened = Selected::open(&self.store, self.who.account, &select.mailbox, access).await;
-        let (selected, row) = match opened {
+        let (mut selected, row) = match opened {
             Ok(opened) => opened,
             Err(refusal) => return self.end(machine, reply::refused(&refusal)),
         };
@@ -32,13 +33,21 @@ impl ImapSession {
         if let Err(refusal) = self.tell_selected(machine, &selected, &row) {
             return self.end(machine, reply::refused(&refusal));
         }
+        if let Some(known) = &select.qresync {
+            let missed = resync::tell_missed(machine, &self.store, self.who.account, &mut selected, &row, known);
+            if let Err(refusal) = missed {
+                return self.end(machine, reply::refused(&refusal));
+            }
+        }
         self.stale = false;
         self.selected = Some(Box::new(selected));
         let (code, text) = match access {
             Access::Write => (ResponseCode::ReadWrite, "SELECT completed"),
             Access::Read => (ResponseCode::ReadOnly, "EXAMINE completed"),
         };
-        self.end(machine, Reply::ok(text).with(code))
+        let reply = Reply::ok(text).with(code);
+        // Without QRESYNC there is nothing to tell that is not told.
+        if select.qresync.is_some() { self.finish(machine, reply, Tell::NoExpunge) } else { self.end(machine, reply) }
     }
 
     fn tell_selected(&self, machine: &mut Server, selected: &Selected, row: &MailboxRow) -> Result<(), Refusal> {
@@ -79,9 +88,13 @@ impl ImapSession {
             Access::Write => self.store.expunge(self.account(), selected.id, None).await,
             Access::Read => Ok(UidSet::new()),
         };
+        let closed = match &expunged {
+            Ok(gone) => self.with_modseq(Reply::ok("CLOSE completed"), gone),
+            Err(_) => Reply::ok("CLOSE completed"),
+        };
         self.forget_selected();
         match expunged {
-            Ok(_) | Err(Refusal::NoMailbox) => self.end(machine, Reply::ok("CLOSE completed")),
+            Ok(_) | Err(Refusal::NoMailbox) => self.end(machine, closed),
             Err(refusal) => self.end(machine, reply::refused(&refusal)),
         }
     }
@@ -107,7 +120,10 @@ impl ImapSession {
         let expunged = self.store.expunge(self.account(), selected.id, among.as_ref()).await;
         self.stale = true;
         match expunged {
-            Ok(_) => self.finish(machine, Reply::ok("EXPUNGE completed"), Tell::All),
+            Ok(gone) => {
+                let reply = self.with_news_modseq(Reply::ok("EXPUNGE completed"), &gone);
+                self.finish(machine, reply, Tell::All)
+            }
             Err(refusal) => self.refuse(machine, &refusal),
         }
     }

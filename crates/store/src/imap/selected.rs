@@ -3,10 +3,11 @@
 //! ```text
 //!   rows ── look ──▶ view grows · gone · changed ── tell, as far as the command allows ──▶ EXPUNGE, EXISTS, FLAGS, FETCH
 //! ```
-//! A message that is gone keeps its sequence number until EXPUNGE has been told (RFC 9051 §7.5.1).
+//! A message that is gone keeps its sequence number until EXPUNGE, or VANISHED, has been told (RFC 9051 §7.5.1, RFC 7162
+//! §3.2.10.2).
 
 use super::view::View;
-use super::{Enabled, flags, sets};
+use super::{Enabled, flags, resync, sets};
 use crate::engine::{Refusal, Store};
 use imap_proto::fetch::FetchData;
 use imap_proto::server::Server;
@@ -167,7 +168,7 @@ impl Selected {
         enabled: Enabled,
     ) -> Result<bool, Refusal> {
         if tell == Tell::All && !self.gone.is_empty() {
-            self.tell_expunged(machine);
+            self.tell_expunged(machine, enabled);
         }
         if tell == Tell::All && !self.gone.is_empty() {
             return Ok(true);
@@ -193,6 +194,21 @@ impl Selected {
         }
     }
 
+    /// Owes the client the flags of these messages, as far as they are in the view.
+    pub(super) fn owe(&mut self, uids: &UidSet) {
+        let owed = sets::intersection(self.view.uids(), uids);
+        self.changed = sets::union(&self.changed, &owed);
+        self.owed = sets::union(&self.owed, &owed);
+    }
+
+    /// Up to where the client knows all that happened, given that it knows what was expunged; none when there is other
+    /// news for it.
+    pub(super) fn told_but(&self, expunged: &UidSet) -> Option<ModSeq> {
+        let others = sets::difference(&self.gone, expunged);
+        let all = others.is_empty() && self.changed.is_empty() && self.exists == self.view.count();
+        all.then_some(self.modseq)
+    }
+
     /// The client has just been told the flags of these messages.
     pub(super) fn told_flags(&mut self, first: Uid, last: Uid) {
         if !self.changed.is_empty() {
@@ -207,15 +223,19 @@ impl Selected {
         sets::difference(self.view.uids(), &self.gone)
     }
 
-    fn tell_expunged(&mut self, machine: &mut Server) {
+    fn tell_expunged(&mut self, machine: &mut Server, enabled: Enabled) {
         let part = sets::highest(&self.gone, NEWS_PER_STEP);
-        for seq in self.view.remove(&part) {
-            // What came and went between two looks was never told of.
-            if seq.number() <= self.exists {
+        // What came and went between two looks was never told of.
+        let known = sets::intersection(&part, &UidSet::from_ranges(self.view.uids_of(1, self.exists)));
+        let numbers = self.view.remove(&part);
+        if enabled.qresync {
+            resync::send_vanished(machine, &known, false);
+        } else {
+            for seq in numbers.into_iter().filter(|seq| seq.number() <= self.exists) {
                 machine.send(&Response::Expunge(seq));
-                self.exists -= 1;
             }
         }
+        self.exists = self.exists.saturating_sub(u32::try_from(known.len()).unwrap_or(u32::MAX));
         self.gone = sets::difference(&self.gone, &part);
         self.changed = sets::difference(&self.changed, &part);
         self.owed = sets::difference(&self.owed, &part);

@@ -1,11 +1,12 @@
 //! Sessions over a store in memory: the machine and the handler as the driver runs them, without sockets.
 
+mod binary;
 mod long;
 mod model;
 mod transcript;
 
 use super::ImapSession;
-use crate::engine::{FlagNames, Store};
+use crate::engine::{FlagNames, Quota, Store};
 use crate::testing::{TestWorld, account};
 use bytes::Bytes;
 use imap_proto::Limits;
@@ -38,7 +39,13 @@ struct Client {
 
 impl Site {
     fn new() -> Self {
-        let world = TestWorld::new(7);
+        Self::with_quota(Quota::default())
+    }
+
+    /// Its account may have so much.
+    fn with_quota(quota: Quota) -> Self {
+        let mut world = TestWorld::new(7);
+        world.options.quota = Arc::new(move |_| quota);
         let store = world.open();
         let (account, address) = account(1);
         store.ensure_account(account, &address).expect("the account is made");
@@ -132,6 +139,7 @@ macro_rules! transcripts {
 
 transcripts! {
     append
+    binary
     condstore
     expunge
     fetch
@@ -139,6 +147,8 @@ transcripts! {
     list
     mailboxes
     moving
+    qresync
+    quota
     search
     select
     store

@@ -4,20 +4,45 @@
 use super::{Client, Site};
 use mail_types::MailboxId;
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug)]
 enum Step {
     Put,
-    Store { client: usize, first: usize, last: usize, sign: &'static str, flag: &'static str, silent: bool },
-    UidStore { client: usize, uid: u32, sign: &'static str, flag: &'static str },
+    Store {
+        client: usize,
+        first: usize,
+        last: usize,
+        sign: &'static str,
+        flag: &'static str,
+        silent: bool,
+    },
+    UidStore {
+        client: usize,
+        uid: u32,
+        sign: &'static str,
+        flag: &'static str,
+    },
     Expunge(usize),
     Noop(usize),
-    Fetch { client: usize, first: usize, last: usize, item: &'static str },
-    UidFetch { client: usize, item: &'static str },
+    Fetch {
+        client: usize,
+        first: usize,
+        last: usize,
+        item: &'static str,
+    },
+    UidFetch {
+        client: usize,
+        item: &'static str,
+    },
     Search(usize),
-    Move { client: usize, at: usize },
+    Move {
+        client: usize,
+        at: usize,
+    },
     Idle(usize),
+    /// The client with QRESYNC closes the mailbox and opens it with what it remembers.
+    ComeBack,
 }
 
 /// What a client believes of a message.
@@ -31,11 +56,13 @@ struct Believer {
     client: Client,
     messages: Vec<Known>,
     idle: bool,
+    /// What the last SELECT said.
+    modseq: u64,
 }
 
 impl Believer {
     fn new(site: &Site, enable: &str) -> Self {
-        let mut believer = Self { client: site.client(), messages: Vec::new(), idle: false };
+        let mut believer = Self { client: site.client(), messages: Vec::new(), idle: false, modseq: 1 };
         believer.ask(site, enable);
         believer.ask(site, "SELECT INBOX");
         believer
@@ -60,6 +87,11 @@ impl Believer {
         let text = String::from_utf8(answer.to_vec()).expect("text");
         for line in text.lines() {
             assert!(!line.contains("BAD") && !line.contains("BYE"), "{line}");
+            if let Some(uids) = line.strip_prefix("* VANISHED ") {
+                assert!(may_expunge, "{line}");
+                self.vanish(uids);
+                continue;
+            }
             let Some((number, news)) = line.strip_prefix("* ").and_then(|line| line.split_once(' ')) else { continue };
             let Ok(number) = number.parse::<usize>() else { continue };
             match news {
@@ -80,9 +112,63 @@ impl Believer {
         }
     }
 
+    /// Takes out the messages it knows by their UID. The others are of those that it knows only to be there.
+    fn vanish(&mut self, uids: &str) {
+        let mut unknown = 0;
+        for uid in numbers(uids) {
+            match self.messages.iter().position(|known| known.uid == Some(uid)) {
+                Some(at) => drop(self.messages.remove(at)),
+                None => unknown += 1,
+            }
+        }
+        let is_known = |known: &Known| known.uid.is_some();
+        let mut tail: Vec<Known> = self.messages.extract_if(.., |known| !is_known(known)).collect();
+        assert!(unknown <= tail.len(), "what vanished was never told of");
+        tail.truncate(tail.len() - unknown);
+        if unknown > 0 {
+            tail.fill(Known::default());
+        }
+        self.messages.extend(tail);
+    }
+
+    /// Opens the mailbox with QRESYNC, and fills what it is told into what it remembers (RFC 7162 §3.2.5).
+    fn come_back(&mut self, site: &Site) {
+        self.ask(site, "UNSELECT");
+        let known = std::mem::take(&mut self.messages).into_iter();
+        let mut old: BTreeMap<u32, Known> = known.filter_map(|known| Some((known.uid?, known))).collect();
+        let command = format!("t SELECT INBOX (QRESYNC (1 {}))\r\n", self.modseq);
+        let answer = String::from_utf8(self.client.send(site, command.as_bytes())).expect("text");
+        let (earlier, news): (Vec<&str>, Vec<&str>) = answer.lines().partition(|line| line.contains("(EARLIER)"));
+        for line in earlier {
+            for uid in numbers(line.trim_start_matches("* VANISHED (EARLIER) ")) {
+                old.remove(&uid);
+            }
+        }
+        let (_, modseq) = answer.split_once("[HIGHESTMODSEQ ").expect("told with SELECT");
+        self.modseq = modseq.split(']').next().and_then(|modseq| modseq.parse().ok()).expect("a number");
+        self.believe(news.join("\r\n").as_bytes(), false);
+        for told in &self.messages {
+            old.remove(&told.uid.unwrap_or(0));
+        }
+        let mut old = old.into_values();
+        for message in self.messages.iter_mut().filter(|message| message.uid.is_none()) {
+            *message = old.next().expect("a message that the client does not know was told of");
+        }
+        assert_eq!(old.next(), None, "a message that is gone was told of");
+    }
+
     fn len(&self) -> usize {
         self.messages.len()
     }
+}
+
+/// `1:3,5`
+fn numbers(set: &str) -> Vec<u32> {
+    let ends = |range: &str| {
+        let (first, last) = range.split_once(':').unwrap_or((range, range));
+        (first.parse().expect("a number"), last.parse().expect("a number"))
+    };
+    set.split(',').map(ends).flat_map(|(first, last): (u32, u32)| first..=last).collect()
 }
 
 fn learn(known: &mut Known, news: &str) {
@@ -102,14 +188,14 @@ fn play(steps: &[Step]) {
     for _ in 0..4 {
         site.put(MailboxId::INBOX, b"Subject: a\r\n\r\nb");
     }
-    let mut clients: Vec<Believer> =
-        ["NOOP", "ENABLE CONDSTORE", "ENABLE IMAP4rev2"].iter().map(|enable| Believer::new(&site, enable)).collect();
+    let mut clients: Vec<Believer> = ENABLE.iter().map(|enable| Believer::new(&site, enable)).collect();
     for client in &mut clients {
         client.ask(&site, "FETCH 1:* (UID FLAGS)");
     }
     for step in steps {
         take(&site, &mut clients, step);
     }
+    clients[RESYNCS].come_back(&site);
     for client in &mut clients {
         client.ask(&site, "NOOP");
         let believed = client.messages.clone();
@@ -174,6 +260,7 @@ fn take(site: &Site, clients: &mut [Believer], step: &Step) {
                 client.ask(site, &format!("MOVE {at} Trash"));
             }
         }
+        Step::ComeBack => clients[RESYNCS].come_back(site),
         Step::Idle(client) => {
             let client = &mut clients[*client];
             if !client.idle {
@@ -192,7 +279,7 @@ fn ends(len: usize, first: usize, last: usize) -> (usize, usize) {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let client = 0..3usize;
+    let client = 0..ENABLE.len();
     let at = 0..8usize;
     let sign = prop_oneof![Just("+"), Just("-")];
     let flag = prop_oneof![Just("\\Deleted"), Just("\\Seen"), Just("\\Flagged"), Just("Work"), Just("$Later")];
@@ -214,8 +301,14 @@ fn step() -> impl Strategy<Value = Step> {
         1 => client.clone().prop_map(Step::Search),
         1 => (client.clone(), at).prop_map(|(client, at)| Step::Move { client, at }),
         2 => client.prop_map(Step::Idle),
+        1 => Just(Step::ComeBack),
     ]
 }
+
+/// What each client enables.
+const ENABLE: [&str; 4] = ["NOOP", "ENABLE CONDSTORE", "ENABLE IMAP4rev2", "ENABLE QRESYNC"];
+/// The one with QRESYNC.
+const RESYNCS: usize = 3;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]

@@ -1,6 +1,7 @@
 //! Dialogues as text.
 //!
 //! ```text
+//! quota 3 4096                     the account may have so many messages and octets: the first line, if there
 //! # says what it is about
 //! put INBOX Subject: one||text     a message arrives by another way; | is CRLF
 //! C: a NOOP                        the client sends a line
@@ -10,11 +11,17 @@
 //! ```
 
 use super::{Client, Site};
+use crate::engine::Quota;
 use std::collections::BTreeMap;
 
 /// Plays a dialogue, and fails with what was really said.
 pub(super) fn run(text: &str) {
-    let site = Site::new();
+    let quota = text.lines().find_map(|line| line.strip_prefix("quota ")?.split_once(' '));
+    let quota = quota.map_or(Quota::default(), |(messages, octets)| Quota {
+        messages: messages.parse().ok(),
+        octets: octets.parse().ok(),
+    });
+    let site = Site::with_quota(quota);
     let mut clients: BTreeMap<&str, Client> = BTreeMap::new();
     let mut played = String::new();
     let mut same = true;
@@ -22,7 +29,7 @@ pub(super) fn run(text: &str) {
     while let Some(line) = lines.next() {
         played.push_str(line);
         played.push('\n');
-        if line.is_empty() || line.starts_with('#') {
+        if line.is_empty() || line.starts_with('#') || line.starts_with("quota ") {
             continue;
         }
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
