@@ -19,6 +19,11 @@ pub fn much_later(now: UnixTime, chance: u64) -> UnixTime {
     now.after(spread(INTERVAL_MAX, chance))
 }
 
+/// Whether it is time. A moment beyond the longest interval was named by a clock that has gone back since.
+pub(crate) fn is_due(again: UnixTime, now: UnixTime) -> bool {
+    again <= now || again > now.after(INTERVAL_MAX)
+}
+
 /// Between three quarters of the interval and all of it.
 fn spread(interval: Duration, chance: u64) -> Duration {
     let quarter = u64::try_from(interval.as_micros() / 4).expect("half an hour has few microseconds");

@@ -1,5 +1,6 @@
 //! What waits.
 
+use crate::backoff::is_due;
 use mail_types::{AccountId, Address, DeliveryId, Lsn, ReversePath, StoreName, UnixTime};
 use std::fmt;
 
@@ -82,6 +83,6 @@ impl Entry {
 
     /// Those whose time has come.
     pub fn due(&self, now: UnixTime) -> impl Iterator<Item = &Waiting> {
-        self.waiting.iter().filter(move |waiting| waiting.again <= now)
+        self.waiting.iter().filter(move |waiting| is_due(waiting.again, now))
     }
 }

@@ -1,5 +1,6 @@
 //! The state of the queue.
 
+use crate::backoff::is_due;
 use crate::entry::{Entry, QueueId};
 use crate::record::{Outcome, Record};
 use mail_types::{AccountId, Lsn, UnixTime};
@@ -53,13 +54,11 @@ impl Queue {
 
     /// The entries with somebody whose time has come, longest due first.
     pub fn due(&self, now: UnixTime) -> impl Iterator<Item = (QueueId, &Entry)> {
-        let due = self.schedule.iter().take_while(move |(again, _)| *again <= now);
-        due.filter_map(|(_, id)| Some((*id, self.entries.get(id)?)))
-    }
-
-    /// When the next attempt is to be made.
-    pub fn next_due(&self) -> Option<UnixTime> {
-        self.schedule.first().map(|(again, _)| *again)
+        let is_due = move |(again, _): &&(UnixTime, QueueId)| is_due(*again, now);
+        let behind = self.schedule.iter().take_while(move |(again, _)| *again <= now);
+        // By their end those whose time a clock named that has gone back.
+        let beyond = self.schedule.iter().rev().take_while(move |(again, _)| *again > now).take_while(is_due);
+        behind.chain(beyond).filter_map(|(_, id)| Some((*id, self.entries.get(id)?)))
     }
 
     /// The oldest record that is still needed, and whose entry needs it. Nobody needs those below.

@@ -3,7 +3,7 @@
 use crate::*;
 use mail_types::{AccountId, Address, DeliveryId, Lsn, ReversePath, StoreName, UnixTime};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn waiting(account: u8, again: i64) -> Waiting {
     let address = |text: &str| Address::parse(text).expect("an address");
@@ -91,7 +91,6 @@ fn who_is_due_and_when() {
     queue.apply(Lsn::new(7), Record::Queue { entry: entry(5, vec![waiting(1, 20), waiting(2, 10)]), replaces: None });
     queue.apply(Lsn::new(8), Record::Queue { entry: entry(6, vec![waiting(3, 5)]), replaces: None });
     let at = UnixTime::from_secs;
-    assert_eq!(queue.next_due(), Some(at(5)));
     assert_eq!(queue.due(at(4)).count(), 0);
     let due: Vec<u64> = queue.due(at(10)).map(|(id, _)| id.lsn().number()).collect();
     assert_eq!(due, [8, 7]);
@@ -99,6 +98,22 @@ fn who_is_due_and_when() {
     let who: Vec<u8> = entry.due(at(10)).map(|waiting| waiting.recipient.account.as_bytes()[0]).collect();
     assert_eq!(who, [2]);
     assert_eq!(queue.floor(), Some((Lsn::new(5), QueueId::new(Lsn::new(7)))));
+}
+
+#[test]
+fn a_clock_that_has_gone_back_keeps_nobody_waiting() {
+    let mut queue = Queue::default();
+    let day = 86_400;
+    for (number, again) in [(7, day), (8, day + 1_700), (9, 2 * day)] {
+        let entry = entry(u64::from(number) - 1, vec![waiting(number, again)]);
+        queue.apply(Lsn::new(u64::from(number)), Record::Queue { entry, replaces: None });
+    }
+    let due = |now| queue.due(UnixTime::from_secs(now)).map(|(id, _)| id.lsn().number()).collect::<Vec<_>>();
+    assert_eq!(due(day - 1), [9]);
+    assert_eq!(due(day), [7, 9]);
+    assert_eq!(due(100), [9, 8, 7]);
+    let far = queue.entry(QueueId::new(Lsn::new(9))).expect("it waits");
+    assert_eq!(far.due(UnixTime::from_secs(100)).count(), 1);
 }
 
 #[test]
@@ -216,8 +231,11 @@ proptest! {
             }).collect();
             prop_assert_eq!(&shown, &model);
             prop_assert_eq!(live.waiting_count(), model.values().map(BTreeMap::len).sum::<usize>());
-            let next = model.values().flat_map(BTreeMap::values).min().copied();
-            prop_assert_eq!(live.next_due().map(UnixTime::secs), next);
+            for now in 0..12 {
+                let due = live.due(UnixTime::from_secs(now)).map(|(id, _)| id.lsn().number()).collect::<BTreeSet<_>>();
+                let expected = model.iter().filter(|(_, entry)| entry.values().any(|again| *again <= now));
+                prop_assert_eq!(due, expected.map(|(id, _)| *id).collect::<BTreeSet<_>>());
+            }
         }
     }
 

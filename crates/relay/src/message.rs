@@ -334,7 +334,7 @@ pub(crate) fn passed_on(refusal: Refusal) -> Refusal {
 }
 
 /// Whether nobody at the store has answered: RFC 3463 §3.5, X.4.1 (no answer from host) and X.4.2 (bad connection).
-fn is_unanswered(refusal: &Refusal) -> bool {
+pub(crate) fn is_unanswered(refusal: &Refusal) -> bool {
     let reply = refusal.reply();
     let codes = [EnhancedCode::new(4, 4, 1), EnhancedCode::new(4, 4, 2)];
     reply.code().is_transient() && reply.enhanced().is_some_and(|enhanced| codes.contains(&enhanced))

@@ -13,6 +13,8 @@ mod held;
 mod tidy;
 
 pub(crate) use held::Held;
+#[cfg(test)]
+pub(crate) use tidy::HELD_SEGMENTS_MAX;
 
 use crate::together::within;
 use bytes::Bytes;
@@ -20,7 +22,7 @@ use journal::disk::Disk;
 use journal::{Commit, Durable, Journal, Kind, ReadError, Refused, StreamId, Turn, Writer};
 use mail_types::{Epoch, Lsn};
 use ports::{Clock, Random, Spawn};
-use queue::{Body, Queue, Record, RecordError};
+use queue::{Body, Queue, QueueId, Record, RecordError};
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::pin::pin;
@@ -89,8 +91,12 @@ pub(crate) enum NotQueued {
 struct State {
     queue: Queue,
     applied: Durable<Lsn>,
-    /// First chunks of bodies that no entry names yet.
+    /// First chunks of bodies that are still coming.
     held: BTreeSet<Lsn>,
+    /// First chunks of bodies that are complete, until the entries that name them are applied.
+    kept: BTreeSet<Lsn>,
+    /// Entries whose body could not be read.
+    unreadable: BTreeSet<QueueId>,
     stopped: bool,
 }
 
@@ -110,7 +116,14 @@ impl RetryQueue {
             let (messages, recipients) = (queue.entry_count(), queue.waiting_count());
             tracing::info!(messages, recipients, "mail waits for its stores");
         }
-        let state = State { queue, applied: journal.durable(), held: BTreeSet::new(), stopped: false };
+        let state = State {
+            queue,
+            applied: journal.durable(),
+            held: BTreeSet::new(),
+            kept: BTreeSet::new(),
+            unreadable: BTreeSet::new(),
+            stopped: false,
+        };
         Ok(Self {
             journal,
             writer: Mutex::new(Some(writer)),

@@ -2,7 +2,7 @@
 
 use super::{EPOCH, NotQueued, RetryQueue, journal_kind};
 use crate::Relay;
-use crate::message::{SILENT, passed_on};
+use crate::message::{SILENT, is_unanswered, passed_on};
 use crate::together::{all, within};
 use journal::{Append, Space, StreamId};
 use mail_types::{Lsn, StoreName, UnixTime};
@@ -23,10 +23,20 @@ impl Relay {
     /// Tries what is due, again and again; never ends. Dropped in the middle of an attempt, it leaves the recipients in
     /// the queue, and their store knows the delivery id again.
     pub async fn retry(&self) {
-        loop {
-            self.retry_round().await;
-            self.clock.sleep(LOOK_EVERY).await;
-        }
+        let rounds = async {
+            loop {
+                self.retry_round().await;
+                self.clock.sleep(LOOK_EVERY).await;
+            }
+        };
+        // Apart: a store may take long in a round, and large messages fill the journal meanwhile.
+        let purges = async {
+            loop {
+                self.clock.sleep(PURGE_EVERY).await;
+                self.queue.iter().for_each(|queue| queue.purge());
+            }
+        };
+        all::<()>(vec![Box::pin(rounds), Box::pin(purges)]).await;
     }
 
     /// Tries once what is due now. The stores side by side; what waits for one store, one message after the other.
@@ -46,20 +56,24 @@ impl Relay {
 
     /// Gives the number of the last record that was written.
     async fn lane(&self, queue: &RetryQueue, store: StoreName, due: Vec<Due>) -> Option<Lsn> {
-        let mut last = None;
+        let (mut last, began) = (None, self.clock.instant());
         // Once the store does not answer, nobody else waits for it in vain.
         let mut away: Option<Refusal> = None;
         for Due { id, entry } in due {
+            // What is left stays due. A store that is slow must not keep the others waiting for the next round.
+            if self.clock.instant().saturating_duration_since(began) >= LANE_SPAN_MAX && away.is_none() {
+                break;
+            }
             let answers = match &away {
                 Some(refusal) => vec![Err(refusal.clone()); entry.waiting.len()],
-                None => match self.attempt(queue, &store, &entry).await {
-                    Ok(answers) => answers,
-                    Err(refusal) => {
-                        tracing::info!(%store, reply = %refusal, "the store does not take queued mail yet");
-                        vec![Err(away.insert(refusal).clone()); entry.waiting.len()]
-                    }
-                },
+                None => self.attempt(queue, &store, &entry).await,
             };
+            let silent =
+                answers.iter().find_map(|answer| answer.as_ref().err().filter(|refusal| is_unanswered(refusal)));
+            if let (Some(refusal), None) = (silent, &away) {
+                tracing::info!(%store, reply = %refusal, "the store does not take queued mail yet");
+                away = Some(refusal.clone());
+            }
             // One for all: those who wait on wait together.
             let chance = queue.chance();
             let outcome = |(waiting, answer)| queue.outcome(&entry, waiting, answer, chance);
@@ -72,18 +86,12 @@ impl Relay {
         last
     }
 
-    /// An answer for each recipient, in order; `Err` where the store does not even begin.
-    async fn attempt(
-        &self,
-        queue: &RetryQueue,
-        store: &StoreName,
-        entry: &Entry,
-    ) -> Result<Vec<Result<(), Refusal>>, Refusal> {
+    /// An answer for each recipient, in order.
+    async fn attempt(&self, queue: &RetryQueue, store: &StoreName, entry: &Entry) -> Vec<Result<(), Refusal>> {
         let envelope = Envelope { from: entry.from.clone(), id: Some(entry.id), size: Some(entry.body.octets) };
         let mut transaction = match self.ask(self.delivery.open(store, envelope)).await {
             Ok(transaction) => transaction,
-            Err(refusal) if refusal.reply().code().is_transient() => return Err(refusal),
-            Err(refusal) => return Ok(vec![Err(refusal); entry.waiting.len()]),
+            Err(refusal) => return vec![Err(refusal); entry.waiting.len()],
         };
         let mut answers = Vec::with_capacity(entry.waiting.len());
         for Waiting { recipient, .. } in &entry.waiting {
@@ -92,7 +100,14 @@ impl Relay {
                 address: recipient.address.clone(),
                 recipient: recipient.recipient.clone(),
             };
-            answers.push(self.ask(transaction.rcpt(recipient)).await);
+            let answer = self.ask(transaction.rcpt(recipient)).await;
+            if let Err(refusal) = &answer
+                && is_unanswered(refusal)
+            {
+                // It would keep silent about each of them.
+                return vec![Err(refusal.clone()); entry.waiting.len()];
+            }
+            answers.push(answer);
         }
         let taken = answers.iter().filter(|answer| answer.is_ok()).count();
         if taken > 0 {
@@ -108,7 +123,7 @@ impl Relay {
                 *answer = sent.next().unwrap_or(Err(Refusal::TRY_LATER));
             }
         }
-        Ok(answers)
+        answers
     }
 
     /// Sends the octets; gives an answer for each recipient that was taken. `Err` is the answer for all of them.
@@ -144,14 +159,26 @@ impl RetryQueue {
     fn lanes(&self, now: UnixTime) -> BTreeMap<StoreName, Vec<Due>> {
         let state = self.state();
         let mut lanes: BTreeMap<StoreName, Vec<Due>> = BTreeMap::new();
-        for (id, entry) in state.queue.due(now).take(DUE_PER_ROUND_MAX) {
-            let mut stores: BTreeMap<&StoreName, Vec<Waiting>> = BTreeMap::new();
+        for (id, entry) in state.queue.due(now) {
             for waiting in entry.due(now) {
-                stores.entry(&waiting.recipient.store).or_default().push(waiting.clone());
-            }
-            for (store, waiting) in stores {
-                let entry = Entry { id: entry.id, from: entry.from.clone(), body: entry.body, waiting };
-                lanes.entry(store.clone()).or_default().push(Due { id, entry });
+                let store = &waiting.recipient.store;
+                if !lanes.contains_key(store) {
+                    lanes.insert(store.clone(), Vec::new());
+                }
+                let Some(lane) = lanes.get_mut(store) else { continue };
+                let full = lane.len() >= DUE_PER_LANE_MAX;
+                match lane.last_mut() {
+                    Some(last) if last.id == id => last.entry.waiting.push(waiting.clone()),
+                    // A limit of its own for each, or what waits for one store would take the places of the others.
+                    Some(_) if full => {}
+                    Some(_) | None => {
+                        let waiting = vec![waiting.clone()];
+                        lane.push(Due {
+                            id,
+                            entry: Entry { id: entry.id, from: entry.from.clone(), body: entry.body, waiting },
+                        });
+                    }
+                }
             }
         }
         lanes
@@ -196,5 +223,9 @@ impl RetryQueue {
 
 /// How often to look what is due: much shorter than the first interval.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// Entries of one round, which bounds its memory.
-const DUE_PER_ROUND_MAX: usize = 1_000;
+/// Entries that one round tries at a store, which bounds its memory.
+const DUE_PER_LANE_MAX: usize = 500;
+/// How long a round tries at one store before the next round begins.
+const LANE_SPAN_MAX: Duration = Duration::from_secs(60);
+/// How often segments are removed beside the rounds.
+const PURGE_EVERY: Duration = Duration::from_secs(30);

@@ -1,7 +1,7 @@
 //! A message's octets, kept until every store has answered.
 
-use super::{EPOCH, NotQueued, RetryQueue, journal_kind};
-use journal::{Append, Durable, RECORD_OCTETS_MAX, Space, StreamId};
+use super::{EPOCH, NotQueued, RetryQueue, State, journal_kind};
+use journal::{Append, Durable, GROUP_OCTETS_MAX, RECORD_OCTETS_MAX, Space, StreamId};
 use mail_types::{DeliveryId, Lsn, ReversePath};
 use queue::{Body, Entry, QueueId, RECIPIENTS_PER_ENTRY_MAX, Recipient, Record, Waiting, again};
 use std::sync::Arc;
@@ -96,28 +96,34 @@ impl Held {
             return Err(NotQueued::Lost);
         }
         let (queue, space) = (&self.queue, self.space);
-        let mut entries = waiting.chunks(RECIPIENTS_PER_ENTRY_MAX).map(<[Waiting]>::to_vec);
-        let Some(waiting) = entries.next() else { return Err(NotQueued::Lost) };
         let first = self.first.as_ref().map(|first| first.lsn);
-        let body = |first| Body { first, octets: self.octets };
-        let record = |entry| Record::Queue { entry, replaces };
-        // Chunk and entry are in one group: both survive, or neither.
+        if first.is_some_and(|first| !queue.state().keep(first)) {
+            return Err(NotQueued::Lost);
+        }
+        let entries: Vec<Entry> = waiting
+            .chunks(RECIPIENTS_PER_ENTRY_MAX)
+            .map(|waiting| {
+                let body = Body { first: first.unwrap_or(Lsn::ZERO), octets: self.octets };
+                Entry { id, from: from.clone(), body, waiting: waiting.to_vec() }
+            })
+            .collect();
+        let mut groups = groups(entries, replaces).into_iter();
+        let Some(together) = groups.next() else { return Err(NotQueued::Lost) };
+        let now = || queue.world.clock.now();
+        // Chunk and entries are in one group: all survive, or none.
         let build = |next: Lsn| {
             let first = first.unwrap_or(next);
-            let entry = Entry { id, from: from.clone(), body: body(first), waiting: waiting.clone() };
-            vec![
-                Append::chunk((first != next).then_some(first), self.chunk.as_slice()),
-                append_of(&record(entry), first),
-            ]
+            let chunk = Append::chunk((first != next).then_some(first), self.chunk.as_slice());
+            std::iter::once(chunk).chain(together.iter().map(|entry| append_of(entry, first, replaces))).collect()
         };
-        let now = || queue.world.clock.now();
         let chunk = queue.append(|| queue.journal.append_with(EPOCH, now(), space, build)).await?;
         let first = first.unwrap_or(chunk);
-        let mut last = chunk.next();
-        for waiting in entries {
-            let record = record(Entry { id, from: from.clone(), body: body(first), waiting });
-            let append = || queue.journal.append_all(EPOCH, now(), space, &[append_of(&record, first)]);
-            last = queue.append(append).await?;
+        let mut last = after(chunk, together.len());
+        for group in groups {
+            let records: Vec<_> = group.iter().map(|entry| append_of(entry, first, replaces)).collect();
+            // The first of them wait already, so a full disk must not stop the rest.
+            let append = || queue.journal.append_all(EPOCH, now(), Space::Reserve, &records);
+            last = after(queue.append(append).await?, records.len() - 1);
         }
         // `self`, and with it the hold on the first chunk, lasts until the entry is applied.
         queue.applied_to(last).await
@@ -126,6 +132,12 @@ impl Held {
     async fn spill(&mut self) {
         let (queue, space) = (&self.queue, self.space);
         let first = self.first.as_ref().map(|first| first.lsn);
+        if first.is_some_and(|first| !queue.state().held.contains(&first)) {
+            tracing::warn!("a message took so long to come that it cannot be kept for the queue");
+            self.lost = true;
+            self.chunk = Vec::new();
+            return;
+        }
         let append = || {
             let record = Append::chunk(first, self.chunk.as_slice());
             // Under one lock, so that no purge comes between the chunk and the hold on it.
@@ -152,10 +164,91 @@ impl Held {
 
 impl Drop for First {
     fn drop(&mut self) {
-        self.queue.state().held.remove(&self.lsn);
+        let mut state = self.queue.state();
+        state.held.remove(&self.lsn);
+        state.kept.remove(&self.lsn);
     }
 }
 
-fn append_of(record: &Record, body: Lsn) -> Append<'static> {
-    Append::new(StreamId::ZERO, journal_kind(record), record.encode()).refs_body(body)
+impl State {
+    /// The body that begins there is complete, and stays until its entries are applied; `false` when it has been let go.
+    fn keep(&mut self, first: Lsn) -> bool {
+        let held = self.held.remove(&first);
+        held && self.kept.insert(first)
+    }
+}
+
+/// Entries that fit into one group of the journal, with a chunk beside the first ones.
+fn groups(entries: Vec<Entry>, replaces: Option<QueueId>) -> Vec<Vec<Entry>> {
+    let mut groups: Vec<Vec<Entry>> = Vec::new();
+    let mut room = 0;
+    for entry in entries {
+        let octets = append_octets(&entry, replaces);
+        match groups.last_mut().filter(|_| octets <= room) {
+            Some(group) => group.push(entry),
+            None => {
+                room = ENTRIES_OCTETS_MAX;
+                groups.push(vec![entry]);
+            }
+        }
+        room = room.saturating_sub(octets);
+    }
+    groups
+}
+
+fn append_octets(entry: &Entry, replaces: Option<QueueId>) -> usize {
+    Record::Queue { entry: entry.clone(), replaces }.encode().len() + RECORD_OVERHEAD_OCTETS
+}
+
+fn append_of(entry: &Entry, first: Lsn, replaces: Option<QueueId>) -> Append<'static> {
+    let body = Body { first, ..entry.body };
+    let record = Record::Queue { entry: Entry { body, ..entry.clone() }, replaces };
+    Append::new(StreamId::ZERO, journal_kind(&record), record.encode()).refs_body(first)
+}
+
+/// The number of the record that comes so many after that one.
+fn after(lsn: Lsn, records: usize) -> Lsn {
+    Lsn::new(lsn.number() + u64::try_from(records).expect("a group has few records"))
+}
+
+/// What the entries of one group may take, so that a chunk fits beside them.
+const ENTRIES_OCTETS_MAX: usize = GROUP_OCTETS_MAX - RECORD_OCTETS_MAX - 64 * 1024;
+/// What a record costs beside its octets, generously.
+const RECORD_OVERHEAD_OCTETS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mail_types::{AccountId, Address, StoreName, UnixTime};
+
+    fn entry(address: &str) -> Entry {
+        let address = Address::parse(address).expect("an address");
+        let recipient = Recipient {
+            store: StoreName::parse("north").expect("a name"),
+            account: AccountId::from_bytes([1; 16]),
+            address: address.clone(),
+            recipient: address,
+        };
+        let waiting = Waiting { recipient, attempts: 1, again: UnixTime::EPOCH, failed: None };
+        Entry {
+            id: DeliveryId::from_bytes([1; 16]),
+            from: ReversePath::Null,
+            body: Body { first: Lsn::ZERO, octets: 1 },
+            waiting: vec![waiting; RECIPIENTS_PER_ENTRY_MAX],
+        }
+    }
+
+    #[test]
+    fn entries_of_a_message_go_together_as_far_as_a_group_holds_them() {
+        // A thousand recipients, which is what SMTP takes, survive together.
+        assert_eq!(groups(vec![entry("somebody@a.example"); 8], None).len(), 1);
+        let long = format!("{}@{}.example", "x".repeat(64), ["y"; 60].concat());
+        let groups = groups(vec![entry(&long); 79], None);
+        assert!(groups.len() > 1);
+        assert_eq!(groups.iter().map(Vec::len).sum::<usize>(), 79);
+        for group in &groups {
+            let octets: usize = group.iter().map(|entry| append_octets(entry, None)).sum();
+            assert!(octets + RECORD_OCTETS_MAX + 4096 <= GROUP_OCTETS_MAX, "{octets}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use super::site::{Talk, World, finish, relay, routing};
 use super::stores::{Answer, Mail, Stores};
 use super::{ENVELOPE, refusal};
-use crate::retry::Held;
+use crate::retry::{HELD_SEGMENTS_MAX, Held};
 use crate::{QueueWorld, Relay, RetryQueue};
 use disk::SimDisk;
 use proptest::prelude::*;
@@ -211,6 +211,146 @@ fn one_store_that_is_away_does_not_hold_up_another() {
     site.stores.recover();
     site.later();
     assert_eq!(site.queue.waiting_count(), 0);
+}
+
+#[test]
+fn a_store_that_hangs_later_is_asked_once_in_a_round() {
+    for (verb, user) in [("takes", "bob"), ("writes", "*"), ("commits", "bob")] {
+        let site = Site::new();
+        for store in ["north", "south"] {
+            site.stores.script(store, "opens", "*", Answer::Silence);
+        }
+        for text in ["1", "2", "3"] {
+            assert!(site.send(&["bob", "dan"], text).starts_with("250"));
+        }
+        site.stores.recover();
+        site.stores.script("north", verb, user, Answer::Silence);
+        let before = site.stores.asked(verb);
+        site.later();
+        assert_eq!(site.stores.asked(verb) - before, 4, "{verb}: three for south, one for north");
+        assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("south/dan south/dan south/dan", 3));
+        site.stores.recover();
+        site.later();
+        assert_eq!(site.queue.waiting_count(), 0);
+    }
+}
+
+#[test]
+fn what_waits_for_one_store_takes_no_place_of_another() {
+    let site = Site::new();
+    for user in ["bob", "dan"] {
+        let store = if user == "bob" { "north" } else { "south" };
+        site.stores.script(store, "opens", "*", Answer::Silence);
+        let count = if user == "bob" { 600 } else { 1 };
+        for number in 0..count {
+            keep(&site, number, user, store, 1).expect("it is durable");
+        }
+    }
+    site.stores.recover();
+    site.later();
+    assert_eq!(site.places().matches("south/dan").count(), 1);
+    assert_eq!(site.queue.waiting_count(), 100, "more than a round tries at a store");
+    site.round();
+    assert_eq!(site.queue.waiting_count(), 0);
+}
+
+/// Puts a message for so many accounts of a store into the queue.
+fn keep(site: &Site, number: u16, user: &str, store: &str, accounts: u16) -> Result<(), crate::retry::NotQueued> {
+    let address = mail_types::Address::parse(&format!("{user}@a.example")).expect("an address");
+    let recipient = |number: u16| {
+        let mut account = [user.as_bytes()[0]; 16];
+        account[..2].copy_from_slice(&number.to_le_bytes());
+        queue::Recipient {
+            store: mail_types::StoreName::parse(store).expect("a name"),
+            account: mail_types::AccountId::from_bytes(account),
+            address: address.clone(),
+            recipient: address.clone(),
+        }
+    };
+    let mut id = [9; 16];
+    id[..2].copy_from_slice(&number.to_le_bytes());
+    let id = mail_types::DeliveryId::from_bytes(id);
+    let mut held = Held::new(Arc::clone(&site.queue));
+    finish(held.take(b"x\r\n"), Some(&site.queue));
+    let recipients = (0..accounts).map(recipient).collect();
+    finish(held.keep(id, mail_types::ReversePath::Null, recipients), Some(&site.queue)).map(drop)
+}
+
+#[test]
+fn a_message_of_many_recipients_waits_for_all_or_for_nobody() {
+    let mut outcomes = std::collections::BTreeSet::new();
+    for changes in 0..12 {
+        let site = Site::new();
+        site.disk.cut_power_after(changes);
+        let kept = keep(&site, 0, "bob", "north", 1000).is_ok();
+        let site = site.crash();
+        let waiting = site.queue.waiting_count();
+        assert!(waiting == 1000 || (waiting == 0 && !kept), "{waiting} wait after {changes} changes");
+        outcomes.insert(waiting);
+    }
+    assert_eq!(outcomes.len(), 2, "the cuts come before and after that");
+}
+
+#[test]
+fn a_sender_that_takes_very_long_does_not_keep_the_journal() {
+    let site = Site::new();
+    let mut slow = Held::new(Arc::clone(&site.queue));
+    let octets = vec![b'x'; 600_000];
+    finish(slow.take(&octets), Some(&site.queue));
+    let mut sent = 0;
+    while site.queue.sealed_count() <= HELD_SEGMENTS_MAX {
+        let mut other = Held::new(Arc::clone(&site.queue));
+        finish(other.take(&octets), Some(&site.queue));
+        sent += 1;
+        assert!(sent < 10_000);
+    }
+    site.round();
+    assert!(site.queue.sealed_count() < 3, "{}", site.queue.sealed_count());
+    finish(slow.take(&octets), Some(&site.queue));
+    let kept = slow.keep(mail_types::DeliveryId::from_bytes([1; 16]), mail_types::ReversePath::Null, vec![]);
+    assert!(finish(kept, Some(&site.queue)).is_err());
+    assert_eq!(site.queue.waiting_count(), 0);
+}
+
+/// A message that stays, in a journal that goes on behind it until it is in the way.
+fn in_the_way() -> Site {
+    let site = Site::new();
+    site.stores.script("south", "commits", "cid", Answer::No(refusal("550 5.7.1 Not wanted")));
+    let text = "0123456789 0123456789\n".repeat(20_000);
+    assert!(site.send(&["all"], &text).starts_with("250"));
+    while site.queue.sealed_count() < 12 {
+        assert!(site.send(&["bob"], &text).starts_with("250"));
+    }
+    site
+}
+
+#[test]
+fn what_cannot_be_read_is_not_moved_again_and_again() {
+    let site = in_the_way();
+    site.disk.rot("journal/0000000000000001.seg", 300_000, 0xff).expect("the first segment");
+    site.round();
+    let before = site.disk.operations();
+    for _ in 0..20 {
+        site.round();
+    }
+    assert_eq!((site.disk.operations() - before, site.queue.waiting_count()), (0, 1), "nothing is read or written");
+}
+
+#[test]
+fn a_move_leaves_room_to_go_on() {
+    let site = in_the_way();
+    let all = u64::MAX / 2;
+    site.disk.set_capacity(all);
+    let used = all - journal::disk::Disk::free_bytes(&site.disk).expect("a disk that says");
+    site.disk.set_capacity(used + 2 * SEGMENT_OCTETS);
+    let before = site.queue.sealed_count();
+    for _ in 0..20 {
+        site.round();
+    }
+    assert_eq!((site.queue.sealed_count(), site.queue.waiting_count()), (before, 1), "it stays where it is");
+    site.disk.set_capacity(all);
+    site.round();
+    assert!(site.queue.sealed_count() < 4);
 }
 
 #[test]

@@ -27,6 +27,8 @@ struct State {
     /// Copies that a store knew already by their delivery id.
     repeated: usize,
     writes: usize,
+    /// Questions, by verb.
+    asked: BTreeMap<&'static str, usize>,
     committing: usize,
     /// Nobody's commit is done before so many have begun.
     commits_meet: usize,
@@ -101,6 +103,11 @@ impl Stores {
         self.lock().writes
     }
 
+    /// How often stores were asked this.
+    pub(super) fn asked(&self, verb: &'static str) -> usize {
+        self.lock().asked.get(verb).copied().unwrap_or_default()
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no test panics with the lock")
     }
@@ -109,6 +116,7 @@ impl Stores {
     async fn ask(&self, store: &str, verb: &'static str, user: &str) -> Option<Answer> {
         let answer = {
             let mut state = self.lock();
+            *state.asked.entry(verb).or_default() += 1;
             let key = (store.to_owned(), verb, user.to_owned());
             let answer = state.script.get(&key).cloned();
             if let Some(Answer::NoAgain(refusal)) = &answer {
