@@ -1,7 +1,6 @@
 //! Writing a body and the records that give it to recipients.
 
 use super::head::Head;
-use super::log::AHEAD_OF_CHUNK_OCTETS_MAX;
 use super::{Refusal, Store};
 use bytes::{Bytes, BytesMut};
 use journal::Durable;
@@ -92,7 +91,7 @@ impl BodyWriter {
         };
         while buffer.len() > CHUNK_OCTETS_MAX {
             let chunk = buffer.split_to(CHUNK_OCTETS_MAX).freeze();
-            self.store.log.room(AHEAD_OF_CHUNK_OCTETS_MAX).await;
+            self.store.log.room_for_chunk().await;
             self.append(&chunk)?;
         }
         self.pending = Pending::Many(buffer);
@@ -140,13 +139,10 @@ impl Body {
         let slot = self.store.slot(account);
         let mut head = slot.lock();
         self.store.load(account, &mut head)?;
-        if let Some(id) = message.delivery {
-            if let Some((lsn, _)) = head.deliveries.iter().find(|(_, known)| *known == id) {
-                return Ok(Put::Repeated(*lsn));
-            }
-            if self.store.delivery_seen(account, id)? {
-                return Ok(Put::Repeated(self.store.applied()));
-            }
+        if let Some(id) = message.delivery
+            && let Some(lsn) = self.store.delivered(account, &head, id)?
+        {
+            return Ok(Put::Repeated(lsn));
         }
         let delivery = message.delivery;
         let (mailbox, uid) = self.next_uid(account, &mut head, message.target)?;
@@ -207,6 +203,21 @@ impl Drop for Body {
 }
 
 impl Store {
+    /// Whether the account has the delivery of that id, or soon will.
+    pub(crate) fn has_delivery(&self, account: AccountId, id: DeliveryId) -> Result<bool, Refusal> {
+        let slot = self.slot(account);
+        let head = slot.lock();
+        Ok(self.delivered(account, &head, id)?.is_some())
+    }
+
+    /// For what to wait where the delivery of that id was here before.
+    fn delivered(&self, account: AccountId, head: &Head, id: DeliveryId) -> Result<Option<Lsn>, Refusal> {
+        if let Some((lsn, _)) = head.deliveries.iter().find(|(_, known)| *known == id) {
+            return Ok(Some(*lsn));
+        }
+        Ok(self.delivery_seen(account, id)?.then(|| self.applied()))
+    }
+
     /// Waits until what was put is durable and applied.
     pub(crate) async fn settle(&self, put: Put) -> Result<Durable<Lsn>, Refusal> {
         let (Put::New(lsn, _) | Put::Repeated(lsn)) = put;

@@ -10,7 +10,8 @@ use ports::Clock;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::task::Poll;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// The journal, and who takes its turns.
@@ -174,6 +175,22 @@ impl Log {
             }
             woken.await;
         }
+    }
+
+    /// Waits for the next chunk of a large body: small messages go first, but only for so long, or under a steady load
+    /// of them it would never come.
+    pub(crate) async fn room_for_chunk(&self) {
+        let mut little = std::pin::pin!(self.room(AHEAD_OF_CHUNK_OCTETS_MAX));
+        let mut patience = None;
+        std::future::poll_fn(|cx| {
+            if little.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            let patience = patience.get_or_insert_with(|| self.clock.sleep(CHUNK_WAIT_MAX));
+            patience.as_mut().poll(cx)
+        })
+        .await;
+        self.room(AHEAD_OCTETS_MAX).await;
     }
 
     /// The apply thread has applied that many octets more.
@@ -344,4 +361,6 @@ const RUN_OCTETS_MAX: usize = GROUP_OCTETS_MAX - 64 * 1024;
 /// How much may be on its way to the disk before new messages wait.
 pub(crate) const AHEAD_OCTETS_MAX: u64 = 8 << 20;
 /// How much may be on its way before the next chunk of a large body waits; small messages go on.
-pub(crate) const AHEAD_OF_CHUNK_OCTETS_MAX: u64 = 512 << 10;
+const AHEAD_OF_CHUNK_OCTETS_MAX: u64 = 512 << 10;
+/// How long it waits for that.
+const CHUNK_WAIT_MAX: Duration = Duration::from_millis(100);

@@ -188,6 +188,22 @@ fn over_quota_is_refused_and_frees_again() {
 }
 
 #[test]
+fn who_is_full_with_a_message_hears_that_it_has_it() {
+    let mut world = TestWorld::new(22);
+    world.options.quota = Arc::new(|_| Quota { messages: Some(1), octets: None });
+    let mut store = world.open();
+    for _ in 0..2 {
+        assert_eq!(deliver(&world, &store, &[1], b"x\r\n", Some(7)), [true]);
+        assert_eq!(deliver(&world, &store, &[1], b"x\r\n", Some(7)), [true], "again, and not stored again");
+        assert_eq!(deliver(&world, &store, &[1], b"y\r\n", Some(8)), [false]);
+        assert_eq!(contents(&store, 1, MailboxId::INBOX).len(), 1);
+        drop(store);
+        world.disk.crash();
+        store = world.open();
+    }
+}
+
+#[test]
 fn a_full_disk_refuses_mail_for_now_and_lets_expunge_through() {
     let mut world = TestWorld::new(7);
     world.options.journal.low_water_octets = 2 << 20;
