@@ -256,15 +256,21 @@ fn welcome(dir: &Path, site: &Site) -> String {
          Read it by IMAP (TLS, a certificate of its own):\n  \
          curl -sk --user '{address}:{password}' 'imaps://127.0.0.1:{imaps}/INBOX;MAILINDEX=1'\n\n\
          Read it by POP3:\n  curl -s --user '{address}:{password}' pop3://127.0.0.1:{pop3}/1\n\n\
-         Where an address goes, and why:\n  posthouse route --dir {dir} {address} kate@{domain}\n\n\
+         Where an address goes, and why:\n  {program} route --dir {dir} {address} kate@{domain}\n\n\
          Ctrl-C stops it; started again in the same folder, everything is still there.\n",
         smtp = port("smtp"),
         imaps = port("imaps"),
         pop3 = port("pop3"),
+        program = program().display(),
         dir = dir.display(),
         domain = site.domain,
     );
     text
+}
+
+/// What runs now: `cargo run` has put it on nobody's path.
+fn program() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("posthouse"))
 }
 
 fn read_site(file: &Path) -> Result<Site> {
