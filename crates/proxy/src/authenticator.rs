@@ -129,7 +129,7 @@ impl Authenticator {
                 Outcome::LoggedIn { store, who: LoggedIn { account, address, peer } }
             }
             Err(Stop::Refused(reason)) => {
-                tracing::info!(target: "login", "{}", FailedLogin { client, user, reason });
+                tracing::warn!(target: "login", "{}", FailedLogin { client, user, reason });
                 self.wait_since(began).await;
                 match reason {
                     Reason::NotAuthorized => Outcome::NotAuthorized,
