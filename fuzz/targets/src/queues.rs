@@ -15,7 +15,11 @@ pub fn queue_record(data: &[u8]) {
     queue.apply(Lsn::new(1), record);
     let waiting: usize = queue.entries().map(|(_, entry)| entry.waiting.len()).sum();
     assert_eq!(queue.waiting_count(), waiting);
-    assert_eq!(queue.next_due(), queue.entries().filter_map(|(_, entry)| entry.again()).min());
+    for (_, entry) in queue.entries() {
+        let again = entry.again().expect("an entry has somebody who waits");
+        assert_eq!(queue.due(again).count(), 1, "its time comes");
+        assert!(entry.due(again).next().is_some());
+    }
 }
 
 /// Files of the corpus.
