@@ -109,7 +109,8 @@ where
                     handler.on_tls(&mut self.exchange.machine);
                     Phase::Talking
                 }
-                Flow::Close => return self.exchange.flush().await,
+                // Not yet: octets pass both ways from here on.
+                Flow::Pass | Flow::Close => return self.exchange.flush().await,
             };
         }
     }

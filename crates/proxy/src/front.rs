@@ -1,7 +1,7 @@
 //! From the greeting to the hand-over, whatever the protocol: a [`Gate`] decides until somebody is logged in.
 
 use machine::Machine;
-use ports::{BoxFuture, Flow, Handler};
+use ports::{BoxFuture, Flow, Handler, Passage};
 
 /// The proxy's end of one connection.
 pub struct Front<G: Gate> {
@@ -14,6 +14,8 @@ enum State<G: Gate> {
     NotAuthenticated(G),
     /// The store's half of the session does, to the end.
     Delegated(Box<dyn Handler<G::Machine>>),
+    /// A back-end does, to the end; the driver has the way to it, or takes it now.
+    Passed(Option<Passage>),
 }
 
 /// What a protocol has before its login.
@@ -38,6 +40,8 @@ pub enum Step<M: Machine> {
     Stay(Flow),
     /// It is logged in, and has been told so.
     Delegate(Box<dyn Handler<M>>, Flow),
+    /// It is logged in at a back-end, and has been told so.
+    Pass(Passage),
 }
 
 impl<G: Gate> Front<G> {
@@ -61,7 +65,13 @@ impl<G: Gate> Handler<G::Machine> for Front<G> {
                         self.state = State::Delegated(session);
                         flow
                     }
+                    Step::Pass(passage) => {
+                        self.state = State::Passed(Some(passage));
+                        Flow::Pass
+                    }
                 },
+                // The driver decides no event after `Flow::Pass`.
+                State::Passed(_) => Flow::Close,
             }
         })
     }
@@ -69,21 +79,28 @@ impl<G: Gate> Handler<G::Machine> for Front<G> {
     fn resume<'a>(&'a mut self, machine: &'a mut G::Machine) -> BoxFuture<'a, Flow> {
         match &mut self.state {
             State::Delegated(session) => session.resume(machine),
-            State::NotAuthenticated(_) => Box::pin(async { Flow::Next }),
+            State::NotAuthenticated(_) | State::Passed(_) => Box::pin(async { Flow::Next }),
         }
     }
 
     fn wake(&mut self) -> BoxFuture<'_, ()> {
         match &mut self.state {
             State::Delegated(session) => session.wake(),
-            State::NotAuthenticated(_) => Box::pin(std::future::pending()),
+            State::NotAuthenticated(_) | State::Passed(_) => Box::pin(std::future::pending()),
         }
     }
 
     fn on_wake<'a>(&'a mut self, machine: &'a mut G::Machine) -> BoxFuture<'a, Flow> {
         match &mut self.state {
             State::Delegated(session) => session.on_wake(machine),
-            State::NotAuthenticated(_) => Box::pin(async { Flow::Next }),
+            State::NotAuthenticated(_) | State::Passed(_) => Box::pin(async { Flow::Next }),
+        }
+    }
+
+    fn passage(&mut self) -> Option<Passage> {
+        match &mut self.state {
+            State::Passed(passage) => passage.take(),
+            State::NotAuthenticated(_) | State::Delegated(_) => None,
         }
     }
 
@@ -91,13 +108,14 @@ impl<G: Gate> Handler<G::Machine> for Front<G> {
         match &mut self.state {
             State::Delegated(session) => session.on_tls(machine),
             State::NotAuthenticated(gate) => gate.on_tls(machine),
+            State::Passed(_) => {}
         }
     }
 
     fn on_close<'a>(&'a mut self) -> BoxFuture<'a, ()> {
         match &mut self.state {
             State::Delegated(session) => session.on_close(),
-            State::NotAuthenticated(_) => Box::pin(async {}),
+            State::NotAuthenticated(_) | State::Passed(_) => Box::pin(async {}),
         }
     }
 }

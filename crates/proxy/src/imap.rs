@@ -9,7 +9,7 @@ use imap_proto::capability::{Capability, CapabilitySet, Login, Privacy, Support,
 use imap_proto::command::{CommandBody, IdField};
 use imap_proto::server::{Event, Server};
 use imap_proto::{Limits, Reply, Response, ResponseCode};
-use ports::{BoxFuture, Flow, Peer};
+use ports::{BoxFuture, Flow, Handover, Peer};
 use sasl::{Credentials, Exchange, Failure, Mechanism, Secret};
 use std::sync::Arc;
 
@@ -196,13 +196,15 @@ impl ImapGate {
             Outcome::LoggedIn { store, who } => {
                 let account = who.address.clone();
                 match self.proxy.handover.imap(&store, who).await {
-                    Ok(session) => {
+                    Ok(Handover::Here(session)) => {
                         // First the limits: completing reads what came behind the login.
                         machine.logged_in();
                         let capabilities = offered(&self.config.support, Login::After, self.privacy());
                         machine.complete(Reply::ok("Logged in").with(ResponseCode::Capability(capabilities)));
                         return Step::Delegate(session, Flow::Next);
                     }
+                    // Not yet.
+                    Ok(Handover::There(_)) => machine.complete(UNAVAILABLE),
                     Err(why) => {
                         tracing::warn!(target: "login", %account, %store, %why, "no session at the store");
                         machine.complete(UNAVAILABLE);

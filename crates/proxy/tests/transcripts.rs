@@ -87,7 +87,7 @@ impl<M: Machine, H: Handler<M>> Driver<M, H> {
             match flow {
                 Flow::Next | Flow::Again => {}
                 Flow::StartTls => self.handshaking = true,
-                Flow::Close => self.hung_up = true,
+                Flow::Pass | Flow::Close => self.hung_up = true,
             }
         }
     }

@@ -143,7 +143,7 @@ fn show(event: &Event) -> String {
         Event::Challenge(octets) => format!("Challenge {}", String::from_utf8_lossy(octets)),
         Event::Done(outcomes) => {
             let one = |outcome: &Outcome| match outcome {
-                Outcome::Accepted(reply) => format!(" Accepted:{}", short(reply)),
+                Outcome::Accepted(accepted) => format!(" Accepted:{}", short(accepted.reply())),
                 Outcome::Deferred(reply) => format!(" Deferred:{}", short(reply)),
                 Outcome::Failed(reply) => format!(" Failed:{}", short(reply)),
                 Outcome::Unsent => " Unsent".to_owned(),

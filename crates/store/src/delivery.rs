@@ -4,7 +4,7 @@ use crate::engine::{BodyWriter, NewMessage, Put, Refusal, Store, Target, deliver
 use bytes::Bytes;
 use journal::Durable;
 use mail_types::{FlagSet, Lsn, MailboxId};
-use ports::{BoxFuture, DeliveryTransaction, Envelope, Recipient};
+use ports::{BoxFuture, DeliveryTransaction, Envelope, Receipt, Recipient};
 use std::sync::Arc;
 
 /// One message for accounts of one store.
@@ -29,6 +29,12 @@ impl Transaction {
             (Err(Refusal::OverQuota), Some(id)) if self.store.has_delivery(account, id)? => Ok(()),
             (checked, _) => checked,
         }
+    }
+
+    /// The message is complete: makes it durable, and answers each recipient in the order they were added.
+    pub(crate) async fn commit_here(self) -> Vec<Result<Durable<Lsn>, smtp_proto::Refusal>> {
+        let outcomes = self.store_for_all().await;
+        outcomes.into_iter().map(|outcome| outcome.map_err(|refusal| reply(&refusal))).collect()
     }
 
     async fn store_for_all(self) -> Vec<Result<Durable<Lsn>, Refusal>> {
@@ -83,13 +89,13 @@ impl DeliveryTransaction for Transaction {
         Box::pin(async move { self.body.write(chunk).await.map_err(|refusal| reply(&refusal)) })
     }
 
-    fn commit<'a>(self: Box<Self>) -> BoxFuture<'a, Vec<Result<Durable<Lsn>, smtp_proto::Refusal>>>
+    fn commit<'a>(self: Box<Self>) -> BoxFuture<'a, Vec<Result<Receipt, smtp_proto::Refusal>>>
     where
         Self: 'a,
     {
         Box::pin(async move {
-            let outcomes = self.store_for_all().await;
-            outcomes.into_iter().map(|outcome| outcome.map_err(|refusal| reply(&refusal))).collect()
+            let outcomes = self.commit_here().await;
+            outcomes.into_iter().map(|outcome| outcome.map(Receipt::Here)).collect()
         })
     }
 }

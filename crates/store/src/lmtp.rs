@@ -84,7 +84,7 @@ impl Lmtp {
             machine.refuse(Refusal::BAD_SEQUENCE);
             return;
         };
-        for outcome in transaction.commit().await {
+        for outcome in transaction.commit_here().await {
             machine.answer_recipient(outcome);
         }
     }

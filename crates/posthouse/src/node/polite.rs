@@ -2,7 +2,7 @@
 
 use machine::Machine;
 use net::Shutdown;
-use ports::{BoxFuture, Flow, Handler};
+use ports::{BoxFuture, Flow, Handler, Passage};
 
 /// A handler that, between two events, also waits for the end of the program.
 pub(super) struct Polite<H, M> {
@@ -44,6 +44,10 @@ impl<H: Handler<M>, M: Machine<Event: Send> + Send> Handler<M> for Polite<H, M> 
             return Box::pin(std::future::ready(Flow::Close));
         }
         self.inner.on_wake(machine)
+    }
+
+    fn passage(&mut self) -> Option<Passage> {
+        self.inner.passage()
     }
 
     fn on_tls(&mut self, machine: &mut M) {

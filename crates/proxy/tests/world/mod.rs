@@ -8,7 +8,10 @@ use directory::{
 };
 use imap_proto::{Reply, server::Event as ImapEvent};
 use mail_types::{AccountId, Address, Domain, NodeName, StoreName, UnixTime};
-use ports::{BoxFuture, Clock, Flow, Handler, LoggedIn, Peer, SessionHandover, Spawn, Unavailable};
+use ports::{
+    BoxFuture, Clock, Flow, Handler, Handover, ImapHandover, LoggedIn, Peer, Pop3Handover, SessionHandover, Spawn,
+    Unavailable,
+};
 use proxy::{Authenticator, DirectoryAccounts, Proxy};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -206,24 +209,20 @@ impl FakeStore {
 }
 
 impl SessionHandover for FakeStore {
-    fn imap<'a>(
-        &'a self,
-        store: &'a StoreName,
-        who: LoggedIn,
-    ) -> BoxFuture<'a, Result<Box<dyn Handler<imap_proto::server::Server>>, Unavailable>> {
-        Box::pin(async move { Ok(Box::new(self.enter(store, &who)?) as Box<dyn Handler<_>>) })
+    fn imap<'a>(&'a self, store: &'a StoreName, who: LoggedIn) -> BoxFuture<'a, Result<ImapHandover, Unavailable>> {
+        Box::pin(async move { Ok(Handover::Here(Box::new(self.enter(store, &who)?))) })
     }
 
     fn pop3<'a>(
         &'a self,
         store: &'a StoreName,
         who: LoggedIn,
-    ) -> BoxFuture<'a, Result<Option<Box<dyn Handler<pop3_proto::Server>>>, Unavailable>> {
+    ) -> BoxFuture<'a, Result<Option<Pop3Handover>, Unavailable>> {
         Box::pin(async move {
             if who.address.local().as_str() == "busy" {
                 return Ok(None);
             }
-            Ok(Some(Box::new(self.enter(store, &who)?) as Box<dyn Handler<_>>))
+            Ok(Some(Handover::Here(Box::new(self.enter(store, &who)?))))
         })
     }
 }
