@@ -22,6 +22,8 @@ pub trait Wire: Send {
 }
 
 /// What a handler gives the driver with [`Flow::Pass`](crate::Flow::Pass): from here on the back-end answers.
+///
+/// `unsaid`, then `unsent`, are shown to `track` before anything that comes later.
 pub struct Passage {
     /// The connection to the back-end, logged in.
     pub wire: Box<dyn Wire>,
@@ -34,6 +36,7 @@ pub struct Passage {
 }
 
 /// Follows a session that passes by: its state is explicit, so that it can be ended, and later resumed, at the right point.
+#[expect(clippy::wrong_self_convention, reason = "octets from somewhere; nothing is made of them")]
 pub trait Track: Send {
     /// The client sent this.
     fn from_client(&mut self, octets: &[u8]);
