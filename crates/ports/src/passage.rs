@@ -34,6 +34,7 @@ pub struct Passage {
 }
 
 /// Follows a session that passes by: its state is explicit, so that it can be ended, and later resumed, at the right point.
+#[expect(clippy::wrong_self_convention, reason = "octets from somewhere; nothing is made of them")]
 pub trait Track: Send {
     /// The client sent this.
     fn from_client(&mut self, octets: &[u8]);
