@@ -8,6 +8,7 @@
 //!     │      AppendBegin ─▶ accept_append ▶ AppendChunk… AppendEnd ▶┬────▶ AppendFinish ▶ Busy
 //!     │                  ▲──────── another message (RFC 3502) ──────┘
 //!     │      StartTls ────▶ accept_starttls ▶ (handshake) ▶ tls_started ▶ Line
+//!     │      a login ─────▶ pass ▶ Passed: a back-end answers, and nothing is read here any more
 //!     └ a literal ▶ Literal ▶ Line;   one that is refused ▶ Drain ▶ Line
 //! ```
 //! Every arrow into `Busy` ends with one [`Server::complete`]; each conversation may also be refused by it at once.
@@ -137,6 +138,8 @@ enum Phase {
     AppendBody { append: Box<Append> },
     /// What follows a message.
     AppendTail { append: Box<Append> },
+    /// A back-end answers; of us the peer hears BYE at most.
+    Passed,
     /// Nothing more.
     Closed,
 }
@@ -214,7 +217,7 @@ impl Machine for Server {
         self.quiet_since = now;
         self.was_busy = false;
         match self.phase {
-            Phase::Closed => return,
+            Phase::Passed | Phase::Closed => return,
             // RFC 3207 §4.2 and RFC 9051 §6.2.1: nothing may come in the clear once TLS was promised.
             Phase::Handshake => return self.abort(),
             Phase::Line
@@ -288,6 +291,7 @@ impl Machine for Server {
             | Phase::Handshake
             | Phase::IdleAsked { .. }
             | Phase::AppendAsked { .. }
+            | Phase::Passed
             | Phase::Closed => None,
         }
     }

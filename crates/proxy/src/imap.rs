@@ -9,7 +9,7 @@ use imap_proto::capability::{Capability, CapabilitySet, Login, Privacy, Support,
 use imap_proto::command::{CommandBody, IdField};
 use imap_proto::server::{Event, Server};
 use imap_proto::{Limits, Reply, Response, ResponseCode};
-use ports::{BoxFuture, Flow, Handover, Peer};
+use ports::{BoxFuture, Elsewhere, Flow, Handover, Peer};
 use sasl::{Credentials, Exchange, Failure, Mechanism, Secret};
 use std::sync::Arc;
 
@@ -203,8 +203,10 @@ impl ImapGate {
                         machine.complete(Reply::ok("Logged in").with(ResponseCode::Capability(capabilities)));
                         return Step::Delegate(session, Flow::Next);
                     }
-                    // Not yet.
-                    Ok(Handover::There(_)) => machine.complete(UNAVAILABLE),
+                    Ok(Handover::There(Elsewhere { welcome, mut passage })) => {
+                        passage.unsent = machine.pass(&welcome);
+                        return Step::Pass(passage);
+                    }
                     Err(why) => {
                         tracing::warn!(target: "login", %account, %store, %why, "no session at the store");
                         machine.complete(UNAVAILABLE);

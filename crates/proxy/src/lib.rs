@@ -9,10 +9,12 @@
 //!  client ──▶│ NotAuthenticated(gate)          │── name, password ─▶ Authenticator ─▶ directory: routing, hashes
 //!            │        │ logged in              │                          │ costly hashes on the bounded pool
 //!            │        ▼                        │◀── account and store ────┘
-//!            │ Delegated(the store's session) ◀┼── SessionHandover: in this process a function call
+//!            │ Delegated(the store's session) ◀┼── SessionHandover: in this process a function call,
+//!            │ Passed(the way to its node)    ◀┼── on another node a passage for octets
 //!            └─────────────────────────────────┘
 //! ```
-//! The machine stays the same all the while, so what a client pipelined behind its login is answered by the store.
+//! The machine stays the same all the while, so what a client pipelined behind its login is answered by the store. Where
+//! the store is on another node, none of that is read: the machine gives it up, and the driver passes octets both ways.
 //!
 //! Invariants:
 //! 1. A client learns nothing of which accounts exist: an unknown user, a wrong password and a barred account get the

@@ -5,7 +5,7 @@ use crate::clear::{ClearLogins, StartTls};
 use crate::front::{Front, Gate, Step};
 use crate::{Authenticator, Proxy};
 use pop3_proto::{Config, Event, Expire, LoginMethods, Refusal, Security, Server, TlsStart, Utf8};
-use ports::{BoxFuture, Flow, Handler, Handover, Peer};
+use ports::{BoxFuture, Elsewhere, Flow, Handler, Handover, Peer};
 use sasl::{Credentials, Exchange, Failure, Mechanism};
 use std::sync::Arc;
 
@@ -137,8 +137,10 @@ impl Pop3Gate {
             Outcome::LoggedIn { store, who } => {
                 let account = who.address.clone();
                 match self.proxy.handover.pop3(&store, who).await {
-                    // Not yet.
-                    Ok(Some(Handover::There(_))) => machine.refuse(&Refusal::UNAVAILABLE),
+                    Ok(Some(Handover::There(Elsewhere { welcome, mut passage }))) => {
+                        passage.unsent = machine.pass(&welcome);
+                        return Step::Pass(passage);
+                    }
                     Ok(Some(Handover::Here(session))) => return answer_login(machine, session).await,
                     Ok(None) => {
                         tracing::info!(target: "login", %account, %store, "the maildrop is in use");

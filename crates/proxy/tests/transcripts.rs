@@ -14,6 +14,7 @@
 //! ! slept 1000           so many milliseconds were waited until now
 //! ! hashed 1             so many times a costly hash was computed until now
 //! ! logged-in alice@…    the store has been handed this session
+//! ! passes text          a back-end answers, and so much, in escapes, goes on to it
 //! ! closed               the conversation is over
 //! ```
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test reads its transcripts")]
@@ -68,6 +69,8 @@ struct Driver<M: Machine, H: Handler<M>> {
     output: Vec<u8>,
     handshaking: bool,
     hung_up: bool,
+    /// What goes on to a back-end, once one answers.
+    passed: Option<Vec<u8>>,
 }
 
 impl<M: Machine, H: Handler<M>> Driver<M, H> {
@@ -76,7 +79,7 @@ impl<M: Machine, H: Handler<M>> Driver<M, H> {
             while let Some(octets) = self.machine.poll_output() {
                 self.output.extend_from_slice(&octets);
             }
-            if self.hung_up {
+            if self.hung_up || self.passed.is_some() {
                 return;
             }
             let Some(event) = self.machine.poll_event() else { break };
@@ -87,7 +90,13 @@ impl<M: Machine, H: Handler<M>> Driver<M, H> {
             match flow {
                 Flow::Next | Flow::Again => {}
                 Flow::StartTls => self.handshaking = true,
-                Flow::Pass | Flow::Close => self.hung_up = true,
+                Flow::Close => self.hung_up = true,
+                Flow::Pass => {
+                    let passage = self.handler.passage().expect("the way to a back-end");
+                    assert!(self.handler.passage().is_none(), "it is given once");
+                    assert_eq!(passage.unsaid, "unsaid");
+                    self.passed = Some(passage.unsent.to_vec());
+                }
             }
         }
     }
@@ -96,6 +105,10 @@ impl<M: Machine, H: Handler<M>> Driver<M, H> {
         for piece in octets.chunks(chunk) {
             if self.hung_up || self.machine.is_closed() {
                 return;
+            }
+            if let Some(passed) = &mut self.passed {
+                passed.extend_from_slice(piece);
+                continue;
             }
             self.machine.handle_input(std::time::Instant::now(), piece);
             self.turn();
@@ -130,6 +143,10 @@ impl<M: Machine, H: Handler<M>> Driver<M, H> {
     }
 
     fn obey(&mut self, directive: &str, world: &World) {
+        if let Some(text) = directive.strip_prefix("passes ") {
+            let passed = self.passed.as_deref().expect("a back-end answers");
+            return assert_eq!(passed.escape_ascii().to_string(), text);
+        }
         let mut words = directive.split(' ');
         match (words.next().unwrap(), words.next()) {
             ("tls" | "near" | "no-starttls" | "no-routing" | "segments", None) => {}
@@ -195,7 +212,8 @@ fn run_all<M: Machine, H: Handler<M>>(protocol: &str, accept: impl Fn(&Setup, &W
             println!("{} in pieces of {chunk}", path.display());
             let world = setup.world();
             let (machine, handler) = accept(&setup, &world);
-            let mut driver = Driver { machine, handler, output: Vec::new(), handshaking: false, hung_up: false };
+            let mut driver =
+                Driver { machine, handler, output: Vec::new(), handshaking: false, hung_up: false, passed: None };
             driver.run(&lines, &world, chunk);
             let sessions = world.store.seen.lock().unwrap().len();
             assert_eq!(world.store.closed.load(Ordering::Relaxed), sessions as u64, "the store hears of the end");

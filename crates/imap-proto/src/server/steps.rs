@@ -37,6 +37,7 @@ impl Server {
             | Phase::Handshake
             | Phase::IdleAsked { .. }
             | Phase::AppendAsked { .. }
+            | Phase::Passed
             | Phase::Closed => return false,
         };
         if !moved && self.eof {
