@@ -29,6 +29,11 @@ pub const ENVID_OCTETS_MAX: usize = 100;
 /// `ORCPT` (RFC 3461 §4.2).
 pub const ORCPT_OCTETS_MAX: usize = 500;
 
+/// `XRCPT` between nodes: an address in xtext, whose local part is quoted, escaped and then encoded where it is at its worst
+/// (64 octets and a domain of 255, RFC 5321 §4.5.3.1.1 and .2). What nodes add to MAIL and RCPT fits
+/// [`COMMAND_OCTETS_MAX`], since they say nothing of DSN and AUTH.
+pub const RECEIVED_AS_OCTETS_MAX: usize = 3 * (2 * 64 + 2) + 1 + 255;
+
 /// A line of a message with its CRLF. RFC 5321 §4.5.3.1.6 lets a server stop at 1000; real mail has HTML in one line,
 /// and as the body streams, a long line costs no memory.
 pub const TEXT_LINE_OCTETS_MAX: usize = 1 << 20;

@@ -35,6 +35,8 @@ pub struct Extensions {
     pub smtputf8: bool,
     /// CHUNKING (RFC 3030).
     pub chunking: bool,
+    /// XPOSTHOUSE: for a listener that nobody but nodes of the cluster can reach (docs/format/cluster-lmtp.md).
+    pub xposthouse: bool,
 }
 
 /// Limits; the defaults are the constants of [`crate::limits`].
