@@ -1,6 +1,6 @@
 //! A message into the store, whoever brings it: the relay by a function call, another server by LMTP.
 
-use crate::engine::{BodyWriter, NewMessage, Put, Refusal, Store, Target, delivery_head};
+use crate::engine::{BodyWriter, NewMessage, Put, Refusal, Store, delivery_head};
 use bytes::Bytes;
 use journal::Durable;
 use mail_types::{FlagSet, Lsn, MailboxId};
@@ -55,7 +55,7 @@ impl Transaction {
             .map(|recipient| {
                 store.ensure_account(recipient.account, &recipient.address)?;
                 let message = NewMessage {
-                    target: Target::OrInbox(MailboxId::INBOX),
+                    mailbox: MailboxId::INBOX,
                     flags: FlagSet::EMPTY,
                     date,
                     head: delivery_head(&envelope.from, &recipient.recipient),

@@ -10,6 +10,7 @@
 //! ```
 //! Each of the three threads is a loop around a step; the simulator calls the steps itself.
 
+mod append;
 mod apply;
 mod bodies;
 mod change;
@@ -26,13 +27,15 @@ mod tests;
 mod usage;
 mod wait;
 
-pub use change::{Append, Copied, FlagChange, FlagNames, Stored};
+pub use append::{Append, Appended};
+pub use change::{Copied, FlagChange, FlagNames, Stored};
 pub use feed::Watch;
 pub use open::OpenError;
 pub use read::Quota;
 pub use wait::Stopped;
 
-pub(crate) use deliver::{BodyWriter, NewMessage, Put, Target, delivery_head};
+pub(crate) use append::APPEND_MESSAGES_MAX;
+pub(crate) use deliver::{BodyWriter, NewMessage, Put, delivery_head};
 pub(crate) use usage::Usage;
 
 use apply::ApplyQueue;

@@ -22,7 +22,7 @@
 //! 4. Nothing is read of a message's text unless the client asked for what only the text says.
 //! 5. Only what is honoured is offered ([`ImapSession::support`]).
 //!
-//! RFCs: 3501 and 9051 (all after login), 2177, 2342, 2971, 3348, 3516, 3691, 4315, 4731, 5032, 5161, 5182, 5258, 5819,
+//! RFCs: 3501 and 9051 (all after login), 2177, 2342, 2971, 3348, 3502, 3516, 3691, 4315, 4731, 5032, 5161, 5182, 5258, 5819,
 //! 6154, 6851, 6855, 7162, 8438, 9208; 2180 for mailboxes with many clients, 5530 for response codes.
 
 mod append;
@@ -398,8 +398,7 @@ pub(crate) const STEP_OCTETS: usize = 256 << 10;
 const BEFORE_LOGIN: &[Capability] =
     &[Capability::Imap4rev1, Capability::Imap4rev2, Capability::LiteralPlus, Capability::Id, Capability::Enable];
 
-/// Not here: MULTIAPPEND is taken, but a crash in the middle keeps the messages that were stored before it (RFC 3502
-/// §3 wants none). QUOTASET: limits are the directory's.
+/// Not here: QUOTASET, for limits are the directory's.
 const AFTER_LOGIN: &[Capability] = &[
     Capability::Idle,
     Capability::Namespace,
@@ -418,6 +417,7 @@ const AFTER_LOGIN: &[Capability] = &[
     Capability::Condstore,
     Capability::Qresync,
     Capability::Binary,
+    Capability::MultiAppend,
     Capability::Utf8Accept,
     Capability::Quota,
     Capability::QuotaResStorage,

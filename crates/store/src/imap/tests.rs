@@ -147,6 +147,7 @@ transcripts! {
     list
     mailboxes
     moving
+    multiappend
     qresync
     quota
     search
