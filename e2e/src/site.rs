@@ -135,6 +135,13 @@ impl Site {
         self.description.accounts.iter().filter(|account| account.store == store).cloned().collect()
     }
 
+    /// Adds to its configuration, for the next start.
+    pub fn configure(&self, name: &str, text: &str) -> Result<()> {
+        let folder = self.folder.join("conf.d");
+        std::fs::create_dir_all(&folder)?;
+        Ok(std::fs::write(folder.join(format!("{name}.toml")), text)?)
+    }
+
     /// Runs a command of the same program against this site.
     pub fn command(&self, arguments: &[&str]) -> Result<std::process::Output> {
         let output = Command::new(binary()?).args(arguments).arg("--dir").arg(&self.folder).output()?;

@@ -95,6 +95,7 @@ impl Facts {
         if let Some(relay) = &config.relay {
             fixed.roles.push("relay".to_owned());
             listen("smtp", &relay.listen, None);
+            listen("lmtp", &relay.lmtp, None);
         }
         if let Some(proxy) = &config.proxy {
             fixed.roles.push("proxy".to_owned());

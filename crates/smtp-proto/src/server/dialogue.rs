@@ -31,11 +31,14 @@ impl<Receipt> Server<Receipt> {
     }
 
     pub(super) fn on_overlong_line(&mut self) {
-        if let Phase::AuthLine(client) = mem::replace(&mut self.phase, Phase::Closed) {
-            // RFC 4954 §4: a line over 12288 octets ends the exchange.
-            self.events.push_back(Event::AuthAborted);
-            self.phase = Phase::Ready(client);
-        }
+        self.phase = match mem::replace(&mut self.phase, Phase::Closed) {
+            Phase::AuthLine(client) => {
+                // RFC 4954 §4: a line over 12288 octets ends the exchange.
+                self.events.push_back(Event::AuthAborted);
+                Phase::Ready(client)
+            }
+            phase => phase,
+        };
         self.refuse_command(&Refusal::LINE_TOO_LONG);
     }
 
