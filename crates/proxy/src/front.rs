@@ -1,11 +1,14 @@
 //! From the greeting to the hand-over, whatever the protocol: a [`Gate`] decides until somebody is logged in.
 
 use machine::Machine;
-use ports::{BoxFuture, Flow, Handler};
+use ports::{Badge, BoxFuture, Flow, Handler, Holder};
+use std::sync::Arc;
 
 /// The proxy's end of one connection.
 pub struct Front<G: Gate> {
     state: State<G>,
+    /// What operators see, until somebody is logged in.
+    badge: Option<Arc<Badge>>,
 }
 
 /// Who answers.
@@ -37,12 +40,26 @@ pub enum Step<M: Machine> {
     /// The client is still a stranger.
     Stay(Flow),
     /// It is logged in, and has been told so.
-    Delegate(Box<dyn Handler<M>>, Flow),
+    Delegate {
+        /// Answers from now on.
+        session: Box<dyn Handler<M>>,
+        /// What the driver does next.
+        flow: Flow,
+        /// Who it is.
+        holder: Holder,
+    },
 }
 
 impl<G: Gate> Front<G> {
     pub(crate) fn new(gate: G) -> Self {
-        Self { state: State::NotAuthenticated(gate) }
+        Self { state: State::NotAuthenticated(gate), badge: None }
+    }
+
+    /// With a badge, on which the login is noted.
+    #[must_use]
+    pub fn with_badge(mut self, badge: Arc<Badge>) -> Self {
+        self.badge = Some(badge);
+        self
     }
 }
 
@@ -57,7 +74,10 @@ impl<G: Gate> Handler<G::Machine> for Front<G> {
                 State::Delegated(session) => session.on_event(machine, event).await,
                 State::NotAuthenticated(gate) => match gate.decide(machine, event).await {
                     Step::Stay(flow) => flow,
-                    Step::Delegate(session, flow) => {
+                    Step::Delegate { session, flow, holder } => {
+                        if let Some(badge) = self.badge.take() {
+                            badge.logged_in(holder.account, holder.store);
+                        }
                         self.state = State::Delegated(session);
                         flow
                     }

@@ -5,7 +5,7 @@ use crate::received::Stamp;
 use crate::stored::Unproven;
 use crate::{Relay, Stored};
 use mail_types::{DeliveryId, ForwardPath};
-use ports::{BoxFuture, Flow, Handler, Peer};
+use ports::{Badge, BoxFuture, Flow, Handler, Peer};
 use smtp_proto::server::{Event, Reset, Server};
 use smtp_proto::{Mail, Refusal};
 use std::fmt;
@@ -21,12 +21,21 @@ pub struct RelaySession {
     relay: Arc<Relay>,
     peer: Peer,
     message: Option<Box<Message>>,
+    /// What operators see.
+    badge: Option<Arc<Badge>>,
 }
 
 impl RelaySession {
     /// A connection from `peer`.
     pub fn new(relay: Arc<Relay>, peer: Peer) -> Self {
-        Self { relay, peer, message: None }
+        Self { relay, peer, message: None, badge: None }
+    }
+
+    /// With a badge, on which its messages are counted.
+    #[must_use]
+    pub fn with_badge(mut self, badge: Arc<Badge>) -> Self {
+        self.badge = Some(badge);
+        self
     }
 
     async fn decide(&mut self, machine: &mut Machine, event: Event) -> Flow {
@@ -102,6 +111,9 @@ impl RelaySession {
         let line = Line::of(&message, &self.peer);
         match message.finish(&self.relay).await {
             Ok(stored) => {
+                if let Some(badge) = &self.badge {
+                    badge.brought_message();
+                }
                 match stored.queued() {
                     0 => line.write(format_args!("stored")),
                     queued => line.write(format_args!("stored, for {queued} in the retry queue")),

@@ -76,7 +76,7 @@ impl Site {
 fn who(number: u8) -> LoggedIn {
     let (account, address) = account(number);
     let peer = "192.0.2.7:40000".parse().expect("an address");
-    LoggedIn { account, address, peer: Peer { address: peer, local: peer, tls: true } }
+    LoggedIn { account, address: std::sync::Arc::new(address), peer: Peer { address: peer, local: peer, tls: true } }
 }
 
 /// A client, its machine and what is left of the net between them.
