@@ -3,6 +3,7 @@
 use crate::{BoxFuture, Handler, Passage, Peer};
 use bytes::Bytes;
 use mail_types::{AccountId, Address, StoreName};
+use std::sync::Arc;
 
 /// Something that exists cannot be asked now: `[UNAVAILABLE]`, `451`, never "no such user".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,8 +20,8 @@ pub struct Unavailable {
 pub struct LoggedIn {
     /// The account.
     pub account: AccountId,
-    /// Its address, for log lines and Delivered-To.
-    pub address: Address,
+    /// Its address, for log lines and Delivered-To; shared with the session's badge.
+    pub address: Arc<Address>,
     /// From where.
     pub peer: Peer,
 }

@@ -7,12 +7,14 @@
 //!   relay ── Delivery ─────────▶ store            net ── Handler ──▶ every role that talks with a peer
 //!   proxy ── SessionHandover ──▶ store            Clock, Spawn, Disk ◀── roles that need time, tasks, files
 //!   roles ── Caller, Call ─▶ net ─▶ a peer        Passage: octets between a client and a back-end, watched
+//!                                                 Badge: what a session shows of itself to operators
 //! ```
 //!
 //! Invariants:
 //! 1. Nothing here names a runtime, a socket or a file.
 //! 2. What a port cannot do now is [`Unavailable`]: a value of its own, never to be mixed up with "does not exist".
 
+mod badge;
 mod call;
 mod delivery;
 mod handler;
@@ -20,6 +22,7 @@ mod handover;
 mod passage;
 mod world;
 
+pub use badge::{Badge, Holder, Protocol};
 pub use call::{Broken, Call, CallSecurity, Callee, Caller};
 pub use delivery::{Delivery, DeliveryTransaction, Envelope, Receipt, Recipient, Recipients};
 pub use handler::{Flow, Handler, Peer};

@@ -1,11 +1,14 @@
 //! From the greeting to the hand-over, whatever the protocol: a [`Gate`] decides until somebody is logged in.
 
 use machine::Machine;
-use ports::{BoxFuture, Flow, Handler, Passage};
+use ports::{Badge, BoxFuture, Flow, Handler, Holder, Passage};
+use std::sync::Arc;
 
 /// The proxy's end of one connection.
 pub struct Front<G: Gate> {
     state: State<G>,
+    /// What operators see, until somebody is logged in.
+    badge: Option<Arc<Badge>>,
 }
 
 /// Who answers.
@@ -39,14 +42,33 @@ pub enum Step<M: Machine> {
     /// The client is still a stranger.
     Stay(Flow),
     /// It is logged in, and has been told so.
-    Delegate(Box<dyn Handler<M>>, Flow),
+    Delegate {
+        /// Answers from now on.
+        session: Box<dyn Handler<M>>,
+        /// What the driver does next.
+        flow: Flow,
+        /// Who it is.
+        holder: Holder,
+    },
     /// It is logged in at a back-end, and has been told so.
-    Pass(Passage),
+    Pass {
+        /// The way there.
+        passage: Passage,
+        /// Who it is.
+        holder: Holder,
+    },
 }
 
 impl<G: Gate> Front<G> {
     pub(crate) fn new(gate: G) -> Self {
-        Self { state: State::NotAuthenticated(gate) }
+        Self { state: State::NotAuthenticated(gate), badge: None }
+    }
+
+    /// With a badge, on which the login is noted.
+    #[must_use]
+    pub fn with_badge(mut self, badge: Arc<Badge>) -> Self {
+        self.badge = Some(badge);
+        self
     }
 }
 
@@ -61,11 +83,13 @@ impl<G: Gate> Handler<G::Machine> for Front<G> {
                 State::Delegated(session) => session.on_event(machine, event).await,
                 State::NotAuthenticated(gate) => match gate.decide(machine, event).await {
                     Step::Stay(flow) => flow,
-                    Step::Delegate(session, flow) => {
+                    Step::Delegate { session, flow, holder } => {
+                        note(&mut self.badge, holder);
                         self.state = State::Delegated(session);
                         flow
                     }
-                    Step::Pass(passage) => {
+                    Step::Pass { passage, holder } => {
+                        note(&mut self.badge, holder);
                         self.state = State::Passed(Some(passage));
                         Flow::Pass
                     }
@@ -117,5 +141,12 @@ impl<G: Gate> Handler<G::Machine> for Front<G> {
             State::Delegated(session) => session.on_close(),
             State::NotAuthenticated(_) | State::Passed(_) => Box::pin(async {}),
         }
+    }
+}
+
+/// Writes on the badge who has logged in, once.
+fn note(badge: &mut Option<Arc<Badge>>, holder: Holder) {
+    if let Some(badge) = badge.take() {
+        badge.logged_in(holder.account, holder.store);
     }
 }

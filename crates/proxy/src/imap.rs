@@ -1,6 +1,6 @@
 //! IMAP before the login (RFC 9051 §6.1 and §6.2).
 
-use crate::authenticator::{Client, Outcome, Protocol, credentials};
+use crate::authenticator::{Client, Outcome, credentials};
 use crate::clear::{ClearLogins, StartTls};
 use crate::front::{Front, Gate, Step};
 use crate::limits::LOGIN_FAILURE_COUNT_MAX;
@@ -9,7 +9,7 @@ use imap_proto::capability::{Capability, CapabilitySet, Login, Privacy, Support,
 use imap_proto::command::{CommandBody, IdField};
 use imap_proto::server::{Event, Server};
 use imap_proto::{Limits, Reply, Response, ResponseCode};
-use ports::{BoxFuture, Elsewhere, Flow, Handover, Peer};
+use ports::{BoxFuture, Elsewhere, Flow, Handover, Holder, Peer, Protocol};
 use sasl::{Credentials, Exchange, Failure, Mechanism, Secret};
 use std::sync::Arc;
 
@@ -194,18 +194,18 @@ impl ImapGate {
     async fn log_in(&mut self, machine: &mut Server, credentials: Result<Credentials, Failure>) -> Step<Server> {
         match self.authenticator().log_in(&self.client, credentials).await {
             Outcome::LoggedIn { store, who } => {
-                let account = who.address.clone();
+                let account = Arc::clone(&who.address);
                 match self.proxy.handover.imap(&store, who).await {
                     Ok(Handover::Here(session)) => {
                         // First the limits: completing reads what came behind the login.
                         machine.logged_in();
                         let capabilities = offered(&self.config.support, Login::After, self.privacy());
                         machine.complete(Reply::ok("Logged in").with(ResponseCode::Capability(capabilities)));
-                        return Step::Delegate(session, Flow::Next);
+                        return Step::Delegate { session, flow: Flow::Next, holder: Holder { account, store } };
                     }
                     Ok(Handover::There(Elsewhere { welcome, mut passage })) => {
                         passage.unsent = machine.pass(&welcome);
-                        return Step::Pass(passage);
+                        return Step::Pass { passage, holder: Holder { account, store } };
                     }
                     Err(why) => {
                         tracing::warn!(target: "login", %account, %store, %why, "no session at the store");

@@ -40,12 +40,13 @@ mod log;
 mod pop3;
 
 pub use accounts::{Accounts, DirectoryAccounts};
-pub use authenticator::{Authenticator, Client, Outcome, Protocol};
+pub use authenticator::{Authenticator, Client, Outcome};
 pub use clear::{ClearLogins, StartTls};
 pub use front::Front;
 pub use imap::{ImapConfig, ImapFront};
 pub use limits::*;
 pub use pop3::{Pop3Config, Pop3Front};
+pub use ports::Protocol;
 
 use ports::{Clock, SessionHandover};
 use std::sync::Arc;

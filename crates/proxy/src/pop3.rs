@@ -1,11 +1,11 @@
 //! POP3 before the login (RFC 1939 §4).
 
-use crate::authenticator::{Client, Outcome, Protocol, credentials};
+use crate::authenticator::{Client, Outcome, credentials};
 use crate::clear::{ClearLogins, StartTls};
 use crate::front::{Front, Gate, Step};
 use crate::{Authenticator, Proxy};
 use pop3_proto::{Config, Event, Expire, LoginMethods, Refusal, Security, Server, TlsStart, Utf8};
-use ports::{BoxFuture, Elsewhere, Flow, Handler, Handover, Peer};
+use ports::{BoxFuture, Elsewhere, Flow, Handler, Handover, Holder, Peer, Protocol};
 use sasl::{Credentials, Exchange, Failure, Mechanism};
 use std::sync::Arc;
 
@@ -135,13 +135,13 @@ impl Pop3Gate {
     async fn log_in(&mut self, machine: &mut Server, credentials: Result<Credentials, Failure>) -> Step<Server> {
         match self.authenticator().log_in(&self.client, credentials).await {
             Outcome::LoggedIn { store, who } => {
-                let account = who.address.clone();
+                let account = Arc::clone(&who.address);
                 match self.proxy.handover.pop3(&store, who).await {
                     Ok(Some(Handover::There(Elsewhere { welcome, mut passage }))) => {
                         passage.unsent = machine.pass(&welcome);
-                        return Step::Pass(passage);
+                        return Step::Pass { passage, holder: Holder { account, store } };
                     }
-                    Ok(Some(Handover::Here(session))) => return answer_login(machine, session).await,
+                    Ok(Some(Handover::Here(session))) => return answer_login(machine, session, Holder { account, store }).await,
                     Ok(None) => {
                         tracing::info!(target: "login", %account, %store, "the maildrop is in use");
                         machine.refuse(&Refusal::IN_USE);
@@ -164,7 +164,7 @@ impl Pop3Gate {
 }
 
 /// Only the store knows what the maildrop holds, so its session answers the login: by its first `resume`.
-async fn answer_login(machine: &mut Server, mut session: Box<dyn Handler<Server>>) -> Step<Server> {
+async fn answer_login(machine: &mut Server, mut session: Box<dyn Handler<Server>>, holder: Holder) -> Step<Server> {
     let flow = session.resume(machine).await;
-    Step::Delegate(session, flow)
+    Step::Delegate { session, flow, holder }
 }

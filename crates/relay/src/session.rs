@@ -6,7 +6,7 @@ use crate::received::Stamp;
 use crate::stored::Unproven;
 use crate::{Relay, Stored};
 use mail_types::{DeliveryId, ForwardPath};
-use ports::{BoxFuture, Flow, Handler, Peer};
+use ports::{Badge, BoxFuture, Flow, Handler, Peer};
 use smtp_proto::server::{Event, Reset, Server};
 use smtp_proto::{Dialect, Mail, Refusal};
 use std::fmt;
@@ -25,18 +25,27 @@ pub struct RelaySession {
     message: Option<Box<Message>>,
     /// What its network may ask for; nothing of those whom we trust.
     guest: Option<Guest>,
+    /// What operators see.
+    badge: Option<Arc<Badge>>,
 }
 
 impl RelaySession {
     /// A connection from `peer`, who may ask for as much as he likes.
     pub fn new(relay: Arc<Relay>, peer: Peer) -> Self {
-        Self { relay, peer, message: None, guest: None }
+        Self { relay, peer, message: None, guest: None, badge: None }
     }
 
     /// The gate takes count of what it asks for.
     #[must_use]
     pub fn counted(self, guest: Guest) -> Self {
         Self { guest: Some(guest), ..self }
+    }
+
+    /// With a badge, on which its messages are counted.
+    #[must_use]
+    pub fn with_badge(mut self, badge: Arc<Badge>) -> Self {
+        self.badge = Some(badge);
+        self
     }
 
     async fn decide(&mut self, machine: &mut Machine, event: Event) -> Flow {
@@ -120,6 +129,11 @@ impl RelaySession {
         let dialect = machine.config().dialect;
         let answers = message.finish(&self.relay, dialect).await;
         line.outcome(&answers);
+        if let Some(badge) = &self.badge
+            && answers.iter().any(Result::is_ok)
+        {
+            badge.brought_message();
+        }
         for answer in answers {
             let answer = answer.map_err(|unproven| unproven.refusal());
             let text = format!("Ok: on stable storage as {}", line.id);

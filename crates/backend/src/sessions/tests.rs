@@ -188,7 +188,7 @@ fn finish<F: Future>(future: F) -> F::Output {
 fn who() -> LoggedIn {
     LoggedIn {
         account: AccountId::from_bytes([1; 16]),
-        address: Address::parse("Alice@example.test").unwrap(),
+        address: Address::parse("Alice@example.test").unwrap().into(),
         peer: Peer {
             address: "198.51.100.7:4000".parse().unwrap(),
             local: "192.0.2.1:993".parse().unwrap(),

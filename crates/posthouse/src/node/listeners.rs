@@ -1,11 +1,12 @@
 //! The sockets of a node, and which role answers on each.
 
-use super::polite::Polite;
+use super::polite::{Leave, Polite};
 use super::recipients::StoreRecipients;
+use super::sessions::Visit;
 use super::{Node, NodeError, System};
 use bytes::Bytes;
 use net::{Listener, ListenerOptions, Network, Security, ServerTls, SessionError, Shutdown, serve};
-use ports::Peer;
+use ports::{Peer, Protocol};
 use proxy::{Authenticator, ClearLogins, DirectoryAccounts, ImapConfig, Pop3Config, Proxy, StartTls};
 use relay::{Gate, Guest, Relay, RelaySession};
 use smtp_proto::server as smtp;
@@ -81,17 +82,18 @@ impl Listeners {
             let config = Arc::new(smtp_config(node, door.dialect, tls.is_some()));
             for listener in listeners {
                 let (relay, config, tls, clock) = (relay.clone(), config.clone(), tls.clone(), clock.clone());
-                let (ending, door) = (shutdown.clone(), door.clone());
+                let (ending, door, sessions) = (shutdown.clone(), door.clone(), node.sessions.clone());
                 running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
-                    let session = RelaySession::new(relay.clone(), peer);
+                    let visit = sessions.enter(door.protocol(), &peer);
+                    let session = RelaySession::new(relay.clone(), peer).with_badge(visit.badge().clone());
                     let (config, now) = (config.clone(), clock.instant());
                     let (machine, session) = match door.admit(&peer) {
                         Ok(None) => (smtp::Server::new(config, security(&peer), now), session),
                         Ok(Some(guest)) => (smtp::Server::new(config, security(&peer), now), session.counted(guest)),
                         Err(refusal) => (smtp::Server::refused(config, &refusal, now), session),
                     };
-                    let session = Polite::new(session, &ending, leave_smtp);
-                    report(door.name(), peer, serve(stream, machine, session, tls.clone()))
+                    let session = Polite::new(session, visit.badge(), &ending, leave_smtp);
+                    report(visit, serve(stream, machine, session, tls.clone()))
                 }));
             }
         }
@@ -100,11 +102,13 @@ impl Listeners {
         for (listener, store) in self.lmtp.drain(..) {
             let recipients = Arc::new(StoreRecipients { store: store.name().clone(), routes: node.routes.clone() });
             let (config, clock, ending) = (config.clone(), clock.clone(), shutdown.clone());
+            let sessions = node.sessions.clone();
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
+                let visit = sessions.enter(Protocol::Lmtp, &peer);
                 let machine = smtp::Server::new(config.clone(), security(&peer), clock.instant());
-                let session = Lmtp::new(store.clone(), recipients.clone(), peer);
-                let session = Polite::new(session, &ending, leave_smtp);
-                report("lmtp", peer, serve(stream, machine, session, None))
+                let session = Lmtp::new(store.clone(), recipients.clone(), peer).with_badge(visit.badge().clone());
+                let session = Polite::new(session, visit.badge(), &ending, leave_smtp);
+                report(visit, serve(stream, machine, session, None))
             }));
         }
         self.run_proxy(node, shutdown, &mut running);
@@ -126,21 +130,25 @@ impl Listeners {
         let imap_config = Arc::new(imap_config(node, starttls));
         for listener in self.imap {
             let (proxy, config, tls) = (proxy.clone(), imap_config.clone(), tls.clone());
-            let ending = shutdown.clone();
+            let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
+                let visit = sessions.enter(Protocol::Imap, &peer);
                 let (machine, front) = proxy.imap(&config, peer);
-                let session = Polite::new(front, &ending, leave_imap);
-                report("imap", peer, serve(stream, machine, session, tls.clone()))
+                let session = front.with_badge(visit.badge().clone());
+                let session = Polite::new(session, visit.badge(), &ending, leave_imap);
+                report(visit, serve(stream, machine, session, tls.clone()))
             }));
         }
         let pop3_config = Pop3Config::new(starttls, ClearLogins::loopback());
         for listener in self.pop3 {
             let (proxy, config, tls) = (proxy.clone(), pop3_config.clone(), tls.clone());
-            let ending = shutdown.clone();
+            let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
+                let visit = sessions.enter(Protocol::Pop3, &peer);
                 let (machine, front) = proxy.pop3(&config, peer);
-                let session = Polite::new(front, &ending, leave_pop3);
-                report("pop3", peer, serve(stream, machine, session, tls.clone()))
+                let session = front.with_badge(visit.badge().clone());
+                let session = Polite::new(session, visit.badge(), &ending, leave_pop3);
+                report(visit, serve(stream, machine, session, tls.clone()))
             }));
         }
     }
@@ -250,10 +258,10 @@ struct Door {
 }
 
 impl Door {
-    fn name(&self) -> &'static str {
+    fn protocol(&self) -> Protocol {
         match self.dialect {
-            Dialect::Smtp => "smtp",
-            Dialect::Lmtp => "lmtp",
+            Dialect::Smtp => Protocol::Smtp,
+            Dialect::Lmtp => Protocol::Lmtp,
         }
     }
 
@@ -273,17 +281,23 @@ impl Door {
 }
 
 /// RFC 5321 §3.8.
-fn leave_smtp<Receipt>(machine: &mut smtp::Server<Receipt>) {
-    machine.shut_down(&Refusal::SHUTTING_DOWN);
+fn leave_smtp<Receipt>(machine: &mut smtp::Server<Receipt>, why: Leave) {
+    machine.shut_down(&match why {
+        Leave::Stop => Refusal::SHUTTING_DOWN,
+        Leave::Kick => KICKED,
+    });
 }
 
 /// RFC 9051 §7.1.5.
-fn leave_imap(machine: &mut imap_proto::server::Server) {
-    machine.bye(imap_proto::Reply::ok("The server is shutting down"));
+fn leave_imap(machine: &mut imap_proto::server::Server, why: Leave) {
+    machine.bye(imap_proto::Reply::ok(match why {
+        Leave::Stop => "The server is shutting down",
+        Leave::Kick => "An operator ends this session",
+    }));
 }
 
 /// RFC 1939 knows no farewell: marks of a session that ends without QUIT are forgotten (§6).
-fn leave_pop3(machine: &mut pop3_proto::Server) {
+fn leave_pop3(machine: &mut pop3_proto::Server, _why: Leave) {
     machine.abort();
 }
 
@@ -292,12 +306,20 @@ fn security(peer: &Peer) -> smtp_proto::Security {
 }
 
 /// Runs a session; how it ended is worth a line only where it was not the peer's right.
-async fn report(protocol: &'static str, peer: Peer, session: impl Future<Output = Result<(), SessionError>>) {
-    if let Err(error) = session.await {
-        tracing::debug!(protocol, client = %peer.address, error = &error as &dyn std::error::Error, "session broken");
+async fn report(visit: Visit, session: impl Future<Output = Result<(), SessionError>>) {
+    let badge = visit.badge().clone();
+    let (protocol, client) = (badge.protocol(), badge.client());
+    match visit.attend(session).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => {
+            tracing::debug!(%protocol, %client, error = &error as &dyn std::error::Error, "session broken");
+        }
+        None => tracing::info!(%protocol, %client, "a session that did not leave when asked to was cut"),
     }
 }
 
 const BUSY_SMTP: &str = "421 4.3.2 Too many connections, try again later\r\n";
 /// RFC 5321 §3.1: 554 in the place of the greeting.
 const NOT_TRUSTED: Refusal = Refusal::of(554, (5, 7, 1), "LMTP is not for you");
+/// RFC 3463 §3.4, X.3.2: not accepting network messages now; what was not answered may be sent again.
+const KICKED: Refusal = Refusal::of(421, (4, 3, 2), "An operator ends this session");

@@ -80,7 +80,7 @@ impl Site {
 fn who(number: u8) -> LoggedIn {
     let (account, address) = account(number);
     let peer = "192.0.2.7:40000".parse().expect("an address");
-    LoggedIn { account, address, peer: Peer { address: peer, local: peer, tls: true } }
+    LoggedIn { account, address: std::sync::Arc::new(address), peer: Peer { address: peer, local: peer, tls: true } }
 }
 
 type Pop3Handler = Box<dyn Handler<Server>>;
