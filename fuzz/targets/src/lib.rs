@@ -35,7 +35,7 @@ mod smtp;
 mod words;
 
 pub use files::{aliases, passwd_file, popmap, postfix_virtual, regex_map, transport, user_map};
-pub use imap::{imap_request, imap_server};
+pub use imap::{imap_deflate, imap_request, imap_server};
 pub use journals::{journal_forged, journal_recover};
 pub use mail::message;
 pub use mailboxes::{body_frame, mailbox_record};
@@ -53,6 +53,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("aliases", aliases),
     ("body_frame", body_frame),
+    ("imap_deflate", imap_deflate),
     ("imap_request", imap_request),
     ("imap_server", imap_server),
     ("journal_forged", journal_forged),
