@@ -24,7 +24,8 @@
 //! 4. A string is written as quoted or literal by one function ([`encode::Encoder::string`]); CR, LF and NUL never
 //!    reach a place where they would end or break a line.
 //! 5. No input panics; no nesting is deeper than a named limit. Passwords do not show in `Debug`.
-//! 6. An idle connection holds no buffer.
+//! 6. An idle connection holds no buffer, except the window of a client that asked for COMPRESS.
+//! 7. What a client has deflated is inflated piece by piece, as it is read: no octet grows to a thousand in memory.
 //!
 //! Decisions where clients differ from the standards: a bare LF ends a line as CRLF does (it can stand for nothing else
 //! there), a bare CR is refused; spaces before the end of a line are dropped; names of commands and items are taken in any case.

@@ -36,7 +36,7 @@ mod smtp;
 mod words;
 
 pub use files::{aliases, passwd_file, popmap, postfix_virtual, regex_map, transport, user_map};
-pub use imap::{imap_request, imap_server};
+pub use imap::{imap_deflate, imap_request, imap_server};
 pub use journals::{journal_forged, journal_recover};
 pub use logins::{imap_client, pop3_client};
 pub use mail::message;
@@ -56,6 +56,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("aliases", aliases),
     ("body_frame", body_frame),
     ("imap_client", imap_client),
+    ("imap_deflate", imap_deflate),
     ("imap_request", imap_request),
     ("imap_server", imap_server),
     ("journal_forged", journal_forged),

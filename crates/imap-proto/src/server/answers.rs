@@ -1,5 +1,6 @@
 //! What the session tells the machine.
 
+use super::deflate::Deflate;
 use super::{CONTINUE, Owed, Phase, Server};
 use crate::encode::without_nul;
 use crate::fetch::{ContentName, FetchData};
@@ -113,6 +114,21 @@ impl Server {
         let Phase::IdleAsked { tag } = phase else { panic!("IDLE was not asked for") };
         self.out.raw(b"+ idling\r\n");
         self.phase = Phase::Idle { tag, still_here: self.now + self.limits.still_here_every };
+        self.advance();
+    }
+
+    /// Compresses the connection from here on (RFC 4978 §3): our tagged OK is the last octets that are sent as they are,
+    /// the command was the last that came so.
+    ///
+    /// # Panics
+    /// Without COMPRESS, or when the connection is compressed already: our own bug.
+    pub fn accept_compress(&mut self) {
+        let Some(phase) = self.answering() else { return };
+        let Phase::Busy { tag, verdict: None } = phase else { panic!("COMPRESS was not asked for") };
+        assert!(self.deflate.is_none(), "the connection is compressed once");
+        Reply::ok("DEFLATE active").encode_tagged(&tag, &mut self.out);
+        let waiting = self.input.take(usize::MAX);
+        self.deflate = Some(Box::new(Deflate::new(self.out.take(), &waiting)));
         self.advance();
     }
 
