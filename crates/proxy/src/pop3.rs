@@ -128,6 +128,8 @@ impl Pop3Gate {
             }
             sasl::Step::Done(credentials) => self.log_in(machine, Ok(credentials)).await,
             sasl::Step::Failed(failure) => self.log_in(machine, Err(failure)).await,
+            // Not offered here: nobody has proved anything.
+            sasl::Step::External(_) => self.log_in(machine, Err(Failure::Malformed)).await,
         }
     }
 
@@ -164,7 +166,7 @@ impl Pop3Gate {
 }
 
 /// Only the store knows what the maildrop holds, so its session answers the login: by its first `resume`.
-async fn answer_login(machine: &mut Server, mut session: Box<dyn Handler<Server>>) -> Step<Server> {
+pub(crate) async fn answer_login(machine: &mut Server, mut session: Box<dyn Handler<Server>>) -> Step<Server> {
     let flow = session.resume(machine).await;
     Step::Delegate(session, flow)
 }
