@@ -3,7 +3,7 @@
 use crate::accounts::Accounts;
 use crate::limits::{ACCOUNT_LOOKUP_MAX, FAILED_LOGIN_SPAN, PASSWORD_CHECK_COUNT_MAX};
 use crate::log::{Escaped, FailedLogin};
-use directory::{AccountState, Existence, Login, LoginTarget, Origin, Silent};
+use directory::{AccountState, Existence, Login, LoginTarget, Origin, Routing, Silent};
 use mail_types::{AccountId, Address, StoreName};
 use ports::{Clock, LoggedIn, Peer, Protocol, Spawn, blocking};
 use sasl::{Credentials, Exchange, Failure, Mechanism, Password, Step, StoredPassword};
@@ -135,6 +135,11 @@ impl Authenticator {
         }
     }
 
+    /// Routing as it is now.
+    pub(crate) fn routing(&self) -> Arc<Routing> {
+        self.accounts.routing()
+    }
+
     async fn decide(&self, credentials: &Credentials) -> Result<(StoreName, AccountId, Address), Stop> {
         let found = self.find(&credentials.authentication)?;
         let hashes = match &found {
@@ -227,10 +232,10 @@ pub(crate) fn credentials(user: &[u8], password: &[u8]) -> Result<Credentials, F
         Step::Challenge { exchange, .. } => match exchange.step(password) {
             Step::Done(credentials) => Ok(credentials),
             Step::Failed(failure) => Err(failure),
-            Step::Challenge { .. } => Err(Failure::Malformed),
+            Step::Challenge { .. } | Step::External(_) => Err(Failure::Malformed),
         },
         Step::Failed(failure) => Err(failure),
-        Step::Done(_) => Err(Failure::Malformed),
+        Step::Done(_) | Step::External(_) => Err(Failure::Malformed),
     }
 }
 

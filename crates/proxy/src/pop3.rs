@@ -128,6 +128,8 @@ impl Pop3Gate {
             }
             sasl::Step::Done(credentials) => self.log_in(machine, Ok(credentials)).await,
             sasl::Step::Failed(failure) => self.log_in(machine, Err(failure)).await,
+            // Not offered here: nobody has proved anything.
+            sasl::Step::External(_) => self.log_in(machine, Err(Failure::Malformed)).await,
         }
     }
 
@@ -141,7 +143,9 @@ impl Pop3Gate {
                         passage.unsent = machine.pass(&welcome);
                         return Step::Pass { passage, holder: Holder { account, store } };
                     }
-                    Ok(Some(Handover::Here(session))) => return answer_login(machine, session, Holder { account, store }).await,
+                    Ok(Some(Handover::Here(session))) => {
+                        return answer_login(machine, session, Holder { account, store }).await;
+                    }
                     Ok(None) => {
                         tracing::info!(target: "login", %account, %store, "the maildrop is in use");
                         machine.refuse(&Refusal::IN_USE);
@@ -164,7 +168,11 @@ impl Pop3Gate {
 }
 
 /// Only the store knows what the maildrop holds, so its session answers the login: by its first `resume`.
-async fn answer_login(machine: &mut Server, mut session: Box<dyn Handler<Server>>, holder: Holder) -> Step<Server> {
+pub(crate) async fn answer_login(
+    machine: &mut Server,
+    mut session: Box<dyn Handler<Server>>,
+    holder: Holder,
+) -> Step<Server> {
     let flow = session.resume(machine).await;
     Step::Delegate { session, flow, holder }
 }

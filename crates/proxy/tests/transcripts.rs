@@ -1,4 +1,4 @@
-//! Runs `transcripts/{imap,pop3}/*.txt`: a new case needs no Rust.
+//! Runs `transcripts/{imap,pop3,imap-inside,pop3-inside}/*.txt`: a new case needs no Rust.
 //!
 //! ```text
 //! # purpose              comment
@@ -25,7 +25,7 @@ use imap_proto::Limits;
 use imap_proto::capability::{Capability, Support};
 use machine::Machine;
 use ports::{Flow, Handler};
-use proxy::{ClearLogins, ImapConfig, Pop3Config, StartTls};
+use proxy::{ClearLogins, ImapConfig, ImapInsideConfig, Pop3Config, Pop3InsideConfig, StartTls};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -172,20 +172,41 @@ impl<M: Machine, H: Handler<M>> Driver<M, H> {
     }
 }
 
+fn support() -> Support {
+    Support {
+        before_login: vec![Capability::Imap4rev1, Capability::LiteralPlus, Capability::Id],
+        after_login: vec![Capability::Idle, Capability::Move],
+        mechanisms: Vec::new(),
+        plain_mechanisms: vec!["PLAIN".into()],
+        append_limit: None,
+    }
+}
+
+#[test]
+fn imap_inside() {
+    run_all("imap-inside", |setup, world| {
+        let stores = world.store.clone();
+        let config =
+            ImapInsideConfig { greeting: "ready", limits: Arc::new(Limits::default()), support: support(), stores };
+        world.proxy.imap_inside(&Arc::new(config), peer(setup.ip, setup.tls))
+    });
+}
+
+#[test]
+fn pop3_inside() {
+    run_all("pop3-inside", |setup, world| {
+        let config = Pop3InsideConfig::new(world.store.clone());
+        world.proxy.pop3_inside(&config, peer(setup.ip, setup.tls))
+    });
+}
+
 #[test]
 fn imap() {
     run_all("imap", |setup, world| {
-        let support = Support {
-            before_login: vec![Capability::Imap4rev1, Capability::LiteralPlus, Capability::Id],
-            after_login: vec![Capability::Idle, Capability::Move],
-            mechanisms: Vec::new(),
-            plain_mechanisms: vec!["PLAIN".into()],
-            append_limit: None,
-        };
         let config = ImapConfig {
             greeting: "ready",
             limits: Arc::new(Limits::default()),
-            support,
+            support: support(),
             starttls: setup.starttls,
             clear_logins: Setup::clear_logins(),
         };
