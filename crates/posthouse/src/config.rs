@@ -157,6 +157,8 @@ pub struct Proxy {
 pub struct Admin {
     /// The socket that commands talk to.
     pub socket: PathBuf,
+    /// Where monitors ask for metrics, over HTTP.
+    pub metrics: Vec<SocketAddr>,
 }
 
 /// `[limits]`

@@ -7,6 +7,7 @@
 
 mod admin;
 mod listeners;
+mod metrics;
 mod polite;
 mod queue;
 mod recipients;
@@ -19,12 +20,15 @@ pub use queue::QueueStartError;
 pub use stores::StoreError;
 
 use crate::config::Config;
+use admin::Facts;
 use directory::engine::Engine;
 use directory::{EditError, EngineError};
 use kv::EmbeddedEngine;
 use listeners::Listeners;
+use metrics::Meters;
 use net::{BindError, OsRandom, Shutdown, Stopper, SystemClock, TokioSpawn};
 use ports::{Clock, Random, Spawn};
+use proxy::LoginCounts;
 use relay::RetryQueue;
 use routing::Routes;
 use sessions::Register;
@@ -46,6 +50,8 @@ pub struct Node {
     queue: Option<Arc<RetryQueue>>,
     /// Who is connected.
     sessions: Arc<Register>,
+    logins: Arc<LoginCounts>,
+    relay_counts: Arc<relay::Counts>,
     started: Instant,
 }
 
@@ -135,7 +141,8 @@ impl Node {
         let path = config.relay.as_ref().and_then(|relay| relay.queue.as_deref());
         let queue = path.map(|path| queue::open(path, &system)).transpose()?;
         let sessions = Register::new(Arc::clone(&system.clock));
-        Ok(Self { config, system, engine, routes, stores, local, queue, sessions, started })
+        let (logins, relay_counts) = (Arc::default(), Arc::default());
+        Ok(Self { config, system, engine, routes, stores, local, queue, sessions, logins, relay_counts, started })
     }
 
     /// The records, for who writes them at the start.
@@ -148,6 +155,8 @@ impl Node {
     pub async fn run(self, stopper: Stopper, shutdown: Shutdown, ready: impl FnOnce()) -> Result<(), NodeError> {
         let listeners = Listeners::bind(&self)?;
         let admin = admin::bind(&self.config.admin.socket)?;
+        let monitored = metrics::bind(&self.config.admin.metrics)?;
+        let meters = Meters::of(&self, &listeners);
         for store in &self.local {
             store.start(&*self.system.spawn);
         }
@@ -157,7 +166,12 @@ impl Node {
         self.system.spawn.task(Box::pin(self.routes.clone().run(shutdown.clone())));
         // Commands are answered to the end, so that operators see who is left.
         let (answered, answers) = Stopper::new();
-        self.system.spawn.task(Box::pin(admin::serve(admin, &self, shutdown.clone(), answers)));
+        let monitors = monitored.iter().map(|(address, _)| *address).collect();
+        for (_, socket) in monitored {
+            self.system.spawn.task(Box::pin(metrics::serve(socket, Arc::clone(&meters), answers.clone())));
+        }
+        let facts = Facts::of(&self, &listeners, monitors, meters, shutdown.clone());
+        self.system.spawn.task(Box::pin(admin::serve(admin, &self, facts, answers)));
         let serving = listeners.run(&self, &shutdown);
         ready();
         tracing::info!(

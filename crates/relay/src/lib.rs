@@ -29,6 +29,7 @@
 //! RFCs: 5321 §3.6 (relaying), §4.4 (trace), §6.1 (what 250 means), §6.3 (loops); 3848 and 6531 §4.3 (`with`); 3207
 //! §4.2 (what TLS makes us forget).
 
+mod counts;
 mod message;
 mod received;
 mod resolve;
@@ -39,6 +40,7 @@ mod stored;
 mod tests;
 mod together;
 
+pub use counts::{Counts, Outcome};
 pub use retry::{QueueError, QueueWorld, RetryQueue};
 pub use session::{Machine, RelaySession};
 pub use stored::Stored;
@@ -57,6 +59,7 @@ pub struct Relay {
     store_wait: Duration,
     queue: Option<Arc<RetryQueue>>,
     commit_wait: Duration,
+    counts: Arc<Counts>,
 }
 
 impl Relay {
@@ -68,13 +71,22 @@ impl Relay {
         random: Arc<dyn Random>,
     ) -> Self {
         let routing = Box::new(routing);
-        Self { delivery, routing, clock, random, store_wait: STORE_WAIT, queue: None, commit_wait: COMMIT_WAIT }
+        let counts = Arc::default();
+        let (store_wait, commit_wait) = (STORE_WAIT, COMMIT_WAIT);
+        Self { delivery, routing, clock, random, store_wait, queue: None, commit_wait, counts }
     }
 
     /// With a queue: a store that does not answer no longer keeps the sender waiting.
     #[must_use]
     pub fn with_queue(mut self, queue: Arc<RetryQueue>) -> Self {
         self.queue = Some(queue);
+        self
+    }
+
+    /// With counters that somebody else reads too.
+    #[must_use]
+    pub fn with_counts(mut self, counts: Arc<Counts>) -> Self {
+        self.counts = counts;
         self
     }
 

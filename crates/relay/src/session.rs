@@ -3,7 +3,7 @@
 use crate::message::Message;
 use crate::received::Stamp;
 use crate::stored::Unproven;
-use crate::{Relay, Stored};
+use crate::{Outcome, Relay, Stored};
 use mail_types::{DeliveryId, ForwardPath};
 use ports::{Badge, BoxFuture, Flow, Handler, Peer};
 use smtp_proto::server::{Event, Reset, Server};
@@ -78,6 +78,7 @@ impl RelaySession {
     async fn rcpt(&mut self, to: ForwardPath) -> Result<(), Refusal> {
         let Some(message) = &mut self.message else { return Err(Refusal::BAD_SEQUENCE) };
         let added = message.rcpt(&self.relay, to.clone()).await;
+        self.relay.counts.recipient(added.as_ref().err().map_or(Outcome::Stored, Outcome::of));
         if let Err(refusal) = &added {
             let (id, client, from) = (message.id(), self.peer.address.ip(), &message.envelope().from);
             tracing::info!(%id, %client, %from, rcpt = %to, reply = %refusal, "recipient refused");
@@ -114,6 +115,8 @@ impl RelaySession {
                 if let Some(badge) = &self.badge {
                     badge.brought_message();
                 }
+                let outcome = if stored.queued() == 0 { Outcome::Stored } else { Outcome::Queued };
+                self.relay.counts.message(outcome, line.octets);
                 match stored.queued() {
                     0 => line.write(format_args!("stored")),
                     queued => line.write(format_args!("stored, for {queued} in the retry queue")),
@@ -125,7 +128,9 @@ impl RelaySession {
                     Unproven::Nobody(why) => line.write(format_args!("refused: {why}")),
                     Unproven::Mixed { stored, why } => line.write(format_args!("stored for {stored} only: {why}")),
                 }
-                machine.refuse(unproven.refusal());
+                let refusal = unproven.refusal();
+                self.relay.counts.message(Outcome::of(&refusal), line.octets);
+                machine.refuse(refusal);
             }
         }
     }
@@ -133,6 +138,7 @@ impl RelaySession {
     /// A message that is refused before its end.
     fn forget(&mut self, why: &Refusal) {
         if let Some(message) = self.message.take() {
+            self.relay.counts.message(Outcome::of(why), message.octets());
             Line::of(&message, &self.peer).write(format_args!("refused: {why}"));
         }
     }

@@ -51,7 +51,10 @@ pub(super) fn config(raw: RawConfig, problems: &Problems) -> Option<Config> {
             format: raw.log.format.unwrap_or(LogFormat::Logfmt),
             level: raw.log.level.map_or_else(|| "info".to_owned(), |at| at.value),
         },
-        admin: Admin { socket: raw.admin.socket.map_or_else(|| data.join("admin.sock"), |at| at.value) },
+        admin: Admin {
+            socket: raw.admin.socket.map_or_else(|| data.join("admin.sock"), |at| at.value),
+            metrics: check.listeners(raw.admin.metrics),
+        },
         limits: limits(raw.limits),
         node: node?,
     })

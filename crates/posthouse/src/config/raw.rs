@@ -90,6 +90,7 @@ pub(super) struct RawProxy {
 #[derive(Default)]
 pub(super) struct RawAdmin {
     pub(super) socket: Option<At<PathBuf>>,
+    pub(super) metrics: Vec<At<SocketAddr>>,
 }
 
 #[derive(Default)]
@@ -114,7 +115,7 @@ impl RawConfig {
             stores: root.sections("store", store),
             relay: root.section("relay", relay),
             proxy: root.section("proxy", proxy),
-            admin: root.section("admin", |section| RawAdmin { socket: section.path("socket") }).unwrap_or_default(),
+            admin: root.section("admin", admin).unwrap_or_default(),
             limits: root.section("limits", limits).unwrap_or_default(),
         };
         root.finish();
@@ -194,6 +195,10 @@ fn balancers(section: &Section<'_>) -> RawBalancers {
         proxy_protocol: section.boolean("proxy_protocol"),
         proxy_from: section.parsed_list("proxy_from", str::parse),
     }
+}
+
+fn admin(section: &Section<'_>) -> RawAdmin {
+    RawAdmin { socket: section.path("socket"), metrics: section.parsed_list("metrics", address) }
 }
 
 fn limits(section: &Section<'_>) -> RawLimits {

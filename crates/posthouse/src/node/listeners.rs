@@ -4,8 +4,9 @@ use super::polite::{Leave, Polite};
 use super::recipients::StoreRecipients;
 use super::sessions::Visit;
 use super::{Node, NodeError, System};
+use admin::ListenerFacts;
 use bytes::Bytes;
-use net::{Listener, ListenerOptions, Network, Security, ServerTls, SessionError, Shutdown, serve};
+use net::{Listener, ListenerHandle, ListenerOptions, Network, Security, ServerTls, SessionError, Shutdown, serve};
 use ports::{Peer, Protocol};
 use proxy::{Authenticator, ClearLogins, DirectoryAccounts, ImapConfig, Pop3Config, Proxy, StartTls};
 use relay::{Relay, RelaySession};
@@ -45,6 +46,17 @@ impl Listeners {
             bound.lmtp.extend(sockets.into_iter().map(|socket| (socket, Arc::clone(store))));
         }
         Ok(bound)
+    }
+
+    /// All of them: what they are and where, and their handles.
+    pub(super) fn all(&self) -> Vec<(ListenerFacts, ListenerHandle)> {
+        let fronts = self.smtp.iter().chain(&self.imap).chain(&self.pop3).map(|listener| (listener, None));
+        let stores = self.lmtp.iter().map(|(listener, store)| (listener, Some(store.name().to_string())));
+        let facts = |(listener, store): (&Listener, Option<String>)| {
+            let (name, address) = (listener.name().to_owned(), listener.local_address().to_string());
+            (ListenerFacts { name, address, store }, listener.handle())
+        };
+        fronts.chain(stores).map(facts).collect()
     }
 
     /// Serves until the shutdown; completes when the last session has ended.
@@ -101,8 +113,9 @@ impl Listeners {
         let starttls = if tls.is_some() { StartTls::Offered } else { StartTls::NotOffered };
         let accounts = DirectoryAccounts::new(Arc::clone(node.routes.live()), Arc::clone(&node.engine));
         let System { clock, spawn, .. } = &node.system;
+        let authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn));
         let proxy = Proxy {
-            authenticator: Arc::new(Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn))),
+            authenticator: Arc::new(authenticator.with_counts(Arc::clone(&node.logins))),
             handover: Arc::clone(&node.stores) as _,
             clock: Arc::clone(clock),
         };
@@ -192,6 +205,7 @@ fn relay(node: &Node) -> Relay {
     let routes = node.routes.clone();
     let (clock, random) = (Arc::clone(&node.system.clock), Arc::clone(&node.system.random));
     let mut relay = Relay::new(Arc::clone(&node.stores) as _, move || Some(routes.now()), clock, random);
+    relay = relay.with_counts(Arc::clone(&node.relay_counts));
     if let Some(config) = &node.config.relay {
         relay = relay.with_commit_wait(config.commit_wait);
     }

@@ -14,6 +14,7 @@ mod apply;
 mod bodies;
 mod change;
 mod checkpoint;
+mod counts;
 mod deliver;
 mod feed;
 mod head;
@@ -27,6 +28,7 @@ mod usage;
 mod wait;
 
 pub use change::{Append, Copied, FlagChange, FlagNames, Stored};
+pub use counts::{COMMIT_SPANS, Commits, Counts, Deliveries};
 pub use feed::Watch;
 pub use open::OpenError;
 pub use read::Quota;
@@ -67,6 +69,7 @@ pub struct Store {
     applied: AtomicU64,
     queue: ApplyQueue,
     checkpoints: Checkpoints,
+    counts: Counts,
 }
 
 /// The accounts that hash to one index file.
@@ -203,6 +206,11 @@ impl Store {
     /// Its name.
     pub fn name(&self) -> &StoreName {
         &self.name
+    }
+
+    /// What it has done.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// The wall clock of the store's world.

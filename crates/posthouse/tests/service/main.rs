@@ -1,0 +1,27 @@
+//! `posthouse serve` as a service: the real program, what operators ask it, and what the system does to it.
+#![expect(clippy::disallowed_methods, reason = "a world: it owns processes, sockets and files")]
+
+mod draining;
+mod metrics;
+mod node;
+mod sessions;
+
+use libtest_mimic::{Arguments, Trial};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let trials = vec![
+        trial("a_kick_is_told_and_ends_the_session", sessions::kick),
+        trial("counters_move_when_mail_comes", metrics::counters_move),
+        trial("a_node_that_drains_says_so", draining::status),
+    ];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial(name: &str, run: fn()) -> Trial {
+    Trial::test(name, move || {
+        run();
+        Ok(())
+    })
+}
