@@ -9,6 +9,7 @@ mod admin;
 mod listeners;
 mod metrics;
 mod polite;
+mod pulse;
 mod queue;
 mod recipients;
 mod register;
@@ -16,6 +17,7 @@ mod routing;
 mod sessions;
 mod stores;
 
+pub use pulse::Pulse;
 pub use queue::QueueStartError;
 pub use stores::StoreError;
 
@@ -148,6 +150,11 @@ impl Node {
     /// The records, for who writes them at the start.
     pub fn engine(&self) -> &Arc<dyn Engine> {
         &self.engine
+    }
+
+    /// To feel whether it is alive while it runs.
+    pub fn pulse(&self) -> Pulse {
+        Pulse::of(self)
     }
 
     /// Listens and serves until `shutdown` says stop, then lets sessions end and puts everything on disk. `ready` is

@@ -155,6 +155,16 @@ impl RetryQueue {
         }
     }
 
+    /// The last record that was appended to its journal.
+    pub fn appended(&self) -> Lsn {
+        self.journal.last_lsn()
+    }
+
+    /// The last record that is durable and applied.
+    pub fn applied_lsn(&self) -> Lsn {
+        self.state().applied.lsn()
+    }
+
     /// How many messages wait; one of very many recipients counts more than once.
     pub fn entry_count(&self) -> usize {
         self.state().queue.entry_count()

@@ -5,6 +5,7 @@ mod draining;
 mod metrics;
 mod node;
 mod sessions;
+mod systemd;
 
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
@@ -15,6 +16,8 @@ fn main() -> ExitCode {
         trial("a_kick_is_told_and_ends_the_session", sessions::kick),
         trial("counters_move_when_mail_comes", metrics::counters_move),
         trial("a_node_that_drains_says_so", draining::status),
+        trial("a_service_manager_is_told", systemd::told),
+        trial("a_watchdog_of_another_process_is_not_fed", systemd::not_for_us),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -231,6 +231,11 @@ impl Store {
         spawn.thread("checkpoint", Box::new(move || checkpointer.run_checkpoints()));
     }
 
+    /// The last record that was appended to its journal.
+    pub fn appended(&self) -> Lsn {
+        self.log.last_lsn()
+    }
+
     /// Waits until `lsn` is durable and applied.
     pub(crate) async fn applied_to(&self, lsn: Lsn) -> Result<Durable<Lsn>, Refusal> {
         Ok(self.waiters.applied(lsn).await?)
