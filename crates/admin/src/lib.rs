@@ -10,6 +10,7 @@
 //!  posthouse route … ───────────────────────────────────▶└──────▶ Live (what this node routes by)
 //!
 //!  GET    /v1/status                          the node, and how much of the directory it has
+//!  GET    /metrics                            counters, in the text format of Prometheus
 //!  GET    /v1/KIND?domain=&after=&limit=      a page of accounts aliases domains rules stores placements nodes
 //!  POST   /v1/KIND                            makes one
 //!  GET    /v1/KIND/NAME                       shows one, with its revision
@@ -25,7 +26,7 @@
 //! ```
 //!
 //! Invariants:
-//! 1. Every answer is JSON; every refusal is `{"error": sentence, "field"?: name, "temporary"?: true}`.
+//! 1. Every answer but that of /metrics is JSON; every refusal is `{"error": sentence, "field"?: name, "temporary"?: true}`.
 //! 2. What cannot be asked now is 503 and `temporary`, never 404: a directory that is away knows of nobody's absence.
 //! 3. A password is hashed (Argon2id, RFC 9106, a random salt) or refused; neither it nor a hash is logged or answered.
 //! 4. Lists come in pages of at most [`PAGE_MAX`]; bodies, reports and batches have named limits.

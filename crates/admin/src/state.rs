@@ -36,6 +36,9 @@ pub struct AdminState {
 pub trait NodeStatus: Send + Sync {
     /// The facts as they are now.
     fn facts(&self) -> BoxFuture<'_, NodeFacts>;
+
+    /// Its counters, in the text format of Prometheus.
+    fn metrics(&self) -> BoxFuture<'_, String>;
 }
 
 /// What a node runs.

@@ -1,6 +1,7 @@
 //! Who is it? A name and a password against routing and hashes.
 
 use crate::accounts::Accounts;
+use crate::counts::LoginCounts;
 use crate::limits::{ACCOUNT_LOOKUP_MAX, FAILED_LOGIN_SPAN, PASSWORD_CHECK_COUNT_MAX};
 use crate::log::{Escaped, FailedLogin};
 use directory::{AccountState, Existence, Login, LoginTarget, Origin, Routing, Silent};
@@ -20,6 +21,7 @@ pub struct Authenticator {
     /// Nobody's password, checked where there is none to check.
     nobody: StoredPassword,
     checks: Arc<Semaphore>,
+    counts: Arc<LoginCounts>,
 }
 
 /// Who wants in.
@@ -98,11 +100,29 @@ impl Authenticator {
     pub fn new(accounts: Arc<dyn Accounts>, clock: Arc<dyn Clock>, spawn: Arc<dyn Spawn>) -> Self {
         let nobody = StoredPassword::parse(NOBODY).expect("a constant in the form that is written for accounts");
         let checks = Arc::new(Semaphore::new(PASSWORD_CHECK_COUNT_MAX));
-        Self { accounts, clock, spawn, nobody, checks }
+        Self { accounts, clock, spawn, nobody, checks, counts: Arc::default() }
     }
 
-    /// Checks what an exchange gave. Logs the outcome; a failure takes [`FAILED_LOGIN_SPAN`].
+    /// With counters that somebody else reads too.
+    #[must_use]
+    pub fn with_counts(mut self, counts: Arc<LoginCounts>) -> Self {
+        self.counts = counts;
+        self
+    }
+
+    /// How logins ended so far.
+    pub fn counts(&self) -> &LoginCounts {
+        &self.counts
+    }
+
+    /// Checks what an exchange gave. Logs and counts the outcome; a failure takes [`FAILED_LOGIN_SPAN`].
     pub async fn log_in(&self, client: &Client, credentials: Result<Credentials, Failure>) -> Outcome {
+        let outcome = self.judge(client, credentials).await;
+        self.counts.note(client.protocol, &outcome);
+        outcome
+    }
+
+    async fn judge(&self, client: &Client, credentials: Result<Credentials, Failure>) -> Outcome {
         let began = self.clock.instant();
         let user = credentials.as_ref().map_or("", |credentials| &credentials.authentication);
         let decided = match &credentials {

@@ -35,6 +35,7 @@
 mod accounts;
 mod authenticator;
 mod clear;
+mod counts;
 mod front;
 mod imap;
 mod inside;
@@ -45,6 +46,7 @@ mod pop3;
 pub use accounts::{Accounts, DirectoryAccounts};
 pub use authenticator::{Authenticator, Client, Outcome};
 pub use clear::{ClearLogins, StartTls};
+pub use counts::{LoginCounts, LoginOutcome};
 pub use front::Front;
 pub use imap::{ImapConfig, ImapFront};
 pub use inside::{ImapInside, ImapInsideConfig, Pop3Inside, Pop3InsideConfig};

@@ -20,7 +20,7 @@ use crate::together::within;
 use bytes::Bytes;
 use journal::disk::Disk;
 use journal::{Commit, Durable, Journal, Kind, ReadError, Refused, StreamId, Turn, Writer};
-use mail_types::{Epoch, Lsn};
+use mail_types::{Epoch, Lsn, UnixTime};
 use ports::{Clock, Random, Spawn};
 use queue::{Body, Queue, QueueId, Record, RecordError};
 use std::collections::BTreeSet;
@@ -97,6 +97,8 @@ struct State {
     kept: BTreeSet<Lsn>,
     /// Entries whose body could not be read.
     unreadable: BTreeSet<QueueId>,
+    /// Since when the oldest entry waits, for who asks again.
+    oldest: Option<(QueueId, UnixTime)>,
     stopped: bool,
 }
 
@@ -122,6 +124,7 @@ impl RetryQueue {
             held: BTreeSet::new(),
             kept: BTreeSet::new(),
             unreadable: BTreeSet::new(),
+            oldest: None,
             stopped: false,
         };
         Ok(Self {
@@ -152,6 +155,16 @@ impl RetryQueue {
         }
     }
 
+    /// The last record that was appended to its journal.
+    pub fn appended(&self) -> Lsn {
+        self.journal.last_lsn()
+    }
+
+    /// The last record that is durable and applied.
+    pub fn applied_lsn(&self) -> Lsn {
+        self.state().applied.lsn()
+    }
+
     /// How many messages wait; one of very many recipients counts more than once.
     pub fn entry_count(&self) -> usize {
         self.state().queue.entry_count()
@@ -160,6 +173,21 @@ impl RetryQueue {
     /// How many recipients wait.
     pub fn waiting_count(&self) -> usize {
         self.state().queue.waiting_count()
+    }
+
+    /// Since when the oldest of them waits. Reads the journal where the answer is not known: for who may block.
+    pub fn oldest(&self) -> Option<UnixTime> {
+        let id = {
+            let state = self.state();
+            let (id, _) = state.queue.entries().next()?;
+            match state.oldest {
+                Some((known, since)) if known == id => return Some(since),
+                Some(_) | None => id,
+            }
+        };
+        let since = self.journal.replay(id.lsn()).next()?.ok()?.time;
+        self.state().oldest = Some((id, since));
+        Some(since)
     }
 
     /// How many segments the journal has beside the one that is written to.

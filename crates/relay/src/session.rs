@@ -4,7 +4,7 @@ use crate::gate::Guest;
 use crate::message::Message;
 use crate::received::Stamp;
 use crate::stored::Unproven;
-use crate::{Relay, Stored};
+use crate::{Outcome, Relay, Stored};
 use mail_types::{DeliveryId, ForwardPath};
 use ports::{Badge, BoxFuture, Flow, Handler, Peer};
 use smtp_proto::server::{Event, Reset, Server};
@@ -92,6 +92,7 @@ impl RelaySession {
         let Some(message) = &mut self.message else { return Err(Refusal::BAD_SEQUENCE) };
         self.guest.as_ref().map_or(Ok(()), Guest::recipient)?;
         let added = message.rcpt(&self.relay, to.clone()).await;
+        self.relay.counts.recipient(added.as_ref().err().map_or(Outcome::Stored, Outcome::of));
         if let Err(refusal) = &added {
             if let Some(guest) = &self.guest {
                 guest.refused(refusal);
@@ -134,6 +135,7 @@ impl RelaySession {
         {
             badge.brought_message();
         }
+        self.relay.counts.message(Outcome::of_all(&answers), line.octets);
         for answer in answers {
             let answer = answer.map_err(|unproven| unproven.refusal());
             let text = format!("Ok: on stable storage as {}", line.id);
@@ -148,6 +150,7 @@ impl RelaySession {
     /// A message that is refused before its end.
     fn forget(&mut self, why: &Refusal) {
         if let Some(message) = self.message.take() {
+            self.relay.counts.message(Outcome::of(why), message.octets());
             Line::of(&message, &self.peer).write(format_args!("refused: {why}"));
         }
     }

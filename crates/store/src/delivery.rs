@@ -80,10 +80,16 @@ impl Transaction {
         drop(body);
         let mut outcomes = Vec::with_capacity(puts.len());
         for put in puts {
-            outcomes.push(match put {
-                Ok(put) => store.settle(put).await,
+            let outcome = match put {
+                Ok(put) => store.settle(put).await.map(|proof| (put, proof)),
                 Err(refusal) => Err(refusal),
-            });
+            };
+            match &outcome {
+                Ok((Put::New(..), _)) => store.counts().stored(),
+                Ok((Put::Repeated(_), _)) => store.counts().repeated(),
+                Err(_) => store.counts().refused(),
+            }
+            outcomes.push(outcome.map(|(_, proof)| proof));
         }
         outcomes
     }

@@ -29,8 +29,8 @@ mod testing;
 
 pub use delivery::Transaction;
 pub use engine::{
-    Append, Appended, Copied, FlagChange, FlagNames, OpenError, Options, Quota, Refusal, Stopped, Store, Stored, Watch,
-    World,
+    Append, Appended, COMMIT_SPANS, Commits, Copied, Counts, Deliveries, FlagChange, FlagNames, OpenError, Options,
+    Quota, Refusal, Stopped, Store, Stored, Watch, World,
 };
 pub use handover::{LocalStores, imap_support};
 pub use imap::ImapSession;

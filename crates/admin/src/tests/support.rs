@@ -172,6 +172,10 @@ impl NodeStatus for World {
         let store = StoreFacts { name: "ingrid".into(), accounts: Some(3), trouble: None };
         Box::pin(async move { NodeFacts { name: "n1".into(), stores: vec![store], ..NodeFacts::default() } })
     }
+
+    fn metrics(&self) -> BoxFuture<'_, String> {
+        Box::pin(async { "up 1\n".to_owned() })
+    }
 }
 
 impl Clock for World {

@@ -3,9 +3,11 @@
 use super::polite::{Leave, Polite};
 use super::recipients::StoreRecipients;
 use super::sessions::Visit;
+use super::sockets::Sockets;
 use super::{Node, NodeError, System};
+use admin::ListenerFacts;
 use bytes::Bytes;
-use net::{Listener, ListenerOptions, Network, Security, ServerTls, SessionError, Shutdown, serve};
+use net::{Listener, ListenerHandle, ListenerOptions, Network, Security, ServerTls, SessionError, Shutdown, serve};
 use ports::{Peer, Protocol};
 use proxy::{Authenticator, ClearLogins, DirectoryAccounts, ImapConfig, Pop3Config, Proxy, StartTls};
 use relay::{Gate, Guest, Relay, RelaySession};
@@ -26,33 +28,51 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Binds what the configuration names.
-    pub(super) fn bind(node: &Node) -> Result<Self, NodeError> {
+    /// Listens where the configuration says.
+    pub(super) fn open(node: &Node, sockets: &mut Sockets) -> Result<Self, NodeError> {
         let tls = node.config.tls.as_ref().map(|tls| tls.server.clone());
-        let binder =
-            Binder { node, tls, proxy_from: None, per_address_max: node.config.limits.connections_per_address };
+        let per_address_max = node.config.limits.connections_per_address;
+        let mut binder = Binder { node, sockets, tls, proxy_from: None, per_address_max };
         let mut bound =
             Self { smtp: Vec::new(), relay_lmtp: Vec::new(), imap: Vec::new(), pop3: Vec::new(), lmtp: Vec::new() };
         if let Some(relay) = &node.config.relay {
-            let binder = binder.behind(&relay.proxy_from);
+            binder.proxy_from.clone_from(&relay.proxy_from);
             bound.smtp = binder.plain("smtp", &relay.listen, BUSY_SMTP)?;
-        }
-        if let Some(relay) = &node.config.relay {
             // A mail server of ours comes with many connections from one address, and without a header.
-            let binder = Binder { per_address_max: node.config.limits.connections, ..binder.behind(&None) };
+            binder.proxy_from = None;
+            binder.per_address_max = node.config.limits.connections;
             bound.relay_lmtp = binder.plain("lmtp", &relay.lmtp, BUSY_SMTP)?;
+            binder.per_address_max = per_address_max;
         }
         if let Some(proxy) = &node.config.proxy {
-            let binder = binder.behind(&proxy.proxy_from);
+            binder.proxy_from.clone_from(&proxy.proxy_from);
             let (busy_imap, busy_pop3) = ("* BYE Too many connections\r\n", "-ERR [SYS/TEMP] Too many connections\r\n");
             bound.imap = binder.both(("imap", &proxy.imap), ("imaps", &proxy.imaps), busy_imap)?;
             bound.pop3 = binder.both(("pop3", &proxy.pop3), ("pop3s", &proxy.pop3s), busy_pop3)?;
         }
+        binder.proxy_from = None;
         for (config, store) in node.config.stores.iter().zip(&node.local) {
             let sockets = binder.plain("lmtp", &config.lmtp, BUSY_SMTP)?;
             bound.lmtp.extend(sockets.into_iter().map(|socket| (socket, Arc::clone(store))));
         }
         Ok(bound)
+    }
+
+    /// All of them: what they are and where, and their handles.
+    pub(super) fn all(&self) -> Vec<(ListenerFacts, ListenerHandle)> {
+        let fronts = self
+            .smtp
+            .iter()
+            .chain(&self.relay_lmtp)
+            .chain(&self.imap)
+            .chain(&self.pop3)
+            .map(|listener| (listener, None));
+        let stores = self.lmtp.iter().map(|(listener, store)| (listener, Some(store.name().to_string())));
+        let facts = |(listener, store): (&Listener, Option<String>)| {
+            let (name, address) = (listener.name().to_owned(), listener.local_address().to_string());
+            (ListenerFacts { name, address, store }, listener.handle())
+        };
+        fronts.chain(stores).map(facts).collect()
     }
 
     /// Serves until the shutdown; completes when the last session has ended.
@@ -122,8 +142,9 @@ impl Listeners {
         let starttls = if tls.is_some() { StartTls::Offered } else { StartTls::NotOffered };
         let accounts = DirectoryAccounts::new(Arc::clone(node.routes.live()), Arc::clone(&node.engine));
         let System { clock, spawn, .. } = &node.system;
+        let authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn));
         let proxy = Proxy {
-            authenticator: Arc::new(Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn))),
+            authenticator: Arc::new(authenticator.with_counts(Arc::clone(&node.logins))),
             handover: Arc::clone(&node.stores) as _,
             clock: Arc::clone(clock),
         };
@@ -154,36 +175,37 @@ impl Listeners {
     }
 }
 
-/// Binds sockets with what all of them share.
+/// Makes listeners with what all of them share.
 struct Binder<'a> {
     node: &'a Node,
+    sockets: &'a mut Sockets,
     tls: Option<ServerTls>,
+    /// The balancers that clients come through, if they do.
     proxy_from: Option<Arc<[Network]>>,
     per_address_max: usize,
 }
 
 impl Binder<'_> {
-    /// For sockets whose clients come through these balancers, if they do.
-    fn behind(&self, balancers: &Option<Arc<[Network]>>) -> Self {
-        let Self { node, per_address_max, .. } = *self;
-        Self { node, tls: self.tls.clone(), proxy_from: balancers.clone(), per_address_max }
-    }
-
     /// Sockets on which a conversation begins in clear.
-    fn plain(&self, name: &str, addresses: &[SocketAddr], refusal: &'static str) -> Result<Vec<Listener>, NodeError> {
+    fn plain(
+        &mut self,
+        name: &str,
+        addresses: &[SocketAddr],
+        refusal: &'static str,
+    ) -> Result<Vec<Listener>, NodeError> {
         addresses.iter().map(|address| self.bind(name, *address, Security::Plain, refusal)).collect()
     }
 
     /// Sockets of a protocol, in clear and with TLS from the first octet.
     fn both(
-        &self,
+        &mut self,
         (plain, in_clear): (&str, &[SocketAddr]),
         (secure, under_tls): (&str, &[SocketAddr]),
         refusal: &'static str,
     ) -> Result<Vec<Listener>, NodeError> {
         let mut bound = self.plain(plain, in_clear, refusal)?;
         // The configuration does not let such a listener be without a certificate.
-        if let Some(tls) = &self.tls {
+        if let Some(tls) = self.tls.clone() {
             for address in under_tls {
                 bound.push(self.bind(secure, *address, Security::Tls(tls.clone()), refusal)?);
             }
@@ -192,7 +214,7 @@ impl Binder<'_> {
     }
 
     fn bind(
-        &self,
+        &mut self,
         name: &str,
         address: SocketAddr,
         security: Security,
@@ -207,7 +229,7 @@ impl Binder<'_> {
             proxy_from: self.proxy_from.clone(),
             refusal: Bytes::from_static(refusal.as_bytes()),
         };
-        Ok(Listener::bind(address, options)?)
+        Ok(Listener::on(self.sockets.take(address)?, options)?)
     }
 }
 
@@ -215,6 +237,7 @@ fn relay(node: &Node) -> Relay {
     let routes = node.routes.clone();
     let (clock, random) = (Arc::clone(&node.system.clock), Arc::clone(&node.system.random));
     let mut relay = Relay::new(Arc::clone(&node.stores) as _, move || Some(routes.now()), clock, random);
+    relay = relay.with_counts(Arc::clone(&node.relay_counts));
     if let Some(config) = &node.config.relay {
         relay = relay.with_commit_wait(config.commit_wait);
     }

@@ -54,6 +54,11 @@ impl Register {
         Visit { register: Arc::clone(self), badge }
     }
 
+    /// How many there were of a protocol.
+    pub(super) fn begun(&self, protocol: Protocol) -> u64 {
+        self.begun.get(protocol as usize).map_or(0, |begun| begun.load(Ordering::Relaxed))
+    }
+
     /// How many are there now.
     pub(super) fn count(&self) -> usize {
         self.lock().len()

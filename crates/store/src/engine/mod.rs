@@ -15,6 +15,7 @@ mod apply;
 mod bodies;
 mod change;
 mod checkpoint;
+mod counts;
 mod deliver;
 mod feed;
 mod head;
@@ -29,6 +30,7 @@ mod wait;
 
 pub use append::{Append, Appended};
 pub use change::{Copied, FlagChange, FlagNames, Stored};
+pub use counts::{COMMIT_SPANS, Commits, Counts, Deliveries};
 pub use feed::Watch;
 pub use open::OpenError;
 pub use read::Quota;
@@ -70,6 +72,7 @@ pub struct Store {
     applied: AtomicU64,
     queue: ApplyQueue,
     checkpoints: Checkpoints,
+    counts: Counts,
 }
 
 /// The accounts that hash to one index file.
@@ -208,6 +211,11 @@ impl Store {
         &self.name
     }
 
+    /// What it has done.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
     /// The wall clock of the store's world.
     pub fn now(&self) -> UnixTime {
         self.world.clock.now()
@@ -224,6 +232,11 @@ impl Store {
         spawn.thread("journal", Box::new(move || writer.run_writer()));
         spawn.thread("apply", Box::new(move || applier.run_apply()));
         spawn.thread("checkpoint", Box::new(move || checkpointer.run_checkpoints()));
+    }
+
+    /// The last record that was appended to its journal.
+    pub fn appended(&self) -> Lsn {
+        self.log.last_lsn()
     }
 
     /// Waits until `lsn` is durable and applied.

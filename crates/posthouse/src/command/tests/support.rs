@@ -182,6 +182,10 @@ impl NodeStatus for Facts {
         };
         Box::pin(async move { facts })
     }
+
+    fn metrics(&self) -> BoxFuture<'_, String> {
+        Box::pin(async { String::new() })
+    }
 }
 
 impl Clock for Stopped {
