@@ -11,6 +11,7 @@
 //!                                      ├ 3 wait for  writable │ readable │ handler.wake │ a time-out: all at once
 //!                                      └ Flow::Pass: client ◀─ octets ─▶ handler.passage's back-end, each shown to a Track
 //!   connect ──────────────────────────▶ Conversation(stream, machine): the same for who speaks first
+//!   Dialer: the port Caller ───────────▶ a source address, connect, PROXY header, the cluster's TLS; a Conversation is a Call
 //!   SystemClock, TokioSpawn, OsRandom: the ports of time, tasks and chance
 //! ```
 //!
@@ -26,10 +27,13 @@
 //!    [`HANDSHAKE_SPAN_MAX`], for a PROXY header by [`PROXY_HEADER_SPAN_MAX`], at the end by [`CLOSE_SPAN_MAX`].
 //! 7. A session that passes through holds, in each direction, what one read brought and the other end did not take; it
 //!    reads no more meanwhile. The back-end is gone as soon as the client is.
-//! 8. Where a PROXY header is expected, nothing is said or read before it, and only peers that were named may send one.
+//! 8. With [`ClusterTls`], no octet is taken from, or said to, a peer that has not shown that it is of the cluster; it never
+//!    turns into TLS for everybody, whatever is read again.
+//! 9. Where a PROXY header is expected, nothing is said or read before it, and only peers that were named may send one.
 #![expect(clippy::disallowed_methods, reason = "a driver: it is what the ports end in")]
 
 mod client;
+mod dialer;
 mod drivers;
 mod exchange;
 mod line;
@@ -44,6 +48,7 @@ mod timer;
 mod tls;
 
 pub use client::{ConnectError, Conversation, TlsConnectError, connect};
+pub use dialer::{CONNECT_SPAN_MAX, Dialer, LOOKUP_SPAN_MAX};
 pub use drivers::{BLOCKING_THREADS_MAX, OsRandom, SystemClock, TokioSpawn, runtime};
 pub use exchange::{CLOSE_SPAN_MAX, OUTPUT_STALL_MAX};
 pub use line::OUTPUT_OCTETS_MAX;
@@ -53,4 +58,4 @@ pub use proxy_header::PROXY_HEADER_SPAN_MAX;
 pub use session::{SessionError, serve};
 pub use shutdown::{Shutdown, Stopper};
 pub use stream::Stream;
-pub use tls::{ClientTls, HANDSHAKE_SPAN_MAX, HandshakeError, ServerTls, TlsError};
+pub use tls::{ClientTls, ClusterTls, HANDSHAKE_SPAN_MAX, HandshakeError, SECRET_OCTETS_MIN, ServerTls, TlsError};
