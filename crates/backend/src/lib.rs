@@ -16,10 +16,12 @@
 //! 2. A delivery is promised only where the store's node said so behind the end of the message, recipient by recipient.
 //! 3. A record that points back at this node is refused: no call goes round in circles.
 
+mod deliveries;
 mod here;
 mod nodes;
 mod sessions;
 
+pub use deliveries::Deliveries;
 pub use here::HereOrThere;
 pub use nodes::{Inside, Nodes, Reach};
 pub use sessions::{SESSION_LOGIN_MAX, Sessions};

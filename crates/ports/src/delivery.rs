@@ -45,6 +45,13 @@ pub trait Recipients: Send + Sync {
     fn resolve<'a>(&'a self, to: &'a ForwardPath) -> BoxFuture<'a, Result<Recipient, Refusal>>;
 }
 
+/// Which accounts live on which store, for a relay of another node that has expanded aliases already.
+pub trait Accounts: Send + Sync {
+    /// The account of exactly this address, if it lives on that store. `Err` is temporary in any case: the relay knows the
+    /// account, and our copy of the directory may be the older one.
+    fn account<'a>(&'a self, store: &'a StoreName, address: &'a Address) -> BoxFuture<'a, Result<Recipient, Refusal>>;
+}
+
 /// The way into stores, in this process or over LMTP.
 pub trait Delivery: Send + Sync {
     /// Begins a message at a store. `Err` is the answer for every recipient there.

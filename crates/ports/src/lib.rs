@@ -24,7 +24,7 @@ mod world;
 
 pub use badge::{Badge, Holder, Protocol};
 pub use call::{Broken, Call, CallSecurity, Callee, Caller};
-pub use delivery::{Delivery, DeliveryTransaction, Envelope, Receipt, Recipient, Recipients};
+pub use delivery::{Accounts, Delivery, DeliveryTransaction, Envelope, Receipt, Recipient, Recipients};
 pub use handler::{Flow, Handler, Peer};
 pub use handover::{Elsewhere, Handover, ImapHandover, LoggedIn, Pop3Handover, SessionHandover, Unavailable};
 pub use journal::disk::{Disk, DiskFile};

@@ -47,6 +47,13 @@ pub const SIZE_MAX: u64 = 50 << 20;
 /// Recipients of one transaction; RFC 5321 §4.5.3.1.8 asks for at least 100. One more is told 452 4.5.3 (§4.5.3.1.10).
 pub const RCPT_COUNT_MAX: usize = 1000;
 
+/// Recipients of one transaction between nodes: an alias that the relay expanded may be many accounts.
+pub const CLUSTER_RCPT_COUNT_MAX: usize = 10_000;
+
+/// What a message may grow on its way from a relay to a store, beyond the size that its sender was allowed: our Received
+/// header.
+pub const CLUSTER_SIZE_ROOM: u64 = 64 << 10;
+
 /// Commands that we had to refuse as such, since the last message that was accepted (RFC 5321 §7.8).
 pub const BAD_COMMAND_COUNT_MAX: u32 = 20;
 

@@ -34,5 +34,5 @@ pub use engine::{
 };
 pub use handover::{LocalStores, imap_support};
 pub use imap::ImapSession;
-pub use lmtp::{Lmtp, Machine as LmtpMachine};
+pub use lmtp::{InsideLmtp, Lmtp, Machine as LmtpMachine};
 pub use pop3::Pop3Session;

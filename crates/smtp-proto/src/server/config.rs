@@ -72,6 +72,15 @@ impl Config {
             limits: Limits::default(),
         }
     }
+
+    /// For a listener that nobody but nodes of the cluster can reach (docs/format/cluster-lmtp.md). `size_max` is what a
+    /// sender may send.
+    pub fn cluster(host: Domain, size_max: u64) -> Self {
+        let extensions = Extensions { smtputf8: true, xposthouse: true, ..Extensions::default() };
+        let limits = Limits { rcpt_count_max: limits::CLUSTER_RCPT_COUNT_MAX, ..Limits::default() };
+        let size_max = size_max.saturating_add(limits::CLUSTER_SIZE_ROOM);
+        Self { size_max, extensions, limits, ..Self::new(Dialect::Lmtp, host) }
+    }
 }
 
 impl Config {
