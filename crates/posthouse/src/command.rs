@@ -5,7 +5,7 @@
 //!                                  │                      at.rs: which socket
 //!                                  └─▶ screen.rs, table.rs: what the operator sees
 //! ```
-//! They open no file of the node: whatever is decided is decided there. Exit codes: 0 done, 1 refused or failed (and
+//! They open no file of the node: whatever is decided is decided there. An export writes the operator's file (draft.rs). Exit codes: 0 done, 1 refused or failed (and
 //! what [`NodeCommand::Route`] and [`NodeCommand::Import`] say of themselves), 2 a command line that cannot be read.
 
 mod account;
@@ -13,6 +13,8 @@ mod alias;
 mod at;
 mod client;
 mod domain;
+mod draft;
+mod export;
 mod failure;
 mod import;
 mod password;
@@ -62,6 +64,8 @@ pub enum NodeCommand {
     ///
     /// Exits with 1 while lines are bad or collide, unless they are skipped.
     Import(On<import::Import>),
+    /// Writes out what others read.
+    Export(On<export::Export>),
     /// What the node runs, and how it is.
     Status(Asked<status::Status>),
 }
@@ -118,6 +122,7 @@ impl NodeCommand {
             Self::Site(On { at, what }) => run(&at, what, screen).await,
             Self::Route(Asked { at, what }) => run(&at, what, screen).await,
             Self::Import(On { at, what }) => run(&at, what, screen).await,
+            Self::Export(On { at, what }) => run(&at, what, screen).await,
             Self::Status(Asked { at, what }) => run(&at, what, screen).await,
         };
         outcome.unwrap_or_else(|failure| screen.fail(&failure))

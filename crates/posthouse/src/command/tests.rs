@@ -1,5 +1,6 @@
 //! The commands against the API on a socket: what an operator types and sees.
 
+mod export;
 mod support;
 
 use insta::assert_snapshot;
