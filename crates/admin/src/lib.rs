@@ -39,6 +39,7 @@ mod error;
 mod exports;
 mod imports;
 mod names;
+mod nodes;
 mod paced;
 mod passwords;
 mod records;

@@ -17,6 +17,7 @@ mod draft;
 mod export;
 mod failure;
 mod import;
+mod node;
 mod password;
 mod placement;
 mod progress;
@@ -52,6 +53,8 @@ pub enum NodeCommand {
     Rule(On<rule::Rule>),
     /// Stores: what holds mailboxes, ours and foreign ones.
     Store(On<store::Store>),
+    /// Nodes: what serves stores of ours, and where it is reached.
+    Node(On<node::Node>),
     /// Placements: the per-user map, stronger than every rule.
     Placement(On<placement::Placement>),
     /// The site: what holds where a domain says nothing.
@@ -118,6 +121,7 @@ impl NodeCommand {
             Self::Domain(On { at, what }) => run(&at, what, screen).await,
             Self::Rule(On { at, what }) => run(&at, what, screen).await,
             Self::Store(On { at, what }) => run(&at, what, screen).await,
+            Self::Node(On { at, what }) => run(&at, what, screen).await,
             Self::Placement(On { at, what }) => run(&at, what, screen).await,
             Self::Site(On { at, what }) => run(&at, what, screen).await,
             Self::Route(Asked { at, what }) => run(&at, what, screen).await,
