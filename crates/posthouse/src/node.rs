@@ -6,6 +6,7 @@
 //! Sockets are bound last: whoever can connect finds a node that is ready.
 
 mod admin;
+mod directory_file;
 mod listeners;
 mod polite;
 mod queue;
@@ -17,9 +18,10 @@ mod stores;
 pub use queue::QueueStartError;
 pub use stores::StoreError;
 
-use crate::config::Config;
+use crate::config::{Config, DirectoryEngine};
 use directory::engine::Engine;
 use directory::{EditError, EngineError};
+use files::{DirectoryFile, ReadError};
 use kv::EmbeddedEngine;
 use listeners::Listeners;
 use net::{BindError, OsRandom, Shutdown, Stopper, SystemClock, TokioSpawn};
@@ -37,6 +39,8 @@ pub struct Node {
     config: Config,
     system: System,
     engine: Arc<dyn Engine>,
+    /// What the engine reads, where it only reads.
+    file: Option<DirectoryFile>,
     routes: Routes,
     stores: Arc<LocalStores>,
     local: Vec<Arc<Store>>,
@@ -77,6 +81,20 @@ pub enum NodeError {
         #[source]
         source: EngineError,
     },
+    /// The file of a directory that is only read.
+    #[error("the directory file cannot be used")]
+    DirectoryFile(#[from] ReadError),
+    /// A directory that this node may not write does not name what it runs.
+    #[error("{} does not name what this node runs:{missing}", path.display())]
+    NotNamed {
+        /// The file.
+        path: PathBuf,
+        /// What should be in it.
+        missing: String,
+    },
+    /// Signals.
+    #[error("cannot listen to signals")]
+    Signal(#[source] io::Error),
     /// Reading the directory.
     #[error("cannot read the directory")]
     Engine(#[from] EngineError),
@@ -116,12 +134,7 @@ impl Node {
     pub async fn open(config: Config, system: System) -> Result<Self, NodeError> {
         let started = system.clock.instant();
         folder(&config.node.data)?;
-        folder(&config.directory.path)?;
-        let opened = EmbeddedEngine::open(&config.directory.path.join("directory.redb"));
-        let path = &config.directory.path;
-        let failed = |source| NodeError::Directory { path: path.clone(), source };
-        let engine: Arc<dyn Engine> = Arc::new(opened.map_err(failed)?);
-        register::stores(&*engine, &config).await?;
+        let (engine, file) = open_directory(&config).await?;
         let routes = Routes::follow(Arc::clone(&engine), &system).await?;
         let mut local = Vec::with_capacity(config.stores.len());
         for store in &config.stores {
@@ -130,7 +143,7 @@ impl Node {
         let stores = Arc::new(LocalStores::new(local.iter().cloned()));
         let path = config.relay.as_ref().and_then(|relay| relay.queue.as_deref());
         let queue = path.map(|path| queue::open(path, &system)).transpose()?;
-        Ok(Self { config, system, engine, routes, stores, local, queue, started })
+        Ok(Self { config, system, engine, file, routes, stores, local, queue, started })
     }
 
     /// The records, for who writes them at the start.
@@ -140,7 +153,7 @@ impl Node {
 
     /// Listens and serves until `shutdown` says stop, then lets sessions end and puts everything on disk. `ready` is
     /// called when whoever connects is served.
-    pub async fn run(self, stopper: Stopper, shutdown: Shutdown, ready: impl FnOnce()) -> Result<(), NodeError> {
+    pub async fn run(mut self, stopper: Stopper, shutdown: Shutdown, ready: impl FnOnce()) -> Result<(), NodeError> {
         let listeners = Listeners::bind(&self)?;
         let admin = admin::bind(&self.config.admin.socket)?;
         for store in &self.local {
@@ -150,6 +163,9 @@ impl Node {
             queue.start(&*self.system.spawn);
         }
         self.system.spawn.task(Box::pin(self.routes.clone().run(shutdown.clone())));
+        if let Some(file) = self.file.take() {
+            directory_file::keep(file, &self.system, shutdown.clone())?;
+        }
         self.system.spawn.task(Box::pin(admin::serve(admin, &self, shutdown.clone())));
         let serving = listeners.run(&self, &shutdown);
         ready();
@@ -181,6 +197,27 @@ impl Node {
             over.await;
             stopper.cut();
         }));
+    }
+}
+
+/// The engine that the configuration names, knowing the stores of this node.
+async fn open_directory(config: &Config) -> Result<(Arc<dyn Engine>, Option<DirectoryFile>), NodeError> {
+    match &config.directory.engine {
+        DirectoryEngine::Embedded { folder: path } => {
+            folder(path)?;
+            let opened = EmbeddedEngine::open(&path.join("directory.redb"));
+            let engine = Arc::new(opened.map_err(|source| NodeError::Directory { path: path.clone(), source })?);
+            register::stores(&*engine, config).await?;
+            Ok((engine, None))
+        }
+        DirectoryEngine::File { path } => {
+            let (file, engine) = directory_file::open(path)?;
+            let missing = register::missing(&*engine, config).await?;
+            match missing.is_empty() {
+                true => Ok((engine, Some(file))),
+                false => Err(NodeError::NotNamed { path: path.clone(), missing }),
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod curl;
 mod delivery;
+mod directory_file;
 mod full_disk;
 mod hostile;
 mod ledger;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         sync::trials(&world),
         restart::trials(&world),
         routing::trials(&world),
+        directory_file::trials(&world),
         starttls::trials(&world),
         hostile::trials(&world),
     ];
