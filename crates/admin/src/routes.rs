@@ -5,7 +5,7 @@ use crate::imports::{self, IMPORT_OCTETS_MAX, Map, import_map};
 use crate::request::Octets;
 use crate::state::{AdminState, Api};
 use crate::words::{RouteAnswer, RouteQuestion};
-use crate::{accounts, names, records, rules, sessions, stores};
+use crate::{accounts, exports, names, nodes, records, rules, sessions, stores};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, Method, StatusCode, Uri};
@@ -45,8 +45,9 @@ pub fn router(state: AdminState) -> Router {
         .route(&name("rules"), get(records::show::<RuleRecord>).patch(rules::set_rule).delete(rules::remove_rule))
         .route("/v1/stores", get(records::list::<StoreRecord>).post(stores::add))
         .route(&name("stores"), get(records::show::<StoreRecord>).patch(stores::set).delete(stores::remove))
-        .route("/v1/nodes", get(records::list::<NodeRecord>))
-        .route(&name("nodes"), get(records::show::<NodeRecord>))
+        .route("/v1/nodes", get(records::list::<NodeRecord>).post(nodes::add))
+        .route(&name("nodes"), get(records::show::<NodeRecord>).patch(nodes::set).delete(nodes::remove))
+        .route("/v1/export", get(exports::export))
         .route("/v1/import", get(imports::progress))
         .route("/v1/import/passwd-file", post(imports::import_passwd_file).layer(import))
         .route("/v1/import/popmap", post(imports::import_popmap).layer(import))

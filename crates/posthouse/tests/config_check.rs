@@ -141,6 +141,30 @@ key = 'key.pem'
 }
 
 #[test]
+fn a_node_without_stores_has_a_directory_all_the_same() {
+    let relay = "[relay]\nlisten = ['127.0.0.1:2525']\n";
+    // One of another node: the directory knows it.
+    let embedded = format!("{NODE}{relay}[directory]\nengine = 'embedded'\ndefault_store = 'hedda'\n");
+    assert!(check(site(&[("posthouse.toml", &embedded)]).path()).0);
+    let file = format!("{NODE}{relay}[directory]\nengine = 'file'\npath = 'records'\n");
+    assert!(check(site(&[("posthouse.toml", &file), ("records", "")]).path()).0);
+    let mistakes = |text: &str, files: &[(&str, &str)]| {
+        let text = format!("{NODE}{relay}[directory]\n{text}\n");
+        let (good, said) = check(site(&[&[("posthouse.toml", text.as_str())], files].concat()).path());
+        assert!(!good, "{text}");
+        said
+    };
+    insta::assert_snapshot!(mistakes("engine = 'file'", &[]), @"posthouse.toml:7:2: directory.path: is missing");
+    insta::assert_snapshot!(mistakes("engine = 'redb'", &[]), @r#"posthouse.toml:8:10: directory.engine: "redb": is none of embedded, file"#);
+    insta::assert_snapshot!(mistakes("engine = 'file'\npath = 'records'\ndefault_store = 'hedda'", &[]), @r#"
+    posthouse.toml:9:8: directory.path: cannot read records: No such file or directory (os error 2) (`posthouse export directory` makes one)
+    posthouse.toml:10:17: directory.default_store: is in the directory's file, if engine is "file" (take it out; in the file it is a field of the record routing/site)
+    "#);
+    insta::assert_snapshot!(mistakes("engine = 'file'\npath = 'records'", &[("records/x", "")]), @r#"posthouse.toml:9:8: directory.path: records is no file (`posthouse export directory` makes one; a folder is for engine = "embedded")"#);
+    insta::assert_snapshot!(mistakes("path = 'records'", &[("records", "")]), @r#"posthouse.toml:8:8: directory.path: records is a file, not a folder (a node that reads its directory from a file has engine = "file")"#);
+}
+
+#[test]
 fn a_word_that_is_no_level_does_not_turn_the_log_off() {
     let text = format!("{NODE}[relay]\nlisten = '127.0.0.1:2525'\n[log]\nlevel = 'info,loud'\n");
     let (good, said) = check(site(&[("posthouse.toml", &text)]).path());
