@@ -20,6 +20,9 @@
 //!  POST   /v1/import/passwd-file | popmap | regex-map | user-map | virtusertable | aliases | virtual |
 //!         transport                           the body is the file; ?dry_run= skip_bad= domains=a,b stores=host=name,…
 //!  GET    /v1/import                          how far the running import is
+//!  GET    /v1/queue?after=&limit=             a page of the mail that waits for its stores, oldest first
+//!  GET, DELETE /v1/queue/ID                   shows a message, or takes it out
+//!  POST   /v1/queue/ID/retry | hold | release
 //! ```
 //!
 //! Invariants:
@@ -38,6 +41,7 @@ mod imports;
 mod names;
 mod paced;
 mod passwords;
+mod queue;
 mod records;
 mod request;
 mod routes;
@@ -49,6 +53,7 @@ mod tests;
 mod words;
 
 pub use imports::{IMPORT_OCTETS_MAX, REPORT_LINES_MAX};
+pub use queue::{MailQueue, QueueFacts, QueueOrder, QueueRefusal, QueuedJson, QueuedRecipientJson};
 pub use records::{PAGE_MAX, PAGE_USUAL};
 pub use routes::{ROUTE_ADDRESSES_MAX, router};
 pub use state::{AdminState, ListenerFacts, NodeFacts, NodeStatus, StoreFacts};

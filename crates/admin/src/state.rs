@@ -2,6 +2,7 @@
 
 use crate::error::ApiError;
 use crate::imports::Running;
+use crate::queue::{MailQueue, QueueFacts};
 use directory::engine::Revision;
 use directory::{Editor, Engine, Live, MailBehind, Routing};
 use mail_types::AccountId;
@@ -21,6 +22,8 @@ pub struct AdminState {
     pub mail: Arc<dyn MailBehind>,
     /// Knows the node.
     pub node: Arc<dyn NodeStatus>,
+    /// The retry queue of its relay, where it has one.
+    pub queue: Option<Arc<dyn MailQueue>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Account ids and salts.
@@ -50,6 +53,9 @@ pub struct NodeFacts {
     pub listeners: Vec<ListenerFacts>,
     /// The stores that it serves.
     pub stores: Vec<StoreFacts>,
+    /// The retry queue of its relay, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueFacts>,
 }
 
 /// Where a node listens.

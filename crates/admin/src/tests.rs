@@ -261,3 +261,13 @@ async fn questions_have_limits() {
     assert_eq!(refused.status, 413);
     assert!(!refused.text("error").is_empty());
 }
+
+#[tokio::test]
+async fn a_node_without_a_queue_says_so() {
+    let site = Site::new().await;
+    let asked = site.get("queue").await;
+    assert_eq!(asked.status, 404);
+    assert!(asked.text("error").contains("no retry queue"), "{}", asked.body);
+    let asked = site.delete("queue/xyz").await;
+    assert_eq!((asked.status, asked.text("field").as_str()), (422, "id"), "{}", asked.body);
+}

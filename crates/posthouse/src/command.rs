@@ -18,6 +18,7 @@ mod import;
 mod password;
 mod placement;
 mod progress;
+mod queue;
 mod record;
 mod route;
 mod rule;
@@ -52,6 +53,8 @@ pub enum NodeCommand {
     Store(On<store::Store>),
     /// Placements: the per-user map, stronger than every rule.
     Placement(On<placement::Placement>),
+    /// The queue: mail that waits for a store.
+    Queue(On<queue::Queue>),
     /// The site: what holds where a domain says nothing.
     Site(On<site::Site>),
     /// Where an address goes, and why, step by step.
@@ -115,6 +118,7 @@ impl NodeCommand {
             Self::Rule(On { at, what }) => run(&at, what, screen).await,
             Self::Store(On { at, what }) => run(&at, what, screen).await,
             Self::Placement(On { at, what }) => run(&at, what, screen).await,
+            Self::Queue(On { at, what }) => run(&at, what, screen).await,
             Self::Site(On { at, what }) => run(&at, what, screen).await,
             Self::Route(Asked { at, what }) => run(&at, what, screen).await,
             Self::Import(On { at, what }) => run(&at, what, screen).await,

@@ -10,9 +10,11 @@
 
 mod attempt;
 mod held;
+mod orders;
 mod tidy;
 
 pub(crate) use held::Held;
+pub use orders::{OrderError, QueueCount, QueueOrder};
 #[cfg(test)]
 pub(crate) use tidy::HELD_SEGMENTS_MAX;
 
@@ -40,6 +42,8 @@ pub struct RetryQueue {
     state: Mutex<State>,
     /// Woken when records have been applied, and when none will be any more.
     applied: Notify,
+    /// Held by whoever names entries by their place, and by who gives an entry another one.
+    changes: tokio::sync::Mutex<()>,
 }
 
 /// What a queue gets from outside.
@@ -132,6 +136,7 @@ impl RetryQueue {
             world,
             state: Mutex::new(state),
             applied: Notify::new(),
+            changes: tokio::sync::Mutex::new(()),
         })
     }
 

@@ -52,6 +52,7 @@ impl Site {
             live,
             mail: mail.clone(),
             node: world.clone(),
+            queue: None,
             clock: world.clone(),
             random: world.clone(),
             spawn: world,

@@ -1,12 +1,14 @@
 //! The socket on which commands reach this node, and what it says of itself.
 
+use super::queue::{self, QueueHere};
 use super::routing::Routes;
 use super::{Node, NodeError};
-use admin::{AdminState, ListenerFacts, NodeFacts, NodeStatus, StoreFacts};
+use admin::{AdminState, ListenerFacts, MailQueue, NodeFacts, NodeStatus, StoreFacts};
 use directory::{Behind, MailBehind, Origin};
 use mail_types::{Address, StoreName};
 use net::Shutdown;
 use ports::{BoxFuture, Spawn};
+use relay::RetryQueue;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -36,6 +38,7 @@ pub(super) fn serve(listener: UnixListener, node: &Node, shutdown: Shutdown) -> 
         live: Arc::clone(node.routes.live()),
         mail: Arc::new(MailHere { stores: Arc::clone(&node.stores), routes: node.routes.clone() }),
         node: Arc::new(Facts::of(node)),
+        queue: node.queue.clone().map(|queue| Arc::new(QueueHere(queue)) as Arc<dyn MailQueue>),
         clock: Arc::clone(&system.clock),
         random: Arc::clone(&system.random),
         spawn: Arc::clone(&system.spawn),
@@ -73,6 +76,7 @@ impl MailBehind for MailHere {
 struct Facts {
     fixed: NodeFacts,
     stores: Vec<Arc<Store>>,
+    queue: Option<Arc<RetryQueue>>,
     spawn: Arc<dyn Spawn>,
 }
 
@@ -110,7 +114,7 @@ impl Facts {
         if !config.stores.is_empty() {
             fixed.roles.push("store".to_owned());
         }
-        Self { fixed, stores: node.local.clone(), spawn: Arc::clone(&node.system.spawn) }
+        Self { fixed, stores: node.local.clone(), queue: node.queue.clone(), spawn: Arc::clone(&node.system.spawn) }
     }
 }
 
@@ -118,6 +122,7 @@ impl NodeStatus for Facts {
     fn facts(&self) -> BoxFuture<'_, NodeFacts> {
         Box::pin(async move {
             let mut facts = self.fixed.clone();
+            facts.queue = self.queue.as_deref().map(queue::facts);
             for store in &self.stores {
                 let asked = Arc::clone(store);
                 let counted = ports::blocking(&*self.spawn, move || asked.account_count()).await;

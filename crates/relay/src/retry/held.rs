@@ -77,21 +77,18 @@ impl Held {
         let again = again(self.queue.world.clock.now(), 1, self.queue.chance());
         let waiting = |recipient| Waiting { recipient, attempts: 1, again, failed: None };
         let waiting = recipients.into_iter().map(waiting).collect();
-        self.write(id, from, waiting, None).await
+        let since = Some(self.queue.world.clock.now());
+        let body = Body { first: Lsn::ZERO, octets: 0 };
+        self.write(Entry { id, from, body, since, state: queue::State::Waiting, waiting }, None).await
     }
 
     /// Those who wait in an older entry wait in one with these octets.
     pub(super) async fn keep_moved(self, old: QueueId, entry: Entry) -> Result<Durable<Lsn>, NotQueued> {
-        self.write(entry.id, entry.from, entry.waiting, Some(old)).await
+        self.write(entry, Some(old)).await
     }
 
-    async fn write(
-        self,
-        id: DeliveryId,
-        from: ReversePath,
-        waiting: Vec<Waiting>,
-        replaces: Option<QueueId>,
-    ) -> Result<Durable<Lsn>, NotQueued> {
+    /// An entry with these octets, or several where it has more recipients than one may have.
+    async fn write(self, whole: Entry, replaces: Option<QueueId>) -> Result<Durable<Lsn>, NotQueued> {
         if self.lost {
             return Err(NotQueued::Lost);
         }
@@ -100,11 +97,12 @@ impl Held {
         if first.is_some_and(|first| !queue.state().keep(first)) {
             return Err(NotQueued::Lost);
         }
+        let waiting = whole.waiting.clone();
         let entries: Vec<Entry> = waiting
             .chunks(RECIPIENTS_PER_ENTRY_MAX)
             .map(|waiting| {
                 let body = Body { first: first.unwrap_or(Lsn::ZERO), octets: self.octets };
-                Entry { id, from: from.clone(), body, waiting: waiting.to_vec() }
+                Entry { body, waiting: waiting.to_vec(), from: whole.from.clone(), ..whole }
             })
             .collect();
         let mut groups = groups(entries, replaces).into_iter();
@@ -234,6 +232,8 @@ mod tests {
             id: DeliveryId::from_bytes([1; 16]),
             from: ReversePath::Null,
             body: Body { first: Lsn::ZERO, octets: 1 },
+            since: None,
+            state: queue::State::Waiting,
             waiting: vec![waiting; RECIPIENTS_PER_ENTRY_MAX],
         }
     }

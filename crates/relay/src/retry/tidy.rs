@@ -11,6 +11,8 @@ impl RetryQueue {
     pub(super) async fn tidy(self: &Arc<Self>) {
         self.purge();
         for _ in 0..MOVES_PER_ROUND_MAX {
+            // An order that comes now waits, and finds the entry in its new place.
+            let _change = self.changes.lock().await;
             let Some((id, entry)) = self.in_the_way() else { break };
             if !self.has_room_to_move(entry.body) {
                 tracing::warn!(entry = %id, "too little space to move queued mail forward in its journal");

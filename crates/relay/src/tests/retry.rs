@@ -13,16 +13,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A relay whose queue is on a disk that survives it.
-struct Site {
-    stores: Stores,
+pub(super) struct Site {
+    pub(super) stores: Stores,
     disk: SimDisk,
-    world: Arc<World>,
-    queue: Arc<RetryQueue>,
+    pub(super) world: Arc<World>,
+    pub(super) queue: Arc<RetryQueue>,
     relay: Arc<Relay>,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::on(SimDisk::new(7), Stores::new(), World::new())
     }
 
@@ -51,7 +51,7 @@ impl Site {
     }
 
     /// Sends a message to these; gives the answer to the final dot.
-    fn send(&self, rcpts: &[&str], text: &str) -> String {
+    pub(super) fn send(&self, rcpts: &[&str], text: &str) -> String {
         let mut talk = self.talk();
         talk.say(ENVELOPE.trim_end());
         for rcpt in rcpts {
@@ -62,24 +62,24 @@ impl Site {
         talk.say(&format!("{text}\n."))
     }
 
-    fn round(&self) {
+    pub(super) fn round(&self) {
         finish(self.relay.retry_round(), Some(&self.queue));
     }
 
     /// A time passes after which everything is tried again.
-    fn later(&self) {
+    pub(super) fn later(&self) {
         self.world.pass(queue::INTERVAL_MAX);
         self.round();
     }
 
     /// The power goes; the relay starts again.
-    fn crash(self) -> Self {
+    pub(super) fn crash(self) -> Self {
         self.disk.crash();
         Self::on(self.disk, self.stores, self.world)
     }
 
     /// Who has mail, sorted.
-    fn places(&self) -> String {
+    pub(super) fn places(&self) -> String {
         let mut places: Vec<_> = self.stores.mail().iter().map(Mail::place).collect();
         places.sort();
         places.join(" ")
