@@ -138,7 +138,8 @@ impl Relay {
         entry: &Entry,
     ) -> Result<Vec<Result<(), Refusal>>, Refusal> {
         let mut octets = 0;
-        for chunk in queue.chunks(entry.body) {
+        let mut chunks = queue.chunks(entry.body);
+        while let Some(chunk) = chunks.next().await {
             let chunk = match chunk {
                 Ok(chunk) => chunk,
                 Err(error) => {

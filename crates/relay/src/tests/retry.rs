@@ -8,6 +8,7 @@ use crate::{QueueWorld, Relay, RetryQueue};
 use disk::SimDisk;
 use proptest::prelude::*;
 use smtp_proto::{Dialect, Refusal};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -480,6 +481,44 @@ fn one_message_that_stays_does_not_keep_the_journal() {
     let mail = site.stores.mail();
     let cid = mail.last().expect("some");
     assert_eq!((cid.place().as_str(), &cid.text), ("south/cid", &mail[0].text));
+}
+
+/// A message of very many recipients has several entries and one body, which is kept once.
+#[test]
+fn entries_of_one_body_are_moved_together() {
+    let site = Site::new();
+    let mut held = Held::new(Arc::clone(&site.queue));
+    finish(held.take(&[b'x'; 420_000]), Some(&site.queue));
+    let address = mail_types::Address::parse("cid@a.example").expect("an address");
+    let recipient = |number: u16| queue::Recipient {
+        store: mail_types::StoreName::parse("south").expect("a name"),
+        account: mail_types::AccountId::from_bytes(u128::from(number).to_le_bytes()),
+        address: address.clone(),
+        recipient: address.clone(),
+    };
+    let id = mail_types::DeliveryId::from_bytes([0xee; 16]);
+    let kept = held.keep(id, mail_types::ReversePath::Null, (0..300).map(recipient).collect());
+    finish(kept, Some(&site.queue)).expect("it is durable");
+    let bodies = |site: &Site| {
+        let entries = site.queue.entries_after(crate::QueueId::new(mail_types::Lsn::ZERO), 10);
+        (entries.len(), entries.iter().map(|(_, entry)| entry.body.first).collect::<BTreeSet<_>>())
+    };
+    let (count, before) = bodies(&site);
+    assert_eq!((count, before.len()), (3, 1));
+    let text = "0123456789 0123456789\n".repeat(20_000);
+    for _ in 0..40 {
+        assert!(site.send(&["bob"], &text).starts_with("250"));
+        site.round();
+        assert!(site.queue.sealed_count() <= 8, "{}", site.queue.sealed_count());
+    }
+    let (count, after) = bodies(&site);
+    assert_eq!((count, after.len()), (3, 1));
+    assert_ne!(before, after, "it was moved");
+    let site = site.crash();
+    site.later();
+    let copies = site.stores.mail().into_iter().filter(|mail| mail.id() == id);
+    assert_eq!(copies.filter(|mail| mail.text == [b'x'; 420_000]).count(), 300);
+    assert_eq!(site.queue.waiting_count(), 0);
 }
 
 #[test]
