@@ -24,6 +24,9 @@
 //!  GET    /v1/import                          how far the running import is
 //!  GET    /v1/sessions?account=&protocol=&client=&id=&after=&limit=    a page of those who are connected
 //!  POST   /v1/kick                            {"account"|"client"|"id": …, "protocol"?}: asks sessions to leave
+//!  GET    /v1/queue?after=&limit=             a page of the mail that waits for its stores, oldest first
+//!  GET, DELETE /v1/queue/ID                   shows a message, or takes it out
+//!  POST   /v1/queue/ID/retry | hold | release
 //! ```
 //!
 //! Invariants:
@@ -45,6 +48,7 @@ mod names;
 mod nodes;
 mod paced;
 mod passwords;
+mod queue;
 mod records;
 mod request;
 mod routes;
@@ -57,6 +61,7 @@ mod tests;
 mod words;
 
 pub use imports::{IMPORT_OCTETS_MAX, REPORT_LINES_MAX};
+pub use queue::{MailQueue, QueueFacts, QueueOrder, QueueRefusal, QueuedJson, QueuedRecipientJson};
 pub use records::{PAGE_MAX, PAGE_USUAL};
 pub use routes::{ROUTE_ADDRESSES_MAX, router};
 pub use sessions::{Enough, KickedJson, SessionFacts, SessionFilter, Sessions, SessionsJson};

@@ -2,7 +2,8 @@
 
 use crate::error::ApiError;
 use crate::imports::{self, IMPORT_OCTETS_MAX, Map, import_map};
-use crate::request::Octets;
+use crate::queue::{self, QueueOrder};
+use crate::request::{Name, Octets};
 use crate::state::{AdminState, Api};
 use crate::words::{RouteAnswer, RouteQuestion};
 use crate::{accounts, exports, names, nodes, records, rules, sessions, stores};
@@ -12,6 +13,7 @@ use axum::http::{HeaderName, Method, StatusCode, Uri};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use directory::{AliasRecord, DomainRecord, NodeRecord, PlacementRecord, RouteJson, RuleRecord, StoreRecord};
+use serde_json::Value;
 
 /// Addresses that one request may ask for.
 pub const ROUTE_ADDRESSES_MAX: usize = 1000;
@@ -48,6 +50,11 @@ pub fn router(state: AdminState) -> Router {
         .route("/v1/nodes", get(records::list::<NodeRecord>).post(nodes::add))
         .route(&name("nodes"), get(records::show::<NodeRecord>).patch(nodes::set).delete(nodes::remove))
         .route("/v1/export", get(exports::export))
+        .route("/v1/queue", get(queue::list))
+        .route(&name("queue"), get(queue::show).delete(|api, name| order(QueueOrder::Remove, api, name)))
+        .route("/v1/queue/{name}/retry", post(|api, name| order(QueueOrder::Retry, api, name)))
+        .route("/v1/queue/{name}/hold", post(|api, name| order(QueueOrder::Hold, api, name)))
+        .route("/v1/queue/{name}/release", post(|api, name| order(QueueOrder::Release, api, name)))
         .route("/v1/import", get(imports::progress))
         .route("/v1/import/passwd-file", post(imports::import_passwd_file).layer(import))
         .route("/v1/import/popmap", post(imports::import_popmap).layer(import))
@@ -85,6 +92,10 @@ async fn route(State(api): State<Api>, Octets(body): Octets) -> Result<Json<Rout
 
 async fn metrics(State(api): State<Api>) -> ([(HeaderName, &'static str); 1], String) {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], api.world().node.metrics().await)
+}
+
+async fn order(order: QueueOrder, State(api): State<Api>, Name(id): Name) -> Result<Json<Value>, ApiError> {
+    queue::order(order, api, &id).await
 }
 
 async fn no_such_path(uri: Uri) -> ApiError {

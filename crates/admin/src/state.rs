@@ -2,6 +2,7 @@
 
 use crate::error::ApiError;
 use crate::imports::Running;
+use crate::queue::{MailQueue, QueueFacts};
 use crate::sessions::Sessions;
 use directory::engine::Revision;
 use directory::{Editor, Engine, Live, MailBehind, Routing};
@@ -24,6 +25,8 @@ pub struct AdminState {
     pub node: Arc<dyn NodeStatus>,
     /// Knows who is connected.
     pub sessions: Arc<dyn Sessions>,
+    /// The retry queue of its relay, where it has one.
+    pub queue: Option<Arc<dyn MailQueue>>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Account ids and salts.
@@ -62,6 +65,9 @@ pub struct NodeFacts {
     pub listeners: Vec<ListenerFacts>,
     /// The stores that it serves.
     pub stores: Vec<StoreFacts>,
+    /// The retry queue of its relay, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueFacts>,
 }
 
 /// How far a node is.

@@ -311,3 +311,13 @@ async fn kicking() {
     let leaving: Vec<bool> = site.sessions.0.iter().map(ports::Badge::is_leaving).collect();
     assert_eq!(leaving, [true, false, true]);
 }
+
+#[tokio::test]
+async fn a_node_without_a_queue_says_so() {
+    let site = Site::new().await;
+    let asked = site.get("queue").await;
+    assert_eq!(asked.status, 404);
+    assert!(asked.text("error").contains("no retry queue"), "{}", asked.body);
+    let asked = site.delete("queue/xyz").await;
+    assert_eq!((asked.status, asked.text("field").as_str()), (422, "id"), "{}", asked.body);
+}

@@ -21,6 +21,7 @@ mod node;
 mod password;
 mod placement;
 mod progress;
+mod queue;
 mod record;
 mod route;
 mod rule;
@@ -58,6 +59,8 @@ pub enum NodeCommand {
     Node(On<node::Node>),
     /// Placements: the per-user map, stronger than every rule.
     Placement(On<placement::Placement>),
+    /// The queue: mail that waits for a store.
+    Queue(On<queue::Queue>),
     /// The site: what holds where a domain says nothing.
     Site(On<site::Site>),
     /// Where an address goes, and why, step by step.
@@ -130,6 +133,7 @@ impl NodeCommand {
             Self::Store(On { at, what }) => run(&at, what, screen).await,
             Self::Node(On { at, what }) => run(&at, what, screen).await,
             Self::Placement(On { at, what }) => run(&at, what, screen).await,
+            Self::Queue(On { at, what }) => run(&at, what, screen).await,
             Self::Site(On { at, what }) => run(&at, what, screen).await,
             Self::Route(Asked { at, what }) => run(&at, what, screen).await,
             Self::Import(On { at, what }) => run(&at, what, screen).await,

@@ -36,8 +36,22 @@ pub struct Entry {
     pub from: ReversePath,
     /// The octets.
     pub body: Body,
+    /// When it came into the queue; not known of entries that version 1 of the format wrote.
+    pub since: Option<UnixTime>,
+    /// Whether it is tried.
+    pub state: State,
     /// Who waits; each account once, never nobody.
     pub waiting: Vec<Waiting>,
+}
+
+/// Whether an entry is tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// When its time comes.
+    #[default]
+    Waiting,
+    /// Not before an operator releases it.
+    Held,
 }
 
 /// Where the octets of a message are.
@@ -79,6 +93,11 @@ impl Entry {
     /// When somebody is to be tried again.
     pub fn again(&self) -> Option<UnixTime> {
         self.waiting.iter().map(|waiting| waiting.again).min()
+    }
+
+    /// Everybody is tried again at that time.
+    pub(crate) fn put_off(&mut self, again: UnixTime) {
+        self.waiting.iter_mut().for_each(|waiting| waiting.again = again);
     }
 
     /// Those whose time has come.

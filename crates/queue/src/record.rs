@@ -1,6 +1,6 @@
 //! Records, and their octets: `docs/format/queue.md`.
 
-use crate::entry::{Body, Entry, QueueId, Recipient, Waiting};
+use crate::entry::{Body, Entry, QueueId, Recipient, State, Waiting};
 use crate::wire::{Malformed, Reader, put_count, put_text, put_time};
 use mail_types::{AccountId, Address, DeliveryId, Lsn, ReversePath, StoreName, UnixTime};
 
@@ -21,6 +21,32 @@ pub enum Record {
         /// What came of it, by account.
         outcomes: Vec<(AccountId, Outcome)>,
     },
+    /// An operator wants something.
+    Ordered {
+        /// With which entry.
+        entry: QueueId,
+        /// What.
+        order: Order,
+    },
+}
+
+/// What an operator wants of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Tried for everybody at that time.
+    Retry {
+        /// When.
+        again: UnixTime,
+    },
+    /// Not tried before it is released.
+    Hold,
+    /// Tried again, for everybody at that time.
+    Release {
+        /// When.
+        again: UnixTime,
+    },
+    /// Gone: those who wait do not get it.
+    Remove,
 }
 
 /// What an attempt brought a recipient.
@@ -66,12 +92,15 @@ impl Record {
     pub const KIND_QUEUE: u8 = 1;
     /// [`Record::Tried`]
     pub const KIND_TRIED: u8 = 2;
+    /// [`Record::Ordered`]
+    pub const KIND_ORDERED: u8 = 3;
 
     /// The number of its variant, which the journal keeps beside the octets.
     pub fn kind(&self) -> u8 {
         match self {
             Self::Queue { .. } => Self::KIND_QUEUE,
             Self::Tried { .. } => Self::KIND_TRIED,
+            Self::Ordered { .. } => Self::KIND_ORDERED,
         }
     }
 
@@ -80,19 +109,26 @@ impl Record {
     /// # Panics
     /// When there are no recipients or more than [`RECIPIENTS_PER_ENTRY_MAX`].
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = vec![VERSION];
+        let mut out = Vec::new();
         match self {
             Self::Queue { entry, replaces } => {
+                out.push(QUEUE_VERSION);
                 out.extend_from_slice(&replaces.map_or(Lsn::ZERO, QueueId::lsn).number().to_le_bytes());
                 put_entry(&mut out, entry);
             }
             Self::Tried { entry, outcomes } => {
+                out.push(VERSION);
                 out.extend_from_slice(&entry.lsn().number().to_le_bytes());
                 put_recipient_count(&mut out, outcomes.len());
                 for (account, outcome) in outcomes {
                     out.extend_from_slice(account.as_bytes());
                     put_outcome(&mut out, outcome);
                 }
+            }
+            Self::Ordered { entry, order } => {
+                out.push(VERSION);
+                out.extend_from_slice(&entry.lsn().number().to_le_bytes());
+                put_order(&mut out, *order);
             }
         }
         out
@@ -101,15 +137,15 @@ impl Record {
     /// Reads what [`Record::encode`] wrote.
     pub fn decode(kind: u8, octets: &[u8]) -> Result<Self, RecordError> {
         let mut reader = Reader::new(octets);
-        match reader.byte()? {
-            VERSION => {}
-            newer => return Err(RecordError::Version(newer)),
+        let version = reader.byte()?;
+        if version == 0 || version > if kind == Self::KIND_QUEUE { QUEUE_VERSION } else { VERSION } {
+            return Err(RecordError::Version(version));
         }
         let named = QueueId::new(Lsn::new(reader.u64()?));
         let record = match kind {
             Self::KIND_QUEUE => {
                 let replaces = (named.lsn() != Lsn::ZERO).then_some(named);
-                Self::Queue { entry: read_entry(&mut reader)?, replaces }
+                Self::Queue { entry: read_entry(&mut reader, version)?, replaces }
             }
             Self::KIND_TRIED => {
                 let count = reader.count(RECIPIENTS_PER_ENTRY_MAX)?;
@@ -117,6 +153,7 @@ impl Record {
                 let outcomes = (0..count).map(outcome).collect::<Result<_, Malformed>>()?;
                 Self::Tried { entry: named, outcomes }
             }
+            Self::KIND_ORDERED => Self::Ordered { entry: named, order: read_order(&mut reader)? },
             unknown => return Err(RecordError::Kind(unknown)),
         };
         reader.end()?;
@@ -141,6 +178,11 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
     put_text(out, &from);
     out.extend_from_slice(&entry.body.first.number().to_le_bytes());
     out.extend_from_slice(&entry.body.octets.to_le_bytes());
+    put_time(out, entry.since.unwrap_or(UnixTime::EPOCH));
+    out.push(match entry.state {
+        State::Waiting => 0,
+        State::Held => 1,
+    });
     put_recipient_count(out, entry.waiting.len());
     for Waiting { recipient, attempts, again, failed } in &entry.waiting {
         put_text(out, recipient.store.as_str());
@@ -156,16 +198,19 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
     }
 }
 
-fn read_entry(reader: &mut Reader<'_>) -> Result<Entry, Malformed> {
+fn read_entry(reader: &mut Reader<'_>, version: u8) -> Result<Entry, Malformed> {
     let id = DeliveryId::from_bytes(reader.array()?);
     let from = match reader.text()? {
         "" => ReversePath::Null,
         text => ReversePath::Address(address(text)?),
     };
     let body = Body { first: Lsn::new(reader.u64()?), octets: reader.u64()? };
+    let (since, state) =
+        if version < QUEUE_VERSION { (UnixTime::EPOCH, State::Waiting) } else { (reader.time()?, read_state(reader)?) };
+    let since = (since != UnixTime::EPOCH).then_some(since);
     let count = reader.count(RECIPIENTS_PER_ENTRY_MAX)?;
     let waiting = (0..count).map(|_| read_waiting(reader)).collect::<Result<_, _>>()?;
-    Ok(Entry { id, from, body, waiting })
+    Ok(Entry { id, from, body, since, state, waiting })
 }
 
 fn read_waiting(reader: &mut Reader<'_>) -> Result<Waiting, Malformed> {
@@ -182,6 +227,39 @@ fn read_waiting(reader: &mut Reader<'_>) -> Result<Waiting, Malformed> {
         Outcome::Done => return Err(Malformed("somebody waits who has it")),
     };
     Ok(Waiting { recipient, attempts, again, failed })
+}
+
+fn read_state(reader: &mut Reader<'_>) -> Result<State, Malformed> {
+    match reader.byte()? {
+        0 => Ok(State::Waiting),
+        1 => Ok(State::Held),
+        _ => Err(Malformed("an unknown state")),
+    }
+}
+
+fn put_order(out: &mut Vec<u8>, order: Order) {
+    match order {
+        Order::Retry { again } => {
+            out.push(1);
+            put_time(out, again);
+        }
+        Order::Hold => out.push(2),
+        Order::Release { again } => {
+            out.push(3);
+            put_time(out, again);
+        }
+        Order::Remove => out.push(4),
+    }
+}
+
+fn read_order(reader: &mut Reader<'_>) -> Result<Order, Malformed> {
+    match reader.byte()? {
+        1 => Ok(Order::Retry { again: reader.time()? }),
+        2 => Ok(Order::Hold),
+        3 => Ok(Order::Release { again: reader.time()? }),
+        4 => Ok(Order::Remove),
+        _ => Err(Malformed("an unknown order")),
+    }
 }
 
 fn put_outcome(out: &mut Vec<u8>, outcome: &Outcome) {
@@ -227,4 +305,7 @@ impl From<Malformed> for RecordError {
     }
 }
 
+/// Of all records but [`Record::Queue`].
 const VERSION: u8 = 1;
+/// Of [`Record::Queue`]; 1 had neither time nor state.
+const QUEUE_VERSION: u8 = 2;

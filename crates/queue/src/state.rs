@@ -1,16 +1,17 @@
 //! The state of the queue.
 
 use crate::backoff::is_due;
-use crate::entry::{Entry, QueueId};
-use crate::record::{Outcome, Record};
-use mail_types::{AccountId, Lsn, UnixTime};
+use crate::entry::{Entry, QueueId, State};
+use crate::record::{Order, Outcome, Record};
+use mail_types::{AccountId, DeliveryId, Lsn, UnixTime};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 /// Who waits for what. Made by [`Queue::apply`] and by nothing else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Queue {
     entries: BTreeMap<QueueId, Entry>,
-    /// When each entry is due.
+    /// When each entry is due that is not held.
     schedule: BTreeSet<(UnixTime, QueueId)>,
     /// Recipients of all entries.
     waiting: usize,
@@ -39,6 +40,19 @@ impl Queue {
                 }
                 self.put(id, entry);
             }
+            Record::Ordered { entry: id, order } => {
+                let Some(mut entry) = self.take(id) else { return };
+                match order {
+                    Order::Retry { again } => entry.put_off(again),
+                    Order::Hold => entry.state = State::Held,
+                    Order::Release { again } => {
+                        entry.state = State::Waiting;
+                        entry.put_off(again);
+                    }
+                    Order::Remove => return,
+                }
+                self.put(id, entry);
+            }
         }
     }
 
@@ -59,6 +73,16 @@ impl Queue {
         // By their end those whose time a clock named that has gone back.
         let beyond = self.schedule.iter().rev().take_while(move |(again, _)| *again > now).take_while(is_due);
         behind.chain(beyond).filter_map(|(_, id)| Some((*id, self.entries.get(id)?)))
+    }
+
+    /// Those younger than this one, oldest first.
+    pub fn entries_after(&self, id: QueueId) -> impl Iterator<Item = (QueueId, &Entry)> {
+        self.entries.range((Bound::Excluded(id), Bound::Unbounded)).map(|(id, entry)| (*id, entry))
+    }
+
+    /// The entries of a message, each with others of its recipients.
+    pub fn of_message(&self, id: DeliveryId) -> impl Iterator<Item = (QueueId, &Entry)> {
+        self.entries().filter(move |(_, entry)| entry.id == id)
     }
 
     /// The oldest record that is still needed, and whose entry needs it. Nobody needs those below.
@@ -95,7 +119,12 @@ impl Queue {
         let Some(again) = entry.again() else { return };
         self.take(id);
         self.waiting += entry.waiting.len();
-        self.schedule.insert((again, id));
+        match entry.state {
+            State::Waiting => {
+                self.schedule.insert((again, id));
+            }
+            State::Held => {}
+        }
         self.entries.insert(id, entry);
     }
 }

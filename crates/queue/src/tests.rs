@@ -18,7 +18,8 @@ fn waiting(account: u8, again: i64) -> Waiting {
 
 fn entry(first: u64, waiting: Vec<Waiting>) -> Entry {
     let body = Body { first: Lsn::new(first), octets: 300_000 };
-    Entry { id: DeliveryId::from_bytes([9; 16]), from: ReversePath::Null, body, waiting }
+    let since = Some(UnixTime::from_secs(1));
+    Entry { id: DeliveryId::from_bytes([9; 16]), from: ReversePath::Null, body, since, state: State::Waiting, waiting }
 }
 
 fn outcome(number: u8, again: i64) -> Outcome {
@@ -51,10 +52,12 @@ fn the_example_of_the_format() {
 #[test]
 fn what_is_newer_or_none_of_ours_is_refused() {
     let octets = Record::Queue { entry: entry(1, vec![waiting(1, 1)]), replaces: None }.encode();
-    assert_eq!(Record::decode(3, &octets), Err(RecordError::Kind(3)));
+    assert_eq!(Record::decode(4, &[&[1], &octets[1..]].concat()), Err(RecordError::Kind(4)));
     let mut newer = octets.clone();
-    newer[0] = 2;
-    assert_eq!(Record::decode(1, &newer), Err(RecordError::Version(2)));
+    newer[0] = 3;
+    assert_eq!(Record::decode(1, &newer), Err(RecordError::Version(3)));
+    let ordered = Record::Ordered { entry: QueueId::new(Lsn::new(1)), order: Order::Hold }.encode();
+    assert_eq!(Record::decode(3, &[&[2], &ordered[1..]].concat()), Err(RecordError::Version(2)));
     let longer = [octets.as_slice(), b"x"].concat();
     assert_eq!(Record::decode(1, &longer), Err(RecordError::Malformed("something follows")));
     for end in 0..octets.len() {
@@ -75,6 +78,46 @@ fn the_largest_record_fits_into_the_journal() {
     let octets = record.encode();
     assert!(octets.len() < 256 << 10, "{}", octets.len());
     assert_eq!(Record::decode(1, &octets), Ok(record));
+}
+
+#[test]
+fn entries_of_version_1_are_read() {
+    let now = Record::Queue { entry: entry(1, vec![waiting(1, 1)]), replaces: None };
+    let octets = now.encode();
+    // Version 2 has time and state behind the octets of the body, nine of them.
+    let at = 1 + 8 + 16 + 2 + 8 + 8;
+    let old = [&[1], &octets[1..at], &octets[at + 9..]].concat();
+    let Record::Queue { entry: expected, .. } = now else { panic!("just made") };
+    let read = Record::decode(1, &old).expect("version 1");
+    assert_eq!(read, Record::Queue { entry: Entry { since: None, ..expected }, replaces: None });
+    assert_eq!(Record::decode(1, &read.encode()), Ok(read));
+}
+
+#[test]
+fn what_is_held_is_not_due_before_it_is_released() {
+    let mut queue = Queue::default();
+    let (id, at) = (QueueId::new(Lsn::new(2)), UnixTime::from_secs);
+    let order = |order| Record::Ordered { entry: id, order };
+    queue.apply(id.lsn(), Record::Queue { entry: entry(1, vec![waiting(1, 10), waiting(2, 90)]), replaces: None });
+    queue.apply(Lsn::new(3), order(Order::Hold));
+    assert_eq!((queue.due(at(1000)).count(), queue.entry_count(), queue.waiting_count()), (0, 1, 2));
+    // An attempt that was under way, and a move forward, change nothing about it.
+    let outcomes = vec![(AccountId::from_bytes([1; 16]), Outcome::Deferred { again: at(5) })];
+    queue.apply(Lsn::new(4), Record::Tried { entry: id, outcomes });
+    assert_eq!(queue.due(at(1000)).count(), 0);
+    let held = queue.entry(id).expect("it waits").clone();
+    queue.apply(Lsn::new(6), Record::Queue { entry: held, replaces: Some(id) });
+    let moved = QueueId::new(Lsn::new(6));
+    assert_eq!((queue.due(at(1000)).count(), queue.entry_count()), (0, 1));
+    queue.apply(Lsn::new(7), Record::Ordered { entry: moved, order: Order::Release { again: at(20) } });
+    assert_eq!((queue.due(at(19)).count(), queue.due(at(20)).count()), (0, 1));
+    assert_eq!(queue.entry(moved).expect("it waits").due(at(20)).count(), 2);
+    queue.apply(Lsn::new(8), Record::Ordered { entry: moved, order: Order::Retry { again: at(3) } });
+    assert_eq!(queue.due(at(3)).count(), 1);
+    queue.apply(Lsn::new(9), order(Order::Remove));
+    assert_eq!(queue.entry_count(), 1, "an order about an entry that is gone changes nothing");
+    queue.apply(Lsn::new(10), Record::Ordered { entry: moved, order: Order::Remove });
+    assert_eq!(queue, Queue::default());
 }
 
 #[test]
@@ -159,6 +202,10 @@ enum Op {
     Move {
         which: usize,
     },
+    Ordered {
+        which: usize,
+        order: Order,
+    },
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -170,6 +217,11 @@ fn op() -> impl Strategy<Value = Op> {
         (0usize..30, proptest::collection::vec((account, any::<u8>(), 0i64..100), 1..6))
             .prop_map(|(which, outcomes)| Op::Tried { which, outcomes }),
         (0usize..30).prop_map(|which| Op::Move { which }),
+        (0usize..30, 0i64..100, 0u8..4).prop_map(|(which, again, order)| {
+            let again = UnixTime::from_secs(again);
+            let orders = [Order::Retry { again }, Order::Hold, Order::Release { again }, Order::Remove];
+            Op::Ordered { which, order: orders[usize::from(order)] }
+        }),
     ]
 }
 
@@ -180,6 +232,7 @@ proptest! {
         let mut journal: Vec<(Lsn, u8, Vec<u8>)> = Vec::new();
         let mut live = Queue::default();
         let mut model: BTreeMap<u64, BTreeMap<u8, i64>> = BTreeMap::new();
+        let mut held: BTreeSet<u64> = BTreeSet::new();
         let mut lsn = 10u64;
         for op in ops {
             let ids: Vec<u64> = journal.iter().filter(|(_, kind, _)| *kind == 1).map(|(lsn, _, _)| lsn.number()).collect();
@@ -211,7 +264,23 @@ proptest! {
                     let body = Body { first: Lsn::new(lsn - 1), ..old.body };
                     let moved = model.remove(&id.lsn().number()).expect("the model has it");
                     model.insert(lsn, moved);
+                    if held.remove(&id.lsn().number()) {
+                        held.insert(lsn);
+                    }
                     Record::Queue { entry: Entry { body, ..old.clone() }, replaces: Some(id) }
+                }
+                Op::Ordered { which, order } => {
+                    let Some(id) = chosen(which) else { continue };
+                    match order {
+                        Order::Retry { .. } => {}
+                        Order::Hold => drop(held.insert(id)),
+                        Order::Release { .. } => drop(held.remove(&id)),
+                        Order::Remove => drop(model.remove(&id)),
+                    }
+                    if let (Order::Retry { again } | Order::Release { again }, Some(entry)) = (order, model.get_mut(&id)) {
+                        entry.values_mut().for_each(|waits| *waits = again.secs());
+                    }
+                    Record::Ordered { entry: QueueId::new(Lsn::new(id)), order }
                 }
             };
             model.retain(|_, entry| !entry.is_empty());
@@ -233,7 +302,8 @@ proptest! {
             prop_assert_eq!(live.waiting_count(), model.values().map(BTreeMap::len).sum::<usize>());
             for now in 0..12 {
                 let due = live.due(UnixTime::from_secs(now)).map(|(id, _)| id.lsn().number()).collect::<BTreeSet<_>>();
-                let expected = model.iter().filter(|(_, entry)| entry.values().any(|again| *again <= now));
+                let free = model.iter().filter(|(id, _)| !held.contains(id));
+                let expected = free.filter(|(_, entry)| entry.values().any(|again| *again <= now));
                 prop_assert_eq!(due, expected.map(|(id, _)| *id).collect::<BTreeSet<_>>());
             }
         }
@@ -241,8 +311,10 @@ proptest! {
 
     /// Any octets are a record or an error; what was read can be written.
     #[test]
-    fn any_octets_are_read(kind in 0u8..4, octets in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let octets = [&[1], octets.as_slice()].concat();
+    fn any_octets_are_read(
+        kind in 0u8..5, version in 1u8..3, octets in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        let octets = [&[version], octets.as_slice()].concat();
         if let Ok(record) = Record::decode(kind, &octets) {
             prop_assert_eq!(Record::decode(kind, &record.encode()), Ok(record));
         }

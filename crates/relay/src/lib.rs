@@ -48,7 +48,9 @@ mod together;
 pub use clients::ClientLimits;
 pub use counts::{Counts, Outcome};
 pub use gate::{Gate, Guest};
-pub use retry::{QueueError, QueueWorld, RetryQueue};
+/// What waits in the retry queue.
+pub use queue::{Entry as QueueEntry, QueueId, State as QueueState, Waiting as QueueWaiting};
+pub use retry::{OrderError, QueueCount, QueueError, QueueOrder, QueueWorld, RetryQueue};
 pub use session::{Machine, RelaySession};
 pub use stored::Stored;
 

@@ -10,16 +10,18 @@
 
 mod attempt;
 mod held;
+mod orders;
 mod tidy;
 
 pub(crate) use held::Held;
+pub use orders::{OrderError, QueueCount, QueueOrder};
 #[cfg(test)]
 pub(crate) use tidy::HELD_SEGMENTS_MAX;
 
-use crate::together::within;
+use crate::together::{pause, within};
 use bytes::Bytes;
 use journal::disk::Disk;
-use journal::{Commit, Durable, Journal, Kind, ReadError, Refused, StreamId, Turn, Writer};
+use journal::{Commit, Durable, Journal, Kind, ReadError, Refused, Replay, StreamId, Turn, Writer};
 use mail_types::{Epoch, Lsn, UnixTime};
 use ports::{Clock, Random, Spawn};
 use queue::{Body, Queue, QueueId, Record, RecordError};
@@ -40,6 +42,8 @@ pub struct RetryQueue {
     state: Mutex<State>,
     /// Woken when records have been applied, and when none will be any more.
     applied: Notify,
+    /// Held by whoever names entries by their place, and by who gives an entry another one.
+    changes: tokio::sync::Mutex<()>,
 }
 
 /// What a queue gets from outside.
@@ -135,6 +139,7 @@ impl RetryQueue {
             world,
             state: Mutex::new(state),
             applied: Notify::new(),
+            changes: tokio::sync::Mutex::new(()),
         })
     }
 
@@ -286,22 +291,8 @@ impl RetryQueue {
     }
 
     /// The chunks of a body, in order; ends early where the journal has not all of it.
-    fn chunks(&self, body: Body) -> impl Iterator<Item = Result<Bytes, ReadError>> + Send + use<> {
-        let mut rest = body.octets;
-        let mut records = self.journal.replay(body.first);
-        std::iter::from_fn(move || {
-            while rest > 0 {
-                match records.next()? {
-                    Ok(record) if belongs(&record, body.first) => {
-                        rest = rest.saturating_sub(u64::from(record.location.octets()));
-                        return Some(Ok(record.body));
-                    }
-                    Ok(_) => {}
-                    Err(error) => return Some(Err(error)),
-                }
-            }
-            None
-        })
+    fn chunks(&self, body: Body) -> Chunks {
+        Chunks { first: body.first, rest: body.octets, others: 0, records: self.journal.replay(body.first) }
     }
 
     /// A random number.
@@ -313,6 +304,37 @@ impl RetryQueue {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect(LOCK)
+    }
+}
+
+/// Reads a body again. Its chunks stand between those of others that came at the same time.
+struct Chunks {
+    first: Lsn,
+    rest: u64,
+    /// Octets of others that were read since anybody else had a turn.
+    others: u64,
+    records: Replay,
+}
+
+impl Chunks {
+    async fn next(&mut self) -> Option<Result<Bytes, ReadError>> {
+        while self.rest > 0 {
+            let record = match self.records.next()? {
+                Ok(record) => record,
+                Err(error) => return Some(Err(error)),
+            };
+            let octets = u64::from(record.location.octets());
+            if belongs(&record, self.first) {
+                self.rest = self.rest.saturating_sub(octets);
+                return Some(Ok(record.body));
+            }
+            self.others = self.others.saturating_add(octets);
+            if self.others >= OTHERS_OCTETS_MAX {
+                self.others = 0;
+                pause().await;
+            }
+        }
+        None
     }
 }
 
@@ -346,5 +368,7 @@ const EPOCH: Epoch = Epoch::new(1);
 const KIND_OFFSET: u8 = 16;
 /// How long to wait for a journal that is behind before looking again.
 const BUSY_WAIT: Duration = Duration::from_millis(100);
+/// Of others' records, so much is read in one go: what else runs on this thread must not wait for a gigabyte.
+const OTHERS_OCTETS_MAX: u64 = 4 << 20;
 /// How often to look.
 const BUSY_COUNT_MAX: usize = 100;

@@ -43,6 +43,19 @@ pub(crate) async fn within<T>(clock: &dyn Clock, wait: Duration, mut future: Box
     .await
 }
 
+/// Lets others on this thread go on first.
+pub(crate) async fn pause() {
+    let mut paused = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut paused, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 enum Running<'a, T> {
     Yet(BoxFuture<'a, T>),
     Done(T),

@@ -8,6 +8,7 @@ mod directory_file;
 mod full_disk;
 mod hostile;
 mod ledger;
+mod queue;
 mod restart;
 mod routing;
 mod scripts;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         // The long ones first: they run beside the others.
         ledger::trials(&world),
         full_disk::trials(&world),
+        queue::trials(&world),
         delivery::trials(&world),
         curl::trials(&world),
         scripts::trials(&world),

@@ -2,7 +2,7 @@
 
 use crate::seeds::Seed;
 use mail_types::{AccountId, Address, DeliveryId, Lsn, ReversePath, StoreName, UnixTime};
-use queue::{Body, Entry, Outcome, Queue, QueueId, Recipient, Record, Waiting};
+use queue::{Body, Entry, Order, Outcome, Queue, QueueId, Recipient, Record, State, Waiting};
 
 /// A record; its kind is the first octet. What is accepted is written in a form that reads the same, and applying it
 /// leaves a queue whose numbers agree.
@@ -17,7 +17,8 @@ pub fn queue_record(data: &[u8]) {
     assert_eq!(queue.waiting_count(), waiting);
     for (_, entry) in queue.entries() {
         let again = entry.again().expect("an entry has somebody who waits");
-        assert_eq!(queue.due(again).count(), 1, "its time comes");
+        let is_due = entry.state == State::Waiting;
+        assert_eq!(queue.due(again).count(), usize::from(is_due), "its time comes, unless it is held");
         assert!(entry.due(again).next().is_some());
     }
 }
@@ -28,16 +29,23 @@ pub(crate) fn seeds() -> Vec<Seed> {
         ("queue", Record::Queue { entry: entry(), replaces: None }),
         ("moved", Record::Queue { entry: entry(), replaces: Some(QueueId::new(Lsn::new(7))) }),
         ("tried", Record::Tried { entry: QueueId::new(Lsn::new(258)), outcomes: outcomes() }),
+        ("held", Record::Queue { entry: Entry { state: State::Held, ..entry() }, replaces: None }),
+        ("released", ordered(Order::Release { again: UnixTime::from_secs(1_000_000_000) })),
+        ("removed", ordered(Order::Remove)),
     ];
     let whole = records.map(|(name, record)| (name, [vec![record.kind()], record.encode()].concat()));
-    let [(_, queue), _, (_, tried)] = &whole;
+    let [(_, queue), _, (_, tried), ..] = &whole;
     let damaged = [
         ("bad-cut", queue.iter().copied().take(60).collect()),
         ("bad-octets-follow", [tried.as_slice(), b"x"].concat()),
         ("bad-version", [&[2, 9], tried.get(2..).unwrap_or_default()].concat()),
-        ("bad-kind", [&[3], tried.get(1..).unwrap_or_default()].concat()),
+        ("bad-kind", [&[9], tried.get(1..).unwrap_or_default()].concat()),
     ];
     whole.iter().cloned().chain(damaged).map(|(name, octets)| ("queue_record", name.to_owned(), octets)).collect()
+}
+
+fn ordered(order: Order) -> Record {
+    Record::Ordered { entry: QueueId::new(Lsn::new(258)), order }
 }
 
 fn entry() -> Entry {
@@ -57,6 +65,8 @@ fn entry() -> Entry {
         id: DeliveryId::from_bytes([0xdd; 16]),
         from: ReversePath::Address(address("s@far.example")),
         body: Body { first: Lsn::new(1 << 40), octets: 50 << 20 },
+        since: Some(UnixTime::from_secs(999_999_000)),
+        state: State::Waiting,
         waiting: vec![waiting(1, None), waiting(2, Some("550 5.1.1 No such user here"))],
     }
 }

@@ -58,6 +58,7 @@ impl Site {
             mail: mail.clone(),
             node: world.clone(),
             sessions: sessions.clone(),
+            queue: None,
             clock: world.clone(),
             random: world.clone(),
             spawn: world,

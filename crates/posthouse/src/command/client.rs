@@ -34,6 +34,13 @@ impl Target {
         Self(format!("/v1/{kind}/{}", escape(name)))
     }
 
+    /// `…/{word}`; the word is ours and needs no escape.
+    pub(super) fn then(mut self, word: &str) -> Self {
+        self.0.push('/');
+        self.0.push_str(word);
+        self
+    }
+
     /// With one more field of the query, if there is a value.
     pub(super) fn with(mut self, field: &str, value: Option<&str>) -> Self {
         if let Some(value) = value {

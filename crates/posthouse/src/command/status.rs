@@ -5,7 +5,7 @@ use super::client::{Client, Target};
 use super::failure::Failure;
 use super::screen::Screen;
 use super::table::{plain, sheet};
-use admin::{ListenerFacts, NodeState, StatusJson, StoreFacts};
+use admin::{ListenerFacts, NodeState, QueueFacts, StatusJson, StoreFacts};
 use mail_types::UnixTime;
 
 /// `posthouse status`
@@ -48,6 +48,14 @@ fn lines(status: &StatusJson) -> Vec<(String, String)> {
             text = format!("{text}; {trouble}");
         }
         lines.push((format!("store {name}"), text));
+    }
+    if let Some(queue) = &node.queue {
+        let QueueFacts { messages, recipients, held, oldest } = queue;
+        let mut text = format!("messages {messages}, recipients {recipients}, held {held}");
+        if let Some(oldest) = oldest {
+            text = format!("{text}; the oldest since {}", UnixTime::from_secs(*oldest));
+        }
+        lines.push(("retry queue".to_owned(), text));
     }
     let away = if directory.reachable { "" } else { "; does not answer, the copy goes on" };
     let copy = match directory.revision {

@@ -314,6 +314,79 @@ async fn imports_of_postfix_tables() {
 }
 
 #[tokio::test]
+async fn the_queue() {
+    let site = Site::new().await;
+    let (one, two) = ("01".repeat(16), "02".repeat(16));
+    assert_snapshot!(site.run("queue list").await, @"
+    ID                                QUEUED                SIZE  FROM        TO                         STORE   NEXT
+    ID  2027-01-15T08:00:00Z  2K    s@far.test  info@site.test and 1 more  fritz   2027-01-15T08:04:00Z
+    ID  -                     2K    <>          anna@site.test             ingrid  2027-01-15T08:04:00Z (refused)
+    ");
+    assert_snapshot!(site.run("queue list --store ingrid --json").await, @r#"
+    [
+    {"entry":2,"from":"<>","held":false,"id":"ID","next":1800000240,"octets":2048,"queued":null,"recipients":[{"address":"anna@site.test","attempts":3,"next":1800000240,"recipient":"anna@site.test","refused":"550 5.1.1 No such user here","store":"ingrid"}]}
+    ]
+    "#);
+    assert_snapshot!(site.run(&format!("queue show {one}")).await, @"
+    id      ID
+    from    s@far.test
+    size    2K
+    queued  2027-01-15T08:00:00Z
+    next    2027-01-15T08:04:00Z
+    waits   info@site.test (account zoe@site.test) at store fritz; 3 attempts, next 2027-01-15T08:04:00Z
+    waits   max@site.test at store fritz; 3 attempts, next 2027-01-15T08:04:00Z
+    ");
+    assert_snapshot!(site.run(&format!("queue hold {one}")).await, @"message ID is held");
+    assert_snapshot!(site.run(&format!("queue show {two}")).await, @"
+    id     ID
+    from   <>
+    size   2K
+    next   2027-01-15T08:04:00Z
+    waits  anna@site.test at store ingrid; 3 attempts, next 2027-01-15T08:04:00Z; refused: 550 5.1.1 No such user here
+    ");
+    assert_snapshot!(site.run(&format!("queue retry {one}")).await, @"
+    ! posthouse: it is held
+    exit code 1
+    ");
+    assert_snapshot!(site.run("queue retry --all").await, @"retry: 1 message");
+    assert_snapshot!(site.run("queue list --store fritz").await, @"
+    ID                                QUEUED                SIZE  FROM        TO                         STORE  NEXT
+    ID  2027-01-15T08:00:00Z  2K    s@far.test  info@site.test and 1 more  fritz  held
+    ");
+    assert_snapshot!(site.run("queue release --store ingrid").await, @"release: 0 messages");
+    assert_snapshot!(site.run("queue release --store fritz").await, @"release: 1 message");
+}
+
+#[tokio::test]
+async fn removing_queued_mail_says_who_loses_it() {
+    let site = Site::new().await;
+    let (one, two) = ("01".repeat(16), "02".repeat(16));
+    assert_snapshot!(site.run(&format!("queue remove {one}")).await, @"
+    would remove message ID from s@far.test
+      info@site.test (account zoe@site.test) at store fritz would not get it
+      max@site.test at store fritz would not get it
+    ! posthouse: nothing is removed yet: say --yes
+    exit code 1
+    ");
+    assert_snapshot!(site.run(&format!("queue remove {one} {two} --yes")).await, @"
+    removed message ID from s@far.test
+      info@site.test (account zoe@site.test) at store fritz does not get it
+      max@site.test at store fritz does not get it
+    removed message ID from <>
+      anna@site.test at store ingrid does not get it
+    ");
+    assert_snapshot!(site.run("queue list").await, @"! no messages");
+    assert_snapshot!(site.run(&format!("queue remove {one} --yes")).await, @"
+    ! posthouse: no message ID is in the retry queue
+    exit code 1
+    ");
+    assert_snapshot!(site.run("queue show xyz").await, @r#"
+    ! posthouse: id: "xyz" is no delivery id: 32 hexadecimal digits
+    exit code 1
+    "#);
+}
+
+#[tokio::test]
 async fn status() {
     let site = Site::new().await;
     assert_snapshot!(site.run("status").await, @"
@@ -325,6 +398,7 @@ async fn status() {
     listens lmtp   127.0.0.1:10024 (store ingrid)
     store ingrid   3 accounts
     store fritz    does not answer
+    retry queue    messages 2, recipients 3, held 1; the oldest since 2027-01-15T08:00:00Z
     directory      domains 1, rules 1, stores 2 (revision 4)
     ");
 }

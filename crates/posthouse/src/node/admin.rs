@@ -2,14 +2,16 @@
 
 use super::listeners::Listeners;
 use super::metrics::Meters;
+use super::queue::{self, QueueHere};
 use super::routing::Routes;
 use super::sessions::Register;
 use super::{Node, NodeError};
-use admin::{AdminState, ListenerFacts, NodeFacts, NodeState, NodeStatus, StoreFacts};
+use admin::{AdminState, ListenerFacts, MailQueue, NodeFacts, NodeState, NodeStatus, StoreFacts};
 use directory::{Behind, MailBehind, Origin};
 use mail_types::{Address, StoreName};
 use net::Shutdown;
 use ports::{BoxFuture, Spawn};
+use relay::RetryQueue;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -45,6 +47,7 @@ pub(super) fn serve(
         mail: Arc::new(MailHere { stores: Arc::clone(&node.stores), routes: node.routes.clone() }),
         node: Arc::new(facts),
         sessions: Arc::clone(&node.sessions) as _,
+        queue: node.queue.clone().map(|queue| Arc::new(QueueHere(queue)) as Arc<dyn MailQueue>),
         clock: Arc::clone(&system.clock),
         random: Arc::clone(&system.random),
         spawn: Arc::clone(&system.spawn),
@@ -82,6 +85,7 @@ impl MailBehind for MailHere {
 pub(super) struct Facts {
     fixed: NodeFacts,
     stores: Vec<Arc<Store>>,
+    queue: Option<Arc<RetryQueue>>,
     sessions: Arc<Register>,
     meters: Arc<Meters>,
     shutdown: Shutdown,
@@ -117,7 +121,8 @@ impl Facts {
         ];
         fixed.roles = roles.iter().filter(|(_, runs)| *runs).map(|(role, _)| (*role).to_owned()).collect();
         let (sessions, spawn) = (Arc::clone(&node.sessions), Arc::clone(&node.system.spawn));
-        Self { fixed, stores: node.local.clone(), sessions, meters, shutdown, spawn }
+        let queue = node.queue.clone();
+        Self { fixed, stores: node.local.clone(), queue, sessions, meters, shutdown, spawn }
     }
 }
 
@@ -133,6 +138,7 @@ impl NodeStatus for Facts {
                 facts.state = NodeState::Draining;
             }
             facts.sessions = self.sessions.count();
+            facts.queue = self.queue.as_deref().map(queue::facts);
             for store in &self.stores {
                 let asked = Arc::clone(store);
                 let counted = ports::blocking(&*self.spawn, move || asked.account_count()).await;

@@ -64,6 +64,10 @@ impl Relay {
             if self.clock.instant().saturating_duration_since(began) >= LANE_SPAN_MAX && away.is_none() {
                 break;
             }
+            // An operator may have held or removed it since the round began.
+            if !queue.may_be_tried(id) {
+                continue;
+            }
             let answers = match &away {
                 Some(refusal) => vec![Err(refusal.clone()); entry.waiting.len()],
                 None => self.attempt(queue, &store, &entry).await,
@@ -134,7 +138,8 @@ impl Relay {
         entry: &Entry,
     ) -> Result<Vec<Result<(), Refusal>>, Refusal> {
         let mut octets = 0;
-        for chunk in queue.chunks(entry.body) {
+        let mut chunks = queue.chunks(entry.body);
+        while let Some(chunk) = chunks.next().await {
             let chunk = match chunk {
                 Ok(chunk) => chunk,
                 Err(error) => {
@@ -173,10 +178,7 @@ impl RetryQueue {
                     Some(_) if full => {}
                     Some(_) | None => {
                         let waiting = vec![waiting.clone()];
-                        lane.push(Due {
-                            id,
-                            entry: Entry { id: entry.id, from: entry.from.clone(), body: entry.body, waiting },
-                        });
+                        lane.push(Due { id, entry: Entry { from: entry.from.clone(), waiting, ..*entry } });
                     }
                 }
             }

@@ -20,6 +20,13 @@ pub(crate) struct Held {
     space: Space,
 }
 
+/// An entry on its way into the journal.
+pub(super) struct Parked {
+    pub(super) entry: Entry,
+    /// The older one that ends with it.
+    pub(super) replaces: Option<QueueId>,
+}
+
 /// Keeps the first chunk of a body from being purged while no entry names it.
 struct First {
     lsn: Lsn,
@@ -76,22 +83,27 @@ impl Held {
         // One moment for all, so that one attempt is made for all of a store.
         let again = again(self.queue.world.clock.now(), 1, self.queue.chance());
         let waiting = |recipient| Waiting { recipient, attempts: 1, again, failed: None };
-        let waiting = recipients.into_iter().map(waiting).collect();
-        self.write(id, from, waiting, None).await
+        let waiting: Vec<Waiting> = recipients.into_iter().map(waiting).collect();
+        let since = Some(self.queue.world.clock.now());
+        let entry = |waiting: &[Waiting]| Entry {
+            id,
+            from: from.clone(),
+            body: Body { first: Lsn::ZERO, octets: 0 },
+            since,
+            state: queue::State::Waiting,
+            waiting: waiting.to_vec(),
+        };
+        let entries = waiting.chunks(RECIPIENTS_PER_ENTRY_MAX).map(entry);
+        self.write(entries.map(|entry| Parked { entry, replaces: None }).collect()).await
     }
 
-    /// Those who wait in an older entry wait in one with these octets.
-    pub(super) async fn keep_moved(self, old: QueueId, entry: Entry) -> Result<Durable<Lsn>, NotQueued> {
-        self.write(entry.id, entry.from, entry.waiting, Some(old)).await
+    /// Those who wait in older entries of one body wait in others with these octets.
+    pub(super) async fn keep_moved(self, entries: Vec<Parked>) -> Result<Durable<Lsn>, NotQueued> {
+        self.write(entries).await
     }
 
-    async fn write(
-        self,
-        id: DeliveryId,
-        from: ReversePath,
-        waiting: Vec<Waiting>,
-        replaces: Option<QueueId>,
-    ) -> Result<Durable<Lsn>, NotQueued> {
+    /// Entries with these octets, wherever they say that their body is.
+    async fn write(self, mut entries: Vec<Parked>) -> Result<Durable<Lsn>, NotQueued> {
         if self.lost {
             return Err(NotQueued::Lost);
         }
@@ -100,27 +112,21 @@ impl Held {
         if first.is_some_and(|first| !queue.state().keep(first)) {
             return Err(NotQueued::Lost);
         }
-        let entries: Vec<Entry> = waiting
-            .chunks(RECIPIENTS_PER_ENTRY_MAX)
-            .map(|waiting| {
-                let body = Body { first: first.unwrap_or(Lsn::ZERO), octets: self.octets };
-                Entry { id, from: from.clone(), body, waiting: waiting.to_vec() }
-            })
-            .collect();
-        let mut groups = groups(entries, replaces).into_iter();
+        entries.iter_mut().for_each(|parked| parked.entry.body.octets = self.octets);
+        let mut groups = groups(entries).into_iter();
         let Some(together) = groups.next() else { return Err(NotQueued::Lost) };
         let now = || queue.world.clock.now();
         // Chunk and entries are in one group: all survive, or none.
         let build = |next: Lsn| {
             let first = first.unwrap_or(next);
             let chunk = Append::chunk((first != next).then_some(first), self.chunk.as_slice());
-            std::iter::once(chunk).chain(together.iter().map(|entry| append_of(entry, first, replaces))).collect()
+            std::iter::once(chunk).chain(together.iter().map(|parked| append_of(parked, first))).collect()
         };
         let chunk = queue.append(|| queue.journal.append_with(EPOCH, now(), space, build)).await?;
         let first = first.unwrap_or(chunk);
         let mut last = after(chunk, together.len());
         for group in groups {
-            let records: Vec<_> = group.iter().map(|entry| append_of(entry, first, replaces)).collect();
+            let records: Vec<_> = group.iter().map(|parked| append_of(parked, first)).collect();
             // The first of them wait already, so a full disk must not stop the rest.
             let append = || queue.journal.append_all(EPOCH, now(), Space::Reserve, &records);
             last = after(queue.append(append).await?, records.len() - 1);
@@ -179,16 +185,16 @@ impl State {
 }
 
 /// Entries that fit into one group of the journal, with a chunk beside the first ones.
-fn groups(entries: Vec<Entry>, replaces: Option<QueueId>) -> Vec<Vec<Entry>> {
-    let mut groups: Vec<Vec<Entry>> = Vec::new();
+fn groups(entries: Vec<Parked>) -> Vec<Vec<Parked>> {
+    let mut groups: Vec<Vec<Parked>> = Vec::new();
     let mut room = 0;
-    for entry in entries {
-        let octets = append_octets(&entry, replaces);
+    for parked in entries {
+        let octets = append_octets(&parked);
         match groups.last_mut().filter(|_| octets <= room) {
-            Some(group) => group.push(entry),
+            Some(group) => group.push(parked),
             None => {
                 room = ENTRIES_OCTETS_MAX;
-                groups.push(vec![entry]);
+                groups.push(vec![parked]);
             }
         }
         room = room.saturating_sub(octets);
@@ -196,14 +202,22 @@ fn groups(entries: Vec<Entry>, replaces: Option<QueueId>) -> Vec<Vec<Entry>> {
     groups
 }
 
-fn append_octets(entry: &Entry, replaces: Option<QueueId>) -> usize {
-    Record::Queue { entry: entry.clone(), replaces }.encode().len() + RECORD_OVERHEAD_OCTETS
+fn append_octets(parked: &Parked) -> usize {
+    parked.record(Lsn::ZERO).encode().len() + RECORD_OVERHEAD_OCTETS
 }
 
-fn append_of(entry: &Entry, first: Lsn, replaces: Option<QueueId>) -> Append<'static> {
-    let body = Body { first, ..entry.body };
-    let record = Record::Queue { entry: Entry { body, ..entry.clone() }, replaces };
+fn append_of(parked: &Parked, first: Lsn) -> Append<'static> {
+    let record = parked.record(first);
     Append::new(StreamId::ZERO, journal_kind(&record), record.encode()).refs_body(first)
+}
+
+impl Parked {
+    /// With its body there.
+    fn record(&self, first: Lsn) -> Record {
+        let Self { entry, replaces } = self;
+        let body = Body { first, ..entry.body };
+        Record::Queue { entry: Entry { body, ..entry.clone() }, replaces: *replaces }
+    }
 }
 
 /// The number of the record that comes so many after that one.
@@ -221,7 +235,7 @@ mod tests {
     use super::*;
     use mail_types::{AccountId, Address, StoreName, UnixTime};
 
-    fn entry(address: &str) -> Entry {
+    fn parked(address: &str) -> Parked {
         let address = Address::parse(address).expect("an address");
         let recipient = Recipient {
             store: StoreName::parse("north").expect("a name"),
@@ -230,24 +244,28 @@ mod tests {
             recipient: address,
         };
         let waiting = Waiting { recipient, attempts: 1, again: UnixTime::EPOCH, failed: None };
-        Entry {
+        let entry = Entry {
             id: DeliveryId::from_bytes([1; 16]),
             from: ReversePath::Null,
             body: Body { first: Lsn::ZERO, octets: 1 },
+            since: None,
+            state: queue::State::Waiting,
             waiting: vec![waiting; RECIPIENTS_PER_ENTRY_MAX],
-        }
+        };
+        Parked { entry, replaces: None }
     }
 
     #[test]
     fn entries_of_a_message_go_together_as_far_as_a_group_holds_them() {
+        let many = |count, address: &str| (0..count).map(|_| parked(address)).collect();
         // A thousand recipients, which is what SMTP takes, survive together.
-        assert_eq!(groups(vec![entry("somebody@a.example"); 8], None).len(), 1);
+        assert_eq!(groups(many(8, "somebody@a.example")).len(), 1);
         let long = format!("{}@{}.example", "x".repeat(64), ["y"; 60].concat());
-        let groups = groups(vec![entry(&long); 79], None);
+        let groups = groups(many(79, &long));
         assert!(groups.len() > 1);
         assert_eq!(groups.iter().map(Vec::len).sum::<usize>(), 79);
         for group in &groups {
-            let octets: usize = group.iter().map(|entry| append_octets(entry, None)).sum();
+            let octets: usize = group.iter().map(append_octets).sum();
             assert!(octets + RECORD_OCTETS_MAX + 4096 <= GROUP_OCTETS_MAX, "{octets}");
         }
     }

@@ -1,9 +1,11 @@
 //! What keeps the queue's journal small.
 
+use super::held::Parked;
 use super::{Held, NotQueued, RetryQueue, State};
 use journal::{Purge, ReadError};
 use mail_types::{Lsn, UnixTime};
-use queue::{Body, Entry, QueueId};
+use queue::Body;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl RetryQueue {
@@ -11,13 +13,15 @@ impl RetryQueue {
     pub(super) async fn tidy(self: &Arc<Self>) {
         self.purge();
         for _ in 0..MOVES_PER_ROUND_MAX {
-            let Some((id, entry)) = self.in_the_way() else { break };
-            if !self.has_room_to_move(entry.body) {
-                tracing::warn!(entry = %id, "too little space to move queued mail forward in its journal");
+            // An order that comes now waits, and finds the entry in its new place.
+            let _change = self.changes.lock().await;
+            let Some((body, entries)) = self.in_the_way() else { break };
+            if !self.has_room_to_move(body) {
+                tracing::warn!(body = %body.first, "too little space to move queued mail forward in its journal");
                 break;
             }
-            if let Err(why) = self.move_forward(id, entry).await {
-                tracing::warn!(entry = %id, %why, "queued mail cannot be moved forward in its journal");
+            if let Err(why) = self.move_forward(body, entries).await {
+                tracing::warn!(body = %body.first, %why, "queued mail cannot be moved forward in its journal");
                 break;
             }
             self.purge();
@@ -32,44 +36,53 @@ impl RetryQueue {
         free >= body.octets.saturating_add(self.segment_octets.saturating_mul(2))
     }
 
-    /// The oldest entry, where it keeps far more of the journal than all entries need.
-    fn in_the_way(&self) -> Option<(QueueId, Entry)> {
+    /// The oldest body with its entries, where it keeps far more of the journal than all bodies need. A message of very
+    /// many recipients has several entries with one body.
+    fn in_the_way(&self) -> Option<(Body, Vec<Parked>)> {
         let state = self.state();
         let (floor, id) = state.queue.floor()?;
         if state.unreadable.contains(&id) {
             // Nothing is gained by moving those behind it.
             return None;
         }
-        let needed: u64 = state.queue.entries().map(|(_, entry)| entry.body.octets).fold(0, u64::saturating_add);
+        let bodies: BTreeMap<Lsn, u64> =
+            state.queue.entries().map(|(_, entry)| (entry.body.first, entry.body.octets)).collect();
+        let needed = bodies.values().copied().fold(0, u64::saturating_add);
         let sealed = self.journal.sealed_segments().iter().filter(|segment| segment.last >= floor).count();
         let kept = u64::try_from(sealed).unwrap_or(u64::MAX).saturating_mul(self.segment_octets);
         let allowed = needed.saturating_mul(2).saturating_add(self.segment_octets.saturating_mul(SEGMENTS_SPARE));
-        let entry = state.queue.entry(id)?;
-        (kept > allowed).then(|| (id, entry.clone()))
+        if kept <= allowed {
+            return None;
+        }
+        let body = state.queue.entry(id)?.body;
+        let with_it = state.queue.entries().filter(|(_, entry)| entry.body.first == body.first);
+        Some((body, with_it.map(|(id, entry)| Parked { entry: entry.clone(), replaces: Some(id) }).collect()))
     }
 
-    /// Writes an entry again at the journal's end. It frees space, so it may use what is kept for that.
-    async fn move_forward(self: &Arc<Self>, id: QueueId, entry: Entry) -> Result<(), NotQueued> {
+    /// Writes a body and its entries again at the journal's end. It frees space, so it may use what is kept for that.
+    async fn move_forward(self: &Arc<Self>, body: Body, entries: Vec<Parked>) -> Result<(), NotQueued> {
         // Read to its end before anything is written: a body of which something is missing stays where it is, and what
         // was written of it could not be removed again.
-        let mut octets = 0;
-        for chunk in self.chunks(entry.body) {
-            octets += chunk.map_err(|error| self.give_up(id, &error))?.len() as u64;
+        let (mut octets, mut chunks) = (0, self.chunks(body));
+        while let Some(chunk) = chunks.next().await {
+            octets += chunk.map_err(|error| self.give_up(&entries, &error))?.len() as u64;
         }
-        if octets != entry.body.octets {
-            return Err(self.give_up(id, &ReadError::Purged(entry.body.first)));
+        if octets != body.octets {
+            return Err(self.give_up(&entries, &ReadError::Purged(body.first)));
         }
-        let mut held = Held::to_move(Arc::clone(self));
-        for chunk in self.chunks(entry.body) {
-            held.take(&chunk.map_err(|error| self.give_up(id, &error))?).await;
+        let (mut held, mut chunks) = (Held::to_move(Arc::clone(self)), self.chunks(body));
+        while let Some(chunk) = chunks.next().await {
+            held.take(&chunk.map_err(|error| self.give_up(&entries, &error))?).await;
         }
-        held.keep_moved(id, entry).await.map(drop)
+        held.keep_moved(entries).await.map(drop)
     }
 
-    /// Its octets cannot be read: it is not moved again before the next start.
-    fn give_up(&self, id: QueueId, error: &ReadError) -> NotQueued {
-        tracing::error!(entry = %id, error = error as &dyn std::error::Error, "a queued message cannot be read");
-        self.state().unreadable.insert(id);
+    /// Their octets cannot be read: they are not moved again before the next start.
+    fn give_up(&self, entries: &[Parked], error: &ReadError) -> NotQueued {
+        for id in entries.iter().filter_map(|parked| parked.replaces) {
+            tracing::error!(entry = %id, error = error as &dyn std::error::Error, "a queued message cannot be read");
+            self.state().unreadable.insert(id);
+        }
         NotQueued::Lost
     }
 

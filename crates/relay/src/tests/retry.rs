@@ -8,21 +8,22 @@ use crate::{QueueWorld, Relay, RetryQueue};
 use disk::SimDisk;
 use proptest::prelude::*;
 use smtp_proto::{Dialect, Refusal};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A relay whose queue is on a disk that survives it.
-struct Site {
-    stores: Stores,
+pub(super) struct Site {
+    pub(super) stores: Stores,
     disk: SimDisk,
-    world: Arc<World>,
-    queue: Arc<RetryQueue>,
+    pub(super) world: Arc<World>,
+    pub(super) queue: Arc<RetryQueue>,
     relay: Arc<Relay>,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::on(SimDisk::new(7), Stores::new(), World::new())
     }
 
@@ -51,7 +52,7 @@ impl Site {
     }
 
     /// Sends a message to these; gives the answer to the final dot.
-    fn send(&self, rcpts: &[&str], text: &str) -> String {
+    pub(super) fn send(&self, rcpts: &[&str], text: &str) -> String {
         let mut talk = self.talk();
         talk.say(ENVELOPE.trim_end());
         for rcpt in rcpts {
@@ -62,24 +63,24 @@ impl Site {
         talk.say(&format!("{text}\n."))
     }
 
-    fn round(&self) {
+    pub(super) fn round(&self) {
         finish(self.relay.retry_round(), Some(&self.queue));
     }
 
     /// A time passes after which everything is tried again.
-    fn later(&self) {
+    pub(super) fn later(&self) {
         self.world.pass(queue::INTERVAL_MAX);
         self.round();
     }
 
     /// The power goes; the relay starts again.
-    fn crash(self) -> Self {
+    pub(super) fn crash(self) -> Self {
         self.disk.crash();
         Self::on(self.disk, self.stores, self.world)
     }
 
     /// Who has mail, sorted.
-    fn places(&self) -> String {
+    pub(super) fn places(&self) -> String {
         let mut places: Vec<_> = self.stores.mail().iter().map(Mail::place).collect();
         places.sort();
         places.join(" ")
@@ -484,6 +485,44 @@ fn one_message_that_stays_does_not_keep_the_journal() {
     let mail = site.stores.mail();
     let cid = mail.last().expect("some");
     assert_eq!((cid.place().as_str(), &cid.text), ("south/cid", &mail[0].text));
+}
+
+/// A message of very many recipients has several entries and one body, which is kept once.
+#[test]
+fn entries_of_one_body_are_moved_together() {
+    let site = Site::new();
+    let mut held = Held::new(Arc::clone(&site.queue));
+    finish(held.take(&[b'x'; 420_000]), Some(&site.queue));
+    let address = mail_types::Address::parse("cid@a.example").expect("an address");
+    let recipient = |number: u16| queue::Recipient {
+        store: mail_types::StoreName::parse("south").expect("a name"),
+        account: mail_types::AccountId::from_bytes(u128::from(number).to_le_bytes()),
+        address: address.clone(),
+        recipient: address.clone(),
+    };
+    let id = mail_types::DeliveryId::from_bytes([0xee; 16]);
+    let kept = held.keep(id, mail_types::ReversePath::Null, (0..300).map(recipient).collect());
+    finish(kept, Some(&site.queue)).expect("it is durable");
+    let bodies = |site: &Site| {
+        let entries = site.queue.entries_after(crate::QueueId::new(mail_types::Lsn::ZERO), 10);
+        (entries.len(), entries.iter().map(|(_, entry)| entry.body.first).collect::<BTreeSet<_>>())
+    };
+    let (count, before) = bodies(&site);
+    assert_eq!((count, before.len()), (3, 1));
+    let text = "0123456789 0123456789\n".repeat(20_000);
+    for _ in 0..40 {
+        assert!(site.send(&["bob"], &text).starts_with("250"));
+        site.round();
+        assert!(site.queue.sealed_count() <= 8, "{}", site.queue.sealed_count());
+    }
+    let (count, after) = bodies(&site);
+    assert_eq!((count, after.len()), (3, 1));
+    assert_ne!(before, after, "it was moved");
+    let site = site.crash();
+    site.later();
+    let copies = site.stores.mail().into_iter().filter(|mail| mail.id() == id);
+    assert_eq!(copies.filter(|mail| mail.text == [b'x'; 420_000]).count(), 300);
+    assert_eq!(site.queue.waiting_count(), 0);
 }
 
 #[test]

@@ -31,13 +31,13 @@ impl<Receipt> Server<Receipt> {
     }
 
     pub(super) fn on_overlong_line(&mut self) {
-        self.phase = match mem::replace(&mut self.phase, Phase::Closed) {
-            Phase::AuthLine(client) => {
-                // RFC 4954 §4: a line over 12288 octets ends the exchange.
-                self.events.push_back(Event::AuthAborted);
-                Phase::Ready(client)
-            }
-            phase => phase,
+        let phase = mem::replace(&mut self.phase, Phase::Closed);
+        self.phase = if let Phase::AuthLine(client) = phase {
+            // RFC 4954 §4: a line over 12288 octets ends the exchange.
+            self.events.push_back(Event::AuthAborted);
+            Phase::Ready(client)
+        } else {
+            phase
         };
         self.refuse_command(&Refusal::LINE_TOO_LONG);
     }

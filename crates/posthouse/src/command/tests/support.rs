@@ -1,18 +1,21 @@
 //! A site in memory behind a socket in a folder of its own.
 
 use crate::command::{NodeCommand, Screen};
-use admin::{AdminState, Enough, ListenerFacts, NodeFacts, NodeState, NodeStatus, Sessions, StoreFacts};
+use admin::{
+    AdminState, Enough, ListenerFacts, MailQueue, NodeFacts, NodeState, NodeStatus, QueueFacts, QueueOrder,
+    QueueRefusal, QueuedJson, QueuedRecipientJson, Sessions, StoreFacts,
+};
 use clap::Parser;
 use directory::engine::{Engine, MemoryEngine};
 use directory::{
     AssumeEmpty, DomainRecord, Editor, Follower, Live, Origin, RuleChange, RuleKind, RuleName, RuleRecord, StoreRecord,
 };
 use files::DirectoryFile;
-use mail_types::{Address, Domain, NodeName, StoreName, UnixTime};
+use mail_types::{Address, DeliveryId, Domain, NodeName, StoreName, UnixTime};
 use net::{OsRandom, SystemClock, TokioSpawn};
 use ports::{Badge, BoxFuture, Clock, Protocol};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -32,6 +35,70 @@ struct Facts;
 
 /// An IMAP session of anna and a relay that brings mail.
 struct Guests([Badge; 2]);
+
+/// Two messages that wait: `0101…` for zoe and max, `0202…`, which nobody sent, for anna, whose store refuses it for good.
+struct Waiting(Mutex<Vec<QueuedJson>>);
+
+impl Waiting {
+    fn new() -> Self {
+        let recipient = |recipient: &str, address: &str, store: &str, refused: Option<&str>| QueuedRecipientJson {
+            recipient: format!("{recipient}@site.test"),
+            address: format!("{address}@site.test"),
+            store: store.into(),
+            attempts: 3,
+            next: 1_800_000_240,
+            refused: refused.map(Into::into),
+        };
+        let message = |number: u8, from: &str, queued, recipients| QueuedJson {
+            id: DeliveryId::from_bytes([number; 16]).to_string(),
+            entry: u64::from(number),
+            from: from.into(),
+            octets: 2048,
+            queued,
+            held: false,
+            next: Some(1_800_000_240),
+            recipients,
+        };
+        let two = vec![recipient("info", "zoe", "fritz", None), recipient("max", "max", "fritz", None)];
+        let refused = vec![recipient("anna", "anna", "ingrid", Some("550 5.1.1 No such user here"))];
+        Self(Mutex::new(vec![message(1, "s@far.test", Some(1_800_000_000), two), message(2, "<>", None, refused)]))
+    }
+}
+
+impl MailQueue for Waiting {
+    fn entries_after(&self, entry: u64, count_max: usize) -> Vec<QueuedJson> {
+        let messages = self.0.lock().expect("nobody panics");
+        messages.iter().filter(|message| message.entry > entry).take(count_max).cloned().collect()
+    }
+
+    fn message(&self, id: DeliveryId) -> Option<QueuedJson> {
+        let messages = self.0.lock().expect("nobody panics");
+        messages.iter().find(|message| message.id == id.to_string()).cloned()
+    }
+
+    fn order(&self, id: DeliveryId, order: QueueOrder) -> BoxFuture<'_, Result<(), QueueRefusal>> {
+        let mut messages = self.0.lock().expect("nobody panics");
+        let at = messages.iter().position(|message| message.id == id.to_string());
+        let answer = match (order, at.and_then(|at| messages.get_mut(at))) {
+            (_, None) => Err(QueueRefusal::Gone("gone".into())),
+            (QueueOrder::Retry, Some(message)) if message.held => Err(QueueRefusal::Conflict("it is held".into())),
+            (QueueOrder::Retry, Some(_)) => Ok(()),
+            (QueueOrder::Hold, Some(message)) => {
+                (message.held, message.next) = (true, None);
+                Ok(())
+            }
+            (QueueOrder::Release, Some(message)) => {
+                (message.held, message.next) = (false, Some(1_800_000_000));
+                Ok(())
+            }
+            (QueueOrder::Remove, Some(_)) => {
+                messages.retain(|message| message.id != id.to_string());
+                Ok(())
+            }
+        };
+        Box::pin(async move { answer })
+    }
+}
 
 /// A wall clock that always shows the same.
 struct Stopped;
@@ -72,6 +139,7 @@ async fn serve(engine: Arc<dyn Engine>) -> TempDir {
         mail: Arc::new(AssumeEmpty),
         node: Arc::new(Facts),
         sessions: Arc::new(Guests::new()),
+        queue: Some(Arc::new(Waiting::new())),
         clock: Arc::new(Stopped),
         random: Arc::new(OsRandom),
         spawn: Arc::new(TokioSpawn::new(tokio::runtime::Handle::current())),
@@ -209,6 +277,7 @@ impl NodeStatus for Facts {
             roles: vec!["relay".into(), "proxy".into(), "store".into()],
             listeners: vec![listener("smtp", 10025, None), listener("lmtp", 10024, Some("ingrid"))],
             stores: vec![store("ingrid", Some(3)), store("fritz", None)],
+            queue: Some(QueueFacts { messages: 2, recipients: 3, held: 1, oldest: Some(1_800_000_000) }),
         };
         Box::pin(async move { facts })
     }
