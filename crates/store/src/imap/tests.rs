@@ -157,6 +157,7 @@ transcripts! {
     expunge
     fetch
     idle
+    keys
     list
     mailboxes
     moving
