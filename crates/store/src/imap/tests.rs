@@ -164,6 +164,7 @@ transcripts! {
     multiappend
     qresync
     quota
+    rev2
     search
     select
     store
