@@ -20,6 +20,8 @@
 //!  POST   /v1/import/passwd-file | popmap | regex-map | user-map | virtusertable | aliases | virtual |
 //!         transport                           the body is the file; ?dry_run= skip_bad= domains=a,b stores=host=name,…
 //!  GET    /v1/import                          how far the running import is
+//!  GET    /v1/sessions?account=&protocol=&client=&id=&after=&limit=    a page of those who are connected
+//!  POST   /v1/kick                            {"account"|"client"|"id": …, "protocol"?}: asks sessions to leave
 //! ```
 //!
 //! Invariants:
@@ -42,6 +44,7 @@ mod records;
 mod request;
 mod routes;
 mod rules;
+mod sessions;
 mod state;
 mod stores;
 #[cfg(test)]
@@ -51,7 +54,8 @@ mod words;
 pub use imports::{IMPORT_OCTETS_MAX, REPORT_LINES_MAX};
 pub use records::{PAGE_MAX, PAGE_USUAL};
 pub use routes::{ROUTE_ADDRESSES_MAX, router};
-pub use state::{AdminState, ListenerFacts, NodeFacts, NodeStatus, StoreFacts};
+pub use sessions::{Enough, KickedJson, SessionFacts, SessionFilter, Sessions, SessionsJson};
+pub use state::{AdminState, ListenerFacts, NodeFacts, NodeState, NodeStatus, StoreFacts};
 pub use words::{
     DirectoryJson, ErrorJson, ImportJson, ListJson, PinsJson, ProgressJson, RouteAnswer, RouteQuestion, StatusJson,
     UnreadableJson,

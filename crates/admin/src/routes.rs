@@ -5,7 +5,7 @@ use crate::imports::{self, IMPORT_OCTETS_MAX, Map, import_map};
 use crate::request::Octets;
 use crate::state::{AdminState, Api};
 use crate::words::{RouteAnswer, RouteQuestion};
-use crate::{accounts, names, records, rules, stores};
+use crate::{accounts, names, records, rules, sessions, stores};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, StatusCode, Uri};
 use axum::routing::{get, post};
@@ -22,6 +22,8 @@ pub fn router(state: AdminState) -> Router {
     Router::new()
         .route("/v1/status", get(stores::status))
         .route("/v1/route", post(route))
+        .route("/v1/sessions", get(sessions::list))
+        .route("/v1/kick", post(sessions::kick))
         .route("/v1/site", get(rules::show_site).patch(rules::set_site))
         .route("/v1/accounts", get(accounts::list).post(accounts::add))
         .route(&name("accounts"), get(accounts::show).patch(accounts::set).delete(accounts::remove))

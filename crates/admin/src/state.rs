@@ -2,6 +2,7 @@
 
 use crate::error::ApiError;
 use crate::imports::Running;
+use crate::sessions::Sessions;
 use directory::engine::Revision;
 use directory::{Editor, Engine, Live, MailBehind, Routing};
 use mail_types::AccountId;
@@ -21,6 +22,8 @@ pub struct AdminState {
     pub mail: Arc<dyn MailBehind>,
     /// Knows the node.
     pub node: Arc<dyn NodeStatus>,
+    /// Knows who is connected.
+    pub sessions: Arc<dyn Sessions>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Account ids and salts.
@@ -44,12 +47,29 @@ pub struct NodeFacts {
     pub version: String,
     /// When it was started, in seconds since 1970.
     pub started: i64,
+    /// Serving, or draining: told to stop, while sessions end.
+    #[serde(default)]
+    pub state: NodeState,
+    /// How many are connected to it.
+    #[serde(default)]
+    pub sessions: usize,
     /// Its roles, as in `relay`.
     pub roles: Vec<String>,
     /// Where it listens.
     pub listeners: Vec<ListenerFacts>,
     /// The stores that it serves.
     pub stores: Vec<StoreFacts>,
+}
+
+/// How far a node is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeState {
+    /// Whoever connects is served.
+    #[default]
+    Serving,
+    /// It was told to stop: nobody new comes in, those who are there end what they do.
+    Draining,
 }
 
 /// Where a node listens.

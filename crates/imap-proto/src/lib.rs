@@ -1,4 +1,4 @@
-//! IMAP, the server's end, without sockets.
+//! IMAP, the server's end and as much of the client's as logs in at a back-end, without sockets.
 //!
 //! What this is: the commands of IMAP4rev1 and IMAP4rev2 and their common extensions as typed values, the responses as
 //! typed values that encode themselves, and [`server::Server`], a machine that turns bytes into events and answers into
@@ -11,6 +11,7 @@
 //!            │ APPEND's literal   ────────────────────▶ AppendChunk …         │
 //!   bytes ◀─ │ pieces ◀─ encode::Encoder ◀─ Response, tagged Reply            │ ◀─ send, complete, accept_*
 //!            └────────────────────────────────────────────────────────────────┘
+//!   client::Client   the greeting, AUTHENTICATE EXTERNAL, its answer; nothing behind it
 //!   command.rs search.rs fetch.rs list.rs sequence.rs   what a client may ask
 //!   response.rs structure.rs capability.rs              what a server may answer
 //! ```
@@ -35,6 +36,7 @@
 //! 7888 LITERAL+ and LITERAL-, 7889 APPENDLIMIT, 8438 STATUS=SIZE, 9208 QUOTA.
 
 pub mod capability;
+pub mod client;
 pub mod command;
 pub mod encode;
 pub mod fetch;

@@ -8,6 +8,7 @@
 //!     │      AppendBegin ─▶ accept_append ▶ AppendChunk… AppendEnd ▶┬────▶ AppendFinish ▶ Busy
 //!     │                  ▲──────── another message (RFC 3502) ──────┘
 //!     │      StartTls ────▶ accept_starttls ▶ (handshake) ▶ tls_started ▶ Line
+//!     │      a login ─────▶ pass ▶ Passed: a back-end answers, and nothing is read here any more
 //!     └ a literal ▶ Literal ▶ Line;   one that is refused ▶ Drain ▶ Line
 //! ```
 //! Once COMPRESS was accepted ([`Server::accept_compress`]), `deflate.rs` stands between all this and the bytes.
@@ -143,6 +144,8 @@ enum Phase {
     AppendBody { append: Box<Append> },
     /// What follows a message.
     AppendTail { append: Box<Append> },
+    /// A back-end answers; of us the peer hears BYE at most.
+    Passed,
     /// Nothing more.
     Closed,
 }
@@ -226,7 +229,7 @@ impl Machine for Server {
         self.quiet_since = now;
         self.was_busy = false;
         match self.phase {
-            Phase::Closed => return,
+            Phase::Passed | Phase::Closed => return,
             // RFC 3207 §4.2 and RFC 9051 §6.2.1: nothing may come in the clear once TLS was promised.
             Phase::Handshake => return self.abort(),
             Phase::Line
@@ -306,6 +309,7 @@ impl Machine for Server {
             | Phase::Handshake
             | Phase::IdleAsked { .. }
             | Phase::AppendAsked { .. }
+            | Phase::Passed
             | Phase::Closed => None,
         }
     }

@@ -8,21 +8,25 @@
 //!   Listener ─ accept, PROXY header, seats, TLS ─▶ serve(stream, machine, handler)
 //!                                      │ 1 events   machine.poll_event ─▶ handler.on_event ─▶ Flow
 //!                                      │ 2 output   machine.poll_output ─▶ pieces, written many at a time
-//!                                      └ 3 wait for  writable │ readable │ handler.wake │ a time-out: all at once
+//!                                      ├ 3 wait for  writable │ readable │ handler.wake │ a time-out: all at once
+//!                                      └ Flow::Pass: client ◀─ octets ─▶ handler.passage's back-end, each shown to a Track
 //!   connect ──────────────────────────▶ Conversation(stream, machine): the same for who speaks first
 //!   SystemClock, TokioSpawn, OsRandom: the ports of time, tasks and chance
 //! ```
 //!
 //! Invariants:
 //! 1. It reads while it writes, whenever the machine wants input: two full socket buffers never wait for each other.
-//! 2. An idle connection owns no buffer: readiness comes first, then the octets land in a buffer of the thread.
+//! 2. An idle connection owns no buffer, nor does one that passes through: readiness comes first, then the octets land in
+//!    a buffer of the thread.
 //! 3. Output is taken from a machine only while less than [`OUTPUT_OCTETS_MAX`] waits for the peer, and events are
 //!    decided only then; what a slow reader can make us hold is that and one answer.
 //! 4. `on_close` runs exactly once: also after an error, a panic of the session, or its cancellation.
 //! 5. While TLS is being agreed on, no octet is read as plain text (RFC 3207 §4.2).
 //! 6. Every wait ends: for input by the machine's time-out, for output by [`OUTPUT_STALL_MAX`], for a handshake by
 //!    [`HANDSHAKE_SPAN_MAX`], for a PROXY header by [`PROXY_HEADER_SPAN_MAX`], at the end by [`CLOSE_SPAN_MAX`].
-//! 7. Where a PROXY header is expected, nothing is said or read before it, and only peers that were named may send one.
+//! 7. A session that passes through holds, in each direction, what one read brought and the other end did not take; it
+//!    reads no more meanwhile. The back-end is gone as soon as the client is.
+//! 8. Where a PROXY header is expected, nothing is said or read before it, and only peers that were named may send one.
 #![expect(clippy::disallowed_methods, reason = "a driver: it is what the ports end in")]
 
 mod client;
@@ -31,6 +35,7 @@ mod exchange;
 mod line;
 mod listener;
 mod network;
+mod pass;
 mod proxy_header;
 mod session;
 mod shutdown;

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use journal::Durable;
 use mail_types::{AccountId, Address, DeliveryId, ForwardPath, Lsn, ReversePath, StoreName};
 use smtp_proto::Refusal;
+use smtp_proto::client::Accepted;
 
 /// What is known of a message before its recipients.
 #[derive(Clone, Debug)]
@@ -26,6 +27,16 @@ pub struct Recipient {
     pub address: Address,
     /// The recipient as received, which becomes Delivered-To.
     pub recipient: Address,
+}
+
+/// Proof that a store has a message for one recipient. There is no other way to one than through a journal of this
+/// process, or through the reply that its store's node gave to the end of the message.
+#[derive(Clone, Debug)]
+pub enum Receipt {
+    /// On stable storage in this process.
+    Here(Durable<Lsn>),
+    /// Promised by the node of the store (RFC 5321 §4.2.5, RFC 2033 §4.2).
+    There(Accepted),
 }
 
 /// Who at a store a recipient is.
@@ -53,7 +64,7 @@ pub trait DeliveryTransaction: Send {
     fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), Refusal>>;
 
     /// The message is complete: makes it durable, and answers each recipient in the order they were added.
-    fn commit<'a>(self: Box<Self>) -> BoxFuture<'a, Vec<Result<Durable<Lsn>, Refusal>>>
+    fn commit<'a>(self: Box<Self>) -> BoxFuture<'a, Vec<Result<Receipt, Refusal>>>
     where
         Self: 'a;
 }

@@ -18,6 +18,7 @@ pub use problem::{Problem, Problems};
 
 use mail_types::{Domain, NodeName, StoreName};
 use net::{Network, ServerTls};
+use relay::ClientLimits;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -129,6 +130,14 @@ pub struct Journal {
 pub struct Relay {
     /// SMTP between servers (25).
     pub listen: Vec<SocketAddr>,
+    /// LMTP from a mail server of ours in front.
+    pub lmtp: Vec<SocketAddr>,
+    /// Who may speak LMTP, beside this machine.
+    pub lmtp_from: Arc<[Network]>,
+    /// What a client network may ask for.
+    pub clients: ClientLimits,
+    /// Networks that may ask for as much as they like, as this machine may.
+    pub trusted: Arc<[Network]>,
     /// The folder of mail that waits for a store; without one it waits with its sender.
     pub queue: Option<PathBuf>,
     /// How long a store may keep silent before its mail goes to the queue.

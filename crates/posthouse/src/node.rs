@@ -12,6 +12,7 @@ mod queue;
 mod recipients;
 mod register;
 mod routing;
+mod sessions;
 mod stores;
 
 pub use queue::QueueStartError;
@@ -26,6 +27,7 @@ use net::{BindError, OsRandom, Shutdown, Stopper, SystemClock, TokioSpawn};
 use ports::{Clock, Random, Spawn};
 use relay::RetryQueue;
 use routing::Routes;
+use sessions::Register;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,6 +44,8 @@ pub struct Node {
     local: Vec<Arc<Store>>,
     /// The relay's, where it has one.
     queue: Option<Arc<RetryQueue>>,
+    /// Who is connected.
+    sessions: Arc<Register>,
     started: Instant,
 }
 
@@ -130,7 +134,8 @@ impl Node {
         let stores = Arc::new(LocalStores::new(local.iter().cloned()));
         let path = config.relay.as_ref().and_then(|relay| relay.queue.as_deref());
         let queue = path.map(|path| queue::open(path, &system)).transpose()?;
-        Ok(Self { config, system, engine, routes, stores, local, queue, started })
+        let sessions = Register::new(Arc::clone(&system.clock));
+        Ok(Self { config, system, engine, routes, stores, local, queue, sessions, started })
     }
 
     /// The records, for who writes them at the start.
@@ -150,7 +155,9 @@ impl Node {
             queue.start(&*self.system.spawn);
         }
         self.system.spawn.task(Box::pin(self.routes.clone().run(shutdown.clone())));
-        self.system.spawn.task(Box::pin(admin::serve(admin, &self, shutdown.clone())));
+        // Commands are answered to the end, so that operators see who is left.
+        let (answered, answers) = Stopper::new();
+        self.system.spawn.task(Box::pin(admin::serve(admin, &self, shutdown.clone(), answers)));
         let serving = listeners.run(&self, &shutdown);
         ready();
         tracing::info!(
@@ -168,6 +175,7 @@ impl Node {
         for store in &self.local {
             store.close().await;
         }
+        answered.drain();
         // Best effort: the next start replaces it.
         let _ = std::fs::remove_file(&self.config.admin.socket);
         tracing::info!(node = %self.config.node.name, "the node has stopped");

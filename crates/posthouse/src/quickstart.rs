@@ -55,7 +55,7 @@ pub struct SiteListener {
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// The store behind it, of LMTP.
+    /// The store behind it, of LMTP; none where it is the relay's.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub store: Option<String>,
 }
@@ -197,7 +197,7 @@ fn configuration(dir: &Path, base: u16) -> String {
          [log]\nlevel = \"warn\"\n\n\
          [tls]\ncertificate = {cert}\nkey = {key}\n\n\
          [limits]\n# Everybody comes from this machine.\nconnections_per_address = 10000\n\n\
-         [relay]\nlisten = {smtp}\nqueue = {queue}\n\n\
+         [relay]\nlisten = {smtp}\nlmtp = {lmtp}\nqueue = {queue}\n\n\
          [proxy]\nimap = {imap}\nimaps = {imaps}\npop3 = {pop3}\npop3s = {pop3s}\n\n\
          [[store]]\nname = \"ingrid\"\nlmtp = {ingrid}\n\n\
          [[store]]\nname = \"fritz\"\nlmtp = {fritz}\n",
@@ -206,6 +206,7 @@ fn configuration(dir: &Path, base: u16) -> String {
         cert = quoted(dir.join("tls/cert.pem")),
         key = quoted(dir.join("tls/key.pem")),
         smtp = at(25),
+        lmtp = at(27),
         imap = at(143),
         imaps = at(993),
         pop3 = at(110),
@@ -227,6 +228,7 @@ fn listeners(config: &Config) -> Vec<SiteListener> {
     };
     if let Some(relay) = &config.relay {
         note("smtp", &relay.listen, None);
+        note("lmtp", &relay.lmtp, None);
     }
     if let Some(proxy) = &config.proxy {
         note("imap", &proxy.imap, None);

@@ -53,6 +53,32 @@ fn the_queue_has_a_folder_of_its_own() {
 }
 
 #[test]
+fn lmtp_beyond_this_machine_needs_names() {
+    let open = format!("{NODE}[relay]\nlmtp = ['127.0.0.1:24', '192.0.2.1:24']\n");
+    let site = site(&[("posthouse.toml", &open)]);
+    insta::assert_snapshot!(check(site.path()).1, @"posthouse.toml:6:25: relay.lmtp: 192.0.2.1:24 is not on loopback, and lmtp_from names nobody to trust (add lmtp_from with the addresses of your mail servers, or use 127.0.0.1)");
+    let named = format!("{open}lmtp_from = ['192.0.2.0/24']\n");
+    std::fs::write(site.path().join("posthouse.toml"), &named).expect("written");
+    assert!(check(site.path()).0);
+    std::fs::write(site.path().join("posthouse.toml"), named.replace(", '192.0.2.1:24'", "")).expect("written");
+    insta::assert_snapshot!(check(site.path()).1, @"posthouse.toml:7:14: relay.lmtp_from: names peers, but no lmtp listener is beyond loopback (add lmtp with an address of this machine that they can reach)");
+    std::fs::write(site.path().join("posthouse.toml"), format!("{NODE}[relay]\n")).expect("written");
+    insta::assert_snapshot!(check(site.path()).1, @"posthouse.toml:5:2: relay: listens nowhere (give it one of listen, lmtp)");
+}
+
+#[test]
+fn limits_of_client_networks_have_bounds() {
+    let clients = "[relay.clients]\nipv4_prefix = 33\nipv6_prefix = 48\nconnections = 0\nmessage_per_minute = 5\n";
+    let relay = format!("[relay]\nlisten = '127.0.0.1:2525'\ntrusted = ['10.0.0.1/8']\n{clients}");
+    let site = site(&[("posthouse.toml", &format!("{NODE}{relay}"))]);
+    insta::assert_snapshot!(check(site.path()).1, @r#"
+    posthouse.toml:7:12: relay.trusted: "10.0.0.1/8": has bits set behind its prefix
+    posthouse.toml:9:15: relay.clients.ipv4_prefix: must be from 8 to 32
+    posthouse.toml:12:1: relay.clients.message_per_minute: unknown key (did you mean messages_per_minute?)
+    "#);
+}
+
+#[test]
 fn every_mistake_is_told_with_its_place() {
     let text = "\
 [node]
@@ -213,7 +239,19 @@ fn the_reference_holds() {
     assert_eq!(said.lines().filter(|line| !line.contains("tls.certificate")).collect::<Vec<_>>(), [""; 0]);
 
     // A section with one wrong key lists those that are known there.
-    for section in ["node", "log", "tls", "directory", "relay", "proxy", "admin", "limits", "store", "store.journal"] {
+    for section in [
+        "node",
+        "log",
+        "tls",
+        "directory",
+        "relay",
+        "relay.clients",
+        "proxy",
+        "admin",
+        "limits",
+        "store",
+        "store.journal",
+    ] {
         let text = match section {
             "store" => "[[store]]\nzzzzzzzz = 1\n".to_owned(),
             "store.journal" => "[[store]]\nname = 'x'\njournal.zzzzzzzz = 1\n".to_owned(),

@@ -3,9 +3,9 @@
 use crate::accounts::Accounts;
 use crate::limits::{ACCOUNT_LOOKUP_MAX, FAILED_LOGIN_SPAN, PASSWORD_CHECK_COUNT_MAX};
 use crate::log::{Escaped, FailedLogin};
-use directory::{AccountState, Existence, Login, LoginTarget, Origin, Silent};
+use directory::{AccountState, Existence, Login, LoginTarget, Origin, Routing, Silent};
 use mail_types::{AccountId, Address, StoreName};
-use ports::{Clock, LoggedIn, Peer, Spawn, blocking};
+use ports::{Clock, LoggedIn, Peer, Protocol, Spawn, blocking};
 use sasl::{Credentials, Exchange, Failure, Mechanism, Password, Step, StoredPassword};
 use std::fmt;
 use std::sync::Arc;
@@ -20,19 +20,6 @@ pub struct Authenticator {
     /// Nobody's password, checked where there is none to check.
     nobody: StoredPassword,
     checks: Arc<Semaphore>,
-}
-
-/// A protocol in which a client logs in: for log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// RFC 9051.
-    Imap,
-    /// RFC 1939.
-    Pop3,
-    /// RFC 5804.
-    Sieve,
-    /// RFC 6409.
-    Submission,
 }
 
 /// Who wants in.
@@ -126,7 +113,7 @@ impl Authenticator {
             Ok((store, account, address)) => {
                 let (peer, protocol) = (client.peer, client.protocol.name());
                 tracing::info!(target: "login", client = %peer.address.ip().to_canonical(), protocol, account = %address, %store, "logged in");
-                Outcome::LoggedIn { store, who: LoggedIn { account, address, peer } }
+                Outcome::LoggedIn { store, who: LoggedIn { account, address: Arc::new(address), peer } }
             }
             Err(Stop::Refused(reason)) => {
                 tracing::warn!(target: "login", "{}", FailedLogin { client, user, reason });
@@ -146,6 +133,11 @@ impl Authenticator {
                 Outcome::Unavailable
             }
         }
+    }
+
+    /// Routing as it is now.
+    pub(crate) fn routing(&self) -> Arc<Routing> {
+        self.accounts.routing()
     }
 
     async fn decide(&self, credentials: &Credentials) -> Result<(StoreName, AccountId, Address), Stop> {
@@ -240,10 +232,10 @@ pub(crate) fn credentials(user: &[u8], password: &[u8]) -> Result<Credentials, F
         Step::Challenge { exchange, .. } => match exchange.step(password) {
             Step::Done(credentials) => Ok(credentials),
             Step::Failed(failure) => Err(failure),
-            Step::Challenge { .. } => Err(Failure::Malformed),
+            Step::Challenge { .. } | Step::External(_) => Err(Failure::Malformed),
         },
         Step::Failed(failure) => Err(failure),
-        Step::Done(_) => Err(Failure::Malformed),
+        Step::Done(_) | Step::External(_) => Err(Failure::Malformed),
     }
 }
 
@@ -258,18 +250,6 @@ fn may_act_as(credentials: &Credentials, address: &Address) -> bool {
 impl Hashes {
     fn is_empty(&self) -> bool {
         self.cheap.is_empty() && self.costly.is_empty() && !self.unreadable
-    }
-}
-
-impl Protocol {
-    /// Its name in log lines.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Imap => "imap",
-            Self::Pop3 => "pop3",
-            Self::Sieve => "sieve",
-            Self::Submission => "submission",
-        }
     }
 }
 

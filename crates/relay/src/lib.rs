@@ -1,8 +1,10 @@
 //! The relay role: mail from the world for accounts of ours, cut through to their stores.
 //!
-//! What this is: the answers to the events of an SMTP server on port 25. A recipient is resolved and asked for at its
+//! What this is: the answers to the events of an SMTP server on port 25, and of an LMTP server for a mail server of ours
+//! in front. A recipient is resolved and asked for at its
 //! store while the sender waits; the message goes to all its stores side by side; the sender hears `250` when it is on
-//! stable storage for every recipient: in its store, or, where stores disagree or are silent, in the retry queue.
+//! stable storage for every recipient: in its store, or, where stores disagree or are silent, in the retry queue. In LMTP
+//! each recipient has an answer of its own.
 //!
 //! What it is not: its queue only tries our own stores again (docs/decisions/0007-retry-queue.md), so nothing leaves for
 //! other sites and nothing bounces. It filters nothing and authenticates nobody.
@@ -24,11 +26,14 @@
 //! 3. What is not known is `4xx`; "no such user" is said by a directory that was read, or by a store.
 //! 4. The octets of a message are passed on as they came, behind one Received header of ours.
 //! 5. The queue retries with the delivery id of the first attempt, so a store that has the message knows it again.
-//! 6. A store that says `421`, or nothing, ends its own part and never the sender's connection.
+//! 6. What one client network may ask for in a minute has limits, and what is remembered of networks has one too.
+//! 7. A store that says `421`, or nothing, ends its own part and never the sender's connection.
 //!
-//! RFCs: 5321 §3.6 (relaying), §4.4 (trace), §6.1 (what 250 means), §6.3 (loops); 3848 and 6531 §4.3 (`with`); 3207
+//! RFCs: 2033 §4.2 (an answer for each recipient); 5321 §3.6 (relaying), §4.4 (trace), §6.1 (what 250 means), §6.3 (loops); 3848 and 6531 §4.3 (`with`); 3207
 //! §4.2 (what TLS makes us forget).
 
+mod clients;
+mod gate;
 mod message;
 mod received;
 mod resolve;
@@ -39,6 +44,8 @@ mod stored;
 mod tests;
 mod together;
 
+pub use clients::ClientLimits;
+pub use gate::{Gate, Guest};
 pub use retry::{QueueError, QueueWorld, RetryQueue};
 pub use session::{Machine, RelaySession};
 pub use stored::Stored;

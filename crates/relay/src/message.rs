@@ -7,11 +7,10 @@ use crate::retry::Held;
 use crate::stored::{Proof, Stored, Unproven, worst};
 use crate::together::{all, within};
 use bytes::Bytes;
-use journal::Durable;
-use mail_types::{AccountId, Address, DeliveryId, EnhancedCode, ForwardPath, Lsn, StoreName};
-use ports::{BoxFuture, DeliveryTransaction, Envelope, Recipient};
-use smtp_proto::{Mail, Refusal};
-use std::collections::BTreeMap;
+use mail_types::{AccountId, Address, DeliveryId, EnhancedCode, ForwardPath, StoreName};
+use ports::{BoxFuture, DeliveryTransaction, Envelope, Receipt, Recipient};
+use smtp_proto::{Dialect, Mail, Refusal};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A message from MAIL to its end. Dropped before that, it leaves nothing anywhere.
 pub(crate) struct Message {
@@ -22,14 +21,22 @@ pub(crate) struct Message {
     legs: Vec<Leg>,
     /// The accounts that get it, each with its leg.
     reached: BTreeMap<AccountId, usize>,
-    /// As the sender named them; the server bounds their number.
-    recipients: Vec<ForwardPath>,
+    /// Who was accepted; the server bounds their number.
+    recipients: Vec<Promised>,
     hops: Hops,
     octets: u64,
     /// Its octets until every store has answered, where there is a queue.
     held: Option<Held>,
     /// Why it goes nowhere; said at its end.
     failed: Option<Refusal>,
+}
+
+/// A recipient that was accepted.
+pub(crate) struct Promised {
+    /// As the sender named it.
+    pub(crate) to: ForwardPath,
+    /// The accounts behind it, each once. An account may be behind several recipients.
+    accounts: Vec<AccountId>,
 }
 
 /// A message's way to one store.
@@ -74,15 +81,15 @@ impl Message {
         self.smtputf8
     }
 
-    pub(crate) fn recipients(&self) -> &[ForwardPath] {
+    pub(crate) fn recipients(&self) -> &[Promised] {
         &self.recipients
     }
 
     /// The recipient, if there is one only.
     pub(crate) fn only(&self) -> Option<&Address> {
         match self.recipients.as_slice() {
-            [ForwardPath::Address(only)] => Some(only),
-            [] | [ForwardPath::Postmaster] | [_, _, ..] => None,
+            [Promised { to: ForwardPath::Address(only), .. }] => Some(only),
+            [] | [Promised { to: ForwardPath::Postmaster, .. }] | [_, _, ..] => None,
         }
     }
 
@@ -97,14 +104,22 @@ impl Message {
     /// Adds a recipient: all accounts behind it, or none.
     pub(crate) async fn rcpt(&mut self, relay: &Relay, to: ForwardPath) -> Result<(), Refusal> {
         let kept: Vec<usize> = self.legs.iter().map(|leg| leg.recipients.len()).collect();
+        let destinations = relay.resolve(&to)?;
+        let mut accounts: Vec<AccountId> = destinations.iter().map(|found| found.recipient.account).collect();
+        accounts.sort_unstable();
+        accounts.dedup();
+        let promised: usize = self.recipients.iter().map(|recipient| recipient.accounts.len()).sum();
+        if promised + accounts.len() > PROMISE_COUNT_MAX {
+            return Err(Refusal::TOO_MANY_RECIPIENTS);
+        }
         // One after the other: most recipients are one account, and a store that was opened answers from memory.
-        for destination in relay.resolve(&to)? {
+        for destination in destinations {
             if let Err(refusal) = self.add(relay, destination).await {
                 self.take_back(relay, &kept).await;
                 return Err(refusal);
             }
         }
-        self.recipients.push(to);
+        self.recipients.push(Promised { to, accounts });
         Ok(())
     }
 
@@ -135,23 +150,29 @@ impl Message {
         }
     }
 
-    /// The message is complete: every store makes it durable, side by side. What some stores have and others have not,
-    /// or what a store keeps silent about, goes to the queue, where there is one.
-    pub(crate) async fn finish(self, relay: &Relay) -> Result<Stored, Unproven> {
-        if let Some(refusal) = self.failed {
-            return Err(Unproven::Nobody(refusal));
+    /// The message is complete: every store makes it durable, side by side. Gives an answer for all recipients together
+    /// (SMTP), or one for each in their order (LMTP).
+    ///
+    /// Where there is a queue, it takes over what an answer would have to leave open: accounts that share one with
+    /// others who have the message, and those whose store keeps silent.
+    pub(crate) async fn finish(self, relay: &Relay, dialect: Dialect) -> Vec<Result<Stored, Unproven>> {
+        let Self { id, envelope, legs, reached, recipients, held, failed, .. } = self;
+        // Whose outcomes make one answer.
+        let answers: Vec<Vec<AccountId>> = match dialect {
+            Dialect::Smtp => vec![reached.into_keys().collect()],
+            // RFC 2033 §4.2.
+            Dialect::Lmtp => recipients.into_iter().map(|recipient| recipient.accounts).collect(),
+        };
+        if let Some(refusal) = failed {
+            return answers.iter().map(|_| Err(Unproven::Nobody(refusal.clone()))).collect();
         }
-        let owed = self.reached.len();
-        let commits = self.legs.into_iter().map(|leg| Box::pin(leg.commit(relay)) as BoxFuture<'_, _>).collect();
-        let mut outcomes: Vec<Outcome> = all(commits).await.into_iter().flatten().collect();
-        let has_proof = outcomes.iter().any(|outcome| outcome.answer.is_ok());
-        let is_open = outcomes.iter().any(|outcome| matches!(&outcome.answer, Err(refusal) if is_unanswered(refusal)));
-        if let Some(held) = self.held
-            && (has_proof || is_open)
-        {
-            queue_the_rest(self.id, self.envelope, held, &mut outcomes).await;
+        let commits = legs.into_iter().map(|leg| Box::pin(leg.commit(relay)) as BoxFuture<'_, Vec<Outcome>>).collect();
+        let outcomes = all(commits).await.into_iter().flatten();
+        let mut outcomes: Outcomes = outcomes.map(|outcome| (outcome.recipient.account, outcome)).collect();
+        if let Some(held) = held {
+            queue_the_rest(id, envelope, held, &answers, &mut outcomes).await;
         }
-        Stored::of(owed, outcomes.into_iter().map(|outcome| outcome.answer).collect())
+        answers.iter().map(|accounts| Stored::of(accounts.len(), outcomes_of(accounts, &outcomes))).collect()
     }
 
     /// All stores take it at once. The slowest sets the pace: a piece is let go when everybody has it.
@@ -275,7 +296,7 @@ impl Leg {
             // Whose answer is missing, nobody can say.
             answers = vec![Err(Refusal::TRY_LATER); owed];
         }
-        let outcome = |(recipient, answer): (Recipient, Result<Durable<Lsn>, Refusal>)| {
+        let outcome = |(recipient, answer): (Recipient, Result<Receipt, Refusal>)| {
             let store = self.store.clone();
             Outcome { store, recipient, answer: answer.map(Proof::Store).map_err(passed_on) }
         };
@@ -290,10 +311,35 @@ struct Outcome {
     answer: Result<Proof, Refusal>,
 }
 
-/// Those who have not got it wait in the queue; where it does not take them, their outcomes stay as they are.
-async fn queue_the_rest(id: DeliveryId, envelope: Envelope, held: Held, outcomes: &mut [Outcome]) {
+/// What came of each account.
+type Outcomes = BTreeMap<AccountId, Outcome>;
+
+/// What came of these, as far as it is known.
+fn outcomes_of(accounts: &[AccountId], outcomes: &Outcomes) -> Vec<Result<Proof, Refusal>> {
+    accounts.iter().filter_map(|account| outcomes.get(account)).map(|outcome| outcome.answer.clone()).collect()
+}
+
+/// Those who are to wait for their store: who have not got it, and share an answer with others who have it or of whom
+/// nobody knows. Where all have answered and nobody has it, the sender hears why, and nothing waits.
+fn owed(answers: &[Vec<AccountId>], outcomes: &Outcomes) -> BTreeSet<AccountId> {
+    let has_none = |account: &&AccountId| outcomes.get(*account).is_some_and(|outcome| outcome.answer.is_err());
+    let waits = |accounts: &&Vec<AccountId>| {
+        outcomes_of(accounts, outcomes).iter().any(|answer| answer.as_ref().map_or_else(is_unanswered, |_| true))
+    };
+    answers.iter().filter(waits).flat_map(|accounts| accounts.iter().filter(has_none)).copied().collect()
+}
+
+/// Those who are owed it wait in the queue; where it does not take them, their outcomes stay as they are.
+async fn queue_the_rest(
+    id: DeliveryId,
+    envelope: Envelope,
+    held: Held,
+    answers: &[Vec<AccountId>],
+    outcomes: &mut Outcomes,
+) {
+    let owed = owed(answers, outcomes);
     let mut waiting = Vec::new();
-    for Outcome { store, recipient, answer } in &*outcomes {
+    for Outcome { store, recipient, answer } in owed.iter().filter_map(|account| outcomes.get(account)) {
         let Err(refusal) = answer else { continue };
         tracing::info!(%id, %store, rcpt = %recipient.recipient, reply = %refusal, "to the retry queue");
         let Recipient { account, address, recipient } = recipient.clone();
@@ -304,7 +350,7 @@ async fn queue_the_rest(id: DeliveryId, envelope: Envelope, held: Held, outcomes
     }
     match held.keep(id, envelope.from, waiting).await {
         Ok(proof) => {
-            for outcome in outcomes.iter_mut().filter(|outcome| outcome.answer.is_err()) {
+            for (_, outcome) in outcomes.iter_mut().filter(|(account, _)| owed.contains(account)) {
                 outcome.answer = Ok(Proof::Queue(proof));
             }
         }
@@ -346,3 +392,5 @@ const LOOP: Refusal = Refusal::of(554, (5, 4, 6), "Too many Received headers: th
 pub(crate) const SILENT: Refusal = Refusal::of(451, (4, 4, 1), "The store does not answer, try again later");
 /// Accounts of one message. The server takes 1000 recipients, and an alias may stand for as many; each has a record.
 const ACCOUNT_COUNT_MAX: usize = 10_000;
+/// Accounts of all recipients together, where one account may be behind many: what answering each by itself must remember.
+const PROMISE_COUNT_MAX: usize = 100_000;

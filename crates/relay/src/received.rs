@@ -44,6 +44,14 @@ impl Stamp<'_> {
     /// RFC 3848; RFC 6531 §4.3 for the internationalised ones.
     fn protocol(&self) -> &'static str {
         let extended = self.client.is_some_and(Hello::is_extended);
+        if matches!(self.client, Some(Hello::Lhlo(_))) {
+            return match (self.smtputf8, self.security) {
+                (true, Security::Tls) => "UTF8LMTPS",
+                (true, Security::Plain) => "UTF8LMTP",
+                (false, Security::Tls) => "LMTPS",
+                (false, Security::Plain) => "LMTP",
+            };
+        }
         match (self.smtputf8, self.security, extended) {
             (true, Security::Tls, _) => "UTF8SMTPS",
             (true, Security::Plain, _) => "UTF8SMTP",
@@ -173,6 +181,9 @@ mod tests {
         assert_eq!(with(stamp(Some(&helo), &host)), "SMTP");
         assert_eq!(with(Stamp { security: Security::Tls, ..stamp(Some(&ehlo), &host) }), "ESMTPS");
         assert_eq!(with(Stamp { smtputf8: true, ..stamp(Some(&ehlo), &host) }), "UTF8SMTP");
+        let lhlo = Hello::Lhlo("x".into());
+        assert_eq!(with(stamp(Some(&lhlo), &host)), "LMTP");
+        assert_eq!(with(Stamp { smtputf8: true, security: Security::Tls, ..stamp(Some(&lhlo), &host) }), "UTF8LMTPS");
     }
 
     #[test]

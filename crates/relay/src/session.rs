@@ -1,19 +1,21 @@
 //! The relay's end of one SMTP connection.
 
+use crate::gate::Guest;
 use crate::message::Message;
 use crate::received::Stamp;
 use crate::stored::Unproven;
 use crate::{Relay, Stored};
 use mail_types::{DeliveryId, ForwardPath};
-use ports::{BoxFuture, Flow, Handler, Peer};
+use ports::{Badge, BoxFuture, Flow, Handler, Peer};
 use smtp_proto::server::{Event, Reset, Server};
-use smtp_proto::{Mail, Refusal};
+use smtp_proto::{Dialect, Mail, Refusal};
 use std::fmt;
 use std::sync::Arc;
 
-/// The machine of a connection to port 25: its one road to `250` takes a [`Stored`].
+/// The machine of a connection to the relay: its one road to `250` takes a [`Stored`].
 ///
-/// Built with [`smtp_proto::server::Config`] of SMTP without AUTH; CHUNKING, SMTPUTF8 and STARTTLS as the site has them.
+/// Built with [`smtp_proto::server::Config`] of SMTP or LMTP without AUTH; CHUNKING, SMTPUTF8 and STARTTLS as the site has
+/// them.
 pub type Machine = Server<Stored>;
 
 /// One connection from the world.
@@ -21,21 +23,41 @@ pub struct RelaySession {
     relay: Arc<Relay>,
     peer: Peer,
     message: Option<Box<Message>>,
+    /// What its network may ask for; nothing of those whom we trust.
+    guest: Option<Guest>,
+    /// What operators see.
+    badge: Option<Arc<Badge>>,
 }
 
 impl RelaySession {
-    /// A connection from `peer`.
+    /// A connection from `peer`, who may ask for as much as he likes.
     pub fn new(relay: Arc<Relay>, peer: Peer) -> Self {
-        Self { relay, peer, message: None }
+        Self { relay, peer, message: None, guest: None, badge: None }
+    }
+
+    /// The gate takes count of what it asks for.
+    #[must_use]
+    pub fn counted(self, guest: Guest) -> Self {
+        Self { guest: Some(guest), ..self }
+    }
+
+    /// With a badge, on which its messages are counted.
+    #[must_use]
+    pub fn with_badge(mut self, badge: Arc<Badge>) -> Self {
+        self.badge = Some(badge);
+        self
     }
 
     async fn decide(&mut self, machine: &mut Machine, event: Event) -> Flow {
         match event {
             Event::Hello(_) => machine.accept_hello(),
-            Event::Mail(mail) => {
-                self.begin(mail);
-                machine.accept_mail();
-            }
+            Event::Mail(mail) => match self.guest.as_ref().map_or(Ok(()), Guest::message) {
+                Ok(()) => {
+                    self.begin(mail);
+                    machine.accept_mail();
+                }
+                Err(refusal) => machine.refuse(refusal),
+            },
             Event::Rcpt(rcpt) => match self.rcpt(rcpt.to).await {
                 Ok(()) => machine.accept_rcpt(),
                 Err(refusal) => machine.refuse(refusal),
@@ -68,8 +90,12 @@ impl RelaySession {
 
     async fn rcpt(&mut self, to: ForwardPath) -> Result<(), Refusal> {
         let Some(message) = &mut self.message else { return Err(Refusal::BAD_SEQUENCE) };
+        self.guest.as_ref().map_or(Ok(()), Guest::recipient)?;
         let added = message.rcpt(&self.relay, to.clone()).await;
         if let Err(refusal) = &added {
+            if let Some(guest) = &self.guest {
+                guest.refused(refusal);
+            }
             let (id, client, from) = (message.id(), self.peer.address.ip(), &message.envelope().from);
             tracing::info!(%id, %client, %from, rcpt = %to, reply = %refusal, "recipient refused");
         }
@@ -100,20 +126,21 @@ impl RelaySession {
     async fn end(&mut self, machine: &mut Machine) {
         let Some(message) = self.message.take() else { return machine.refuse(Refusal::BAD_SEQUENCE) };
         let line = Line::of(&message, &self.peer);
-        match message.finish(&self.relay).await {
-            Ok(stored) => {
-                match stored.queued() {
-                    0 => line.write(format_args!("stored")),
-                    queued => line.write(format_args!("stored, for {queued} in the retry queue")),
-                }
-                machine.accept_as(stored, format!("Ok: on stable storage as {}", line.id));
-            }
-            Err(unproven) => {
-                match &unproven {
-                    Unproven::Nobody(why) => line.write(format_args!("refused: {why}")),
-                    Unproven::Mixed { stored, why } => line.write(format_args!("stored for {stored} only: {why}")),
-                }
-                machine.refuse(unproven.refusal());
+        let dialect = machine.config().dialect;
+        let answers = message.finish(&self.relay, dialect).await;
+        line.outcome(&answers);
+        if let Some(badge) = &self.badge
+            && answers.iter().any(Result::is_ok)
+        {
+            badge.brought_message();
+        }
+        for answer in answers {
+            let answer = answer.map_err(|unproven| unproven.refusal());
+            let text = format!("Ok: on stable storage as {}", line.id);
+            match (dialect, answer) {
+                (Dialect::Smtp, Ok(stored)) => machine.accept_as(stored, text),
+                (Dialect::Smtp, Err(refusal)) => machine.refuse(refusal),
+                (Dialect::Lmtp, answer) => machine.answer_recipient_as(answer, text),
             }
         }
     }
@@ -155,7 +182,8 @@ struct Line {
 
 impl Line {
     fn of(message: &Message, peer: &Peer) -> Self {
-        let shown = message.recipients().iter().take(LOGGED_RECIPIENT_COUNT_MAX).map(ForwardPath::to_string);
+        let shown =
+            message.recipients().iter().take(LOGGED_RECIPIENT_COUNT_MAX).map(|recipient| recipient.to.to_string());
         let mut recipients = shown.collect::<Vec<_>>().join(",");
         let more = message.recipients().len().saturating_sub(LOGGED_RECIPIENT_COUNT_MAX);
         if more > 0 {
@@ -168,6 +196,23 @@ impl Line {
             recipients,
             accounts: message.accounts(),
             octets: message.octets(),
+        }
+    }
+
+    /// What the sender hears: once, or (LMTP) for each recipient.
+    fn outcome(&self, answers: &[Result<Stored, Unproven>]) {
+        let queued: usize = answers.iter().flatten().map(Stored::queued).sum();
+        let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
+        match (refused.clone().next(), answers) {
+            (None, _) if queued == 0 => self.write(format_args!("stored")),
+            (None, _) => self.write(format_args!("stored, for {queued} in the retry queue")),
+            (Some(why), [_]) => self.write(format_args!("{why}")),
+            (Some(why), _) => {
+                let (refused, all) = (refused.count(), answers.len());
+                self.write(format_args!(
+                    "{refused} of {all} recipients not stored, {queued} in the retry queue: {why}"
+                ));
+            }
         }
     }
 

@@ -2,23 +2,25 @@
 
 use journal::Durable;
 use mail_types::Lsn;
+use ports::Receipt;
 use smtp_proto::Refusal;
+use std::fmt;
 
-/// A message is on stable storage for every one of its recipients.
+/// A message is on stable storage for all accounts that an answer speaks for: of every recipient (SMTP), or of one (LMTP).
 ///
-/// The only way to one is through the outcomes of all of them, each with the proof of the journal that has it.
+/// The only way to one is through the outcomes of all of them, each with the proof of who has it.
 #[derive(Debug)]
 pub struct Stored {
-    in_stores: Vec<Durable<Lsn>>,
+    in_stores: Vec<Receipt>,
     in_queue: Vec<Durable<Lsn>>,
 }
 
-/// Which journal has a recipient's copy.
-#[derive(Clone, Copy, Debug)]
+/// Who has a recipient's copy.
+#[derive(Clone, Debug)]
 pub(crate) enum Proof {
-    /// Its store's.
-    Store(Durable<Lsn>),
-    /// The retry queue's.
+    /// Its store.
+    Store(Receipt),
+    /// The retry queue.
     Queue(Durable<Lsn>),
 }
 
@@ -32,7 +34,7 @@ pub(crate) enum Unproven {
 }
 
 impl Stored {
-    /// The proof, if `owed` recipients were promised the message and each of them has it.
+    /// The proof, if `owed` accounts were promised the message and each of them has it.
     pub(crate) fn of(owed: usize, outcomes: Vec<Result<Proof, Refusal>>) -> Result<Self, Unproven> {
         let mut stored = Self { in_stores: Vec::with_capacity(outcomes.len()), in_queue: Vec::new() };
         let mut refusals = Vec::new();
@@ -61,6 +63,15 @@ impl Stored {
     /// For how many of them it waits in the queue.
     pub fn queued(&self) -> usize {
         self.in_queue.len()
+    }
+}
+
+impl fmt::Display for Unproven {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nobody(why) => write!(f, "refused: {why}"),
+            Self::Mixed { stored, why } => write!(f, "stored for {stored} only: {why}"),
+        }
     }
 }
 

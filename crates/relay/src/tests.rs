@@ -1,8 +1,10 @@
 //! The relay over stores in memory.
 //!
 //! Dialogues are in `tests/transcripts`. `C:` is sent, `S:` is the beginning of the next line of the answer, `!` tells a
-//! store what to do (`! south commits cid 451 4.3.0 Later`), `=` lists who has mail (`= north/ann south/cid`).
+//! store what to do (`! south commits cid 451 4.3.0 Later`), `=` lists who has mail (`= north/ann south/cid`). Those whose
+//! name begins with `lmtp` speak LMTP.
 
+mod gate;
 mod retry;
 mod site;
 mod stores;
@@ -23,12 +25,13 @@ fn transcripts() {
         run(&path.display().to_string(), &std::fs::read_to_string(&path).expect("a transcript"));
         count += 1;
     }
-    assert!(count >= 8, "{count} transcripts");
+    assert!(count >= 12, "{count} transcripts");
 }
 
 fn run(name: &str, transcript: &str) {
     let stores = Stores::new();
-    let mut talk = Talk::new(&stores);
+    let is_lmtp = name.rsplit('/').next().is_some_and(|file| file.starts_with("lmtp"));
+    let mut talk = if is_lmtp { Talk::lmtp(&stores) } else { Talk::new(&stores) };
     let greeting = talk.send(b"");
     let mut heard: std::collections::VecDeque<String> = greeting.lines().map(str::to_owned).collect();
     for (number, line) in transcript.lines().enumerate() {
@@ -152,6 +155,21 @@ fn a_message_that_goes_round_is_refused_and_not_passed_on() {
 }
 
 #[test]
+fn in_lmtp_a_message_that_goes_round_is_refused_for_each() {
+    let stores = Stores::new();
+    let mut talk = Talk::lmtp(&stores);
+    talk.say("LHLO foo.example\nMAIL FROM:<>\nRCPT TO:<ann@a.example>\nRCPT TO:<cid@a.example>\nDATA");
+    let said = talk.say(&format!("{}\n.", "Received: x\n".repeat(200)));
+    assert_eq!(said.matches("554 5.4.6 ").count(), 2, "{said}");
+    assert!(stores.mail().is_empty());
+    let said = talk.say("MAIL FROM:<>\nRCPT TO:<ann@a.example>\nRCPT TO:<cid@a.example>\nDATA\nx\n.");
+    assert_eq!(said.matches("250 2.0.0 Ok: on stable").count(), 2, "{said}");
+    let mail = stores.mail();
+    assert_eq!(mail[0].id(), mail[1].id());
+    assert!(mail[0].split().0.contains(" with LMTP id 01010101"), "{}", mail[0].split().0);
+}
+
+#[test]
 fn whoever_leaves_early_leaves_nothing() {
     for last in ["RSET", "EHLO again.example", "QUIT", "DATA\nhalf a mess", "DATA\nbare\rreturn\n.", "BDAT 4\nhalf"] {
         let stores = Stores::new();
@@ -196,6 +214,27 @@ fn the_site_is_as_the_tests_believe() {
     assert_eq!(routing.stores().count(), 2);
 }
 
+/// Stores that answer so: store, verb, user, answer.
+fn trouble(answers: Vec<(usize, usize, usize, usize)>) -> Stores {
+    let stores = Stores::new();
+    for (store, verb, user, answer) in answers {
+        let store = ["north", "south"][store];
+        let verb = ["opens", "takes", "writes", "commits"][verb];
+        let user = match verb {
+            "opens" | "writes" => "*",
+            _ => ["ann", "bob", "cid"][user],
+        };
+        let answer = match answer {
+            0 => Answer::No(Refusal::NO_SUCH_USER),
+            1 => Answer::NoAgain(Refusal::MAILBOX_FULL),
+            2 => Answer::Silence,
+            _ => Answer::Short,
+        };
+        stores.script(store, verb, user, answer);
+    }
+    stores
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
@@ -236,25 +275,45 @@ proptest! {
         }
     }
 
+    /// Whatever the stores do: each recipient of LMTP hears 250 exactly when all its accounts have it.
+    #[test]
+    fn in_lmtp_each_250_stands_for_its_own_commits(
+        answers in proptest::collection::vec((0usize..2, 0usize..4, 0usize..3, 0usize..4), 0..6),
+        rcpts in proptest::collection::vec(prop_oneof![Just("ann"), Just("bob"), Just("cid"), Just("all")], 1..5),
+    ) {
+        // A store that gives fewer answers than it should is believed none of them.
+        let short = answers.iter().any(|(.., answer)| *answer == 3);
+        let stores = trouble(answers);
+        let mut talk = Talk::lmtp(&stores);
+        talk.say("LHLO foo.example\nMAIL FROM:<s@far.example>");
+        let mut takes = |rcpt: &&str| talk.say(&format!("RCPT TO:<{rcpt}@a.example>")).starts_with("250");
+        let promised: Vec<&str> = rcpts.into_iter().filter(|rcpt| takes(rcpt)).collect();
+        let said = if talk.say("DATA").starts_with("354") { talk.say("x\n.") } else { String::new() };
+        let mut has: Vec<_> = stores.mail().iter().map(|mail| mail.recipient.address.local().to_string()).collect();
+        if !said.is_empty() {
+            prop_assert_eq!(said.lines().count(), promised.len(), "{}", said);
+            for (rcpt, answer) in promised.iter().zip(said.lines()) {
+                let accounts = if *rcpt == "all" { vec!["ann", "cid"] } else { vec![*rcpt] };
+                let all = accounts.iter().all(|account| has.iter().any(|user| user == account));
+                let good = answer.starts_with("250");
+                prop_assert!(if short { !good || all } else { good == all }, "{}: {}; {:?} have it", rcpt, answer, has);
+            }
+        }
+        has.sort();
+        let before = has.len();
+        has.dedup();
+        prop_assert_eq!(has.len(), before, "somebody has it twice");
+        talk.hang_up();
+        prop_assert_eq!(stores.open_transactions(), 0);
+    }
+
     /// Whatever the stores do: 250 exactly when everybody has it, and nobody who was refused has it.
     #[test]
     fn no_250_without_every_commit(
         answers in proptest::collection::vec((0usize..2, 0usize..4, 0usize..3, 0usize..4), 0..6),
         rcpts in proptest::collection::vec(prop_oneof![Just("ann"), Just("bob"), Just("cid"), Just("all")], 1..5),
     ) {
-        let stores = Stores::new();
-        for (store, verb, user, answer) in answers {
-            let store = ["north", "south"][store];
-            let verb = ["opens", "takes", "writes", "commits"][verb];
-            let user = match verb { "opens" | "writes" => "*", _ => ["ann", "bob", "cid"][user] };
-            let answer = match answer {
-                0 => Answer::No(Refusal::NO_SUCH_USER),
-                1 => Answer::NoAgain(Refusal::MAILBOX_FULL),
-                2 => Answer::Silence,
-                _ => Answer::Short,
-            };
-            stores.script(store, verb, user, answer);
-        }
+        let stores = trouble(answers);
         let mut talk = Talk::new(&stores);
         talk.say(ENVELOPE.trim_end());
         let mut promised = std::collections::BTreeSet::new();

@@ -16,7 +16,7 @@ mod replies;
 mod transaction;
 
 pub use capabilities::{Capabilities, Unsendable};
-pub use event::{Closing, Event, Outcome};
+pub use event::{Accepted, Closing, Event, Outcome};
 
 use crate::command::{Command, Hello};
 use crate::dot::{DotEncoder, Stuffed};

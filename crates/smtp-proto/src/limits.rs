@@ -29,6 +29,11 @@ pub const ENVID_OCTETS_MAX: usize = 100;
 /// `ORCPT` (RFC 3461 §4.2).
 pub const ORCPT_OCTETS_MAX: usize = 500;
 
+/// `XRCPT` between nodes: an address in xtext, whose local part is quoted, escaped and then encoded where it is at its worst
+/// (64 octets and a domain of 255, RFC 5321 §4.5.3.1.1 and .2). What nodes add to MAIL and RCPT fits
+/// [`COMMAND_OCTETS_MAX`], since they say nothing of DSN and AUTH.
+pub const RECEIVED_AS_OCTETS_MAX: usize = 3 * (2 * 64 + 2) + 1 + 255;
+
 /// A line of a message with its CRLF. RFC 5321 §4.5.3.1.6 lets a server stop at 1000; real mail has HTML in one line,
 /// and as the body streams, a long line costs no memory.
 pub const TEXT_LINE_OCTETS_MAX: usize = 1 << 20;
@@ -59,6 +64,17 @@ pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// What a server waits for the next octets of a message, and a client to be rid of them (RFC 5321 §4.5.3.2.5).
 pub const DATA_TIMEOUT: Duration = Duration::from_secs(3 * 60);
+
+/// What a server waits for a whole message, however its octets come: whoever sends one a minute holds a connection, and
+/// what its message holds. RFC 5321 §4.5.3.2.5 bounds the pieces only.
+pub const DATA_TOTAL_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+
+/// Where the largest message that is taken would need longer than [`DATA_TOTAL_TIMEOUT`] at this rate, it has so long.
+pub const DATA_OCTETS_PER_SECOND_MIN: u64 = 16 << 10;
+
+/// A command line that has no end after so many octets gets none: nothing that follows could be told from it. Up to there
+/// it is thrown away as it comes.
+pub const ENDLESS_LINE_OCTETS: usize = 1 << 20;
 
 /// What a client waits for the greeting and for answers to all but DATA (RFC 5321 §4.5.3.2.1 to .3).
 pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5 * 60);

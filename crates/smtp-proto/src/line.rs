@@ -3,6 +3,7 @@
 //! Whoever took a lone LF or CR for a line end would read other commands out of a stream than the peer wrote: SMTP
 //! smuggling. So a lone one is never skipped over; it is a fault that the callers answer.
 
+use crate::limits::ENDLESS_LINE_OCTETS;
 use bytes::{Buf, Bytes, BytesMut};
 
 /// Why octets are not lines.
@@ -21,6 +22,8 @@ pub(crate) enum Line {
     Whole(Bytes),
     /// The end of a line that was over the limit; its octets are gone.
     TooLong,
+    /// A line that has no end where each has one.
+    Endless,
     /// A lone CR or LF.
     Fault(LineFault),
     /// Not yet a line.
@@ -31,13 +34,20 @@ pub(crate) enum Line {
 #[derive(Debug, Default)]
 pub(crate) struct LineReader {
     overlong: bool,
+    /// Octets of this line that are gone already.
+    discarded: usize,
 }
 
 impl LineReader {
     pub(crate) fn take(&mut self, input: &mut BytesMut, octets_max: usize) -> Line {
-        let Some(end) = memchr::memchr2(b'\r', b'\n', input) else {
+        let found = memchr::memchr2(b'\r', b'\n', input);
+        if self.discarded + found.unwrap_or(input.len()) > ENDLESS_LINE_OCTETS {
+            return Line::Endless;
+        }
+        let Some(end) = found else {
             if input.len() > octets_max {
                 self.overlong = true;
+                self.discarded += input.len();
                 input.clear();
             }
             return Line::Partial;
@@ -49,6 +59,7 @@ impl LineReader {
             (_, Some(_)) => Line::Fault(LineFault::BareCr),
             (_, None) => {
                 if self.overlong {
+                    self.discarded += end;
                     input.advance(end);
                 }
                 Line::Partial
@@ -59,6 +70,7 @@ impl LineReader {
     fn whole(&mut self, input: &mut BytesMut, end: usize) -> Line {
         let line = input.split_to(end).freeze();
         input.advance(2);
+        self.discarded = 0;
         if std::mem::take(&mut self.overlong) { Line::TooLong } else { Line::Whole(line) }
     }
 }
@@ -112,6 +124,10 @@ mod tests {
                     lines.push(Line::Fault(fault));
                     break;
                 }
+                Line::Endless => {
+                    lines.push(Line::Endless);
+                    break;
+                }
                 line @ (Line::Whole(_) | Line::TooLong) => lines.push(line),
             }
         }
@@ -127,6 +143,22 @@ mod tests {
         assert_eq!(lines("a\rb\r\n", 10), [Line::Fault(LineFault::BareCr)]);
         assert_eq!(lines("a\r\r\n", 10), [Line::Fault(LineFault::BareCr)]);
         assert_eq!(lines("012345678901234567890\n", 10), [Line::Fault(LineFault::BareLf)]);
+    }
+
+    #[test]
+    fn a_line_without_end_ends_in_any_split() {
+        let line = |octets: usize| [vec![b'x'; octets], b"\r\nab\r\n".to_vec()].concat();
+        for step in [1000, 65_536, ENDLESS_LINE_OCTETS, 2 * ENDLESS_LINE_OCTETS] {
+            for (octets, expected) in [(ENDLESS_LINE_OCTETS, Line::TooLong), (ENDLESS_LINE_OCTETS + 1, Line::Endless)] {
+                let (mut reader, mut buffer) = (LineReader::default(), BytesMut::new());
+                let line = line(octets);
+                let mut taken = line.chunks(step).map(|piece| {
+                    buffer.extend_from_slice(piece);
+                    reader.take(&mut buffer, 10)
+                });
+                assert_eq!(taken.find(|line| *line != Line::Partial), Some(expected), "{octets} in pieces of {step}");
+            }
+        }
     }
 
     #[test]

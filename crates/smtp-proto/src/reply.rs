@@ -163,6 +163,8 @@ impl Refusal {
     pub const TLS_INJECTION: Self = Self::of(554, (5, 5, 1), "Nothing may follow STARTTLS; closing");
     /// Nothing came for too long (RFC 5321 §4.5.3.2).
     pub const IDLE: Self = Self::of(421, (4, 4, 2), "Idle for too long, closing");
+    /// The message took too long in all (RFC 3463 §3.5, X.4.2: bad connection).
+    pub const TOO_SLOW: Self = Self::of(421, (4, 4, 2), "Message takes too long, closing");
     /// Too many commands that were none (RFC 5321 §7.8).
     pub const TOO_MANY_ERRORS: Self = Self::of(421, (4, 7, 0), "Too many errors, closing");
     /// This server goes down.
@@ -177,6 +179,8 @@ impl Refusal {
     pub const MAILBOX_DISABLED: Self = Self::of(550, (5, 2, 1), "Mailbox disabled");
     /// Over quota.
     pub const MAILBOX_FULL: Self = Self::of(452, (4, 2, 2), "Mailbox full");
+    /// Over quota, and would be in an empty mailbox too (RFC 3463 §3.3, X.2.3).
+    pub const BEYOND_QUOTA: Self = Self::of(552, (5, 2, 3), "Message is larger than the mailbox may ever hold");
     /// Who knows accounts does not answer: never taken for an unknown user.
     pub const DIRECTORY_UNAVAILABLE: Self = Self::of(451, (4, 4, 3), "Directory unavailable, try again later");
     /// The disk is full.

@@ -50,6 +50,8 @@ pub struct Server<Receipt> {
     output: Output,
     events: VecDeque<Event>,
     timer: Timer,
+    /// When the octets of a message must be there; while they come.
+    octets_until: Option<Instant>,
     eof: bool,
     bad_commands: u32,
     idle_commands: u32,
@@ -72,6 +74,7 @@ impl<Receipt> Server<Receipt> {
             output: Output::default(),
             events: VecDeque::new(),
             timer: Timer::new(now),
+            octets_until: None,
             eof: false,
             bad_commands: 0,
             idle_commands: 0,
@@ -121,6 +124,7 @@ impl<Receipt> Server<Receipt> {
         self.events.push_back(Event::Closed(closing));
         self.input.clear();
         self.timer.start_never();
+        self.octets_until = None;
         self.phase = Phase::Closed;
         Phase::Closed
     }
@@ -159,6 +163,11 @@ impl<Receipt> Server<Receipt> {
             Line::Partial => return false,
             Line::Whole(line) => self.on_line(&line),
             Line::TooLong => self.on_overlong_line(),
+            Line::Endless => {
+                self.say(Refusal::LINE_TOO_LONG.reply());
+                self.say(Refusal::TOO_MANY_ERRORS.reply());
+                self.close(Closing::TooManyErrors);
+            }
             Line::Fault(_) => {
                 // What follows cannot be told from commands that someone hid in a line: nothing more is read.
                 self.say(Refusal::BARE_LINE_END.reply());
@@ -232,6 +241,30 @@ impl<Receipt> Server<Receipt> {
         self.advance();
         let span = self.span();
         self.timer.restart(span);
+        self.watch_total();
+    }
+
+    /// The octets of a message have one time for all of them, from the first on, that no octet restarts.
+    fn watch_total(&mut self) {
+        match self.phase {
+            Phase::Content(..) | Phase::Between(..) | Phase::Drain { .. } => {
+                let from = self.timer.heard();
+                self.octets_until.get_or_insert(from + self.config.data_span());
+            }
+            Phase::Fresh
+            | Phase::Ready(_)
+            | Phase::Envelope(..)
+            | Phase::AuthLine(_)
+            | Phase::HelloAsked { .. }
+            | Phase::MailAsked(..)
+            | Phase::RcptAsked(..)
+            | Phase::DataAsked(..)
+            | Phase::EndAsked { .. }
+            | Phase::AuthAsked(_)
+            | Phase::TlsAsked(_)
+            | Phase::Handshake
+            | Phase::Closed => self.octets_until = None,
+        }
     }
 }
 
@@ -262,6 +295,7 @@ impl<Receipt> Machine for Server<Receipt> {
             let span = self.span();
             self.timer.start(now, span);
         }
+        self.watch_total();
     }
 
     fn handle_eof(&mut self, _now: Instant) {
@@ -273,7 +307,10 @@ impl<Receipt> Machine for Server<Receipt> {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        if self.timer.fires(now) {
+        if self.octets_until.is_some_and(|until| now >= until) {
+            self.say(Refusal::TOO_SLOW.reply());
+            self.close(Closing::Slow);
+        } else if self.timer.fires(now) {
             self.say(Refusal::IDLE.reply());
             self.close(Closing::Idle);
         }
@@ -292,7 +329,7 @@ impl<Receipt> Machine for Server<Receipt> {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.timer.deadline()
+        self.timer.deadline().into_iter().chain(self.octets_until).min()
     }
 
     fn wants_input(&self) -> bool {

@@ -29,6 +29,11 @@ impl Timer {
         self.heard = now;
     }
 
+    /// The last time that was heard.
+    pub(crate) fn heard(&self) -> Instant {
+        self.heard
+    }
+
     /// Nothing more is waited for.
     pub(crate) fn start_never(&mut self) {
         self.running = None;

@@ -104,6 +104,78 @@ fn idle_clients_are_told() {
 }
 
 #[test]
+fn an_octet_a_minute_is_no_message() {
+    let start = Instant::now();
+    for begin in [
+        ENVELOPE,
+        "HELO a\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<a@b.test>\r\nBDAT 9999999\r\n",
+        "HELO a\r\nBDAT 9999999\r\n",
+    ] {
+        let mut config = role::config(Dialect::Smtp);
+        config.extensions.chunking = true;
+        config.size_max = 50 << 20;
+        let (mut server, mut role) = (Server::new(Arc::new(config), Security::Plain, start), Role::default());
+        server.handle_input(start, begin.as_bytes());
+        role.answer(&mut server);
+        let mut now = start;
+        for minute in 1..60 {
+            now = start + Duration::from_secs(60 * minute);
+            server.handle_timeout(now);
+            assert!(!server.is_closed(), "{minute}");
+            server.handle_input(now, b"x");
+            role.answer(&mut server);
+        }
+        assert_eq!(server.poll_timeout(), Some(start + limits::DATA_TOTAL_TIMEOUT));
+        now += Duration::from_secs(60);
+        server.handle_timeout(now);
+        role.answer(&mut server);
+        assert!(said(&mut server).ends_with("421 4.4.2 Message takes too long, closing\r\n"), "{begin:?}");
+        assert_eq!(role.seen.last().map(String::as_str), Some("closed Slow"));
+        assert!(role.messages.is_empty() && server.poll_timeout().is_none());
+    }
+}
+
+#[test]
+fn each_message_has_its_own_time_and_a_large_one_has_more() {
+    let start = Instant::now();
+    let mut config = role::config(Dialect::Smtp);
+    config.size_max = 2 * 3600 * limits::DATA_OCTETS_PER_SECOND_MIN;
+    let (mut server, mut role) = (Server::new(Arc::new(config), Security::Plain, start), Role::default());
+    let mut now = start;
+    server.handle_input(now, b"HELO a\r\n");
+    role.answer(&mut server);
+    for _ in 0..3 {
+        server.handle_input(now, ENVELOPE.strip_prefix("HELO a\r\n").unwrap().as_bytes());
+        role.answer(&mut server);
+        for _ in 0..60 {
+            now += Duration::from_secs(90);
+            server.handle_timeout(now);
+            server.handle_input(now, b"x\r\n");
+            role.answer(&mut server);
+        }
+        server.handle_input(now, b".\r\n");
+        role.answer(&mut server);
+        // Between messages a command has its time, and no more.
+        assert_eq!(server.poll_timeout(), Some(now + limits::COMMAND_TIMEOUT));
+    }
+    assert_eq!(role.messages.len(), 3);
+}
+
+#[test]
+fn a_line_that_never_ends_is_no_command() {
+    let now = Instant::now();
+    for octets in [1, 100, limits::ENDLESS_LINE_OCTETS + 1] {
+        let mut server = server(now);
+        for _ in 0..=limits::ENDLESS_LINE_OCTETS / octets {
+            server.handle_input(now, &vec![b'x'; octets]);
+        }
+        let said = said(&mut server);
+        assert!(said.ends_with("\r\n500 5.5.2 Line too long\r\n421 4.7.0 Too many errors, closing\r\n"), "{said}");
+        assert_eq!(server.poll_event(), Some(Event::Closed(Closing::TooManyErrors)));
+    }
+}
+
+#[test]
 fn nobody_waits_for_a_client_while_the_role_thinks() {
     let now = Instant::now();
     let mut server = server(now);

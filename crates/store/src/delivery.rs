@@ -4,7 +4,7 @@ use crate::engine::{BodyWriter, NewMessage, Put, Refusal, Store, delivery_head};
 use bytes::Bytes;
 use journal::Durable;
 use mail_types::{FlagSet, Lsn, MailboxId};
-use ports::{BoxFuture, DeliveryTransaction, Envelope, Recipient};
+use ports::{BoxFuture, DeliveryTransaction, Envelope, Receipt, Recipient};
 use std::sync::Arc;
 
 /// One message for accounts of one store.
@@ -22,13 +22,32 @@ impl Transaction {
         Self { store, envelope, recipients: Vec::new(), body }
     }
 
-    fn check(&self, recipient: &Recipient) -> Result<(), Refusal> {
+    /// Whether there is room for the message. Where its size was not declared it may be anything, so that only who is
+    /// full already is refused: nobody is later (docs/decisions/0012-quota-is-not-reserved.md).
+    fn check(&self, recipient: &Recipient) -> Result<(), smtp_proto::Refusal> {
         let (account, address) = (recipient.account, &recipient.address);
-        match (self.store.check_quota(account, address, self.envelope.size.unwrap_or(0), 1), self.envelope.id) {
+        let octets = self.envelope.size.unwrap_or(0).max(1);
+        let refusal = match self.store.check_quota(account, address, octets, 1) {
+            Ok(()) => return Ok(()),
+            Err(refusal) => refusal,
+        };
+        if let (Refusal::OverQuota, Some(id)) = (&refusal, self.envelope.id)
+            && self.store.has_delivery(account, id).map_err(|refusal| reply(&refusal))?
+        {
             // It has the message already, and that may be what filled it: whoever tries again must learn it.
-            (Err(Refusal::OverQuota), Some(id)) if self.store.has_delivery(account, id)? => Ok(()),
-            (checked, _) => checked,
+            return Ok(());
         }
+        // Waiting does not help (RFC 5321 §4.2.1: 5yz, do not repeat).
+        if matches!(refusal, Refusal::OverQuota) && !self.store.could_ever_hold(address, octets) {
+            return Err(smtp_proto::Refusal::BEYOND_QUOTA);
+        }
+        Err(reply(&refusal))
+    }
+
+    /// The message is complete: makes it durable, and answers each recipient in the order they were added.
+    pub(crate) async fn commit_here(self) -> Vec<Result<Durable<Lsn>, smtp_proto::Refusal>> {
+        let outcomes = self.store_for_all().await;
+        outcomes.into_iter().map(|outcome| outcome.map_err(|refusal| reply(&refusal))).collect()
     }
 
     async fn store_for_all(self) -> Vec<Result<Durable<Lsn>, Refusal>> {
@@ -73,7 +92,7 @@ impl Transaction {
 impl DeliveryTransaction for Transaction {
     fn rcpt(&mut self, recipient: Recipient) -> BoxFuture<'_, Result<(), smtp_proto::Refusal>> {
         Box::pin(async move {
-            self.check(&recipient).map_err(|refusal| reply(&refusal))?;
+            self.check(&recipient)?;
             self.recipients.push(recipient);
             Ok(())
         })
@@ -83,13 +102,13 @@ impl DeliveryTransaction for Transaction {
         Box::pin(async move { self.body.write(chunk).await.map_err(|refusal| reply(&refusal)) })
     }
 
-    fn commit<'a>(self: Box<Self>) -> BoxFuture<'a, Vec<Result<Durable<Lsn>, smtp_proto::Refusal>>>
+    fn commit<'a>(self: Box<Self>) -> BoxFuture<'a, Vec<Result<Receipt, smtp_proto::Refusal>>>
     where
         Self: 'a,
     {
         Box::pin(async move {
-            let outcomes = self.store_for_all().await;
-            outcomes.into_iter().map(|outcome| outcome.map_err(|refusal| reply(&refusal))).collect()
+            let outcomes = self.commit_here().await;
+            outcomes.into_iter().map(|outcome| outcome.map(Receipt::Here)).collect()
         })
     }
 }

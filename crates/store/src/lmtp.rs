@@ -6,7 +6,7 @@ use crate::delivery::Transaction;
 use crate::engine::Store;
 use journal::Durable;
 use mail_types::Lsn;
-use ports::{BoxFuture, DeliveryTransaction, Envelope, Flow, Handler, Peer, Recipients};
+use ports::{Badge, BoxFuture, DeliveryTransaction, Envelope, Flow, Handler, Peer, Recipients};
 use smtp_proto::server::{Event, Server};
 use smtp_proto::{Mail, Refusal};
 use std::sync::Arc;
@@ -19,6 +19,8 @@ pub struct Lmtp {
     transaction: Option<Box<Transaction>>,
     /// Why the message under way cannot be stored; said at its end, as the protocol wants.
     failed: Option<Refusal>,
+    /// What operators see.
+    badge: Option<Arc<Badge>>,
 }
 
 /// The machine of an LMTP connection: its one road to `250` takes a proof.
@@ -27,7 +29,14 @@ pub type Machine = Server<Durable<Lsn>>;
 impl Lmtp {
     /// A connection from `peer`.
     pub fn new(store: Arc<Store>, recipients: Arc<dyn Recipients>, peer: Peer) -> Self {
-        Self { store, recipients, peer, transaction: None, failed: None }
+        Self { store, recipients, peer, transaction: None, failed: None, badge: None }
+    }
+
+    /// With a badge, on which its messages are counted.
+    #[must_use]
+    pub fn with_badge(mut self, badge: Arc<Badge>) -> Self {
+        self.badge = Some(badge);
+        self
     }
 
     fn begin(&mut self, mail: Mail) {
@@ -84,7 +93,13 @@ impl Lmtp {
             machine.refuse(Refusal::BAD_SEQUENCE);
             return;
         };
-        for outcome in transaction.commit().await {
+        let outcomes = transaction.commit_here().await;
+        if let Some(badge) = &self.badge
+            && outcomes.iter().any(Result::is_ok)
+        {
+            badge.brought_message();
+        }
+        for outcome in outcomes {
             machine.answer_recipient(outcome);
         }
     }

@@ -1,6 +1,7 @@
 //! The end-to-end tests: real clients, real files, real deaths. The README beside this folder says how to run one.
 #![expect(clippy::disallowed_methods, reason = "a world: it owns files and time")]
 
+mod clients;
 mod curl;
 mod delivery;
 mod full_disk;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         routing::trials(&world),
         starttls::trials(&world),
         hostile::trials(&world),
+        clients::trials(&world),
     ];
     let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
     let faults = world.close(conclusion.has_failed());

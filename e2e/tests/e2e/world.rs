@@ -166,7 +166,7 @@ impl Lease<'_> {
         let site = &self.shared.site;
         let account = json!({ "address": self.address(), "password": self.password(), "store": self.store() });
         let mut told = json!({ "domain": site.description().domain, "account": account });
-        for listener in ["smtp", "imap", "imaps", "pop3", "pop3s"] {
+        for listener in ["smtp", "lmtp", "imap", "imaps", "pop3", "pop3s"] {
             merge(&mut told, json!({ listener: site.address(listener)?.port() }));
         }
         merge(&mut told, more);

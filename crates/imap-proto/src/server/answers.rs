@@ -58,9 +58,28 @@ impl Server {
             | Phase::Handshake
             | Phase::AuthLine { .. }
             | Phase::Idle { .. }
+            | Phase::Passed
             | Phase::Closed => panic!("complete without a command"),
         }
         self.advance();
+    }
+
+    /// Completes a login with what the back-end said to it behind its `OK `, and gives all that the client sent behind
+    /// it, half a literal as well: nothing of that was read. From here on octets pass by; this machine can say
+    /// [`Server::bye`], and then closes.
+    ///
+    /// # Panics
+    /// When no command is under way: our own bug.
+    pub fn pass(&mut self, welcome: &[u8]) -> Bytes {
+        let Some(phase) = self.answering() else { return Bytes::new() };
+        let Phase::Busy { tag, verdict: None } = phase else { panic!("only a login is passed on") };
+        for part in [tag.as_str().as_bytes(), b" OK ", welcome, b"\r\n"] {
+            self.out.raw(part);
+        }
+        self.phase = Phase::Passed;
+        let unread = self.input.take(usize::MAX);
+        self.release();
+        unread
     }
 
     /// Ends LOGOUT (RFC 9051 §6.1.3).

@@ -38,6 +38,7 @@ impl Server {
             | Phase::Handshake
             | Phase::IdleAsked { .. }
             | Phase::AppendAsked { .. }
+            | Phase::Passed
             | Phase::Closed => return false,
         };
         if !moved && self.eof && !self.holds_input() {

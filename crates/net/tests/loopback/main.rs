@@ -4,6 +4,7 @@
 mod client;
 mod exhausted;
 mod listener;
+mod pass;
 mod proxy_header;
 mod session;
 mod tls;

@@ -118,14 +118,36 @@ impl Check<'_> {
     }
 
     fn relay(&mut self, raw: RawRelay) -> Relay {
+        self.lmtp_peers(&raw.lmtp, &raw.lmtp_from);
         Relay {
             listen: self.listeners(raw.listen),
+            lmtp: self.listeners(raw.lmtp),
+            lmtp_from: raw.lmtp_from.iter().map(|at| at.value).collect(),
+            clients: raw.clients,
+            trusted: raw.trusted.iter().map(|at| at.value).collect(),
             queue: raw.queue.map(|at| {
                 self.folders.note(&at, at.value.display(), self.problems);
                 at.value
             }),
             commit_wait: Duration::from_secs(u64::from(raw.commit_wait_seconds.unwrap_or(20))),
             proxy_from: self.balancers(&raw.balancers),
+        }
+    }
+
+    /// LMTP knows no password: beyond loopback it must be said who is trusted, and a list without such a listener is a
+    /// slip.
+    fn lmtp_peers(&self, lmtp: &[At<SocketAddr>], from: &[At<Network>]) {
+        let open = lmtp.iter().find(|at| !at.value.ip().is_loopback());
+        match (open, from.first()) {
+            (Some(at), None) => {
+                let open = at.problem(format!("{} is not on loopback, and lmtp_from names nobody to trust", at.value));
+                self.problems.add(open.help("add lmtp_from with the addresses of your mail servers, or use 127.0.0.1"));
+            }
+            (None, Some(first)) => {
+                let idle = first.problem("names peers, but no lmtp listener is beyond loopback");
+                self.problems.add(idle.help("add lmtp with an address of this machine that they can reach"));
+            }
+            (Some(_), Some(_)) | (None, None) => {}
         }
     }
 

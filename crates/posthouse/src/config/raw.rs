@@ -6,6 +6,7 @@ use super::section::{At, Section};
 use super::tree::Node;
 use mail_types::{Domain, NodeName, StoreName};
 use net::Network;
+use relay::ClientLimits;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tracing_subscriber::EnvFilter;
@@ -68,6 +69,10 @@ pub(super) struct RawJournal {
 
 pub(super) struct RawRelay {
     pub(super) listen: Vec<At<SocketAddr>>,
+    pub(super) lmtp: Vec<At<SocketAddr>>,
+    pub(super) lmtp_from: Vec<At<Network>>,
+    pub(super) clients: ClientLimits,
+    pub(super) trusted: Vec<At<Network>>,
     pub(super) queue: Option<At<PathBuf>>,
     pub(super) commit_wait_seconds: Option<u32>,
     pub(super) balancers: RawBalancers,
@@ -169,12 +174,30 @@ fn journal(section: &Section<'_>) -> RawJournal {
 }
 
 fn relay(section: &Section<'_>) -> RawRelay {
-    section.must_listen(&["listen"]);
+    section.must_listen(&["listen", "lmtp"]);
     RawRelay {
         listen: section.parsed_list("listen", address),
+        lmtp: section.parsed_list("lmtp", address),
+        lmtp_from: section.parsed_list("lmtp_from", str::parse),
+        clients: section.section("clients", clients).unwrap_or_default(),
+        trusted: section.parsed_list("trusted", str::parse),
         queue: section.path("queue"),
         commit_wait_seconds: section.number("commit_wait_seconds", 1..=COMMIT_WAIT_SECONDS_MAX),
         balancers: balancers(section),
+    }
+}
+
+fn clients(section: &Section<'_>) -> ClientLimits {
+    let usual = ClientLimits::default();
+    let number = |key, usual| section.number(key, 0..=PER_MINUTE_MAX).unwrap_or(usual);
+    ClientLimits {
+        ipv4_prefix_bits: section.number("ipv4_prefix", 8..=32).unwrap_or(usual.ipv4_prefix_bits),
+        ipv6_prefix_bits: section.number("ipv6_prefix", 16..=128).unwrap_or(usual.ipv6_prefix_bits),
+        connections: number("connections", usual.connections),
+        connections_per_minute: number("connections_per_minute", usual.connections_per_minute),
+        messages_per_minute: number("messages_per_minute", usual.messages_per_minute),
+        recipients_per_minute: number("recipients_per_minute", usual.recipients_per_minute),
+        refused_recipients_per_minute: number("refused_recipients_per_minute", usual.refused_recipients_per_minute),
     }
 }
 
@@ -222,6 +245,8 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
 const STOP_SECONDS_MAX: u32 = 3600;
 /// RFC 5321 §4.5.3.2.3: a sender waits 5 minutes for the answer to a recipient.
 const COMMIT_WAIT_SECONDS_MAX: u32 = 240;
+/// Beyond, 0 says it better: no limit.
+const PER_MINUTE_MAX: u32 = 1_000_000;
 const SHARDS_MAX: u16 = 64;
 const KEEP_DAYS_MAX: u16 = 3650;
 /// Smaller ones would rotate many times a second under load.

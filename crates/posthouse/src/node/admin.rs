@@ -1,8 +1,9 @@
 //! The socket on which commands reach this node, and what it says of itself.
 
 use super::routing::Routes;
+use super::sessions::Register;
 use super::{Node, NodeError};
-use admin::{AdminState, ListenerFacts, NodeFacts, NodeStatus, StoreFacts};
+use admin::{AdminState, ListenerFacts, NodeFacts, NodeState, NodeStatus, StoreFacts};
 use directory::{Behind, MailBehind, Origin};
 use mail_types::{Address, StoreName};
 use net::Shutdown;
@@ -28,20 +29,26 @@ pub(super) fn bind(socket: &Path) -> Result<UnixListener, NodeError> {
     Ok(listener)
 }
 
-/// Answers commands until the node stops.
-pub(super) fn serve(listener: UnixListener, node: &Node, shutdown: Shutdown) -> impl Future<Output = ()> + use<> {
+/// Answers commands until `answers` ends; `shutdown` is the node's.
+pub(super) fn serve(
+    listener: UnixListener,
+    node: &Node,
+    shutdown: Shutdown,
+    answers: Shutdown,
+) -> impl Future<Output = ()> + use<> {
     let system = &node.system;
     let router = admin::router(AdminState {
         engine: Arc::clone(&node.engine),
         live: Arc::clone(node.routes.live()),
         mail: Arc::new(MailHere { stores: Arc::clone(&node.stores), routes: node.routes.clone() }),
-        node: Arc::new(Facts::of(node)),
+        node: Arc::new(Facts::of(node, shutdown)),
+        sessions: Arc::clone(&node.sessions) as _,
         clock: Arc::clone(&system.clock),
         random: Arc::clone(&system.random),
         spawn: Arc::clone(&system.spawn),
     });
     async move {
-        let until = async move { shutdown.draining().await };
+        let until = async move { answers.draining().await };
         if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(until).await {
             tracing::error!(error = &error as &dyn std::error::Error, "commands cannot reach this node any more");
         }
@@ -73,11 +80,13 @@ impl MailBehind for MailHere {
 struct Facts {
     fixed: NodeFacts,
     stores: Vec<Arc<Store>>,
+    sessions: Arc<Register>,
+    shutdown: Shutdown,
     spawn: Arc<dyn Spawn>,
 }
 
 impl Facts {
-    fn of(node: &Node) -> Self {
+    fn of(node: &Node, shutdown: Shutdown) -> Self {
         let config = &node.config;
         let mut fixed = NodeFacts {
             name: config.node.name.to_string(),
@@ -95,6 +104,7 @@ impl Facts {
         if let Some(relay) = &config.relay {
             fixed.roles.push("relay".to_owned());
             listen("smtp", &relay.listen, None);
+            listen("lmtp", &relay.lmtp, None);
         }
         if let Some(proxy) = &config.proxy {
             fixed.roles.push("proxy".to_owned());
@@ -109,7 +119,8 @@ impl Facts {
         if !config.stores.is_empty() {
             fixed.roles.push("store".to_owned());
         }
-        Self { fixed, stores: node.local.clone(), spawn: Arc::clone(&node.system.spawn) }
+        let (sessions, spawn) = (Arc::clone(&node.sessions), Arc::clone(&node.system.spawn));
+        Self { fixed, stores: node.local.clone(), sessions, shutdown, spawn }
     }
 }
 
@@ -117,6 +128,10 @@ impl NodeStatus for Facts {
     fn facts(&self) -> BoxFuture<'_, NodeFacts> {
         Box::pin(async move {
             let mut facts = self.fixed.clone();
+            if self.shutdown.is_draining() {
+                facts.state = NodeState::Draining;
+            }
+            facts.sessions = self.sessions.count();
             for store in &self.stores {
                 let asked = Arc::clone(store);
                 let counted = ports::blocking(&*self.spawn, move || asked.account_count()).await;

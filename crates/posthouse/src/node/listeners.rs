@@ -1,15 +1,16 @@
 //! The sockets of a node, and which role answers on each.
 
-use super::polite::Polite;
+use super::polite::{Leave, Polite};
 use super::recipients::StoreRecipients;
+use super::sessions::Visit;
 use super::{Node, NodeError, System};
 use bytes::Bytes;
 use net::{Listener, ListenerOptions, Network, Security, ServerTls, SessionError, Shutdown, serve};
-use ports::Peer;
+use ports::{Peer, Protocol};
 use proxy::{Authenticator, ClearLogins, DirectoryAccounts, ImapConfig, Pop3Config, Proxy, StartTls};
-use relay::{Relay, RelaySession};
-use smtp_proto::Dialect;
+use relay::{Gate, Guest, Relay, RelaySession};
 use smtp_proto::server as smtp;
+use smtp_proto::{Dialect, Refusal};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use store::{Lmtp, Store};
@@ -18,6 +19,7 @@ use tokio::task::JoinSet;
 /// The bound sockets.
 pub(super) struct Listeners {
     smtp: Vec<Listener>,
+    relay_lmtp: Vec<Listener>,
     imap: Vec<Listener>,
     pop3: Vec<Listener>,
     lmtp: Vec<(Listener, Arc<Store>)>,
@@ -27,11 +29,18 @@ impl Listeners {
     /// Binds what the configuration names.
     pub(super) fn bind(node: &Node) -> Result<Self, NodeError> {
         let tls = node.config.tls.as_ref().map(|tls| tls.server.clone());
-        let binder = Binder { node, tls, proxy_from: None };
-        let mut bound = Self { smtp: Vec::new(), imap: Vec::new(), pop3: Vec::new(), lmtp: Vec::new() };
+        let binder =
+            Binder { node, tls, proxy_from: None, per_address_max: node.config.limits.connections_per_address };
+        let mut bound =
+            Self { smtp: Vec::new(), relay_lmtp: Vec::new(), imap: Vec::new(), pop3: Vec::new(), lmtp: Vec::new() };
         if let Some(relay) = &node.config.relay {
             let binder = binder.behind(&relay.proxy_from);
-            bound.smtp = binder.plain("smtp", &relay.listen, "421 4.3.2 Too many connections, try again later\r\n")?;
+            bound.smtp = binder.plain("smtp", &relay.listen, BUSY_SMTP)?;
+        }
+        if let Some(relay) = &node.config.relay {
+            // A mail server of ours comes with many connections from one address, and without a header.
+            let binder = Binder { per_address_max: node.config.limits.connections, ..binder.behind(&None) };
+            bound.relay_lmtp = binder.plain("lmtp", &relay.lmtp, BUSY_SMTP)?;
         }
         if let Some(proxy) = &node.config.proxy {
             let binder = binder.behind(&proxy.proxy_from);
@@ -40,7 +49,7 @@ impl Listeners {
             bound.pop3 = binder.both(("pop3", &proxy.pop3), ("pop3s", &proxy.pop3s), busy_pop3)?;
         }
         for (config, store) in node.config.stores.iter().zip(&node.local) {
-            let sockets = binder.plain("lmtp", &config.lmtp, "421 4.3.2 Too many connections, try again later\r\n")?;
+            let sockets = binder.plain("lmtp", &config.lmtp, BUSY_SMTP)?;
             bound.lmtp.extend(sockets.into_iter().map(|socket| (socket, Arc::clone(store))));
         }
         Ok(bound)
@@ -63,26 +72,43 @@ impl Listeners {
                 }
             });
         }
-        let config = Arc::new(smtp_config(node, Dialect::Smtp, tls.is_some()));
-        for listener in self.smtp.drain(..) {
-            let (relay, config, tls, clock) = (relay.clone(), config.clone(), tls.clone(), clock.clone());
-            let ending = shutdown.clone();
-            running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
-                let machine = smtp::Server::new(config.clone(), security(&peer), clock.instant());
-                let session = Polite::new(RelaySession::new(relay.clone(), peer), &ending, leave_smtp);
-                report("smtp", peer, serve(stream, machine, session, tls.clone()))
-            }));
+        let doors = node.config.relay.iter().flat_map(|config| {
+            let gate = Gate::new(config.clients.clone(), clock.clone());
+            let smtp = Door { dialect: Dialect::Smtp, trusted: config.trusted.clone(), gate: gate.clone() };
+            let lmtp = Door { dialect: Dialect::Lmtp, trusted: config.lmtp_from.clone(), gate };
+            [(smtp, std::mem::take(&mut self.smtp)), (lmtp, std::mem::take(&mut self.relay_lmtp))]
+        });
+        for (door, listeners) in doors {
+            let config = Arc::new(smtp_config(node, door.dialect, tls.is_some()));
+            for listener in listeners {
+                let (relay, config, tls, clock) = (relay.clone(), config.clone(), tls.clone(), clock.clone());
+                let (ending, door, sessions) = (shutdown.clone(), door.clone(), node.sessions.clone());
+                running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
+                    let visit = sessions.enter(door.protocol(), &peer);
+                    let session = RelaySession::new(relay.clone(), peer).with_badge(visit.badge().clone());
+                    let (config, now) = (config.clone(), clock.instant());
+                    let (machine, session) = match door.admit(&peer) {
+                        Ok(None) => (smtp::Server::new(config, security(&peer), now), session),
+                        Ok(Some(guest)) => (smtp::Server::new(config, security(&peer), now), session.counted(guest)),
+                        Err(refusal) => (smtp::Server::refused(config, &refusal, now), session),
+                    };
+                    let session = Polite::new(session, visit.badge(), &ending, leave_smtp);
+                    report(visit, serve(stream, machine, session, tls.clone()))
+                }));
+            }
         }
 
         let config = Arc::new(smtp_config(node, Dialect::Lmtp, false));
         for (listener, store) in self.lmtp.drain(..) {
             let recipients = Arc::new(StoreRecipients { store: store.name().clone(), routes: node.routes.clone() });
             let (config, clock, ending) = (config.clone(), clock.clone(), shutdown.clone());
+            let sessions = node.sessions.clone();
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
+                let visit = sessions.enter(Protocol::Lmtp, &peer);
                 let machine = smtp::Server::new(config.clone(), security(&peer), clock.instant());
-                let session = Lmtp::new(store.clone(), recipients.clone(), peer);
-                let session = Polite::new(session, &ending, leave_smtp);
-                report("lmtp", peer, serve(stream, machine, session, None))
+                let session = Lmtp::new(store.clone(), recipients.clone(), peer).with_badge(visit.badge().clone());
+                let session = Polite::new(session, visit.badge(), &ending, leave_smtp);
+                report(visit, serve(stream, machine, session, None))
             }));
         }
         self.run_proxy(node, shutdown, &mut running);
@@ -104,21 +130,25 @@ impl Listeners {
         let imap_config = Arc::new(imap_config(node, starttls));
         for listener in self.imap {
             let (proxy, config, tls) = (proxy.clone(), imap_config.clone(), tls.clone());
-            let ending = shutdown.clone();
+            let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
+                let visit = sessions.enter(Protocol::Imap, &peer);
                 let (machine, front) = proxy.imap(&config, peer);
-                let session = Polite::new(front, &ending, leave_imap);
-                report("imap", peer, serve(stream, machine, session, tls.clone()))
+                let session = front.with_badge(visit.badge().clone());
+                let session = Polite::new(session, visit.badge(), &ending, leave_imap);
+                report(visit, serve(stream, machine, session, tls.clone()))
             }));
         }
         let pop3_config = Pop3Config::new(starttls, ClearLogins::loopback());
         for listener in self.pop3 {
             let (proxy, config, tls) = (proxy.clone(), pop3_config.clone(), tls.clone());
-            let ending = shutdown.clone();
+            let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
+                let visit = sessions.enter(Protocol::Pop3, &peer);
                 let (machine, front) = proxy.pop3(&config, peer);
-                let session = Polite::new(front, &ending, leave_pop3);
-                report("pop3", peer, serve(stream, machine, session, tls.clone()))
+                let session = front.with_badge(visit.badge().clone());
+                let session = Polite::new(session, visit.badge(), &ending, leave_pop3);
+                report(visit, serve(stream, machine, session, tls.clone()))
             }));
         }
     }
@@ -129,12 +159,14 @@ struct Binder<'a> {
     node: &'a Node,
     tls: Option<ServerTls>,
     proxy_from: Option<Arc<[Network]>>,
+    per_address_max: usize,
 }
 
 impl Binder<'_> {
     /// For sockets whose clients come through these balancers, if they do.
     fn behind(&self, balancers: &Option<Arc<[Network]>>) -> Self {
-        Self { node: self.node, tls: self.tls.clone(), proxy_from: balancers.clone() }
+        let Self { node, per_address_max, .. } = *self;
+        Self { node, tls: self.tls.clone(), proxy_from: balancers.clone(), per_address_max }
     }
 
     /// Sockets on which a conversation begins in clear.
@@ -171,7 +203,7 @@ impl Binder<'_> {
             name: name.to_owned(),
             security,
             connections_max: limits.connections,
-            connections_per_address_max: limits.connections_per_address,
+            connections_per_address_max: self.per_address_max,
             proxy_from: self.proxy_from.clone(),
             refusal: Bytes::from_static(refusal.as_bytes()),
         };
@@ -216,18 +248,56 @@ fn imap_config(node: &Node, starttls: StartTls) -> ImapConfig {
     }
 }
 
+/// Who may come in to the relay.
+#[derive(Clone)]
+struct Door {
+    dialect: Dialect,
+    /// Beside this machine.
+    trusted: Arc<[Network]>,
+    gate: Arc<Gate>,
+}
+
+impl Door {
+    fn protocol(&self) -> Protocol {
+        match self.dialect {
+            Dialect::Smtp => Protocol::Smtp,
+            Dialect::Lmtp => Protocol::Lmtp,
+        }
+    }
+
+    /// By SMTP everybody may come in, and is counted unless he is trusted; by LMTP nobody else may.
+    fn admit(&self, peer: &Peer) -> Result<Option<Guest>, Refusal> {
+        let address = peer.address.ip().to_canonical();
+        let is_trusted = address.is_loopback() || self.trusted.iter().any(|network| network.contains(address));
+        match self.dialect {
+            Dialect::Smtp | Dialect::Lmtp if is_trusted => Ok(None),
+            Dialect::Smtp => self.gate.admit(address).map(Some),
+            Dialect::Lmtp => {
+                tracing::warn!(listener = "lmtp", peer = %peer.address, "refused: not in lmtp_from");
+                Err(NOT_TRUSTED)
+            }
+        }
+    }
+}
+
 /// RFC 5321 §3.8.
-fn leave_smtp<Receipt>(machine: &mut smtp::Server<Receipt>) {
-    machine.shut_down(&smtp_proto::Refusal::SHUTTING_DOWN);
+fn leave_smtp<Receipt>(machine: &mut smtp::Server<Receipt>, why: Leave) {
+    machine.shut_down(&match why {
+        Leave::Stop => Refusal::SHUTTING_DOWN,
+        Leave::Kick => KICKED,
+    });
 }
 
 /// RFC 9051 §7.1.5.
-fn leave_imap(machine: &mut imap_proto::server::Server) {
-    machine.bye(imap_proto::Reply::ok("The server is shutting down"));
+fn leave_imap(machine: &mut imap_proto::server::Server, why: Leave) {
+    machine.bye(imap_proto::Reply::ok(match why {
+        Leave::Stop => "The server is shutting down",
+        Leave::Kick => "An operator ends this session",
+    }));
 }
 
 /// RFC 1939 knows no farewell: marks of a session that ends without QUIT are forgotten (§6).
-fn leave_pop3(machine: &mut pop3_proto::Server) {
+fn leave_pop3(machine: &mut pop3_proto::Server, _why: Leave) {
     machine.abort();
 }
 
@@ -236,8 +306,20 @@ fn security(peer: &Peer) -> smtp_proto::Security {
 }
 
 /// Runs a session; how it ended is worth a line only where it was not the peer's right.
-async fn report(protocol: &'static str, peer: Peer, session: impl Future<Output = Result<(), SessionError>>) {
-    if let Err(error) = session.await {
-        tracing::debug!(protocol, client = %peer.address, error = &error as &dyn std::error::Error, "session broken");
+async fn report(visit: Visit, session: impl Future<Output = Result<(), SessionError>>) {
+    let badge = visit.badge().clone();
+    let (protocol, client) = (badge.protocol(), badge.client());
+    match visit.attend(session).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => {
+            tracing::debug!(%protocol, %client, error = &error as &dyn std::error::Error, "session broken");
+        }
+        None => tracing::info!(%protocol, %client, "a session that did not leave when asked to was cut"),
     }
 }
+
+const BUSY_SMTP: &str = "421 4.3.2 Too many connections, try again later\r\n";
+/// RFC 5321 §3.1: 554 in the place of the greeting.
+const NOT_TRUSTED: Refusal = Refusal::of(554, (5, 7, 1), "LMTP is not for you");
+/// RFC 3463 §3.4, X.3.2: not accepting network messages now; what was not answered may be sent again.
+const KICKED: Refusal = Refusal::of(421, (4, 3, 2), "An operator ends this session");

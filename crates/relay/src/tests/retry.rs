@@ -7,7 +7,7 @@ use crate::retry::{HELD_SEGMENTS_MAX, Held};
 use crate::{QueueWorld, Relay, RetryQueue};
 use disk::SimDisk;
 use proptest::prelude::*;
-use smtp_proto::Refusal;
+use smtp_proto::{Dialect, Refusal};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -110,6 +110,37 @@ fn what_some_have_is_delivered_to_the_others_when_their_store_is_back() {
     site.later();
     assert_eq!((site.places().as_str(), site.stores.repeated()), ("north/ann south/cid", 0));
     assert_eq!(site.stores.open_transactions(), 0);
+}
+
+/// RFC 2033 §4.2: each recipient has an answer of its own, so the queue takes only what an answer would leave open.
+#[test]
+fn in_lmtp_only_what_an_answer_would_leave_open_is_queued() {
+    let site = Site::new();
+    let send = |rcpts: &[&str]| {
+        let mut talk = Talk::speaking(Dialect::Lmtp, Arc::clone(&site.relay), Some(Arc::clone(&site.queue)));
+        talk.say("LHLO foo.example\nMAIL FROM:<s@far.example>");
+        for rcpt in rcpts {
+            assert!(talk.say(&format!("RCPT TO:<{rcpt}@a.example>")).starts_with("250"));
+        }
+        assert!(talk.say("DATA").starts_with("354"));
+        let said = talk.say("x\n.");
+        said.lines().map(|line| line.split_at(9).0.to_owned()).collect::<Vec<_>>()
+    };
+    // All have answered: nothing waits, the sender hears who has it not.
+    site.stores.script("south", "commits", "cid", Answer::No(refusal("451 4.3.0 Later")));
+    site.stores.script("north", "commits", "bob", Answer::No(refusal("552 5.2.2 Over quota")));
+    assert_eq!(send(&["ann", "bob", "cid"]), ["250 2.0.0", "552 5.2.2", "451 4.3.0"]);
+    assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("north/ann", 0));
+    // One of the two accounts of a recipient has it: the other waits, and so nobody is told that it has to come again.
+    assert_eq!(send(&["all", "bob", "cid"]), ["250 2.0.0", "552 5.2.2", "250 2.0.0"]);
+    assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("north/ann north/ann", 1));
+    // A store that is away: who is there waits here.
+    site.stores.script("south", "opens", "*", Answer::Silence);
+    assert_eq!(send(&["dan", "bob"]), ["250 2.0.0", "552 5.2.2"]);
+    assert_eq!(site.queue.waiting_count(), 2);
+    site.stores.recover();
+    site.later();
+    assert_eq!(site.places(), "north/ann north/ann south/cid south/dan");
 }
 
 #[test]

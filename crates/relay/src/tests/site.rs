@@ -1,7 +1,7 @@
 //! A site with two stores, and a conversation with its relay.
 
 use super::stores::Stores;
-use crate::{Machine, Relay, RelaySession, RetryQueue};
+use crate::{Guest, Machine, Relay, RelaySession, RetryQueue};
 use directory::engine::{Entry, Revision};
 use directory::{
     AccountRecord, AccountState, AccountsPolicy, AliasRecord, DomainRecord, PlacementRecord, Record, Routing,
@@ -85,9 +85,21 @@ impl Talk {
         Self::at(Arc::new(relay(stores, routing, World::new())), None)
     }
 
+    /// With a relay that has no queue, in LMTP.
+    pub(super) fn lmtp(stores: &Stores) -> Self {
+        let routing = Arc::new(routing());
+        let relay = relay(stores, move || Some(Arc::clone(&routing)), World::new());
+        Self::speaking(Dialect::Lmtp, Arc::new(relay), None)
+    }
+
     /// With a relay that has this queue.
     pub(super) fn at(relay: Arc<Relay>, queue: Option<Arc<RetryQueue>>) -> Self {
-        let mut config = Config::new(Dialect::Smtp, Domain::parse("mx.a.example").expect("a domain"));
+        Self::speaking(Dialect::Smtp, relay, queue)
+    }
+
+    /// In one of the two dialects.
+    pub(super) fn speaking(dialect: Dialect, relay: Arc<Relay>, queue: Option<Arc<RetryQueue>>) -> Self {
+        let mut config = Config::new(dialect, Domain::parse("mx.a.example").expect("a domain"));
         config.extensions.starttls = true;
         config.extensions.chunking = true;
         config.extensions.smtputf8 = true;
@@ -100,6 +112,12 @@ impl Talk {
         let now = start();
         let machine = Server::new(Arc::new(config), Security::Plain, now);
         Self { machine, session: RelaySession::new(relay, peer), flow: Flow::Next, now, queue }
+    }
+
+    /// As somebody of whom the gate takes count.
+    pub(super) fn by(mut self, guest: Guest) -> Self {
+        self.session = self.session.counted(guest);
+        self
     }
 
     /// Sends octets; gives what the relay says.

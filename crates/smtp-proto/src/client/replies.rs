@@ -32,7 +32,7 @@ impl ReplyReader {
             let line = match self.lines.take(input, REPLY_LINE_OCTETS_READ_MAX) {
                 Line::Partial => return Ok(None),
                 Line::Whole(line) => line,
-                Line::TooLong | Line::Fault(_) => return Err(NoReply),
+                Line::TooLong | Line::Endless | Line::Fault(_) => return Err(NoReply),
             };
             let (code, last, text) = split(&line).ok_or(NoReply)?;
             let begun = self.add(code, &text)?;

@@ -67,9 +67,13 @@ impl<Receipt> Server<Receipt> {
 
     /// To `Event::End` in LMTP: for one recipient after the other, in the order of their RCPTs (RFC 2033 §4.2).
     pub fn answer_recipient(&mut self, outcome: Result<Receipt, Refusal>) {
+        self.answer_recipient_as(outcome, Reply::ACCEPTED.lines().next().unwrap_or_default().to_owned());
+    }
+
+    /// As `answer_recipient`, with a text for the case that all is well.
+    pub fn answer_recipient_as(&mut self, outcome: Result<Receipt, Refusal>, text: String) {
         assert!(self.config.dialect.is_lmtp(), "SMTP answers once");
-        let text = || Reply::ACCEPTED.lines().next().unwrap_or_default().to_owned();
-        self.conclude(outcome.map(|receipt| (receipt, text())), "answer_recipient");
+        self.conclude(outcome.map(|receipt| (receipt, text)), "answer_recipient");
     }
 
     /// How many times `answer_recipient` (LMTP) or `accept` (SMTP) is still owed.

@@ -35,6 +35,8 @@ pub struct Extensions {
     pub smtputf8: bool,
     /// CHUNKING (RFC 3030).
     pub chunking: bool,
+    /// XPOSTHOUSE: for a listener that nobody but nodes of the cluster can reach (docs/format/cluster-lmtp.md).
+    pub xposthouse: bool,
 }
 
 /// Limits; the defaults are the constants of [`crate::limits`].
@@ -54,6 +56,8 @@ pub struct Limits {
     pub command_timeout: Duration,
     /// See [`limits::DATA_TIMEOUT`].
     pub data_timeout: Duration,
+    /// See [`limits::DATA_TOTAL_TIMEOUT`].
+    pub data_total_timeout: Duration,
 }
 
 impl Config {
@@ -70,6 +74,14 @@ impl Config {
     }
 }
 
+impl Config {
+    /// What the octets of one message may take in all.
+    pub(super) fn data_span(&self) -> Duration {
+        let at_slowest = Duration::from_secs(self.size_max / limits::DATA_OCTETS_PER_SECOND_MIN);
+        self.limits.data_total_timeout.max(at_slowest)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -80,6 +92,7 @@ impl Default for Limits {
             body_chunk_octets_max: limits::BODY_CHUNK_OCTETS_MAX,
             command_timeout: limits::COMMAND_TIMEOUT,
             data_timeout: limits::DATA_TIMEOUT,
+            data_total_timeout: limits::DATA_TOTAL_TIMEOUT,
         }
     }
 }

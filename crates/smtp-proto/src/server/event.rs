@@ -61,6 +61,8 @@ pub enum Closing {
     Eof,
     /// Nothing came for too long.
     Idle,
+    /// The message took too long in all.
+    Slow,
     /// Too many commands that were none.
     TooManyErrors,
     /// The stream can no longer be read safely: lone line ends, unreadable BDAT, octets behind STARTTLS.

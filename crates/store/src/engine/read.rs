@@ -238,6 +238,11 @@ impl Store {
         if fits(&head) { Ok(()) } else { Err(Refusal::OverQuota) }
     }
 
+    /// Whether so many octets would be within the quota of the account if it had no others.
+    pub(crate) fn could_ever_hold(&self, address: &Address, octets: u64) -> bool {
+        (self.options.quota)(address).octets.is_none_or(|limit| octets <= limit)
+    }
+
     pub(crate) fn check_mailbox_count(&self, account: AccountId, more: usize) -> Result<(), Refusal> {
         if self.mailboxes(account)?.len() + more > mailbox::rows::MAILBOXES_PER_ACCOUNT_MAX {
             return Err(Refusal::TooMany("mailboxes"));

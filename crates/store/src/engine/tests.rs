@@ -188,6 +188,32 @@ fn over_quota_is_refused_and_frees_again() {
     assert_eq!(deliver(&world, &store, &[1], b"x\r\n", None), [true]);
 }
 
+/// docs/decisions/0012-quota-is-not-reserved.md.
+#[test]
+fn who_is_full_is_refused_at_rcpt_for_now_and_what_never_fits_for_good() {
+    let mut world = TestWorld::new(23);
+    world.options.quota = Arc::new(|_| Quota { messages: None, octets: Some(1000) });
+    let store = world.open();
+    let (account, address) = account(1);
+    let ask = |size: Option<u64>| {
+        let envelope = Envelope { from: ReversePath::Null, id: None, size };
+        let mut transaction = Transaction::new(Arc::clone(&store), envelope);
+        let recipient = Recipient { account, address: address.clone(), recipient: address.clone() };
+        let asked = world.run(&store, transaction.rcpt(recipient));
+        asked.map_or_else(|refusal| refusal.to_string().split_at(9).0.to_owned(), |()| "250".to_owned())
+    };
+    assert_eq!([None, Some(0), Some(1000), Some(1001)].map(ask), ["250", "250", "250", "552 5.2.3"]);
+    let mail = [b'x'; 600];
+    assert_eq!(deliver(&world, &store, &[1], &mail, None), [true]);
+    assert_eq!(
+        [None, Some(300), Some(500), Some(1000), Some(1001)].map(ask),
+        ["250", "250", "452 4.2.2", "452 4.2.2", "552 5.2.3"]
+    );
+    // Whoever did not say how much comes may fill it, and beyond; then it is full for everybody.
+    assert_eq!(deliver(&world, &store, &[1], &mail, None), [true]);
+    assert_eq!([None, Some(0), Some(1), Some(1001)].map(ask), ["452 4.2.2", "452 4.2.2", "452 4.2.2", "552 5.2.3"]);
+}
+
 #[test]
 fn who_is_full_with_a_message_hears_that_it_has_it() {
     let mut world = TestWorld::new(22);

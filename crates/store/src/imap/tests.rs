@@ -58,8 +58,11 @@ impl Site {
 
     fn client(&self) -> Client {
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 143));
-        let who =
-            LoggedIn { account: self.account, address: account(1).1, peer: Peer { address: local, local, tls: true } };
+        let who = LoggedIn {
+            account: self.account,
+            address: Arc::new(account(1).1),
+            peer: Peer { address: local, local, tls: true },
+        };
         let mut machine = Server::new(Arc::new(Limits::default()), self.now);
         machine.logged_in();
         let session = ImapSession::new(Arc::clone(&self.store), who);

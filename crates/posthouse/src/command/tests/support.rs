@@ -1,7 +1,7 @@
 //! A site in memory behind a socket in a folder of its own.
 
 use crate::command::{NodeCommand, Screen};
-use admin::{AdminState, ListenerFacts, NodeFacts, NodeStatus, StoreFacts};
+use admin::{AdminState, Enough, ListenerFacts, NodeFacts, NodeState, NodeStatus, Sessions, StoreFacts};
 use clap::Parser;
 use directory::engine::MemoryEngine;
 use directory::{
@@ -9,7 +9,7 @@ use directory::{
 };
 use mail_types::{Address, Domain, NodeName, StoreName, UnixTime};
 use net::{OsRandom, SystemClock, TokioSpawn};
-use ports::{BoxFuture, Clock};
+use ports::{Badge, BoxFuture, Clock, Protocol};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,6 +28,9 @@ struct Line {
 }
 
 struct Facts;
+
+/// An IMAP session of anna and a relay that brings mail.
+struct Guests([Badge; 2]);
 
 /// A wall clock that always shows the same.
 struct Stopped;
@@ -51,6 +54,7 @@ impl Site {
             live,
             mail: Arc::new(AssumeEmpty),
             node: Arc::new(Facts),
+            sessions: Arc::new(Guests::new()),
             clock: Arc::new(Stopped),
             random: Arc::new(OsRandom),
             spawn: Arc::new(TokioSpawn::new(tokio::runtime::Handle::current())),
@@ -137,6 +141,27 @@ async fn seed(engine: &MemoryEngine) {
     editor.change_rules(&RuleChange::AddRule(rule)).await.expect("a rule");
 }
 
+impl Guests {
+    fn new() -> Self {
+        let guest = |id, protocol, client: &str| {
+            Badge::new(id, protocol, client.parse().expect("an address"), UnixTime::from_secs(1_800_000_000))
+        };
+        let anna = guest(1, Protocol::Imap, "192.0.2.7:40000");
+        let address = Address::parse("anna@site.test").expect("an address");
+        anna.logged_in(Arc::new(address), StoreName::parse("ingrid").expect("a name"));
+        let relay = guest(2, Protocol::Smtp, "[2001:db8::7]:40001");
+        relay.under_tls();
+        relay.brought_message();
+        Self([anna, relay])
+    }
+}
+
+impl Sessions for Guests {
+    fn each(&self, after: u64, see: &mut dyn FnMut(&Badge) -> Enough) {
+        let _seen = self.0.iter().filter(|badge| badge.id() > after).find(|badge| see(badge) == Enough::Yes);
+    }
+}
+
 impl NodeStatus for Facts {
     fn facts(&self) -> BoxFuture<'_, NodeFacts> {
         let listener = |name: &str, port: u16, store: Option<&str>| ListenerFacts {
@@ -149,6 +174,8 @@ impl NodeStatus for Facts {
             name: "n1".into(),
             version: "0.1.0".into(),
             started: 1_800_000_000,
+            state: NodeState::Draining,
+            sessions: 2,
             roles: vec!["relay".into(), "proxy".into(), "store".into()],
             listeners: vec![listener("smtp", 10025, None), listener("lmtp", 10024, Some("ingrid"))],
             stores: vec![store("ingrid", Some(3)), store("fritz", None)],
