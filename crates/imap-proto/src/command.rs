@@ -83,6 +83,8 @@ pub enum CommandBody {
     Create {
         /// The new mailbox.
         mailbox: MailboxName,
+        /// How its name was given, where that is another form of Unicode than ours.
+        given: Option<String>,
         /// What it is for: `(USE (…))`.
         special_use: Vec<SpecialUse>,
     },

@@ -142,8 +142,8 @@ pub struct ListItem {
     pub name: Cow<'static, str>,
     /// `CHILDINFO ("SUBSCRIBED")` (RFC 5258 §3.5).
     pub child_subscribed: bool,
-    /// `OLDNAME` (RFC 9051 §6.3.9.7).
-    pub old_name: Option<MailboxName>,
+    /// `OLDNAME` (RFC 9051 §6.3.9.7): what it was before, or how else it was given.
+    pub old_name: Option<Cow<'static, str>>,
 }
 
 /// An attribute in LIST (RFC 9051 §7.3.1, RFC 6154).
@@ -386,7 +386,7 @@ impl ListItem {
         }
         if let Some(old) = &self.old_name {
             out.raw(if self.child_subscribed { b" \"OLDNAME\" (" } else { b"\"OLDNAME\" (" });
-            out.mailbox(old);
+            out.name(old);
             out.raw(b")");
         }
         out.raw(b")");

@@ -197,6 +197,17 @@ impl<'a> Cursor<'a> {
         .map_err(Fault::Name)
     }
 
+    /// A mailbox to be made: its name, and in what other form of Unicode it was given (RFC 9051 §6.3.4).
+    pub(crate) fn new_mailbox(&mut self) -> Parsed<(MailboxName, Option<String>)> {
+        let mut ahead = self.clone();
+        let name = self.mailbox()?;
+        let text = ahead.reference()?;
+        let given = text.strip_suffix(MailboxName::SEPARATOR).unwrap_or(&text);
+        // INBOX in other letters is not another form.
+        let is_other = given != name.as_str() && !given.eq_ignore_ascii_case(name.as_str());
+        Ok((name, is_other.then(|| given.to_owned())))
+    }
+
     /// A reference or pattern: like a name, but in parts and with wildcards.
     fn name_text(&self, octets: &[u8]) -> Parsed<String> {
         let text = std::str::from_utf8(octets).map_err(|_| Fault::Name(MailboxNameError::Utf7))?;

@@ -248,7 +248,7 @@ fn plain_set(cursor: &mut Cursor<'_>) -> Parsed<UidSet> {
 }
 
 fn create(cursor: &mut Cursor<'_>) -> Parsed<CommandBody> {
-    let mailbox = cursor.mailbox()?;
+    let (mailbox, given) = cursor.new_mailbox()?;
     let mut special_use = Vec::new();
     if cursor.more() {
         cursor.list(1, |cursor| {
@@ -260,7 +260,7 @@ fn create(cursor: &mut Cursor<'_>) -> Parsed<CommandBody> {
             Ok(())
         })?;
     }
-    Ok(CommandBody::Create { mailbox, special_use })
+    Ok(CommandBody::Create { mailbox, given, special_use })
 }
 
 fn use_attribute(cursor: &mut Cursor<'_>) -> Parsed<SpecialUse> {

@@ -119,9 +119,17 @@ fn select_and_its_parameters() {
 
 #[test]
 fn create_with_a_use() {
-    let create = |special_use| CommandBody::Create { mailbox: name("MySpecial"), special_use };
+    let create = |special_use| CommandBody::Create { mailbox: name("MySpecial"), given: None, special_use };
     assert_eq!(body("CREATE MySpecial"), create(vec![]));
     assert_eq!(body(r"CREATE MySpecial (USE (\Drafts \sent))"), create(vec![SpecialUse::Drafts, SpecialUse::Sent]));
+    for (text, mailbox, given) in [
+        ("CREATE inbox/a/", "INBOX/a", None),
+        ("CREATE A&Awg-", "Ä", Some("A\u{308}")),
+        ("CREATE {8+}\r\nA&Awg-!/", "Ä!", Some("A\u{308}!")),
+    ] {
+        let given = given.map(str::to_owned);
+        assert_eq!(body(text), CommandBody::Create { mailbox: name(mailbox), given, special_use: vec![] }, "{text}");
+    }
     let rejected = request(br"t2 CREATE Everything (USE (\All))", Dialect::Rev1).expect_err("we have none");
     assert_eq!(rejected.reply.code, Some(crate::ResponseCode::UseAttr));
 }

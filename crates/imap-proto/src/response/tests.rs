@@ -77,7 +77,7 @@ fn response_codes() {
 #[test]
 fn untagged_data() {
     let sent = ListAttribute::SpecialUse(SpecialUse::Sent);
-    let child = ListItem { child_subscribed: true, old_name: Some(name("b c")), ..ListItem::new(&name("a"), vec![]) };
+    let child = ListItem { child_subscribed: true, old_name: Some("b c".into()), ..ListItem::new(&name("a"), vec![]) };
     let personal = NamespaceItem { prefix: String::new(), separator: '/' };
     let shared = NamespaceItem { prefix: "Geteilt ä/".into(), separator: '/' };
     for (response, expected) in [

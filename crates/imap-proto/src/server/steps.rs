@@ -76,10 +76,7 @@ impl Server {
             Line::Part => false,
             Line::Endless => self.leave_line(),
             Line::Whole(line) => {
-                // An empty line between commands says nothing; some clients send one behind a literal.
-                if !line.is_empty() || !self.frame.is_empty() {
-                    self.on_line(&line);
-                }
+                self.on_line(&line);
                 true
             }
             Line::TooLong(start) => {

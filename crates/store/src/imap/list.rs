@@ -59,6 +59,23 @@ impl ImapSession {
         Ok(())
     }
 
+    /// Tells what was renamed, with its old names, to a client of IMAP4rev2 (RFC 9051 §6.3.6, §6.3.9.7).
+    pub(super) fn tell_renamed(
+        &self,
+        machine: &mut Server,
+        from: &MailboxName,
+        to: &MailboxName,
+    ) -> Result<(), Refusal> {
+        let names = self.names()?;
+        for name in names.mailboxes.keys().filter(|name| *name == to || name.is_below(to)) {
+            let item = names.item(name, ListSelection::default(), &ListReturn::default());
+            let old_name = if name == to { Some(from.clone()) } else { name.rebased(to, from) };
+            let old_name = old_name.map(|name| name.as_str().to_owned().into());
+            machine.send(&Response::List(ListItem { old_name, ..item }));
+        }
+        Ok(())
+    }
+
     /// LSUB: what is subscribed, and for `%` the levels above it (RFC 3501 §6.3.9).
     pub(super) fn lsub(&mut self, machine: &mut Server, reference: &str, pattern: &ListPattern) -> Flow {
         if pattern.asks_separator() {

@@ -3,13 +3,20 @@
 use super::selected::Tell;
 use super::{ImapSession, reply};
 use crate::engine::Refusal;
+use imap_proto::response::ListItem;
 use imap_proto::server::Server;
 use imap_proto::{Reply, Response, ResponseCode};
 use mail_types::{MailboxName, SpecialUse};
 use ports::Flow;
 
 impl ImapSession {
-    pub(super) async fn create(&mut self, machine: &mut Server, name: &MailboxName, uses: &[SpecialUse]) -> Flow {
+    pub(super) async fn create(
+        &mut self,
+        machine: &mut Server,
+        name: &MailboxName,
+        given: Option<String>,
+        uses: &[SpecialUse],
+    ) -> Flow {
         let special_use = match uses {
             [] => None,
             [one] => Some(*one),
@@ -20,6 +27,11 @@ impl ImapSession {
             }
         };
         let created = self.store.create_mailbox(self.account(), name, special_use).await.map(drop);
+        if let (Ok(()), true, Some(given)) = (&created, self.enabled.rev2, given) {
+            // RFC 9051 §6.3.4: the client is told by what name it will find it.
+            let item = ListItem { old_name: Some(given.into()), ..ListItem::new(name, Vec::new()) };
+            machine.send(&Response::List(item));
+        }
         self.done(machine, created, "CREATE completed")
     }
 
@@ -37,7 +49,12 @@ impl ImapSession {
 
     pub(super) async fn rename(&mut self, machine: &mut Server, from: &MailboxName, to: &MailboxName) -> Flow {
         let renamed = self.store.rename_mailbox(self.account(), from, to).await;
-        self.done(machine, renamed, "RENAME completed")
+        let told = match renamed {
+            Ok(()) if self.enabled.rev2 && !from.is_inbox() => self.tell_renamed(machine, from, to),
+            // Of INBOX only the messages moved.
+            done => done,
+        };
+        self.done(machine, told, "RENAME completed")
     }
 
     pub(super) async fn subscribe(&mut self, machine: &mut Server, name: &MailboxName, subscribed: bool) -> Flow {

@@ -182,7 +182,9 @@ impl ImapSession {
             CommandBody::Unselect => self.unselect(machine),
             CommandBody::Expunge => self.expunge(machine, None).await,
             CommandBody::UidExpunge(set) => self.expunge(machine, Some(&set)).await,
-            CommandBody::Create { mailbox, special_use } => self.create(machine, &mailbox, &special_use).await,
+            CommandBody::Create { mailbox, given, special_use } => {
+                self.create(machine, &mailbox, given, &special_use).await
+            }
             CommandBody::Delete(name) => self.delete(machine, &name).await,
             CommandBody::Rename { from, to } => self.rename(machine, &from, &to).await,
             CommandBody::Subscribe(name) => self.subscribe(machine, &name, true).await,

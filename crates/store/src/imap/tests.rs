@@ -160,12 +160,14 @@ transcripts! {
     expunge
     fetch
     idle
+    keys
     list
     mailboxes
     moving
     multiappend
     qresync
     quota
+    rev2
     search
     select
     store
