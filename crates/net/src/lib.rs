@@ -42,7 +42,7 @@ pub use client::{ConnectError, Conversation, TlsConnectError, connect};
 pub use drivers::{BLOCKING_THREADS_MAX, OsRandom, SystemClock, TokioSpawn, runtime};
 pub use exchange::{CLOSE_SPAN_MAX, OUTPUT_STALL_MAX};
 pub use line::OUTPUT_OCTETS_MAX;
-pub use listener::{BindError, Listener, ListenerHandle, ListenerOptions, Security};
+pub use listener::{BindError, Bound, Listener, ListenerHandle, ListenerOptions, Security};
 pub use network::{Network, NetworkError};
 pub use proxy_header::PROXY_HEADER_SPAN_MAX;
 pub use session::{SessionError, serve};

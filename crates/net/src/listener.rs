@@ -55,6 +55,13 @@ pub struct ListenerOptions {
     pub refusal: Bytes,
 }
 
+/// A socket that has its address; nobody can connect to it yet.
+#[derive(Debug)]
+pub struct Bound {
+    socket: Socket,
+    address: SocketAddr,
+}
+
 /// A socket that others connect to.
 #[derive(Debug)]
 pub struct Listener {
@@ -68,11 +75,32 @@ pub struct Listener {
 #[derive(Clone, Debug)]
 pub struct ListenerHandle(Arc<Seats>);
 
+impl Bound {
+    /// Takes an address; port 0 takes a free port.
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        let socket = bound(address).map_err(|source| BindError { address, source })?;
+        Ok(Self { socket, address })
+    }
+
+    /// From now on connections are taken into the backlog. Runs inside a runtime.
+    pub fn listen(self) -> Result<TcpListener, BindError> {
+        let Self { socket, address } = self;
+        let listening = socket.listen(BACKLOG).and_then(|()| TcpListener::from_std(socket.into()));
+        listening.map_err(|source| BindError { address, source })
+    }
+}
+
 impl Listener {
     /// Listens; port 0 takes a free one, see [`Listener::local_address`].
     pub fn bind(address: SocketAddr, options: ListenerOptions) -> Result<Self, BindError> {
+        Self::on(Bound::bind(address)?, options)
+    }
+
+    /// Listens where somebody else has bound.
+    pub fn on(bound: Bound, options: ListenerOptions) -> Result<Self, BindError> {
+        let address = bound.address;
         let failed = |source| BindError { address, source };
-        let socket = listen(address).map_err(failed)?;
+        let socket = bound.listen()?;
         let local = socket.local_addr().map_err(failed)?;
         let seats = Seats::new(&options);
         Ok(Self { socket, local, options, seats })
@@ -265,7 +293,7 @@ pub(crate) fn tune(connection: &TcpStream) -> io::Result<()> {
     SockRef::from(connection).set_tcp_keepalive(&keepalive)
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn bound(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart need not wait for the connections of the last run to be forgotten.
     socket.set_reuse_address(true)?;
@@ -275,8 +303,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
 }
 
 /// Whether accept failed for one connection that had gone before we looked, or whose network had (accept(2) on Linux).

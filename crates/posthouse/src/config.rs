@@ -58,6 +58,10 @@ pub struct Node {
     pub data: PathBuf,
     /// How long sessions may go on after the program was told to stop.
     pub stop_span: Duration,
+    /// Whom to run as once the sockets are bound.
+    pub user: Option<String>,
+    /// And with which group; else the user's own.
+    pub group: Option<String>,
 }
 
 /// `[log]`

@@ -25,6 +25,9 @@ impl Serve {
         manager.status("opening the directory and the stores");
         let (stopper, shutdown) = Stopper::new();
         let signals = crate::signals::Signals::new(stopper, &config, &manager)?;
+        if crate::node::is_root() && config.node.user.is_none() {
+            tracing::warn!("running as root: [node] user names whom to run as once the sockets are bound");
+        }
         let system = System::of_this_machine();
         let node = Node::open(config, system.clone()).await?;
         if let Some(every) = manager.watchdog_every() {

@@ -3,7 +3,7 @@
 use crate::tls::Certificate;
 use crate::toy::{Role, Strings, Toy, drain, expect, say, strings};
 use bytes::Bytes;
-use net::{Listener, ListenerHandle, ListenerOptions, Security, Shutdown, Stopper, Stream, serve};
+use net::{Bound, Listener, ListenerHandle, ListenerOptions, Security, Shutdown, Stopper, Stream, serve};
 use ports::Peer;
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
@@ -136,6 +136,20 @@ async fn a_cut_waits_for_nobody_but_the_roles_are_told() {
     inn.running.await.expect("no panic");
     assert_eq!(drain(&mut guest).await, 0);
     assert_eq!(events.recv().await, Some("close"));
+}
+
+#[tokio::test]
+async fn what_is_bound_does_not_listen_yet() {
+    let bound = Bound::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let listener = Listener::on(bound, options(Security::Plain)).expect("it listens");
+    TcpStream::connect(listener.local_address()).await.expect("taken into the backlog");
+    let bound = Bound::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let socket = bound.listen().expect("it listens");
+    let address = socket.local_addr().expect("bound");
+    drop(socket);
+    let bound = Bound::bind(address).expect("free again");
+    assert!(TcpStream::connect(address).await.is_err(), "bound only");
+    drop(bound);
 }
 
 #[tokio::test]

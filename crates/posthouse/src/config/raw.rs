@@ -31,6 +31,8 @@ pub(super) struct RawNode {
     pub(super) hostname: Option<At<Domain>>,
     pub(super) data: Option<At<PathBuf>>,
     pub(super) stop_seconds: Option<u32>,
+    pub(super) user: Option<At<String>>,
+    pub(super) group: Option<At<String>>,
 }
 
 #[derive(Default)]
@@ -130,6 +132,8 @@ fn node(section: &Section<'_>) -> RawNode {
         hostname: section.required("hostname", Domain::parse),
         data: section.path("data"),
         stop_seconds: section.number("stop_seconds", 0..=STOP_SECONDS_MAX),
+        user: section.parsed("user", person),
+        group: section.parsed("group", person),
     }
 }
 
@@ -218,6 +222,11 @@ fn level(text: &str) -> Result<String, String> {
         return Err(format!("{word} is no level: off, error, warn, info, debug or trace"));
     }
     EnvFilter::builder().parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// A user or group; whether this machine knows it is seen at the start.
+fn person(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() || text.contains('\0') { Err("is no name") } else { Ok(text.to_owned()) }
 }
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {

@@ -3,6 +3,7 @@
 use super::polite::{Leave, Polite};
 use super::recipients::StoreRecipients;
 use super::sessions::Visit;
+use super::sockets::Sockets;
 use super::{Node, NodeError, System};
 use admin::ListenerFacts;
 use bytes::Bytes;
@@ -26,21 +27,22 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Binds what the configuration names.
-    pub(super) fn bind(node: &Node) -> Result<Self, NodeError> {
+    /// Listens where the configuration says.
+    pub(super) fn open(node: &Node, sockets: &mut Sockets) -> Result<Self, NodeError> {
         let tls = node.config.tls.as_ref().map(|tls| tls.server.clone());
-        let binder = Binder { node, tls, proxy_from: None };
+        let mut binder = Binder { node, sockets, tls, proxy_from: None };
         let mut bound = Self { smtp: Vec::new(), imap: Vec::new(), pop3: Vec::new(), lmtp: Vec::new() };
         if let Some(relay) = &node.config.relay {
-            let binder = binder.behind(&relay.proxy_from);
+            binder.proxy_from.clone_from(&relay.proxy_from);
             bound.smtp = binder.plain("smtp", &relay.listen, "421 4.3.2 Too many connections, try again later\r\n")?;
         }
         if let Some(proxy) = &node.config.proxy {
-            let binder = binder.behind(&proxy.proxy_from);
+            binder.proxy_from.clone_from(&proxy.proxy_from);
             let (busy_imap, busy_pop3) = ("* BYE Too many connections\r\n", "-ERR [SYS/TEMP] Too many connections\r\n");
             bound.imap = binder.both(("imap", &proxy.imap), ("imaps", &proxy.imaps), busy_imap)?;
             bound.pop3 = binder.both(("pop3", &proxy.pop3), ("pop3s", &proxy.pop3s), busy_pop3)?;
         }
+        binder.proxy_from = None;
         for (config, store) in node.config.stores.iter().zip(&node.local) {
             let sockets = binder.plain("lmtp", &config.lmtp, "421 4.3.2 Too many connections, try again later\r\n")?;
             bound.lmtp.extend(sockets.into_iter().map(|socket| (socket, Arc::clone(store))));
@@ -146,34 +148,36 @@ impl Listeners {
     }
 }
 
-/// Binds sockets with what all of them share.
+/// Makes listeners with what all of them share.
 struct Binder<'a> {
     node: &'a Node,
+    sockets: &'a mut Sockets,
     tls: Option<ServerTls>,
+    /// The balancers that clients come through, if they do.
     proxy_from: Option<Arc<[Network]>>,
 }
 
 impl Binder<'_> {
-    /// For sockets whose clients come through these balancers, if they do.
-    fn behind(&self, balancers: &Option<Arc<[Network]>>) -> Self {
-        Self { node: self.node, tls: self.tls.clone(), proxy_from: balancers.clone() }
-    }
-
     /// Sockets on which a conversation begins in clear.
-    fn plain(&self, name: &str, addresses: &[SocketAddr], refusal: &'static str) -> Result<Vec<Listener>, NodeError> {
+    fn plain(
+        &mut self,
+        name: &str,
+        addresses: &[SocketAddr],
+        refusal: &'static str,
+    ) -> Result<Vec<Listener>, NodeError> {
         addresses.iter().map(|address| self.bind(name, *address, Security::Plain, refusal)).collect()
     }
 
     /// Sockets of a protocol, in clear and with TLS from the first octet.
     fn both(
-        &self,
+        &mut self,
         (plain, in_clear): (&str, &[SocketAddr]),
         (secure, under_tls): (&str, &[SocketAddr]),
         refusal: &'static str,
     ) -> Result<Vec<Listener>, NodeError> {
         let mut bound = self.plain(plain, in_clear, refusal)?;
         // The configuration does not let such a listener be without a certificate.
-        if let Some(tls) = &self.tls {
+        if let Some(tls) = self.tls.clone() {
             for address in under_tls {
                 bound.push(self.bind(secure, *address, Security::Tls(tls.clone()), refusal)?);
             }
@@ -182,7 +186,7 @@ impl Binder<'_> {
     }
 
     fn bind(
-        &self,
+        &mut self,
         name: &str,
         address: SocketAddr,
         security: Security,
@@ -197,7 +201,7 @@ impl Binder<'_> {
             proxy_from: self.proxy_from.clone(),
             refusal: Bytes::from_static(refusal.as_bytes()),
         };
-        Ok(Listener::bind(address, options)?)
+        Ok(Listener::on(self.sockets.take(address)?, options)?)
     }
 }
 

@@ -9,7 +9,7 @@
 mod http;
 mod text;
 
-pub(super) use http::{bind, serve};
+pub(super) use http::{listen, serve};
 
 use super::Node;
 use super::listeners::Listeners;

@@ -4,6 +4,7 @@
 mod draining;
 mod metrics;
 mod node;
+mod privileges;
 mod sessions;
 mod systemd;
 
@@ -18,6 +19,8 @@ fn main() -> ExitCode {
         trial("a_node_that_drains_says_so", draining::status),
         trial("a_service_manager_is_told", systemd::told),
         trial("a_watchdog_of_another_process_is_not_fed", systemd::not_for_us),
+        trial("an_unknown_user_is_a_reason_not_to_start", privileges::unknown),
+        Trial::ignorable_test("root_is_given_up_once_the_sockets_are_bound", privileges::given_up),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }

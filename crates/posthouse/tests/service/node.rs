@@ -60,6 +60,16 @@ impl Served {
         served
     }
 
+    /// Starts a node that must not come up; gives whether it ended well, and what it said.
+    pub(crate) fn refused(head: &str) -> (bool, String) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("posthouse.toml");
+        std::fs::write(&file, configuration(head, "")).expect("written");
+        let output = Command::new(PROGRAM).args(["serve", "--config"]).arg(&file).output().expect("the program runs");
+        assert!(!folder.path().join("data").exists(), "nothing is opened before");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }

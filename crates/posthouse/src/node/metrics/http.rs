@@ -1,6 +1,7 @@
 //! `GET /metrics` over TCP, and nothing else: a request, an answer, the end (RFC 9112 with `Connection: close`).
 
 use super::Meters;
+use crate::node::sockets::Sockets;
 use net::{BindError, Shutdown};
 use std::io;
 use std::net::SocketAddr;
@@ -11,15 +12,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 /// Listens where monitors ask.
-pub(in crate::node) fn bind(addresses: &[SocketAddr]) -> Result<Vec<(SocketAddr, TcpListener)>, BindError> {
-    let bind = |address: &SocketAddr| {
-        let failed = |source| BindError { address: *address, source };
-        let socket = std::net::TcpListener::bind(address).map_err(failed)?;
-        socket.set_nonblocking(true).map_err(failed)?;
-        let local = socket.local_addr().map_err(failed)?;
-        Ok((local, TcpListener::from_std(socket).map_err(failed)?))
+pub(in crate::node) fn listen(
+    addresses: &[SocketAddr],
+    sockets: &mut Sockets,
+) -> Result<Vec<(SocketAddr, TcpListener)>, BindError> {
+    let open = |address: &SocketAddr| {
+        let socket = sockets.take(*address)?.listen()?;
+        let local = socket.local_addr().map_err(|source| BindError { address: *address, source })?;
+        Ok((local, socket))
     };
-    addresses.iter().map(bind).collect()
+    addresses.iter().map(open).collect()
 }
 
 /// Answers scrapes until the node stops.
