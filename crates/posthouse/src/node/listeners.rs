@@ -1,5 +1,6 @@
 //! The sockets of a node, and which role answers on each.
 
+use super::adjustable::Adjustable;
 use super::polite::{Leave, Polite};
 use super::recipients::StoreRecipients;
 use super::sessions::Visit;
@@ -9,9 +10,8 @@ use admin::ListenerFacts;
 use bytes::Bytes;
 use net::{Listener, ListenerHandle, ListenerOptions, Network, Security, ServerTls, SessionError, Shutdown, serve};
 use ports::{Peer, Protocol};
-use proxy::{Authenticator, ClearLogins, DirectoryAccounts, ImapConfig, Pop3Config, Proxy, StartTls};
+use proxy::{Authenticator, ClearLogins, DirectoryAccounts, Pop3Config, Proxy, StartTls};
 use relay::{Relay, RelaySession};
-use smtp_proto::Dialect;
 use smtp_proto::server as smtp;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,6 +68,7 @@ impl Listeners {
         let clock = Arc::clone(&node.system.clock);
 
         let relay = Arc::new(relay(node));
+        let adjustable = Adjustable::of(node, &self, Arc::clone(&relay));
         if node.queue.is_some() {
             let (relay, ending) = (relay.clone(), shutdown.clone());
             running.spawn(async move {
@@ -78,39 +79,44 @@ impl Listeners {
                 }
             });
         }
-        let config = Arc::new(smtp_config(node, Dialect::Smtp, tls.is_some()));
         for listener in self.smtp.drain(..) {
-            let (relay, config, tls, clock) = (relay.clone(), config.clone(), tls.clone(), clock.clone());
+            let (relay, config, tls, clock) = (relay.clone(), adjustable.smtp.clone(), tls.clone(), clock.clone());
             let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                 let visit = sessions.enter(Protocol::Smtp, &peer);
-                let machine = smtp::Server::new(config.clone(), security(&peer), clock.instant());
+                let machine = smtp::Server::new(config.now(), security(&peer), clock.instant());
                 let session = RelaySession::new(relay.clone(), peer).with_badge(visit.badge().clone());
                 let session = Polite::new(session, visit.badge(), &ending, leave_smtp);
                 report(visit, serve(stream, machine, session, tls.clone()))
             }));
         }
 
-        let config = Arc::new(smtp_config(node, Dialect::Lmtp, false));
         for (listener, store) in self.lmtp.drain(..) {
             let recipients = Arc::new(StoreRecipients { store: store.name().clone(), routes: node.routes.clone() });
-            let (config, clock, ending) = (config.clone(), clock.clone(), shutdown.clone());
+            let (config, clock, ending) = (adjustable.lmtp.clone(), clock.clone(), shutdown.clone());
             let sessions = node.sessions.clone();
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                 let visit = sessions.enter(Protocol::Lmtp, &peer);
-                let machine = smtp::Server::new(config.clone(), security(&peer), clock.instant());
+                let machine = smtp::Server::new(config.now(), security(&peer), clock.instant());
                 let session = Lmtp::new(store.clone(), recipients.clone(), peer).with_badge(visit.badge().clone());
                 let session = Polite::new(session, visit.badge(), &ending, leave_smtp);
                 report(visit, serve(stream, machine, session, None))
             }));
         }
-        self.run_proxy(node, shutdown, &mut running);
+        self.run_proxy(node, &adjustable, shutdown, &mut running);
+        let (settings, ending) = (node.settings.subscribe(), shutdown.clone());
+        running.spawn(async move {
+            tokio::select! {
+                () = adjustable.follow(settings) => {}
+                () = ending.draining() => {}
+            }
+        });
         async move { while running.join_next().await.is_some() {} }
     }
 }
 
 impl Listeners {
-    fn run_proxy(self, node: &Node, shutdown: &Shutdown, running: &mut JoinSet<()>) {
+    fn run_proxy(self, node: &Node, adjustable: &Adjustable, shutdown: &Shutdown, running: &mut JoinSet<()>) {
         let tls = node.config.tls.as_ref().map(|tls| tls.server.clone());
         let starttls = if tls.is_some() { StartTls::Offered } else { StartTls::NotOffered };
         let accounts = DirectoryAccounts::new(Arc::clone(node.routes.live()), Arc::clone(&node.engine));
@@ -121,13 +127,12 @@ impl Listeners {
             handover: Arc::clone(&node.stores) as _,
             clock: Arc::clone(clock),
         };
-        let imap_config = Arc::new(imap_config(node, starttls));
         for listener in self.imap {
-            let (proxy, config, tls) = (proxy.clone(), imap_config.clone(), tls.clone());
+            let (proxy, config, tls) = (proxy.clone(), adjustable.imap.clone(), tls.clone());
             let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                 let visit = sessions.enter(Protocol::Imap, &peer);
-                let (machine, front) = proxy.imap(&config, peer);
+                let (machine, front) = proxy.imap(&config.now(), peer);
                 let session = front.with_badge(visit.badge().clone());
                 let session = Polite::new(session, visit.badge(), &ending, leave_imap);
                 report(visit, serve(stream, machine, session, tls.clone()))
@@ -216,30 +221,6 @@ fn relay(node: &Node) -> Relay {
     match &node.queue {
         Some(queue) => relay.with_queue(Arc::clone(queue)),
         None => relay,
-    }
-}
-
-fn smtp_config(node: &Node, dialect: Dialect, starttls: bool) -> smtp::Config {
-    let mut config = smtp::Config::new(dialect, node.config.node.hostname.clone());
-    config.size_max = node.config.limits.message_octets;
-    config.limits.rcpt_count_max = node.config.limits.recipients;
-    config.extensions.starttls = starttls;
-    config.extensions.smtputf8 = true;
-    config.extensions.chunking = true;
-    config
-}
-
-fn imap_config(node: &Node, starttls: StartTls) -> ImapConfig {
-    let mut support = store::ImapSession::support();
-    support.plain_mechanisms = sasl::Mechanism::ALL.iter().map(|mechanism| mechanism.name().into()).collect();
-    let octets_max = u32::try_from(node.config.limits.message_octets).unwrap_or(u32::MAX);
-    let limits = imap_proto::Limits { append_octets_max: octets_max, ..Default::default() };
-    ImapConfig {
-        greeting: "Posthouse is ready",
-        limits: Arc::new(limits),
-        support,
-        starttls,
-        clear_logins: ClearLogins::loopback(),
     }
 }
 

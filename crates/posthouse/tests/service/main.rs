@@ -5,6 +5,7 @@ mod draining;
 mod metrics;
 mod node;
 mod privileges;
+mod reload;
 mod sessions;
 mod systemd;
 
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         trial("a_watchdog_of_another_process_is_not_fed", systemd::not_for_us),
         trial("an_unknown_user_is_a_reason_not_to_start", privileges::unknown),
         Trial::ignorable_test("root_is_given_up_once_the_sockets_are_bound", privileges::given_up),
+        trial("sighup_changes_what_can_change", reload::what_can_change_does),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
