@@ -144,6 +144,7 @@ impl Message {
         let owed = self.reached.len();
         let commits = self.legs.into_iter().map(|leg| Box::pin(leg.commit(relay)) as BoxFuture<'_, _>).collect();
         let mut outcomes: Vec<Outcome> = all(commits).await.into_iter().flatten().collect();
+        outcomes.iter().for_each(|outcome| outcome.note(self.id));
         let has_proof = outcomes.iter().any(|outcome| outcome.answer.is_ok());
         let is_open = outcomes.iter().any(|outcome| matches!(&outcome.answer, Err(refusal) if is_unanswered(refusal)));
         if let Some(held) = self.held
@@ -288,6 +289,17 @@ struct Outcome {
     store: StoreName,
     recipient: Recipient,
     answer: Result<Proof, Refusal>,
+}
+
+impl Outcome {
+    /// For who follows a message from hop to hop: the store has a line with the same id.
+    fn note(&self, id: DeliveryId) {
+        let Self { store, recipient, answer } = self;
+        match answer {
+            Ok(_) => tracing::debug!(%id, %store, account = %recipient.address, "the store has it"),
+            Err(reply) => tracing::debug!(%id, %store, account = %recipient.address, %reply, "the store has it not"),
+        }
+    }
 }
 
 /// Those who have not got it wait in the queue; where it does not take them, their outcomes stay as they are.
