@@ -1,5 +1,6 @@
 //! `posthouse serve` as a service: the real program, what operators ask it, and what the system does to it.
 #![expect(clippy::disallowed_methods, reason = "a world: it owns processes, sockets and files")]
+#![expect(clippy::indexing_slicing, reason = "a test: JSON that is not as expected is a failure")]
 
 mod draining;
 mod metrics;
