@@ -9,7 +9,7 @@ use super::{Node, NodeError, System};
 use admin::ListenerFacts;
 use bytes::Bytes;
 use net::{Listener, ListenerHandle, ListenerOptions, Network, Security, ServerTls, SessionError, Shutdown, serve};
-use ports::{Peer, Protocol};
+use ports::{BoxFuture, Peer, Protocol};
 use proxy::{Authenticator, ClearLogins, DirectoryAccounts, Pop3Config, Proxy, StartTls};
 use relay::{Relay, RelaySession};
 use smtp_proto::server as smtp;
@@ -87,7 +87,7 @@ impl Listeners {
                 let machine = smtp::Server::new(config.now(), security(&peer), clock.instant());
                 let session = RelaySession::new(relay.clone(), peer).with_badge(visit.badge().clone());
                 let session = Polite::new(session, visit.badge(), &ending, leave_smtp);
-                report(visit, serve(stream, machine, session, tls.clone()))
+                report(visit, Box::pin(serve(stream, machine, session, tls.clone())))
             }));
         }
 
@@ -100,7 +100,7 @@ impl Listeners {
                 let machine = smtp::Server::new(config.now(), security(&peer), clock.instant());
                 let session = Lmtp::new(store.clone(), recipients.clone(), peer).with_badge(visit.badge().clone());
                 let session = Polite::new(session, visit.badge(), &ending, leave_smtp);
-                report(visit, serve(stream, machine, session, None))
+                report(visit, Box::pin(serve(stream, machine, session, None)))
             }));
         }
         self.run_proxy(node, &adjustable, shutdown, &mut running);
@@ -135,7 +135,7 @@ impl Listeners {
                 let (machine, front) = proxy.imap(&config.now(), peer);
                 let session = front.with_badge(visit.badge().clone());
                 let session = Polite::new(session, visit.badge(), &ending, leave_imap);
-                report(visit, serve(stream, machine, session, tls.clone()))
+                report(visit, Box::pin(serve(stream, machine, session, tls.clone())))
             }));
         }
         let pop3_config = Pop3Config::new(starttls, ClearLogins::loopback());
@@ -147,7 +147,7 @@ impl Listeners {
                 let (machine, front) = proxy.pop3(&config, peer);
                 let session = front.with_badge(visit.badge().clone());
                 let session = Polite::new(session, visit.badge(), &ending, leave_pop3);
-                report(visit, serve(stream, machine, session, tls.clone()))
+                report(visit, Box::pin(serve(stream, machine, session, tls.clone())))
             }));
         }
     }
@@ -250,7 +250,10 @@ fn security(peer: &Peer) -> smtp_proto::Security {
 }
 
 /// Runs a session; how it ended is worth a line only where it was not the peer's right.
-async fn report(visit: Visit, session: impl Future<Output = Result<(), SessionError>>) {
+///
+/// It comes boxed: each function that waits for a future which it was given holds room for it twice, and this one is what
+/// an idle connection costs.
+async fn report(visit: Visit, session: BoxFuture<'static, Result<(), SessionError>>) {
     let badge = visit.badge().clone();
     let (protocol, client) = (badge.protocol(), badge.client());
     match visit.attend(session).await {
