@@ -19,6 +19,7 @@ pub use problem::{Problem, Problems};
 use mail_types::{Domain, NodeName, StoreName};
 use net::{Network, ServerTls};
 use relay::ClientLimits;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,8 @@ pub struct Config {
     pub admin: Admin,
     /// What it accepts at most.
     pub limits: Limits,
+    /// A digest of what is written under each key.
+    written: BTreeMap<String, u64>,
 }
 
 /// `[node]`
@@ -209,9 +212,17 @@ impl Config {
         let tree = tree::load(file, &problems);
         let raw = raw::RawConfig::read(&tree, &problems);
         match check::config(raw, &problems) {
-            Some(config) if problems.is_empty() => Ok(config),
+            Some(config) if problems.is_empty() => Ok(Self { written: tree.written(), ..config }),
             Some(_) | None => Err(problems.sorted()),
         }
+    }
+}
+
+impl Config {
+    /// The keys under which `other` says something else.
+    pub(crate) fn changed_keys<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = String> + 'a {
+        let all = self.written.keys().chain(other.written.keys().filter(|key| !self.written.contains_key(*key)));
+        all.filter(|key| self.written.get(*key) != other.written.get(*key)).cloned()
     }
 }
 

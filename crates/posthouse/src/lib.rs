@@ -20,6 +20,7 @@ pub mod config;
 pub mod log;
 pub mod node;
 pub mod quickstart;
+mod reload;
 pub mod selftest;
 pub mod serve;
 mod signals;

@@ -13,28 +13,56 @@ use logfmt::Logfmt;
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::reload::Handle;
+
+/// Changes which lines are written.
+pub struct Level(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl Level {
+    /// From now on those that `log` names; its format is that of the start.
+    pub fn set(&self, log: &Log) {
+        (self.0)(filter(log));
+    }
+}
 
 /// Sends this process's log lines to standard error.
 ///
 /// # Panics
 /// When lines are sent somewhere already: it is called once, at the start.
-pub fn start(log: &Log) {
-    let lines = subscriber(log, std::io::stderr);
+pub fn start(log: &Log) -> Level {
+    let (lines, level) = subscriber(log, std::io::stderr);
     tracing::subscriber::set_global_default(lines).expect("called once, at the start of the program");
+    level
 }
 
 /// Turns events into lines for `writer`.
-pub fn subscriber<W>(log: &Log, writer: W) -> Box<dyn Subscriber + Send + Sync>
+pub fn subscriber<W>(log: &Log, writer: W) -> (Box<dyn Subscriber + Send + Sync>, Level)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    // Checked with the configuration; what cannot be read there never comes here.
-    let filter = EnvFilter::builder().parse_lossy(&log.level);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter(log)).with_writer(writer).with_ansi(false);
     match log.format {
-        LogFormat::Logfmt => Box::new(lines.event_format(Logfmt).fmt_fields(Logfmt).finish()),
-        LogFormat::Json => Box::new(lines.json().flatten_event(true).with_current_span(false).finish()),
+        LogFormat::Logfmt => {
+            let lines = lines.event_format(Logfmt).fmt_fields(Logfmt).with_filter_reloading();
+            let level = level(lines.reload_handle());
+            (Box::new(lines.finish()), level)
+        }
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(false).with_filter_reloading();
+            let level = level(lines.reload_handle());
+            (Box::new(lines.finish()), level)
+        }
     }
+}
+
+fn level<S: 'static>(handle: Handle<EnvFilter, S>) -> Level {
+    // The subscriber that it is of is the process's own, and stays.
+    Level(Box::new(move |filter| drop(handle.reload(filter))))
+}
+
+fn filter(log: &Log) -> EnvFilter {
+    // Checked with the configuration; what cannot be read there never comes here.
+    EnvFilter::builder().parse_lossy(&log.level)
 }
 
 #[cfg(test)]
@@ -61,7 +89,7 @@ mod tests {
         let lines = Lines::default();
         let writer = lines.clone();
         let log = Log { format, level: level.to_owned() };
-        tracing::subscriber::with_default(subscriber(&log, move || writer.clone()), work);
+        tracing::subscriber::with_default(subscriber(&log, move || writer.clone()).0, work);
         let bytes = lines.0.lock().expect("no panic").clone();
         let text = String::from_utf8(bytes).expect("UTF-8");
         text.lines().map(|line| line.split_once(' ').map_or(line, |(_, rest)| rest).to_owned()).collect()

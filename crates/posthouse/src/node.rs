@@ -6,8 +6,10 @@
 //! ```
 //! Sockets are bound first, while we may, and listen last: whoever can connect finds a node that is ready.
 
+mod adjustable;
 mod admin;
 mod directory_file;
+mod door;
 mod listeners;
 mod metrics;
 mod polite;
@@ -47,11 +49,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use store::{LocalStores, Store};
+use tokio::sync::watch;
 
 /// A node that is open and listens to nobody yet.
 pub struct Node {
     config: Config,
     system: System,
+    /// The configuration as it is now; `config` is that of the start.
+    settings: watch::Sender<Arc<Config>>,
     sockets: Sockets,
     engine: Arc<dyn Engine>,
     /// What the engine reads, where it only reads.
@@ -170,9 +175,11 @@ impl Node {
         let queue = path.map(|path| queue::open(path, &system)).transpose()?;
         let sessions = Register::new(Arc::clone(&system.clock));
         let (logins, relay_counts) = (Arc::default(), Arc::default());
+        let settings = watch::Sender::new(Arc::new(config.clone()));
         Ok(Self {
             config,
             system,
+            settings,
             sockets,
             engine,
             file,
@@ -190,6 +197,11 @@ impl Node {
     /// The records, for who writes them at the start.
     pub fn engine(&self) -> &Arc<dyn Engine> {
         &self.engine
+    }
+
+    /// To change what can change while it runs.
+    pub fn settings(&self) -> watch::Sender<Arc<Config>> {
+        self.settings.clone()
     }
 
     /// To feel whether it is alive while it runs.
@@ -232,7 +244,8 @@ impl Node {
             "the node serves"
         );
         shutdown.draining().await;
-        self.cut_after(stopper, self.config.node.stop_span);
+        let span = self.settings.borrow().node.stop_span;
+        self.cut_after(stopper, span);
         serving.await;
         if let Some(queue) = &self.queue {
             queue.close().await;

@@ -10,6 +10,7 @@
 
 use crate::config::Config;
 use crate::node::{Node, System};
+use crate::reload::Reloader;
 use anyhow::{Context, Result};
 use directory::engine::{Engine, Revision};
 use directory::{
@@ -87,10 +88,10 @@ impl Quickstart {
             move_ports(&dir, &file, base)?;
         }
         let config = Config::load(&file).map_err(|problems| anyhow::anyhow!("{problems}"))?;
-        crate::log::start(&config.log);
+        let level = crate::log::start(&config.log);
         let listeners = listeners(&config);
         let (stopper, shutdown) = Stopper::new();
-        let signals = crate::signals::Signals::new(stopper, &config, &Arc::default())?;
+        let signals = crate::signals::Signals::new(stopper, &Arc::default())?;
         let node = Node::open(config, system.clone()).await?;
         let site_file = dir.join("site.json");
         let accounts = match site_file.exists() {
@@ -99,7 +100,8 @@ impl Quickstart {
         };
         let site = Site { domain: DOMAIN.to_owned(), listeners, accounts };
         write_private(&site_file, &(serde_json::to_string_pretty(&site)? + "\n"))?;
-        node.run(signals.watch(), shutdown, || println!("{}", welcome(&dir, &site))).await?;
+        let reloader = Reloader::new(file, node.settings(), level);
+        node.run(signals.watch(reloader), shutdown, || println!("{}", welcome(&dir, &site))).await?;
         Ok(())
     }
 }

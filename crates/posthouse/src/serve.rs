@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::node::{Node, System};
+use crate::reload::Reloader;
 use crate::systemd::Manager;
 use anyhow::Result;
 use net::Stopper;
@@ -20,11 +21,11 @@ impl Serve {
     /// Runs the node.
     pub async fn run(self) -> Result<()> {
         let config = Config::load(&self.config).map_err(|problems| anyhow::anyhow!("\n{problems}"))?;
-        crate::log::start(&config.log);
+        let level = crate::log::start(&config.log);
         let manager = Arc::new(Manager::of_environment());
         manager.status("opening the directory and the stores");
         let (stopper, shutdown) = Stopper::new();
-        let signals = crate::signals::Signals::new(stopper, &config, &manager)?;
+        let signals = crate::signals::Signals::new(stopper, &manager)?;
         if crate::node::is_root() && config.node.user.is_none() {
             tracing::warn!("running as root: [node] user names whom to run as once the sockets are bound");
         }
@@ -34,11 +35,12 @@ impl Serve {
             let (manager, pulse, clock) = (Arc::clone(&manager), node.pulse(), system.clock);
             system.spawn.task(Box::pin(async move { crate::systemd::watch(&manager, every, pulse, &*clock).await }));
         }
+        let reloader = Reloader::new(self.config, node.settings(), level);
         let ready = || {
             println!("posthouse is ready");
             manager.ready();
         };
-        node.run(signals.watch(), shutdown, ready).await?;
+        node.run(signals.watch(reloader), shutdown, ready).await?;
         Ok(())
     }
 }

@@ -123,7 +123,7 @@ key = 'key.pem'
     posthouse.toml:2:8: node.name: "not a name": a name has 1 to 63 letters, digits, '-', '_' or '.', and starts with a letter or digit
     posthouse.toml:3:1: node.hostnme: unknown key (did you mean hostname?)
     posthouse.toml:4:8: node.data: is a number, must be text
-    posthouse.toml:5:1: node.colour: unknown key (known here: data, hostname, name, stop_seconds)
+    posthouse.toml:5:1: node.colour: unknown key (known here: data, group, hostname, name, stop_seconds, user)
     posthouse.toml:8:10: log.format: "xml": is none of logfmt, json
     posthouse.toml:9:9: log.level: "loud=maybe": error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
     posthouse.toml:13:10: store.shards: must be from 1 to 64
@@ -162,6 +162,16 @@ fn a_node_without_stores_has_a_directory_all_the_same() {
     "#);
     insta::assert_snapshot!(mistakes("engine = 'file'\npath = 'records'", &[("records/x", "")]), @r#"posthouse.toml:9:8: directory.path: records is no file (`posthouse export directory` makes one; a folder is for engine = "embedded")"#);
     insta::assert_snapshot!(mistakes("path = 'records'", &[("records", "")]), @r#"posthouse.toml:8:8: directory.path: records is a file, not a folder (a node that reads its directory from a file has engine = "file")"#);
+}
+
+#[test]
+fn a_group_needs_a_user() {
+    let text = format!("{NODE}group = 'mail'\n[relay]\nlisten = '127.0.0.1:2525'\n");
+    let site = site(&[("posthouse.toml", &text)]);
+    insta::assert_snapshot!(check(site.path()).1, @"posthouse.toml:5:9: node.group: names a group, but there is no user (add node.user)");
+    std::fs::write(site.path().join("posthouse.toml"), text.replace("[relay]", "user = 'mail'\n[relay]"))
+        .expect("written");
+    assert!(check(site.path()).0);
 }
 
 #[test]

@@ -57,6 +57,7 @@ pub use stored::Stored;
 use directory::Routing;
 use ports::{Clock, Delivery, Random};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// What the connections of a relay share.
@@ -67,7 +68,8 @@ pub struct Relay {
     random: Arc<dyn Random>,
     store_wait: Duration,
     queue: Option<Arc<RetryQueue>>,
-    commit_wait: Duration,
+    /// In milliseconds; changes while messages come in.
+    commit_wait: AtomicU64,
     counts: Arc<Counts>,
 }
 
@@ -81,8 +83,10 @@ impl Relay {
     ) -> Self {
         let routing = Box::new(routing);
         let counts = Arc::default();
-        let (store_wait, commit_wait) = (STORE_WAIT, COMMIT_WAIT);
-        Self { delivery, routing, clock, random, store_wait, queue: None, commit_wait, counts }
+        let (store_wait, commit_wait) = (STORE_WAIT, AtomicU64::new(0));
+        let relay = Self { delivery, routing, clock, random, store_wait, queue: None, commit_wait, counts };
+        relay.set_commit_wait(COMMIT_WAIT);
+        relay
     }
 
     /// With a queue: a store that does not answer no longer keeps the sender waiting.
@@ -101,9 +105,14 @@ impl Relay {
 
     /// How long a store may think about one question before its mail goes to the queue.
     #[must_use]
-    pub fn with_commit_wait(mut self, wait: Duration) -> Self {
-        self.commit_wait = wait;
+    pub fn with_commit_wait(self, wait: Duration) -> Self {
+        self.set_commit_wait(wait);
         self
+    }
+
+    /// The same for a relay that runs: from the next question on.
+    pub fn set_commit_wait(&self, wait: Duration) {
+        self.commit_wait.store(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// How long a store may think about one question before it counts as unavailable, where there is no queue.
@@ -115,7 +124,10 @@ impl Relay {
 
     /// How long a store may think about one question.
     fn patience(&self) -> Duration {
-        if self.queue.is_some() { self.commit_wait } else { self.store_wait }
+        match self.queue {
+            Some(_) => Duration::from_millis(self.commit_wait.load(Ordering::Relaxed)),
+            None => self.store_wait,
+        }
     }
 }
 

@@ -169,6 +169,7 @@ impl Message {
         let commits = legs.into_iter().map(|leg| Box::pin(leg.commit(relay)) as BoxFuture<'_, Vec<Outcome>>).collect();
         let outcomes = all(commits).await.into_iter().flatten();
         let mut outcomes: Outcomes = outcomes.map(|outcome| (outcome.recipient.account, outcome)).collect();
+        outcomes.values().for_each(|outcome| outcome.note(id));
         if let Some(held) = held {
             queue_the_rest(id, envelope, held, &answers, &mut outcomes).await;
         }
@@ -309,6 +310,17 @@ struct Outcome {
     store: StoreName,
     recipient: Recipient,
     answer: Result<Proof, Refusal>,
+}
+
+impl Outcome {
+    /// For who follows a message from hop to hop: the store has a line with the same id.
+    fn note(&self, id: DeliveryId) {
+        let Self { store, recipient, answer } = self;
+        match answer {
+            Ok(_) => tracing::debug!(%id, %store, account = %recipient.address, "the store has it"),
+            Err(reply) => tracing::debug!(%id, %store, account = %recipient.address, %reply, "the store has it not"),
+        }
+    }
 }
 
 /// What came of each account.

@@ -6,6 +6,7 @@ use journal::Durable;
 use mail_types::{FlagSet, Lsn, MailboxId};
 use ports::{BoxFuture, DeliveryTransaction, Envelope, Receipt, Recipient};
 use std::sync::Arc;
+use tracing::field::display;
 
 /// One message for accounts of one store.
 pub struct Transaction {
@@ -79,15 +80,25 @@ impl Transaction {
             .collect();
         drop(body);
         let mut outcomes = Vec::with_capacity(puts.len());
-        for put in puts {
+        for (put, recipient) in puts.into_iter().zip(&recipients) {
             let outcome = match put {
                 Ok(put) => store.settle(put).await.map(|proof| (put, proof)),
                 Err(refusal) => Err(refusal),
             };
+            let (id, store_name, account) = (envelope.id.map(display), store.name(), &recipient.address);
             match &outcome {
-                Ok((Put::New(..), _)) => store.counts().stored(),
-                Ok((Put::Repeated(_), _)) => store.counts().repeated(),
-                Err(_) => store.counts().refused(),
+                Ok((Put::New(_, uid), _)) => {
+                    store.counts().stored();
+                    tracing::info!(id, store = %store_name, %account, %uid, "in the mailbox");
+                }
+                Ok((Put::Repeated(_), _)) => {
+                    store.counts().repeated();
+                    tracing::info!(id, store = %store_name, %account, "in the mailbox since an earlier attempt");
+                }
+                Err(why) => {
+                    store.counts().refused();
+                    tracing::info!(id, store = %store_name, %account, %why, "not in the mailbox");
+                }
             }
             outcomes.push(outcome.map(|(_, proof)| proof));
         }

@@ -50,6 +50,7 @@ pub(super) fn config(raw: RawConfig, problems: &Problems) -> Option<Config> {
         },
         limits: limits(raw.limits),
         node: node?,
+        written: BTreeMap::new(),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use super::problem::{Problem, Problems};
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -148,6 +149,43 @@ fn merge(under: Node, over: Node) -> Node {
 impl Node {
     fn is_table(&self) -> bool {
         matches!(self.value, Value::Table(_))
+    }
+
+    /// A digest of what is written under each key (`relay.listen`, `store[0].path`), for who compares two readings.
+    pub(super) fn written(&self) -> BTreeMap<String, u64> {
+        let mut written = BTreeMap::new();
+        self.write(String::new(), &mut written);
+        written
+    }
+
+    fn write(&self, key: String, written: &mut BTreeMap<String, u64>) {
+        match &self.value {
+            Value::Table(table) => {
+                for (name, (_, node)) in table {
+                    let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+                    node.write(key, written);
+                }
+            }
+            Value::List(list) if list.iter().any(Self::is_table) => {
+                list.iter().enumerate().for_each(|(at, node)| node.write(format!("{key}[{at}]"), written));
+            }
+            Value::List(_) | Value::Text(_) | Value::Integer(_) | Value::Boolean(_) | Value::Other => {
+                let mut hasher = DefaultHasher::new();
+                self.digest(&mut hasher);
+                written.insert(key, hasher.finish());
+            }
+        }
+    }
+
+    /// Of values without keys; a list of one is that one.
+    fn digest(&self, hasher: &mut DefaultHasher) {
+        match &self.value {
+            Value::Text(text) => text.hash(hasher),
+            Value::Integer(number) => number.hash(hasher),
+            Value::Boolean(value) => value.hash(hasher),
+            Value::List(list) => list.iter().for_each(|node| node.digest(hasher)),
+            Value::Other | Value::Table(_) => {}
+        }
     }
 
     /// What kind of value stands here, for who expected another.

@@ -1,5 +1,7 @@
 //! The sockets of a node, and which role answers on each.
 
+use super::adjustable::Adjustable;
+use super::door::Door;
 use super::polite::{Leave, Polite};
 use super::recipients::StoreRecipients;
 use super::sessions::Visit;
@@ -8,9 +10,9 @@ use super::{Node, NodeError, System};
 use admin::ListenerFacts;
 use bytes::Bytes;
 use net::{Listener, ListenerHandle, ListenerOptions, Network, Security, ServerTls, SessionError, Shutdown, serve};
-use ports::{Peer, Protocol};
-use proxy::{Authenticator, ClearLogins, DirectoryAccounts, ImapConfig, Pop3Config, Proxy, StartTls};
-use relay::{Gate, Guest, Relay, RelaySession};
+use ports::{BoxFuture, Peer, Protocol};
+use proxy::{Authenticator, ClearLogins, DirectoryAccounts, Pop3Config, Proxy, StartTls};
+use relay::{Gate, Relay, RelaySession};
 use smtp_proto::server as smtp;
 use smtp_proto::{Dialect, Refusal};
 use std::net::SocketAddr;
@@ -75,6 +77,12 @@ impl Listeners {
         fronts.chain(stores).map(facts).collect()
     }
 
+    /// The handles of those whose clients are counted by their address.
+    pub(super) fn limited(&self) -> Vec<ListenerHandle> {
+        let fronts = self.smtp.iter().chain(&self.imap).chain(&self.pop3);
+        fronts.chain(self.lmtp.iter().map(|(listener, _)| listener)).map(Listener::handle).collect()
+    }
+
     /// Serves until the shutdown; completes when the last session has ended.
     pub(super) fn run(mut self, node: &Node, shutdown: &Shutdown) -> impl Future<Output = ()> + use<> {
         let mut running = JoinSet::new();
@@ -82,6 +90,7 @@ impl Listeners {
         let clock = Arc::clone(&node.system.clock);
 
         let relay = Arc::new(relay(node));
+        let adjustable = Adjustable::of(node, &self, Arc::clone(&relay));
         if node.queue.is_some() {
             let (relay, ending) = (relay.clone(), shutdown.clone());
             running.spawn(async move {
@@ -99,45 +108,51 @@ impl Listeners {
             [(smtp, std::mem::take(&mut self.smtp)), (lmtp, std::mem::take(&mut self.relay_lmtp))]
         });
         for (door, listeners) in doors {
-            let config = Arc::new(smtp_config(node, door.dialect, tls.is_some()));
             for listener in listeners {
-                let (relay, config, tls, clock) = (relay.clone(), config.clone(), tls.clone(), clock.clone());
+                let (relay, config, tls, clock) =
+                    (relay.clone(), adjustable.relay(door.dialect), tls.clone(), clock.clone());
                 let (ending, door, sessions) = (shutdown.clone(), door.clone(), node.sessions.clone());
                 running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                     let visit = sessions.enter(door.protocol(), &peer);
                     let session = RelaySession::new(relay.clone(), peer).with_badge(visit.badge().clone());
-                    let (config, now) = (config.clone(), clock.instant());
+                    let (config, now) = (config.now(), clock.instant());
                     let (machine, session) = match door.admit(&peer) {
                         Ok(None) => (smtp::Server::new(config, security(&peer), now), session),
                         Ok(Some(guest)) => (smtp::Server::new(config, security(&peer), now), session.counted(guest)),
                         Err(refusal) => (smtp::Server::refused(config, &refusal, now), session),
                     };
                     let session = Polite::new(session, visit.badge(), &ending, leave_smtp);
-                    report(visit, serve(stream, machine, session, tls.clone()))
+                    report(visit, Box::pin(serve(stream, machine, session, tls.clone())))
                 }));
             }
         }
 
-        let config = Arc::new(smtp_config(node, Dialect::Lmtp, false));
         for (listener, store) in self.lmtp.drain(..) {
             let recipients = Arc::new(StoreRecipients { store: store.name().clone(), routes: node.routes.clone() });
-            let (config, clock, ending) = (config.clone(), clock.clone(), shutdown.clone());
+            let (config, clock, ending) = (adjustable.lmtp.clone(), clock.clone(), shutdown.clone());
             let sessions = node.sessions.clone();
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                 let visit = sessions.enter(Protocol::Lmtp, &peer);
-                let machine = smtp::Server::new(config.clone(), security(&peer), clock.instant());
+                let machine = smtp::Server::new(config.now(), security(&peer), clock.instant());
                 let session = Lmtp::new(store.clone(), recipients.clone(), peer).with_badge(visit.badge().clone());
                 let session = Polite::new(session, visit.badge(), &ending, leave_smtp);
-                report(visit, serve(stream, machine, session, None))
+                report(visit, Box::pin(serve(stream, machine, session, None)))
             }));
         }
-        self.run_proxy(node, shutdown, &mut running);
+        self.run_proxy(node, &adjustable, shutdown, &mut running);
+        let (settings, ending) = (node.settings.subscribe(), shutdown.clone());
+        running.spawn(async move {
+            tokio::select! {
+                () = adjustable.follow(settings) => {}
+                () = ending.draining() => {}
+            }
+        });
         async move { while running.join_next().await.is_some() {} }
     }
 }
 
 impl Listeners {
-    fn run_proxy(self, node: &Node, shutdown: &Shutdown, running: &mut JoinSet<()>) {
+    fn run_proxy(self, node: &Node, adjustable: &Adjustable, shutdown: &Shutdown, running: &mut JoinSet<()>) {
         let tls = node.config.tls.as_ref().map(|tls| tls.server.clone());
         let starttls = if tls.is_some() { StartTls::Offered } else { StartTls::NotOffered };
         let accounts = DirectoryAccounts::new(Arc::clone(node.routes.live()), Arc::clone(&node.engine));
@@ -148,16 +163,15 @@ impl Listeners {
             handover: Arc::clone(&node.stores) as _,
             clock: Arc::clone(clock),
         };
-        let imap_config = Arc::new(imap_config(node, starttls));
         for listener in self.imap {
-            let (proxy, config, tls) = (proxy.clone(), imap_config.clone(), tls.clone());
+            let (proxy, config, tls) = (proxy.clone(), adjustable.imap.clone(), tls.clone());
             let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                 let visit = sessions.enter(Protocol::Imap, &peer);
-                let (machine, front) = proxy.imap(&config, peer);
+                let (machine, front) = proxy.imap(&config.now(), peer);
                 let session = front.with_badge(visit.badge().clone());
                 let session = Polite::new(session, visit.badge(), &ending, leave_imap);
-                report(visit, serve(stream, machine, session, tls.clone()))
+                report(visit, Box::pin(serve(stream, machine, session, tls.clone())))
             }));
         }
         let pop3_config = Pop3Config::new(starttls, ClearLogins::loopback());
@@ -169,7 +183,7 @@ impl Listeners {
                 let (machine, front) = proxy.pop3(&config, peer);
                 let session = front.with_badge(visit.badge().clone());
                 let session = Polite::new(session, visit.badge(), &ending, leave_pop3);
-                report(visit, serve(stream, machine, session, tls.clone()))
+                report(visit, Box::pin(serve(stream, machine, session, tls.clone())))
             }));
         }
     }
@@ -247,62 +261,6 @@ fn relay(node: &Node) -> Relay {
     }
 }
 
-fn smtp_config(node: &Node, dialect: Dialect, starttls: bool) -> smtp::Config {
-    let mut config = smtp::Config::new(dialect, node.config.node.hostname.clone());
-    config.size_max = node.config.limits.message_octets;
-    config.limits.rcpt_count_max = node.config.limits.recipients;
-    config.extensions.starttls = starttls;
-    config.extensions.smtputf8 = true;
-    config.extensions.chunking = true;
-    config
-}
-
-fn imap_config(node: &Node, starttls: StartTls) -> ImapConfig {
-    let mut support = store::ImapSession::support();
-    support.plain_mechanisms = sasl::Mechanism::ALL.iter().map(|mechanism| mechanism.name().into()).collect();
-    let octets_max = u32::try_from(node.config.limits.message_octets).unwrap_or(u32::MAX);
-    let limits = imap_proto::Limits { append_octets_max: octets_max, ..Default::default() };
-    ImapConfig {
-        greeting: "Posthouse is ready",
-        limits: Arc::new(limits),
-        support,
-        starttls,
-        clear_logins: ClearLogins::loopback(),
-    }
-}
-
-/// Who may come in to the relay.
-#[derive(Clone)]
-struct Door {
-    dialect: Dialect,
-    /// Beside this machine.
-    trusted: Arc<[Network]>,
-    gate: Arc<Gate>,
-}
-
-impl Door {
-    fn protocol(&self) -> Protocol {
-        match self.dialect {
-            Dialect::Smtp => Protocol::Smtp,
-            Dialect::Lmtp => Protocol::Lmtp,
-        }
-    }
-
-    /// By SMTP everybody may come in, and is counted unless he is trusted; by LMTP nobody else may.
-    fn admit(&self, peer: &Peer) -> Result<Option<Guest>, Refusal> {
-        let address = peer.address.ip().to_canonical();
-        let is_trusted = address.is_loopback() || self.trusted.iter().any(|network| network.contains(address));
-        match self.dialect {
-            Dialect::Smtp | Dialect::Lmtp if is_trusted => Ok(None),
-            Dialect::Smtp => self.gate.admit(address).map(Some),
-            Dialect::Lmtp => {
-                tracing::warn!(listener = "lmtp", peer = %peer.address, "refused: not in lmtp_from");
-                Err(NOT_TRUSTED)
-            }
-        }
-    }
-}
-
 /// RFC 5321 §3.8.
 fn leave_smtp<Receipt>(machine: &mut smtp::Server<Receipt>, why: Leave) {
     machine.shut_down(&match why {
@@ -329,7 +287,10 @@ fn security(peer: &Peer) -> smtp_proto::Security {
 }
 
 /// Runs a session; how it ended is worth a line only where it was not the peer's right.
-async fn report(visit: Visit, session: impl Future<Output = Result<(), SessionError>>) {
+///
+/// It comes boxed: each function that waits for a future which it was given holds room for it twice, and this one is what
+/// an idle connection costs.
+async fn report(visit: Visit, session: BoxFuture<'static, Result<(), SessionError>>) {
     let badge = visit.badge().clone();
     let (protocol, client) = (badge.protocol(), badge.client());
     match visit.attend(session).await {
@@ -342,7 +303,5 @@ async fn report(visit: Visit, session: impl Future<Output = Result<(), SessionEr
 }
 
 const BUSY_SMTP: &str = "421 4.3.2 Too many connections, try again later\r\n";
-/// RFC 5321 §3.1: 554 in the place of the greeting.
-const NOT_TRUSTED: Refusal = Refusal::of(554, (5, 7, 1), "LMTP is not for you");
 /// RFC 3463 §3.4, X.3.2: not accepting network messages now; what was not answered may be sent again.
 const KICKED: Refusal = Refusal::of(421, (4, 3, 2), "An operator ends this session");

@@ -1,12 +1,15 @@
 //! `posthouse serve` as a service: the real program, what operators ask it, and what the system does to it.
 #![expect(clippy::disallowed_methods, reason = "a world: it owns processes, sockets and files")]
+#![expect(clippy::indexing_slicing, reason = "a test: JSON that is not as expected is a failure")]
 
 mod draining;
 mod metrics;
 mod node;
 mod privileges;
+mod reload;
 mod sessions;
 mod systemd;
+mod trace;
 
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
@@ -21,6 +24,8 @@ fn main() -> ExitCode {
         trial("a_watchdog_of_another_process_is_not_fed", systemd::not_for_us),
         trial("an_unknown_user_is_a_reason_not_to_start", privileges::unknown),
         Trial::ignorable_test("root_is_given_up_once_the_sockets_are_bound", privileges::given_up),
+        trial("sighup_changes_what_can_change", reload::what_can_change_does),
+        trial("one_id_from_the_sender_to_the_mailbox", trace::one_id),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }

@@ -70,6 +70,11 @@ impl Served {
         (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
     }
 
+    /// Writes another configuration; the node hears of it by a signal.
+    pub(crate) fn configure(&self, head: &str, tail: &str) {
+        std::fs::write(self.config(), configuration(head, tail)).expect("written");
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -85,7 +90,8 @@ impl Served {
     /// Runs a command of ours that must succeed; gives what it prints.
     pub(crate) fn say(&self, words: &[&str], input: &str) -> String {
         let mut command = Command::new(PROGRAM);
-        command.args(words).arg("--config").arg(self.config());
+        // By its data folder: the configuration may have a mistake just now.
+        command.args(words).arg("--dir").arg(self.folder().join("data"));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("written");

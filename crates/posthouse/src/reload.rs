@@ -1,0 +1,81 @@
+//! SIGHUP: the configuration is read again, and what can change while sessions run does.
+
+use crate::config::{Config, Problems};
+use crate::log::Level;
+use std::error::Error;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// Reads a node's configuration again.
+pub(crate) struct Reloader {
+    file: PathBuf,
+    /// What the node was started with: all that cannot change is still so.
+    started: Arc<Config>,
+    /// What holds now, for whoever follows it.
+    settings: watch::Sender<Arc<Config>>,
+    level: Level,
+}
+
+impl Reloader {
+    /// For a node that was started with the configuration in `file`.
+    pub(crate) fn new(file: PathBuf, settings: watch::Sender<Arc<Config>>, level: Level) -> Self {
+        let started = settings.borrow().clone();
+        Self { file, started, settings, level }
+    }
+
+    /// Reads it. With a mistake anywhere nothing changes.
+    pub(crate) fn reload(&mut self) {
+        let new = match Config::load(&self.file) {
+            Ok(new) => Arc::new(new),
+            Err(problems) => return refuse(&problems),
+        };
+        let pending: Vec<String> = self.started.changed_keys(&new).filter(|key| !self.can_change(key, &new)).collect();
+        let before = self.settings.borrow().clone();
+        let changed: Vec<String> = before.changed_keys(&new).filter(|key| self.can_change(key, &new)).collect();
+        self.certificate(&new);
+        self.level.set(&new.log);
+        tracing::info!(file = %self.file.display(), changed = changed.join(", "), "the configuration was read again");
+        tracing::debug!(level = new.log.level, "log lines are written from this level on");
+        if !pending.is_empty() {
+            let keys = pending.join(", ");
+            tracing::warn!(keys, "these keys differ from those that the node was started with, and wait for a restart");
+        }
+        self.settings.send_replace(new);
+    }
+
+    fn can_change(&self, key: &str, new: &Config) -> bool {
+        // Whether TLS is offered is part of what listeners are.
+        let is_of_tls = key.starts_with("tls.");
+        LIVE.contains(&key) && (!is_of_tls || self.started.tls.is_some() == new.tls.is_some())
+    }
+
+    /// Sessions that are there keep their keys; new ones get the new certificate. The files may have changed although
+    /// their names have not.
+    fn certificate(&self, new: &Config) {
+        let (Some(ours), Some(new)) = (&self.started.tls, &new.tls) else { return };
+        if let Err(error) = ours.server.reload(&new.certificate, &new.key) {
+            tracing::error!(error = &error as &dyn Error, "the certificate stays as it was");
+        }
+    }
+}
+
+fn refuse(problems: &Problems) {
+    for problem in problems.to_string().lines() {
+        tracing::error!("{problem}");
+    }
+    tracing::error!("the configuration has mistakes: the node goes on with what it has");
+}
+
+/// What changes without a restart; docs/operating/service.md lists them, too.
+const LIVE: &[&str] = &[
+    "limits.connections",
+    "limits.connections_per_address",
+    "limits.message",
+    "limits.recipients",
+    "log.level",
+    "node.stop_seconds",
+    "relay.commit_wait_seconds",
+    "tls.certificate",
+    "tls.key",
+];
