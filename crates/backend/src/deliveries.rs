@@ -137,6 +137,8 @@ impl World {
             if call.machine().is_ready() || self.is_ready_again(&mut call).await {
                 return Some(call);
             }
+            // Not one wait for each of them.
+            drop(node.line.take_all());
         }
         None
     }

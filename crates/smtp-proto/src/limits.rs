@@ -54,6 +54,10 @@ pub const CLUSTER_RCPT_COUNT_MAX: usize = 10_000;
 /// header.
 pub const CLUSTER_SIZE_ROOM: u64 = 64 << 10;
 
+/// What a node waits for the next command, or the next octets of a message, of another node: these come when a sender far away
+/// has sent a whole chunk, and it may be slow. The relay watches its senders.
+pub const CLUSTER_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
 /// Commands that we had to refuse as such, since the last message that was accepted (RFC 5321 §7.8).
 pub const BAD_COMMAND_COUNT_MAX: u32 = 20;
 

@@ -137,8 +137,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Transactions with one node at a time; its store is one journal, which more of them would not make faster.
-pub(super) const TURN_COUNT_MAX: usize = 128;
+/// Transactions with one node at a time. Each lasts as long as its sender takes, so a few slow senders must not use them up.
+pub(super) const TURN_COUNT_MAX: usize = 1_000;
 /// Connections to one node that wait for a message.
 pub(super) const KEPT_COUNT_MAX: usize = 16;
 /// How long they wait: well below what a server gives a client (smtp_proto::limits::COMMAND_TIMEOUT).

@@ -2,6 +2,7 @@
 
 mod any_answers;
 mod node;
+mod relayed;
 
 use super::*;
 use bytes::Bytes;
@@ -279,6 +280,34 @@ fn a_dead_node_costs_one_call_a_second_and_others_nothing() {
     assert_eq!(send(&cluster.deliveries, &["a"]), ["open 451 4.4.1"]);
     cluster.clock.pass(Duration::from_secs(1));
     assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+}
+
+#[test]
+fn a_call_that_its_sender_gave_up_on_is_remembered() {
+    let (cluster, node) = Cluster::with_node();
+    node.says("connect", Say::Never);
+    let ingrid = store("ingrid");
+    {
+        let mut call = pin!(cluster.deliveries.open(&ingrid, envelope()));
+        assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        cluster.clock.pass(Duration::from_secs(3));
+    }
+    assert_eq!(send(&cluster.deliveries, &["a"]), ["open 451 4.4.1"]);
+    assert_eq!(node.calls(), 1);
+}
+
+#[test]
+fn kept_connections_to_a_node_that_hangs_cost_one_wait() {
+    let (cluster, node) = Cluster::with_node();
+    let ingrid = store("ingrid");
+    let many: Vec<_> = (0..5).map(|_| run(cluster.deliveries.open(&ingrid, envelope()))).collect();
+    drop(many);
+    node.says("RSET", Say::Never);
+    let mut next = pin!(cluster.deliveries.open(&ingrid, envelope()));
+    assert!(next.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    cluster.clock.pass(RESET_WAIT);
+    assert!(run(next).is_ok());
+    assert_eq!((node.calls(), node.open()), (6, 1));
 }
 
 #[test]

@@ -77,7 +77,12 @@ impl Config {
     /// sender may send.
     pub fn cluster(host: Domain, size_max: u64) -> Self {
         let extensions = Extensions { smtputf8: true, xposthouse: true, ..Extensions::default() };
-        let limits = Limits { rcpt_count_max: limits::CLUSTER_RCPT_COUNT_MAX, ..Limits::default() };
+        let limits = Limits {
+            rcpt_count_max: limits::CLUSTER_RCPT_COUNT_MAX,
+            command_timeout: limits::CLUSTER_TIMEOUT,
+            data_timeout: limits::CLUSTER_TIMEOUT,
+            ..Limits::default()
+        };
         let size_max = size_max.saturating_add(limits::CLUSTER_SIZE_ROOM);
         Self { size_max, extensions, limits, ..Self::new(Dialect::Lmtp, host) }
     }

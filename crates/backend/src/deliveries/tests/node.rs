@@ -34,7 +34,7 @@ impl Say {
 
 /// Some nodes, and deliveries to them.
 pub(super) struct Cluster {
-    pub(super) deliveries: Deliveries,
+    pub(super) deliveries: Arc<Deliveries>,
     pub(super) clock: Arc<TestClock>,
     known: Known,
 }
@@ -67,14 +67,18 @@ pub(super) struct TestClock {
 impl Cluster {
     /// One node, with the store ingrid.
     pub(super) fn with_node() -> (Self, NodeHandle) {
+        let mut cluster = Self::new();
+        let node = cluster.add("ingrid");
+        (cluster, node)
+    }
+
+    pub(super) fn new() -> Self {
         let (known, clock) = (Known::default(), Arc::new(TestClock::new()));
         let host = Domain::parse("relay.test").expect("a name");
         let caller = Calls { known: known.clone(), clock: Arc::clone(&clock) };
         let deliveries =
             Deliveries::new(Arc::new(known.clone()), Arc::new(caller), Arc::clone(&clock) as Arc<dyn Clock>, host);
-        let mut cluster = Self { deliveries, clock, known };
-        let node = cluster.add("ingrid");
-        (cluster, node)
+        Self { deliveries: Arc::new(deliveries), clock, known }
     }
 
     pub(super) fn add(&mut self, name: &str) -> NodeHandle {
@@ -376,7 +380,7 @@ impl TestClock {
 
 impl Clock for TestClock {
     fn now(&self) -> UnixTime {
-        UnixTime::EPOCH
+        UnixTime::from_secs(880_127_706).after(*self.passed.lock().expect("no panic"))
     }
 
     fn instant(&self) -> Instant {
