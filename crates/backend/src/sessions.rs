@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 mod tests;
-mod unwatched;
+mod track;
 
 use crate::{Inside, Nodes, Reach};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use ports::{
 };
 use std::sync::Arc;
 use std::time::Duration;
-use unwatched::Unwatched;
+use track::{ImapTrack, Pop3Track};
 
 /// Hands sessions over to the nodes of their stores.
 pub struct Sessions {
@@ -62,7 +62,7 @@ impl Sessions {
         let (verdict, call) = self.ask(&*self.imap, &there, who, client, of_imap).await?;
         match verdict {
             Verdict::Welcome(welcome) => {
-                Ok(Handover::There(elsewhere(welcome, call, imap::Client::take_unread, Unwatched)))
+                Ok(Handover::There(elsewhere(welcome, call, imap::Client::take_unread, ImapTrack::default())))
             }
             Verdict::InUse => Err(there.unavailable("it says that another session is in the way")),
             Verdict::Refused(why) => Err(there.unavailable(why)),
@@ -76,7 +76,7 @@ impl Sessions {
         let (verdict, call) = self.ask(&*self.pop3, &there, who, client, of_pop3).await?;
         match verdict {
             Verdict::Welcome(welcome) => {
-                let elsewhere = elsewhere(welcome, call, pop3_proto::Client::take_unread, Unwatched);
+                let elsewhere = elsewhere(welcome, call, pop3_proto::Client::take_unread, Pop3Track::default());
                 Ok(Some(Handover::There(elsewhere)))
             }
             Verdict::InUse => Ok(None),

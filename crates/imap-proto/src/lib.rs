@@ -12,6 +12,7 @@
 //!   bytes ◀─ │ pieces ◀─ encode::Encoder ◀─ Response, tagged Reply            │ ◀─ send, complete, accept_*
 //!            └────────────────────────────────────────────────────────────────┘
 //!   client::Client   the greeting, AUTHENTICATE EXTERNAL, its answer; nothing behind it
+//!   track::Track     what state a session is in that passes by between a client and a back-end
 //!   command.rs search.rs fetch.rs list.rs sequence.rs   what a client may ask
 //!   response.rs structure.rs capability.rs              what a server may answer
 //! ```
@@ -48,6 +49,7 @@ pub mod search;
 mod sequence;
 pub mod server;
 pub mod structure;
+pub mod track;
 
 pub use command::{Command, CommandBody, Dialect, Flag, Numbering, Tag};
 pub use limits::{Limits, LiteralMode};

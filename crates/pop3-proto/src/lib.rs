@@ -33,6 +33,7 @@ mod line;
 mod output;
 mod reply;
 mod server;
+mod track;
 mod words;
 
 pub use capability::{Config, Expire, LoginMethods, UserPass, Utf8};
@@ -41,4 +42,5 @@ pub use dots::{BodyWants, Part, Stuffer};
 pub use limits::*;
 pub use reply::{Refusal, ResponseCode};
 pub use server::{Event, Maildrop, Security, Server, TlsStart};
+pub use track::{Track, TrackState};
 pub use words::{MessageNumber, Secret, UniqueId, UniqueIdError};

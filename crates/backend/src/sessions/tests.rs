@@ -223,7 +223,10 @@ impl Site {
 }
 
 fn there<M>(handover: Handover<M>) -> (String, String) {
-    let Handover::There(Elsewhere { welcome, passage }) = handover else { panic!("it is on another node") };
+    let Handover::There(Elsewhere { welcome, mut passage }) = handover else { panic!("it is on another node") };
+    assert!(passage.track.may_speak());
+    passage.track.from_client(b"a NOOP\r\n");
+    assert!(!passage.track.may_speak());
     assert!(passage.unsent.is_empty());
     let text = |octets: &[u8]| octets.escape_ascii().to_string();
     (text(&welcome), text(&passage.unsaid))

@@ -1,0 +1,49 @@
+//! The trackers of the protocols, in the driver's words.
+
+use bytes::Bytes;
+use ports::Track;
+
+/// An IMAP session.
+#[derive(Default)]
+pub(super) struct ImapTrack(imap_proto::track::Track);
+
+/// A POP3 session.
+#[derive(Default)]
+pub(super) struct Pop3Track(pop3_proto::Track);
+
+impl Track for ImapTrack {
+    fn from_client(&mut self, octets: &[u8]) {
+        self.0.client_said(octets);
+    }
+
+    fn from_backend(&mut self, octets: &[u8]) {
+        self.0.backend_said(octets);
+    }
+
+    fn may_speak(&self) -> bool {
+        self.0.may_speak()
+    }
+
+    fn farewell(&self) -> Bytes {
+        Bytes::from_static(self.0.farewell())
+    }
+}
+
+impl Track for Pop3Track {
+    fn from_client(&mut self, octets: &[u8]) {
+        self.0.client_said(octets);
+    }
+
+    fn from_backend(&mut self, octets: &[u8]) {
+        self.0.backend_said(octets);
+    }
+
+    fn may_speak(&self) -> bool {
+        self.0.may_speak()
+    }
+
+    /// RFC 1939 has no word that comes unasked.
+    fn farewell(&self) -> Bytes {
+        Bytes::new()
+    }
+}
