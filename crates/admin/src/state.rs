@@ -50,6 +50,9 @@ pub struct NodeFacts {
     pub listeners: Vec<ListenerFacts>,
     /// The stores that it serves.
     pub stores: Vec<StoreFacts>,
+    /// Why its copy of the directory is behind what it reads, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory_trouble: Option<String>,
 }
 
 /// Where a node listens.

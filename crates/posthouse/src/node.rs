@@ -21,6 +21,7 @@ pub use stores::StoreError;
 use crate::config::{Config, DirectoryEngine};
 use directory::engine::Engine;
 use directory::{EditError, EngineError};
+use directory_file::Trouble;
 use files::{DirectoryFile, ReadError};
 use kv::EmbeddedEngine;
 use listeners::Listeners;
@@ -41,6 +42,8 @@ pub struct Node {
     engine: Arc<dyn Engine>,
     /// What the engine reads, where it only reads.
     file: Option<DirectoryFile>,
+    /// What is wrong with what it reads.
+    trouble: Trouble,
     routes: Routes,
     stores: Arc<LocalStores>,
     local: Vec<Arc<Store>>,
@@ -143,7 +146,7 @@ impl Node {
         let stores = Arc::new(LocalStores::new(local.iter().cloned()));
         let path = config.relay.as_ref().and_then(|relay| relay.queue.as_deref());
         let queue = path.map(|path| queue::open(path, &system)).transpose()?;
-        Ok(Self { config, system, engine, file, routes, stores, local, queue, started })
+        Ok(Self { config, system, engine, file, trouble: Trouble::default(), routes, stores, local, queue, started })
     }
 
     /// The records, for who writes them at the start.
@@ -164,7 +167,7 @@ impl Node {
         }
         self.system.spawn.task(Box::pin(self.routes.clone().run(shutdown.clone())));
         if let Some(file) = self.file.take() {
-            directory_file::keep(file, &self.system, shutdown.clone())?;
+            directory_file::keep(file, &self, shutdown.clone())?;
         }
         self.system.spawn.task(Box::pin(admin::serve(admin, &self, shutdown.clone())));
         let serving = listeners.run(&self, &shutdown);

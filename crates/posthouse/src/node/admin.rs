@@ -1,5 +1,6 @@
 //! The socket on which commands reach this node, and what it says of itself.
 
+use super::directory_file::Trouble;
 use super::routing::Routes;
 use super::{Node, NodeError};
 use admin::{AdminState, ListenerFacts, NodeFacts, NodeStatus, StoreFacts};
@@ -72,6 +73,7 @@ impl MailBehind for MailHere {
 /// What does not change while the node runs, and the stores to ask for the rest.
 struct Facts {
     fixed: NodeFacts,
+    directory: Trouble,
     stores: Vec<Arc<Store>>,
     spawn: Arc<dyn Spawn>,
 }
@@ -109,14 +111,19 @@ impl Facts {
         if !config.stores.is_empty() {
             fixed.roles.push("store".to_owned());
         }
-        Self { fixed, stores: node.local.clone(), spawn: Arc::clone(&node.system.spawn) }
+        Self {
+            fixed,
+            directory: node.trouble.clone(),
+            stores: node.local.clone(),
+            spawn: Arc::clone(&node.system.spawn),
+        }
     }
 }
 
 impl NodeStatus for Facts {
     fn facts(&self) -> BoxFuture<'_, NodeFacts> {
         Box::pin(async move {
-            let mut facts = self.fixed.clone();
+            let mut facts = NodeFacts { directory_trouble: self.directory.now(), ..self.fixed.clone() };
             for store in &self.stores {
                 let asked = Arc::clone(store);
                 let counted = ports::blocking(&*self.spawn, move || asked.account_count()).await;

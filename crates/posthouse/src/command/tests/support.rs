@@ -182,6 +182,7 @@ impl NodeStatus for Facts {
             roles: vec!["relay".into(), "proxy".into(), "store".into()],
             listeners: vec![listener("smtp", 10025, None), listener("lmtp", 10024, Some("ingrid"))],
             stores: vec![store("ingrid", Some(3)), store("fritz", None)],
+            directory_trouble: None,
         };
         Box::pin(async move { facts })
     }
