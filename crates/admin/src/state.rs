@@ -68,6 +68,9 @@ pub struct NodeFacts {
     /// The retry queue of its relay, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueFacts>,
+    /// Why its copy of the directory is behind what it reads, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory_trouble: Option<String>,
 }
 
 /// How far a node is.

@@ -33,6 +33,7 @@ use crate::config::{Config, DirectoryEngine};
 use admin::Facts;
 use directory::engine::Engine;
 use directory::{EditError, EngineError};
+use directory_file::Trouble;
 use files::{DirectoryFile, ReadError};
 use kv::EmbeddedEngine;
 use listeners::Listeners;
@@ -61,6 +62,8 @@ pub struct Node {
     engine: Arc<dyn Engine>,
     /// What the engine reads, where it only reads.
     file: Option<DirectoryFile>,
+    /// What is wrong with what it reads.
+    trouble: Trouble,
     routes: Routes,
     stores: Arc<LocalStores>,
     local: Vec<Arc<Store>>,
@@ -183,6 +186,7 @@ impl Node {
             sockets,
             engine,
             file,
+            trouble: Trouble::default(),
             routes,
             stores,
             local,
@@ -225,7 +229,7 @@ impl Node {
         }
         self.system.spawn.task(Box::pin(self.routes.clone().run(shutdown.clone())));
         if let Some(file) = self.file.take() {
-            directory_file::keep(file, &self.system, shutdown.clone())?;
+            directory_file::keep(file, &self, shutdown.clone())?;
         }
         // Commands are answered to the end, so that operators see who is left.
         let (answered, answers) = Stopper::new();

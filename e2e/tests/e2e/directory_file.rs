@@ -52,6 +52,8 @@ fn serves_from_a_file(world: &World) -> Result<()> {
     std::fs::write(&file, after.get(..after.len() / 2).context("ASCII")?)?;
     wait_until("the half file is told", || Ok(std::fs::read_to_string(&log)?.contains("is not taken")))?;
     ensure!(self::routes(&site)? == routes, "half a file was taken");
+    let status = said(&site, &["status"])?;
+    ensure!(status.contains("what was read before stays in service"), "{status}");
     replace(&file, &after)?;
     wait_until("the account is disabled", || Ok(self::routes(&site)?.contains("550 5.2.1")))?;
     let mut sender = Client::connect(site.address("smtp")?, Kind::Smtp)?;
@@ -60,6 +62,8 @@ fn serves_from_a_file(world: &World) -> Result<()> {
     ensure!(reply.begins("550 5.2.1"), "{reply:?}");
     replace(&file, &before)?;
     wait_until("all is as it was", || Ok(self::routes(&site)? == routes))?;
+    let status = said(&site, &["status"])?;
+    ensure!(!status.contains("what was read before"), "{status}");
     site.stop()
 }
 

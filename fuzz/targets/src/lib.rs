@@ -20,6 +20,7 @@
 #![expect(clippy::disallowed_methods, reason = "a world: machines need some Instant to count from")]
 
 mod converse;
+mod directory_files;
 mod files;
 mod forge;
 mod imap;
@@ -35,6 +36,7 @@ pub mod seeds;
 mod smtp;
 mod words;
 
+pub use directory_files::directory_file;
 pub use files::{aliases, passwd_file, popmap, postfix_virtual, regex_map, transport, user_map};
 pub use imap::{imap_deflate, imap_request, imap_server};
 pub use journals::{journal_forged, journal_recover};
@@ -55,6 +57,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("aliases", aliases),
     ("body_frame", body_frame),
+    ("directory_file", directory_file),
     ("imap_client", imap_client),
     ("imap_deflate", imap_deflate),
     ("imap_request", imap_request),

@@ -107,12 +107,8 @@ fn push_record(text: &mut Vec<u8>, entry: &Entry) -> Result<(), Unreadable> {
     text.extend_from_slice(br#"{"key":"#);
     serde_json::to_writer(&mut *text, &entry.key).expect("a text is valid JSON, and a Vec takes all");
     text.extend_from_slice(br#","value":"#);
-    if value.get().contains(['\n', '\r']) {
-        let value: serde_json::Value = serde_json::from_str(value.get()).map_err(|_| unreadable())?;
-        text.extend_from_slice(value.to_string().as_bytes());
-    } else {
-        text.extend_from_slice(value.get().as_bytes());
-    }
+    // Between tokens only: a text holds no bare line end (RFC 8259 §7).
+    text.extend(value.get().bytes().map(|octet| if octet == b'\n' { b' ' } else { octet }));
     text.extend_from_slice(b"}\n");
     Ok(())
 }

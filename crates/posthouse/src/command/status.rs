@@ -66,6 +66,9 @@ fn lines(status: &StatusJson) -> Vec<(String, String)> {
         None => format!("not loaded yet{away}"),
     };
     lines.push(("directory".to_owned(), copy));
+    if let Some(trouble) = &node.directory_trouble {
+        lines.push(("directory file".to_owned(), format!("{trouble}; what was read before stays in service")));
+    }
     lines
 }
 

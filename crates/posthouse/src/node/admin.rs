@@ -1,5 +1,6 @@
 //! The socket on which commands reach this node, and what it says of itself.
 
+use super::directory_file::Trouble;
 use super::listeners::Listeners;
 use super::metrics::Meters;
 use super::queue::{self, QueueHere};
@@ -84,6 +85,7 @@ impl MailBehind for MailHere {
 /// What does not change while the node runs, and the stores to ask for the rest.
 pub(super) struct Facts {
     fixed: NodeFacts,
+    directory: Trouble,
     stores: Vec<Arc<Store>>,
     queue: Option<Arc<RetryQueue>>,
     sessions: Arc<Register>,
@@ -122,7 +124,8 @@ impl Facts {
         fixed.roles = roles.iter().filter(|(_, runs)| *runs).map(|(role, _)| (*role).to_owned()).collect();
         let (sessions, spawn) = (Arc::clone(&node.sessions), Arc::clone(&node.system.spawn));
         let queue = node.queue.clone();
-        Self { fixed, stores: node.local.clone(), queue, sessions, meters, shutdown, spawn }
+        let directory = node.trouble.clone();
+        Self { fixed, directory, stores: node.local.clone(), queue, sessions, meters, shutdown, spawn }
     }
 }
 
@@ -133,7 +136,7 @@ impl NodeStatus for Facts {
 
     fn facts(&self) -> BoxFuture<'_, NodeFacts> {
         Box::pin(async move {
-            let mut facts = self.fixed.clone();
+            let mut facts = NodeFacts { directory_trouble: self.directory.now(), ..self.fixed.clone() };
             if self.shutdown.is_draining() {
                 facts.state = NodeState::Draining;
             }

@@ -278,6 +278,7 @@ impl NodeStatus for Facts {
             listeners: vec![listener("smtp", 10025, None), listener("lmtp", 10024, Some("ingrid"))],
             stores: vec![store("ingrid", Some(3)), store("fritz", None)],
             queue: Some(QueueFacts { messages: 2, recipients: 3, held: 1, oldest: Some(1_800_000_000) }),
+            directory_trouble: None,
         };
         Box::pin(async move { facts })
     }
