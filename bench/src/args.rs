@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) const USAGE: &str = "\
-cargo run --release -p bench -- [--quick] [--dir DIR] [--only SERVER] [--posthouse FILE] [lmtp|fetch|idle|exists|tail|all]…
+cargo run --release -p bench -- [--quick] [--dir DIR] [--only SERVER] [--posthouse FILE] [lmtp|fetch|sessions|idle|exists|tail|all]…
 
   --quick           a few minutes instead of a quarter of an hour: shorter runs, fewer of them
   --dir DIR         where the servers keep their mail (default: the temporary folder); its disk is what is measured
@@ -17,18 +17,20 @@ cargo run --release -p bench -- [--quick] [--dir DIR] [--only SERVER] [--posthou
 pub(crate) enum Row {
     Lmtp,
     Fetch,
+    Sessions,
     Idle,
     Exists,
     Tail,
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 5] = [Self::Lmtp, Self::Fetch, Self::Idle, Self::Exists, Self::Tail];
+    pub(crate) const ALL: [Self; 6] = [Self::Lmtp, Self::Fetch, Self::Sessions, Self::Idle, Self::Exists, Self::Tail];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Lmtp => "lmtp",
             Self::Fetch => "fetch",
+            Self::Sessions => "sessions",
             Self::Idle => "idle",
             Self::Exists => "exists",
             Self::Tail => "tail",

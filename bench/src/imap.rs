@@ -32,6 +32,14 @@ impl Client {
         self.read_until("t OK").await.with_context(|| format!("the answer to {command}"))
     }
 
+    /// Appends a message to INBOX, in one packet with its command (RFC 7888).
+    pub(crate) async fn append(&mut self, message: &[u8]) -> Result<usize> {
+        let command = format!("t APPEND INBOX (\\Seen) {{{}+}}\r\n", message.len());
+        let whole = [command.as_bytes(), message, b"\r\n"].concat();
+        self.stream.write_all(&whole).await.context("writing an APPEND")?;
+        self.read_until("t OK").await.context("the answer to APPEND")
+    }
+
     /// Says IDLE; from then on the server tells what happens.
     pub(crate) async fn idle(&mut self) -> Result<()> {
         self.stream.write_all(b"t IDLE\r\n").await.context("writing IDLE")?;

@@ -23,6 +23,7 @@ mod args;
 mod imap;
 mod lmtp;
 mod message;
+mod pop3;
 mod procs;
 mod rows;
 mod server;
@@ -55,6 +56,7 @@ fn main() -> Result<()> {
             match row {
                 Row::Lmtp => rows::lmtp::run(&args, &kinds, base.path()).await,
                 Row::Fetch => rows::fetch::run(&args, &kinds, base.path()).await,
+                Row::Sessions => rows::sessions::run(&args, &kinds, base.path()).await,
                 Row::Idle => rows::idle::run(&args, &kinds, base.path()).await,
                 Row::Exists => rows::exists::run(&args, &kinds, base.path()).await,
                 Row::Tail => rows::tail::run(&args, &kinds, base.path()).await,

@@ -11,7 +11,8 @@ pub(crate) fn wire(octets: usize) -> Bytes {
     text.into()
 }
 
-fn text(octets: usize) -> String {
+/// A message without the dot.
+pub(crate) fn text(octets: usize) -> String {
     let mut text = String::with_capacity(octets + 100);
     text.push_str(
         "Date: Fri, 21 Nov 1997 09:55:06 -0600\r\nFrom: Load <load@far.example>\r\nTo: Many <many@bench.example>\r\n\

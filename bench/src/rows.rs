@@ -1,9 +1,11 @@
 //! The rows of the table.
 
+pub(crate) mod access;
 pub(crate) mod exists;
 pub(crate) mod fetch;
 pub(crate) mod idle;
 pub(crate) mod lmtp;
+pub(crate) mod sessions;
 pub(crate) mod tail;
 
 use crate::lmtp::{Load, deliver};

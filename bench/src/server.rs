@@ -30,6 +30,8 @@ pub(crate) struct Server {
     pub(crate) lmtp: SocketAddr,
     /// Where it speaks IMAP.
     pub(crate) imap: SocketAddr,
+    /// Where it speaks POP3.
+    pub(crate) pop3: SocketAddr,
     folder: PathBuf,
 }
 
@@ -64,16 +66,17 @@ impl Kind {
         let stored = hash.of_password()?;
         let folder = base.join(format!("{}-{accounts}", self.name().to_lowercase()));
         std::fs::create_dir_all(&folder).context("making the folder of a server")?;
-        let ports = [free_port()?, free_port()?];
+        let ports = [free_port()?, free_port()?, free_port()?];
         let started = match self {
             Self::Posthouse(program) => posthouse::start(program, &folder, ports, accounts, &stored).await,
             Self::Dovecot => dovecot::start(&folder, ports, accounts, &stored),
         };
         let child = started.with_context(|| format!("starting {}", self.name()))?;
-        let [lmtp, imap] = ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        let mut server = Server { name: self.name(), child, lmtp, imap, folder };
+        let [lmtp, imap, pop3] = ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let mut server = Server { name: self.name(), child, lmtp, imap, pop3, folder };
         server.wait_for(lmtp)?;
         server.wait_for(imap)?;
+        server.wait_for(pop3)?;
         Ok(server)
     }
 }

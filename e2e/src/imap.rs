@@ -111,6 +111,31 @@ impl Client {
         Ok(response)
     }
 
+    /// Sends commands in one segment; their tags.
+    pub fn send_all(&mut self, lines: &[&str]) -> Result<Vec<String>> {
+        let first = self.tag + 1;
+        let tagged = lines.iter().map(|line| {
+            self.tag += 1;
+            format!("t{} {line}\r\n", self.tag)
+        });
+        let segment: String = tagged.collect();
+        self.wire.send(segment.as_bytes())?;
+        Ok((first..=self.tag).map(|tag| format!("t{tag}")).collect())
+    }
+
+    /// Goes into IDLE, does something, and waits until the server tells of it.
+    pub fn idle_until(&mut self, act: impl FnOnce() -> Result<()>, told: &str) -> Result<()> {
+        let tag = self.send("IDLE")?;
+        let accepted = self.wire.text()?;
+        ensure!(accepted.starts_with('+'), "IDLE was answered {accepted}");
+        act()?;
+        while self.read()?.text != told {}
+        self.wire.send(b"DONE\r\n")?;
+        let response = self.finish(&tag)?;
+        ensure!(response.is_ok(), "IDLE ended with {} {}", response.status, response.text);
+        Ok(())
+    }
+
     /// Sends a command under a new tag, which is returned.
     pub fn send(&mut self, line: &str) -> Result<String> {
         self.tag += 1;

@@ -19,6 +19,9 @@
 //! 4. A program that cannot be had makes its tests skipped by name, never passed.
 #![expect(clippy::disallowed_methods, reason = "a world: it owns sockets, files, threads and time")]
 
+pub mod cluster;
+pub mod daemon;
+pub mod fault;
 pub mod imap;
 pub mod ledger;
 pub mod letter;

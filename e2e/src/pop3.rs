@@ -37,6 +37,30 @@ impl Client {
         self.wire.text()
     }
 
+    /// USER and PASS.
+    pub fn login(&mut self, address: &str, password: &str) -> Result<()> {
+        for line in [format!("USER {address}"), format!("PASS {password}")] {
+            let answer = self.command(&line)?;
+            ensure!(answer.starts_with("+OK"), "the login of {address} was answered {answer}");
+        }
+        Ok(())
+    }
+
+    /// RETR: the message, its dots unstuffed.
+    pub fn retrieve(&mut self, number: u32) -> Result<Vec<u8>> {
+        let answer = self.command(&format!("RETR {number}"))?;
+        ensure!(answer.starts_with("+OK"), "RETR was answered {answer}");
+        let mut message = Vec::new();
+        loop {
+            let line = self.wire.line()?;
+            if line == b"." {
+                return Ok(message);
+            }
+            message.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
+            message.extend_from_slice(b"\r\n");
+        }
+    }
+
     /// The connection itself, for what a well-behaved client does not do.
     pub fn wire(&mut self) -> &mut Wire {
         &mut self.wire

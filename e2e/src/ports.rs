@@ -37,8 +37,8 @@ fn hold(base: u16) -> Option<TcpListener> {
     is_free.then_some(guard)
 }
 
-/// A site adds the well-known ports of its protocols to its base.
-const OFFSETS: [u16; 13] = [24, 25, 26, 27, 80, 110, 143, 443, 465, 587, 993, 995, 4190];
+/// A site adds the well-known ports of its protocols to its base; the nodes of a cluster take the first ones too.
+const OFFSETS: [u16; 19] = [1, 2, 3, 4, 5, 6, 24, 25, 26, 27, 80, 110, 143, 443, 465, 587, 993, 995, 4190];
 
 const SIZE: u16 = 1000;
 

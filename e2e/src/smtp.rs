@@ -151,7 +151,7 @@ fn reply(wire: &mut Wire) -> Result<Reply> {
 }
 
 /// RFC 5321 §4.5.2: a dot before each dot that begins a line, and the dot that ends it all.
-fn stuffed(message: &[u8]) -> Vec<u8> {
+pub fn stuffed(message: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(message.len() + message.len() / 50 + 5);
     for line in message.split_inclusive(|&octet| octet == b'\n') {
         if line.starts_with(b".") {

@@ -11,10 +11,11 @@ use std::process::{Child, Command};
 
 /// Dovecot, if it is installed and we may start it.
 pub(super) fn find(_args: &Args) -> Result<Kind> {
-    let missing =
-        [PROGRAM, "/usr/lib/dovecot/lmtp", "/usr/lib/dovecot/imap"].into_iter().find(|p| !Path::new(p).exists());
+    let missing = [PROGRAM, "/usr/lib/dovecot/lmtp", "/usr/lib/dovecot/imap", "/usr/lib/dovecot/pop3"]
+        .into_iter()
+        .find(|p| !Path::new(p).exists());
     if let Some(missing) = missing {
-        bail!("{missing} is not there (Debian: dovecot-lmtpd and dovecot-imapd)");
+        bail!("{missing} is not there (Debian: dovecot-lmtpd, dovecot-imapd and dovecot-pop3d)");
     }
     if !rustix::process::geteuid().is_root() {
         bail!("Dovecot is started as root, so that its processes run as their own users");
@@ -22,7 +23,7 @@ pub(super) fn find(_args: &Args) -> Result<Kind> {
     Ok(Kind::Dovecot)
 }
 
-pub(super) fn start(folder: &Path, [lmtp, imap]: [u16; 2], accounts: usize, stored: &str) -> Result<Child> {
+pub(super) fn start(folder: &Path, ports: [u16; 3], accounts: usize, stored: &str) -> Result<Child> {
     let (uid, gid) = (user_id("nobody")?, NOGROUP);
     let mail = folder.join("mail");
     fs::create_dir_all(&mail).context("making Dovecot's mail folder")?;
@@ -39,7 +40,7 @@ pub(super) fn start(folder: &Path, [lmtp, imap]: [u16; 2], accounts: usize, stor
     let users: String = (0..accounts).map(line).collect();
     fs::write(folder.join("users"), users).context("writing Dovecot's users")?;
     let config = folder.join("dovecot.conf");
-    fs::write(&config, configuration(folder, lmtp, imap)).context("writing Dovecot's configuration")?;
+    fs::write(&config, configuration(folder, ports)).context("writing Dovecot's configuration")?;
     let log = File::create(folder.join("log")).context("making Dovecot's log")?;
     Command::new(PROGRAM)
         .args(["-F", "-c"])
@@ -50,12 +51,12 @@ pub(super) fn start(folder: &Path, [lmtp, imap]: [u16; 2], accounts: usize, stor
         .context("starting dovecot")
 }
 
-fn configuration(folder: &Path, lmtp: u16, imap: u16) -> String {
+fn configuration(folder: &Path, [lmtp, imap, pop3]: [u16; 3]) -> String {
     let mut text = String::new();
     let dir = folder.display();
     let mut add = |line: std::fmt::Arguments<'_>| writeln!(text, "{line}").expect("a string takes everything");
     add(format_args!("base_dir = {dir}/run\nstate_dir = {dir}/state\nlog_path = {dir}/log\ninstance_name = bench"));
-    add(format_args!("protocols = imap lmtp\nlisten = 127.0.0.1\nssl = no\ndisable_plaintext_auth = no"));
+    add(format_args!("protocols = imap pop3 lmtp\nlisten = 127.0.0.1\nssl = no\ndisable_plaintext_auth = no"));
     add(format_args!("mail_location = mdbox:~/mdbox\nfirst_valid_uid = 1\nfirst_valid_gid = 1"));
     // What is known of an account stays known.
     add(format_args!("auth_mechanisms = plain\nauth_cache_size = 100 M\nauth_verbose = no"));
@@ -70,6 +71,11 @@ fn configuration(folder: &Path, lmtp: u16, imap: u16) -> String {
     add(format_args!(
         "  inet_listener imap {{\n    port = {imap}\n  }}\n  inet_listener imaps {{\n    port = 0\n  }}\n}}"
     ));
+    add(format_args!("service pop3-login {{\n  service_count = 0\n  process_min_avail = 2"));
+    add(format_args!(
+        "  inet_listener pop3 {{\n    port = {pop3}\n  }}\n  inet_listener pop3s {{\n    port = 0\n  }}\n}}"
+    ));
+    add(format_args!("service pop3 {{\n  service_count = 0\n  process_min_avail = 4\n}}"));
     add(format_args!("service imap {{\n  service_count = 0\n  process_min_avail = 4\n}}"));
     text
 }

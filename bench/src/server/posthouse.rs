@@ -42,12 +42,12 @@ pub(super) fn find(args: &Args) -> Result<Kind> {
 pub(super) async fn start(
     program: &Path,
     folder: &Path,
-    [lmtp, imap]: [u16; 2],
+    ports: [u16; 3],
     accounts: usize,
     stored: &str,
 ) -> Result<Child> {
     let config = folder.join("posthouse.toml");
-    fs::write(&config, configuration(folder, lmtp, imap)).context("writing Posthouse's configuration")?;
+    fs::write(&config, configuration(folder, ports)).context("writing Posthouse's configuration")?;
     fill_directory(&folder.join("data/directory"), accounts, stored).await.context("filling the directory")?;
     let log = File::create(folder.join("log")).context("making Posthouse's log")?;
     Command::new(program)
@@ -95,13 +95,13 @@ async fn commit(engine: &EmbeddedEngine, transaction: Transaction) -> Result<()>
     }
 }
 
-fn configuration(folder: &Path, lmtp: u16, imap: u16) -> String {
+fn configuration(folder: &Path, [lmtp, imap, pop3]: [u16; 3]) -> String {
     let data = folder.join("data");
     format!(
         "[node]\nname = \"{NODE}\"\nhostname = \"mx.{DOMAIN}\"\ndata = \"{}\"\nstop_seconds = 5\n\n\
          [directory]\ndefault_store = \"{STORE}\"\n\n\
          [[store]]\nname = \"{STORE}\"\nlmtp = \"127.0.0.1:{lmtp}\"\n\n\
-         [proxy]\nimap = \"127.0.0.1:{imap}\"\n\n\
+         [proxy]\nimap = \"127.0.0.1:{imap}\"\npop3 = \"127.0.0.1:{pop3}\"\n\n\
          [limits]\nconnections = 10000\nconnections_per_address = 10000\n",
         data.display()
     )

@@ -10,6 +10,7 @@
 //!  posthouse route … ───────────────────────────────────▶└──────▶ Live (what this node routes by)
 //!
 //!  GET    /v1/status                          the node, and how much of the directory it has
+//!  GET    /metrics                            counters, in the text format of Prometheus
 //!  GET    /v1/KIND?domain=&after=&limit=      a page of accounts aliases domains rules stores placements nodes
 //!  POST   /v1/KIND                            makes one
 //!  GET    /v1/KIND/NAME                       shows one, with its revision
@@ -23,10 +24,12 @@
 //!  GET    /v1/queue?after=&limit=             a page of the mail that waits for its stores, oldest first
 //!  GET, DELETE /v1/queue/ID                   shows a message, or takes it out
 //!  POST   /v1/queue/ID/retry | hold | release
+//!  GET    /v1/sessions?account=&protocol=&client=&id=&after=&limit=    a page of those who are connected
+//!  POST   /v1/kick                            {"account"|"client"|"id": …, "protocol"?}: asks sessions to leave
 //! ```
 //!
 //! Invariants:
-//! 1. Every answer is JSON; every refusal is `{"error": sentence, "field"?: name, "temporary"?: true}`.
+//! 1. Every answer but that of /metrics is JSON; every refusal is `{"error": sentence, "field"?: name, "temporary"?: true}`.
 //! 2. What cannot be asked now is 503 and `temporary`, never 404: a directory that is away knows of nobody's absence.
 //! 3. A password is hashed (Argon2id, RFC 9106, a random salt) or refused; neither it nor a hash is logged or answered.
 //! 4. Lists come in pages of at most [`PAGE_MAX`]; bodies, reports and batches have named limits.
@@ -46,6 +49,7 @@ mod records;
 mod request;
 mod routes;
 mod rules;
+mod sessions;
 mod state;
 mod stores;
 #[cfg(test)]
@@ -56,7 +60,8 @@ pub use imports::{IMPORT_OCTETS_MAX, REPORT_LINES_MAX};
 pub use queue::{MailQueue, QueueFacts, QueueOrder, QueueRefusal, QueuedJson, QueuedRecipientJson};
 pub use records::{PAGE_MAX, PAGE_USUAL};
 pub use routes::{ROUTE_ADDRESSES_MAX, router};
-pub use state::{AdminState, ListenerFacts, NodeFacts, NodeStatus, StoreFacts};
+pub use sessions::{Enough, KickedJson, SessionFacts, SessionFilter, Sessions, SessionsJson};
+pub use state::{AdminState, ListenerFacts, NodeFacts, NodeState, NodeStatus, StoreFacts};
 pub use words::{
     DirectoryJson, ErrorJson, ImportJson, ListJson, PinsJson, ProgressJson, RouteAnswer, RouteQuestion, StatusJson,
     UnreadableJson,

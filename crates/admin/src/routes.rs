@@ -6,9 +6,10 @@ use crate::queue::{self, QueueOrder};
 use crate::request::{Name, Octets};
 use crate::state::{AdminState, Api};
 use crate::words::{RouteAnswer, RouteQuestion};
-use crate::{accounts, names, records, rules, stores};
+use crate::{accounts, names, records, rules, sessions, stores};
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, Method, StatusCode, Uri};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use directory::{AliasRecord, DomainRecord, NodeRecord, PlacementRecord, RouteJson, RuleRecord, StoreRecord};
@@ -24,6 +25,9 @@ pub fn router(state: AdminState) -> Router {
     Router::new()
         .route("/v1/status", get(stores::status))
         .route("/v1/route", post(route))
+        .route("/metrics", get(metrics))
+        .route("/v1/sessions", get(sessions::list))
+        .route("/v1/kick", post(sessions::kick))
         .route("/v1/site", get(rules::show_site).patch(rules::set_site))
         .route("/v1/accounts", get(accounts::list).post(accounts::add))
         .route(&name("accounts"), get(accounts::show).patch(accounts::set).delete(accounts::remove))
@@ -87,6 +91,10 @@ async fn route(State(api): State<Api>, Octets(body): Octets) -> Result<Json<Rout
 
 async fn order(order: QueueOrder, State(api): State<Api>, Name(id): Name) -> Result<Json<Value>, ApiError> {
     queue::order(order, api, &id).await
+}
+
+async fn metrics(State(api): State<Api>) -> ([(HeaderName, &'static str); 1], String) {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], api.world().node.metrics().await)
 }
 
 async fn no_such_path(uri: Uri) -> ApiError {

@@ -3,6 +3,7 @@
 use crate::error::ApiError;
 use crate::imports::Running;
 use crate::queue::{MailQueue, QueueFacts};
+use crate::sessions::Sessions;
 use directory::engine::Revision;
 use directory::{Editor, Engine, Live, MailBehind, Routing};
 use mail_types::AccountId;
@@ -24,6 +25,8 @@ pub struct AdminState {
     pub node: Arc<dyn NodeStatus>,
     /// The retry queue of its relay, where it has one.
     pub queue: Option<Arc<dyn MailQueue>>,
+    /// Knows who is connected.
+    pub sessions: Arc<dyn Sessions>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Account ids and salts.
@@ -36,6 +39,9 @@ pub struct AdminState {
 pub trait NodeStatus: Send + Sync {
     /// The facts as they are now.
     fn facts(&self) -> BoxFuture<'_, NodeFacts>;
+
+    /// Its counters, in the text format of Prometheus.
+    fn metrics(&self) -> BoxFuture<'_, String>;
 }
 
 /// What a node runs.
@@ -47,6 +53,12 @@ pub struct NodeFacts {
     pub version: String,
     /// When it was started, in seconds since 1970.
     pub started: i64,
+    /// Serving, or draining: told to stop, while sessions end.
+    #[serde(default)]
+    pub state: NodeState,
+    /// How many are connected to it.
+    #[serde(default)]
+    pub sessions: usize,
     /// Its roles, as in `relay`.
     pub roles: Vec<String>,
     /// Where it listens.
@@ -56,6 +68,17 @@ pub struct NodeFacts {
     /// The retry queue of its relay, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueFacts>,
+}
+
+/// How far a node is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeState {
+    /// Whoever connects is served.
+    #[default]
+    Serving,
+    /// It was told to stop: nobody new comes in, those who are there end what they do.
+    Draining,
 }
 
 /// Where a node listens.

@@ -271,3 +271,53 @@ async fn a_node_without_a_queue_says_so() {
     let asked = site.delete("queue/xyz").await;
     assert_eq!((asked.status, asked.text("field").as_str()), (422, "id"), "{}", asked.body);
 }
+
+#[tokio::test]
+async fn who_is_connected() {
+    let site = Site::new().await;
+    let all = site.get("sessions").await;
+    assert_eq!(
+        all.body["items"][0],
+        json!({
+            "id": 1, "protocol": "imap", "client": "192.0.2.7:40000", "tls": true, "account": "anna@site.test",
+            "store": "ingrid", "since": 1_800_000_000, "state": "idle",
+        })
+    );
+    assert_eq!((&all.body["items"][1]["state"], &all.body["items"][2]["messages"]), (&json!("login"), &json!(1)));
+    assert_eq!(all.body["next"], json!(null));
+    for (query, ids) in [
+        ("account=Anna@site.test", vec![1]),
+        ("protocol=imap", vec![1, 2]),
+        ("client=192.0.2.7", vec![1, 3]),
+        ("client=[2001:db8::7]:40001", vec![2]),
+        ("protocol=smtp&client=192.0.2.7", vec![3]),
+        ("id=2", vec![2]),
+        ("protocol=pop3", vec![]),
+    ] {
+        let seen = site.get(&format!("sessions?{query}")).await;
+        let items = seen.body["items"].as_array().expect("a list");
+        let seen: Vec<u64> = items.iter().filter_map(|item| item["id"].as_u64()).collect();
+        assert_eq!(seen, ids, "{query}");
+    }
+    let first = site.get("sessions?limit=2").await;
+    assert_eq!((first.body["items"].as_array().map(Vec::len), &first.body["next"]), (Some(2), &json!(2)));
+    let last = site.get("sessions?limit=2&after=2").await;
+    assert_eq!((last.body["items"].as_array().map(Vec::len), &last.body["next"]), (Some(1), &json!(null)));
+    for wrong in ["protocol=http", "client=ingrid", "account=anna"] {
+        assert_eq!(site.get(&format!("sessions?{wrong}")).await.status, 422, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn kicking() {
+    let site = Site::new().await;
+    assert_eq!(site.post("kick", json!({})).await.status, 422, "nobody kicks everybody by a slip");
+    assert_eq!(site.post("kick", json!({"protocol": "imap"})).await.status, 422);
+    assert_eq!(site.post("kick", json!({"acount": "anna@site.test"})).await.status, 400);
+    let anna = site.post("kick", json!({"account": "anna@site.test"})).await;
+    assert_eq!((anna.status, &anna.body), (200, &json!({"kicked": 1})));
+    let client = site.post("kick", json!({"client": "192.0.2.7"})).await;
+    assert_eq!(client.body, json!({"kicked": 1}), "anna is leaving already");
+    let leaving: Vec<bool> = site.sessions.0.iter().map(ports::Badge::is_leaving).collect();
+    assert_eq!(leaving, [true, false, true]);
+}

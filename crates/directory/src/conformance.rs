@@ -3,11 +3,12 @@
 //! ```text
 //!   #[test] fn engine_conforms() { finish(conformance::run(&mut || Arc::new(MyEngine::new()))) }
 //! ```
+//! An engine that takes no writes runs [`run_read_only`]: the reading half, in which a [`Pen`] writes behind its back.
 //! An engine that waits for a network runs the future in its own runtime instead of [`finish`].
 
 use crate::engine::{
-    Change, Changes, Commit, Engine, EngineError, KEY_OCTETS_MAX, Lease, Range, Revision, TRANSACTION_OPERATIONS_MAX,
-    Transaction, Write,
+    BoxFuture, Change, Changes, Commit, Engine, EngineError, KEY_OCTETS_MAX, Lease, Range, Revision,
+    TRANSACTION_OPERATIONS_MAX, Transaction, Write,
 };
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -21,14 +22,55 @@ use std::time::Duration;
 /// # Panics
 /// With the rule that the engine breaks.
 pub async fn run(make: &mut dyn FnMut() -> Arc<dyn Engine>) {
+    run_reading(&mut || {
+        let engine = make();
+        Readable { pen: Box::new(Commits(Arc::clone(&engine))), engine }
+    })
+    .await;
     reads_what_was_written(&*make()).await;
-    pages_are_ordered_and_complete(&*make()).await;
     transactions_are_all_or_nothing(&*make()).await;
     revisions_grow(&*make()).await;
     limits_are_refused(&*make()).await;
-    watches_give_everything_once(&*make()).await;
-    watches_wait_and_may_be_dropped(&*make()).await;
     leases_take_their_keys_along(&*make()).await;
+}
+
+/// Runs the half of the suite that a read-only engine can run, and checks that it takes no writes.
+///
+/// # Panics
+/// With the rule that the engine breaks.
+pub async fn run_read_only(make: &mut dyn FnMut() -> Readable) {
+    run_reading(make).await;
+    writes_are_refused(make()).await;
+}
+
+/// An engine, and who writes what it reads.
+pub struct Readable {
+    /// The engine, empty.
+    pub engine: Arc<dyn Engine>,
+    /// Who writes.
+    pub pen: Box<dyn Pen>,
+}
+
+/// Writes what an engine reads.
+pub trait Pen: Send + Sync {
+    /// Writes; gives the revision at which the engine shows it. Values are JSON.
+    fn write(&self, transaction: Transaction) -> BoxFuture<'_, Revision>;
+}
+
+struct Commits(Arc<dyn Engine>);
+
+impl Pen for Commits {
+    fn write(&self, transaction: Transaction) -> BoxFuture<'_, Revision> {
+        Box::pin(async move { done(&*self.0, transaction).await })
+    }
+}
+
+async fn run_reading(make: &mut dyn FnMut() -> Readable) {
+    reads_what_is_kept(make()).await;
+    pages_are_ordered_and_complete(make()).await;
+    pages_name_their_revision(make()).await;
+    watches_give_everything_once(make()).await;
+    watches_wait_and_may_be_dropped(make()).await;
 }
 
 /// The answer of a future that nothing outside holds up: those of an embedded engine are like that.
@@ -55,28 +97,35 @@ impl Wake for Woken {
     }
 }
 
+async fn reads_what_is_kept(Readable { engine, pen }: Readable) {
+    assert_eq!(value(&*engine, "a").await, None);
+    let first = pen.write(put("a", "1").put("b/\u{e4} \"\u{0}", b"[2]".to_vec())).await;
+    let entry = engine.get("a").await.expect("answers").expect("is there");
+    assert_eq!((entry.key.as_str(), entry.value.as_slice(), entry.revision), ("a", b"1".as_slice(), first));
+    assert_eq!(value(&*engine, "b/\u{e4} \"\u{0}").await.as_deref(), Some("[2]"));
+    let second = pen.write(put("a", "2")).await;
+    assert_eq!(value(&*engine, "a").await.as_deref(), Some("2"));
+    assert!(second > first, "a revision did not grow");
+    let other = engine.get("b/\u{e4} \"\u{0}").await.expect("answers").expect("is there");
+    assert_eq!(other.revision, first, "what did not change has a new revision");
+    pen.write(Transaction::default().delete("a")).await;
+    assert_eq!(value(&*engine, "a").await, None, "deleted");
+}
+
 async fn reads_what_was_written(engine: &dyn Engine) {
-    assert_eq!(value(engine, "a").await, None);
-    let revision = done(engine, put("a", "1")).await;
-    let entry = engine.get("a").await.expect("answers").expect("reads its own write");
-    assert_eq!((entry.key.as_str(), entry.value.as_slice(), entry.revision), ("a", b"1".as_slice(), revision));
-    done(engine, put("a", "2")).await;
-    assert_eq!(value(engine, "a").await.as_deref(), Some("2"));
-    done(engine, Transaction::default().delete("a")).await;
-    assert_eq!(value(engine, "a").await, None, "deleted");
     let binary = vec![0, 255, 10, 13];
     done(engine, Transaction::default().put("b/\u{e4} \u{0}", binary.clone()).put("empty", Vec::new())).await;
     assert_eq!(engine.get("b/\u{e4} \u{0}").await.expect("answers").map(|entry| entry.value), Some(binary));
     assert_eq!(value(engine, "empty").await.as_deref(), Some(""));
 }
 
-async fn pages_are_ordered_and_complete(engine: &dyn Engine) {
+async fn pages_are_ordered_and_complete(Readable { engine, pen }: Readable) {
     let mut expected: Vec<String> = (0..25).map(|n| format!("p/{}", (n * 7) % 25)).collect();
     for key in &expected {
-        done(engine, put(key, "x")).await;
+        pen.write(put(key, "7")).await;
     }
     for other in ["p", "p.", "p0", "q/1", "o"] {
-        done(engine, put(other, "x")).await;
+        pen.write(put(other, "7")).await;
     }
     expected.sort();
     for limit in [1, 4, 25, 1000] {
@@ -97,6 +146,18 @@ async fn pages_are_ordered_and_complete(engine: &dyn Engine) {
     assert!(none.entries.is_empty() && !none.more);
     let all = engine.range(Range { prefix: "", after: None, limit: 1000 }).await.expect("a page");
     assert_eq!(all.entries.len(), 30, "an empty prefix means all keys");
+}
+
+async fn pages_name_their_revision(Readable { engine, pen }: Readable) {
+    let mut last = Revision::ZERO;
+    for n in 0..20 {
+        let revision = pen.write(put(&format!("k{}", n % 3), &n.to_string())).await;
+        assert!(revision > last, "a revision did not grow");
+        last = revision;
+    }
+    let page = engine.range(Range { prefix: "", after: None, limit: 1 }).await.expect("a page");
+    assert_eq!(page.revision, last, "a page names the revision it was read at");
+    assert!(page.entries.iter().all(|entry| entry.revision <= last));
 }
 
 async fn transactions_are_all_or_nothing(engine: &dyn Engine) {
@@ -126,9 +187,6 @@ async fn revisions_grow(engine: &dyn Engine) {
         assert!(revision > last, "a revision did not grow");
         last = revision;
     }
-    let page = engine.range(Range { prefix: "", after: None, limit: 1 }).await.expect("a page");
-    assert_eq!(page.revision, last, "a page names the revision it was read at");
-    assert!(page.entries.iter().all(|entry| entry.revision <= last));
 }
 
 async fn limits_are_refused(engine: &dyn Engine) {
@@ -147,19 +205,19 @@ async fn limits_are_refused(engine: &dyn Engine) {
     }
 }
 
-async fn watches_give_everything_once(engine: &dyn Engine) {
-    let before = done(engine, put("w/old", "0")).await;
+async fn watches_give_everything_once(Readable { engine, pen }: Readable) {
+    let before = pen.write(put("w/old", "0")).await;
     let mut expected = Vec::new();
-    for (key, value) in [("w/a", "1"), ("x/a", "no"), ("w/b", "2"), ("w/a", "3")] {
-        let revision = done(engine, put(key, value)).await;
+    for (key, value) in [("w/a", "1"), ("x/a", "9"), ("w/b", "2"), ("w/a", "3")] {
+        let revision = pen.write(put(key, value)).await;
         if key.starts_with("w/") {
             expected.push((key.to_owned(), Some(value.to_owned()), revision));
         }
     }
-    let revision = done(engine, Transaction::default().delete("w/b").put("w/c", b"4".to_vec())).await;
+    let revision = pen.write(Transaction::default().delete("w/b").put("w/c", b"4".to_vec())).await;
     expected.push(("w/b".into(), None, revision));
     expected.push(("w/c".into(), Some("4".into()), revision));
-    let found = drain(engine, "w/", before, expected.len()).await;
+    let found = drain(&*engine, "w/", before, expected.len()).await;
     // Within one commit the order is the engine's own.
     let by_revision = |mut changes: Vec<Seen>| {
         changes.sort_by(|a, b| (a.2, &a.0).cmp(&(b.2, &b.0)));
@@ -167,26 +225,26 @@ async fn watches_give_everything_once(engine: &dyn Engine) {
     };
     assert!(found.windows(2).all(|pair| matches!(pair, [a, b] if a.2 <= b.2)), "changes out of order");
     assert_eq!(by_revision(found), by_revision(expected.clone()));
-    let resumed = drain(engine, "w/", expected.first().map_or(before, |seen| seen.2), expected.len() - 1).await;
+    let resumed = drain(&*engine, "w/", expected.first().map_or(before, |seen| seen.2), expected.len() - 1).await;
     assert_eq!(by_revision(resumed), by_revision(expected.split_off(1)), "resumed after the first change");
 }
 
-async fn watches_wait_and_may_be_dropped(engine: &dyn Engine) {
-    let start = done(engine, put("w/a", "0")).await;
+async fn watches_wait_and_may_be_dropped(Readable { engine, pen }: Readable) {
+    let start = pen.write(put("w/a", "0")).await;
     let mut watch = engine.watch("w/", start).await.expect("a watch");
     {
         let mut next = pin!(watch.next());
         let polled = poll_fn(|context| Poll::Ready(next.as_mut().poll(context).is_pending())).await;
         assert!(polled, "a watch had something to say though nothing had changed");
     }
-    done(engine, put("x/a", "no")).await;
-    let revision = done(engine, put("w/a", "1")).await;
+    pen.write(put("x/a", "9")).await;
+    let revision = pen.write(put("w/a", "1")).await;
     let changes = watch.next().await.expect("changes");
     assert_eq!(seen(&changes), [("w/a".to_owned(), Some("1".to_owned()), revision)]);
     assert!(changes.revision >= revision, "resuming would repeat what was given");
     // What is written while somebody waits wakes him.
     let mut next = pin!(watch.next());
-    let write = done(engine, put("w/b", "2"));
+    let write = pen.write(put("w/b", "2"));
     let mut write = pin!(write);
     let mut written = None;
     let changes = poll_fn(|context| {
@@ -201,6 +259,17 @@ async fn watches_wait_and_may_be_dropped(engine: &dyn Engine) {
     .await
     .expect("changes");
     assert_eq!(seen(&changes).first().map(|seen| seen.0.clone()).as_deref(), Some("w/b"));
+}
+
+async fn writes_are_refused(Readable { engine, pen }: Readable) {
+    pen.write(put("a", "1")).await;
+    for transaction in [put("a", "2"), put("b", "1").expect("b", Revision::ZERO), Transaction::default().delete("a")] {
+        assert!(matches!(engine.commit(transaction).await, Err(EngineError::ReadOnly { .. })), "a write was taken");
+    }
+    let lease = engine.grant_lease(Duration::from_secs(60)).await;
+    assert!(matches!(lease, Err(EngineError::ReadOnly { .. })), "a lease was given");
+    assert_eq!(value(&*engine, "a").await.as_deref(), Some("1"));
+    assert_eq!(value(&*engine, "b").await, None);
 }
 
 async fn leases_take_their_keys_along(engine: &dyn Engine) {

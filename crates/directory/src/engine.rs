@@ -1,8 +1,8 @@
 //! What keeps the records: a small ordered key-value store with revisions.
 //!
-//! Two kinds of engine stand behind it: `embedded` (redb, one process) answers at once, `etcd` over a network. Routing
-//! never waits for either: it answers from a copy in memory that [`crate::Follower`] keeps. So the methods are futures;
-//! those of an embedded engine are ready when they are first polled.
+//! Three kinds of engine stand behind it: `embedded` (redb, one process) and `file` (read-only, [`crate::file`]) answer
+//! at once, `etcd` over a network. Routing never waits for any of them: it answers from a copy in memory that
+//! [`crate::Follower`] keeps. So the methods are futures; those of an embedded engine wait for nobody.
 //!
 //! ```text
 //!   get, range ──▶ entries with the revision that wrote them
@@ -17,6 +17,7 @@
 //! 3. A watch gives every change after its revision exactly once and in order, or says [`EngineError::Compacted`].
 //! 4. Dropping a future of [`Watch::next`] loses nothing.
 //! 5. An engine that cannot be reached says [`EngineError::Unavailable`]; it never says that a key is missing.
+//! 6. An engine that takes no writes says [`EngineError::ReadOnly`] to every transaction and lease.
 
 mod memory;
 
@@ -194,9 +195,12 @@ pub enum EngineError {
         /// The oldest revision that a watch can still start after.
         oldest: Revision,
     },
-    /// The engine keeps what it has and takes no writes.
-    #[error("the directory's engine is read-only")]
-    ReadOnly,
+    /// The engine takes no writes: its records are made elsewhere.
+    #[error("this node only reads its directory; it is kept in {kept_in}: change it where that is made")]
+    ReadOnly {
+        /// Where its records come from.
+        kept_in: String,
+    },
     /// The request breaks a limit or a rule of this module: a fault of the caller.
     #[error("not a valid request to the directory's engine: {why}")]
     Invalid {

@@ -41,6 +41,7 @@ mod delivery;
 mod edit;
 pub mod engine;
 mod explain;
+pub mod file;
 mod follow;
 mod hash;
 pub mod import;

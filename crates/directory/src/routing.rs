@@ -5,7 +5,7 @@ use crate::explain::{Explain, Silent, Step};
 use crate::key::AddressKey;
 use crate::record::{
     AccountRecord, AccountState, AliasRecord, BackendLogin, DomainRecord, Host, NodeRecord, PlacementRecord, Protocol,
-    Record, RecordError, RuleRecord, SiteRecord, StoreKind, StoreRecord, TlsMode,
+    Record, RecordError, RuleRecord, SecretRecord, SiteRecord, StoreKind, StoreRecord, TlsMode,
 };
 use crate::reply::Reply;
 use crate::rule::Rule;
@@ -486,11 +486,32 @@ impl<'k> Slot<'k> {
 
 /// Reads an entry's record, which must be the one that its key says.
 fn decode<R: Record>(entry: &Entry) -> Result<R, RecordError> {
-    let record = R::decode(&entry.value)?;
-    if record.key() != entry.key {
+    decode_at(&entry.key, &entry.value)
+}
+
+fn decode_at<R: Record>(key: &str, value: &[u8]) -> Result<R, RecordError> {
+    let record = R::decode(value)?;
+    if record.key() != key {
         return Err(RecordError::field("key", "the value belongs to another key"));
     }
     Ok(record)
+}
+
+/// Whether a key is that of a record; an error if it is, and the value is not that record.
+pub(crate) fn is_record(key: &str, value: &[u8]) -> Result<bool, RecordError> {
+    match Slot::of(key) {
+        Slot::Site => decode_at::<SiteRecord>(key, value).map(drop),
+        Slot::Domain(_) => decode_at::<DomainRecord>(key, value).map(drop),
+        Slot::Rule(_) => decode_at(key, value).and_then(Rule::new).map(drop),
+        Slot::Store(_) => decode_at::<StoreRecord>(key, value).map(drop),
+        Slot::Node(_) => decode_at::<NodeRecord>(key, value).map(drop),
+        Slot::Account(_) => decode_at::<AccountRecord>(key, value).map(drop),
+        Slot::Alias(_) => decode_at::<AliasRecord>(key, value).map(drop),
+        Slot::Placement(_) => decode_at::<PlacementRecord>(key, value).map(drop),
+        Slot::Foreign if key.starts_with(SecretRecord::PREFIX) => decode_at::<SecretRecord>(key, value).map(drop),
+        Slot::Foreign => return Ok(false),
+    }?;
+    Ok(true)
 }
 
 fn account_info(key: &AddressKey, account: &AccountRecord) -> AccountInfo {

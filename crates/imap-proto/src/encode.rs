@@ -52,6 +52,11 @@ impl Encoder {
         Some(std::mem::take(&mut self.buffer).freeze())
     }
 
+    /// Everything that waits, as one.
+    pub(crate) fn take(&mut self) -> Bytes {
+        std::mem::replace(self, Self::new(self.dialect)).into_bytes()
+    }
+
     /// Everything as one.
     pub fn into_bytes(mut self) -> Bytes {
         if self.pieces.is_empty() {

@@ -1,4 +1,4 @@
-//! IMAP, the server's end, without sockets.
+//! IMAP, the server's end and as much of the client's as logs in at a back-end, without sockets.
 //!
 //! What this is: the commands of IMAP4rev1 and IMAP4rev2 and their common extensions as typed values, the responses as
 //! typed values that encode themselves, and [`server::Server`], a machine that turns bytes into events and answers into
@@ -11,6 +11,7 @@
 //!            │ APPEND's literal   ────────────────────▶ AppendChunk …         │
 //!   bytes ◀─ │ pieces ◀─ encode::Encoder ◀─ Response, tagged Reply            │ ◀─ send, complete, accept_*
 //!            └────────────────────────────────────────────────────────────────┘
+//!   client::Client   the greeting, AUTHENTICATE EXTERNAL, its answer; nothing behind it
 //!   command.rs search.rs fetch.rs list.rs sequence.rs   what a client may ask
 //!   response.rs structure.rs capability.rs              what a server may answer
 //! ```
@@ -23,7 +24,8 @@
 //! 4. A string is written as quoted or literal by one function ([`encode::Encoder::string`]); CR, LF and NUL never
 //!    reach a place where they would end or break a line.
 //! 5. No input panics; no nesting is deeper than a named limit. Passwords do not show in `Debug`.
-//! 6. An idle connection holds no buffer.
+//! 6. An idle connection holds no buffer, except the window of a client that asked for COMPRESS.
+//! 7. What a client has deflated is inflated piece by piece, as it is read: no octet grows to a thousand in memory.
 //!
 //! Decisions where clients differ from the standards: a bare LF ends a line as CRLF does (it can stand for nothing else
 //! there), a bare CR is refused; spaces before the end of a line are dropped; names of commands and items are taken in any case.
@@ -34,6 +36,7 @@
 //! 7888 LITERAL+ and LITERAL-, 7889 APPENDLIMIT, 8438 STATUS=SIZE, 9208 QUOTA.
 
 pub mod capability;
+pub mod client;
 pub mod command;
 pub mod encode;
 pub mod fetch;

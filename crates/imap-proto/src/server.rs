@@ -8,11 +8,15 @@
 //!     │      AppendBegin ─▶ accept_append ▶ AppendChunk… AppendEnd ▶┬────▶ AppendFinish ▶ Busy
 //!     │                  ▲──────── another message (RFC 3502) ──────┘
 //!     │      StartTls ────▶ accept_starttls ▶ (handshake) ▶ tls_started ▶ Line
+//!     │      a login ─────▶ pass ▶ Passed: a back-end answers, and nothing is read here any more
 //!     └ a literal ▶ Literal ▶ Line;   one that is refused ▶ Drain ▶ Line
 //! ```
+//! Once COMPRESS was accepted ([`Server::accept_compress`]), `deflate.rs` stands between all this and the bytes.
+//!
 //! Every arrow into `Busy` ends with one [`Server::complete`]; each conversation may also be refused by it at once.
 
 mod answers;
+mod deflate;
 mod input;
 mod steps;
 #[cfg(test)]
@@ -24,6 +28,7 @@ use crate::limits::Limits;
 use crate::parse::AppendMessage;
 use crate::response::{Reply, Response, ResponseCode};
 use bytes::Bytes;
+use deflate::{Deflate, History};
 use input::Input;
 use machine::Machine;
 use mail_types::MailboxName;
@@ -88,6 +93,8 @@ pub struct Server {
     frame: Vec<u8>,
     event: Option<Event>,
     out: Encoder,
+    /// Once the client asked for COMPRESS.
+    deflate: Option<Box<Deflate>>,
     /// How much content [`Server::content`] still owes, while a FETCH is open.
     owed: Option<Owed>,
     logged_in: bool,
@@ -137,6 +144,8 @@ enum Phase {
     AppendBody { append: Box<Append> },
     /// What follows a message.
     AppendTail { append: Box<Append> },
+    /// A back-end answers; of us the peer hears BYE at most.
+    Passed,
     /// Nothing more.
     Closed,
 }
@@ -169,6 +178,7 @@ impl Server {
             frame: Vec::new(),
             event: None,
             out: Encoder::default(),
+            deflate: None,
             owed: None,
             logged_in: false,
             eof: false,
@@ -197,7 +207,12 @@ impl Server {
 
     /// How much output waits: the session's back-pressure.
     pub fn output_octets(&self) -> usize {
-        self.out.octets()
+        self.out.octets() + self.deflate.as_ref().map_or(0, |deflate| deflate.octets())
+    }
+
+    /// Whether the connection is compressed (RFC 4978).
+    pub fn is_compressed(&self) -> bool {
+        self.deflate.is_some()
     }
 
     /// When the peer has had its time; asked while it is its turn.
@@ -214,7 +229,7 @@ impl Machine for Server {
         self.quiet_since = now;
         self.was_busy = false;
         match self.phase {
-            Phase::Closed => return,
+            Phase::Passed | Phase::Closed => return,
             // RFC 3207 §4.2 and RFC 9051 §6.2.1: nothing may come in the clear once TLS was promised.
             Phase::Handshake => return self.abort(),
             Phase::Line
@@ -228,7 +243,10 @@ impl Machine for Server {
             | Phase::Idle { .. }
             | Phase::AppendAsked { .. }
             | Phase::AppendBody { .. }
-            | Phase::AppendTail { .. } => self.input.extend(bytes),
+            | Phase::AppendTail { .. } => match &mut self.deflate {
+                Some(deflate) => deflate.extend(bytes),
+                None => self.input.extend(bytes),
+            },
         }
         self.advance();
     }
@@ -250,7 +268,7 @@ impl Machine for Server {
         } else if let Phase::Idle { still_here, .. } = &mut self.phase {
             *still_here = now + self.limits.still_here_every;
             // A client that does not read gets no heap of these.
-            if self.out.octets() == 0 {
+            if self.output_octets() == 0 {
                 Response::Untagged(Reply::ok("Still here")).encode(&mut self.out);
             }
         } else if self.was_busy {
@@ -269,7 +287,10 @@ impl Machine for Server {
     }
 
     fn poll_output(&mut self) -> Option<Bytes> {
-        self.out.poll()
+        let Some(deflate) = &mut self.deflate else { return self.out.poll() };
+        // A client in IDLE says and hears little for a long time.
+        let history = if matches!(self.phase, Phase::Idle { .. }) { History::Forget } else { History::Keep };
+        deflate.poll(&mut self.out, history)
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -288,16 +309,13 @@ impl Machine for Server {
             | Phase::Handshake
             | Phase::IdleAsked { .. }
             | Phase::AppendAsked { .. }
+            | Phase::Passed
             | Phase::Closed => None,
         }
     }
 
     fn wants_input(&self) -> bool {
-        // `poll_timeout` has a time exactly while it is the peer's turn.
-        !self.eof
-            && self.event.is_none()
-            && self.out.octets() < Self::OUTPUT_OCTETS_MAX
-            && self.poll_timeout().is_some()
+        !self.eof && !self.holds_input() && self.event.is_none() && self.may_read()
     }
 
     fn is_closed(&self) -> bool {
@@ -306,12 +324,25 @@ impl Machine for Server {
 }
 
 impl Server {
+    /// Whether it is the peer's turn: `poll_timeout` has a time exactly then. It must take what we say, too.
+    fn may_read(&self) -> bool {
+        self.output_octets() < Self::OUTPUT_OCTETS_MAX && self.poll_timeout().is_some()
+    }
+
+    /// Whether something came that is not inflated yet.
+    fn holds_input(&self) -> bool {
+        self.deflate.as_ref().is_some_and(|deflate| deflate.has_input())
+    }
+
     /// The peer has lost us: nothing more is read, and only what waits is sent.
     fn close(&mut self) {
         self.phase = Phase::Closed;
         self.input = Input::default();
         self.frame = Vec::new();
         self.owed = None;
+        if let Some(deflate) = &mut self.deflate {
+            deflate.close();
+        }
     }
 
     /// Ends the connection without a word, as when half a literal was sent and the rest cannot be read.

@@ -78,6 +78,12 @@ impl EnhancedCode {
     pub const fn class(self) -> u8 {
         self.class
     }
+
+    /// What it is about: 1 an address, 2 a mailbox, 3 a system, 4 the way there, 5 the protocol, 6 the content, 7 a policy
+    /// (RFC 3463 §3).
+    pub const fn subject(self) -> u16 {
+        self.subject
+    }
 }
 
 impl fmt::Display for ReplyCode {

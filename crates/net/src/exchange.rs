@@ -107,4 +107,4 @@ pub const OUTPUT_STALL_MAX: Duration = Duration::from_secs(5 * 60);
 /// How long the last output may take before the connection is cut.
 pub const CLOSE_SPAN_MAX: Duration = Duration::from_secs(2 * 60);
 /// How long we wait for the peer's end after ours.
-const LINGER_SPAN_MAX: Duration = Duration::from_secs(2);
+pub(crate) const LINGER_SPAN_MAX: Duration = Duration::from_secs(2);

@@ -47,6 +47,16 @@ impl Line {
         self.stream
     }
 
+    /// The stream itself, for who passes octets on; nothing may wait.
+    pub(crate) fn stream(&mut self) -> &mut Stream {
+        &mut self.stream
+    }
+
+    /// Octets have moved past this line: they count as its own.
+    pub(crate) fn count(&mut self, octets: usize) {
+        self.moved += octets;
+    }
+
     /// Negotiates TLS as the server; nothing may wait.
     pub(crate) async fn accept_tls(&mut self, tls: &ServerTls) -> Result<(), HandshakeError> {
         self.stream = self.stream.take().accept_tls(tls).await?;
@@ -174,7 +184,7 @@ impl Line {
 
     /// Reads once into the thread's buffer and hands over what came; 0 octets are the end.
     pub(crate) fn poll_receive(&mut self, cx: &mut Context<'_>, take: impl FnOnce(&[u8])) -> Poll<io::Result<usize>> {
-        SCRATCH.with_borrow_mut(|scratch| {
+        with_scratch(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
             let octets = buffer.filled().len();
@@ -201,6 +211,11 @@ impl Line {
     }
 }
 
+/// Lends the buffer of the thread.
+pub(crate) fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
+    SCRATCH.with_borrow_mut(|scratch| work(scratch))
+}
+
 /// The monotonic clock; tokio's, so that a test may stop it.
 pub(crate) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
@@ -216,7 +231,7 @@ pub const OUTPUT_OCTETS_MAX: usize = 256 * 1024;
 /// What one read takes at most.
 const SCRATCH_OCTETS: usize = 64 * 1024;
 /// What a connection moves before the others have their turn: about a millisecond of work.
-const TURN_OCTETS_MAX: usize = 256 * 1024;
+pub(crate) const TURN_OCTETS_MAX: usize = 256 * 1024;
 /// Pieces that one system call writes (Linux takes up to 1,024).
 const PIECES_PER_WRITE_MAX: usize = 64;
 /// Room for pieces that an idle connection may keep.

@@ -11,6 +11,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -54,21 +55,65 @@ pub struct ListenerOptions {
     pub refusal: Bytes,
 }
 
+/// A socket that has its address; nobody can connect to it yet.
+#[derive(Debug)]
+pub struct Bound {
+    socket: Socket,
+    address: SocketAddr,
+}
+
 /// A socket that others connect to.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
     local: SocketAddr,
     options: ListenerOptions,
+    seats: Arc<Seats>,
+}
+
+/// A running listener, for who watches or changes it.
+#[derive(Clone, Debug)]
+pub struct ListenerHandle(Arc<Seats>);
+
+impl Bound {
+    /// Takes an address; port 0 takes a free port.
+    pub fn bind(address: SocketAddr) -> Result<Self, BindError> {
+        let socket = bound(address).map_err(|source| BindError { address, source })?;
+        Ok(Self { socket, address })
+    }
+
+    /// From now on connections are taken into the backlog. Runs inside a runtime.
+    pub fn listen(self) -> Result<TcpListener, BindError> {
+        let Self { socket, address } = self;
+        let listening = socket.listen(BACKLOG).and_then(|()| TcpListener::from_std(socket.into()));
+        listening.map_err(|source| BindError { address, source })
+    }
 }
 
 impl Listener {
     /// Listens; port 0 takes a free one, see [`Listener::local_address`].
     pub fn bind(address: SocketAddr, options: ListenerOptions) -> Result<Self, BindError> {
+        Self::on(Bound::bind(address)?, options)
+    }
+
+    /// Listens where somebody else has bound.
+    pub fn on(bound: Bound, options: ListenerOptions) -> Result<Self, BindError> {
+        let address = bound.address;
         let failed = |source| BindError { address, source };
-        let socket = listen(address).map_err(failed)?;
+        let socket = bound.listen()?;
         let local = socket.local_addr().map_err(failed)?;
-        Ok(Self { socket, local, options })
+        let seats = Seats::new(&options);
+        Ok(Self { socket, local, options, seats })
+    }
+
+    /// What it is called in log lines.
+    pub fn name(&self) -> &str {
+        &self.options.name
+    }
+
+    /// To watch it and to change its limits.
+    pub fn handle(&self) -> ListenerHandle {
+        ListenerHandle(Arc::clone(&self.seats))
     }
 
     /// Where it listens.
@@ -82,9 +127,8 @@ impl Listener {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let Self { socket, local, options } = self;
+        let Self { socket, local, options, seats } = self;
         let options = Arc::new(options);
-        let seats = Seats::new(&options);
         let mut sessions = JoinSet::new();
         let mut exhausted = false;
         loop {
@@ -109,7 +153,7 @@ impl Listener {
                             let guest = Guest { connection, address, local, seat };
                             sessions.spawn(guest.attend(Arc::clone(&options), session.clone()));
                         }
-                        None => refuse(connection, address, &options),
+                        None => seats.refuse(connection, address, &options),
                     }
                 }
                 Err(error) if is_of_one_connection(&error) => {}
@@ -130,6 +174,30 @@ impl Listener {
         // Closed first, so that new clients are refused at once and find another node.
         drop(socket);
         drain(sessions, &options.name, &shutdown).await;
+    }
+}
+
+impl ListenerHandle {
+    /// From now on so many connections may be open at a time, and so many of them come from one address. Those that are
+    /// there stay.
+    pub fn set_limits(&self, connections_max: usize, per_address_max: usize) {
+        self.0.connections_max.store(connections_max, Ordering::Relaxed);
+        self.0.per_address_max.store(per_address_max, Ordering::Relaxed);
+    }
+
+    /// How many connections became sessions.
+    pub fn accepted(&self) -> u64 {
+        self.0.accepted.load(Ordering::Relaxed)
+    }
+
+    /// How many were one too many.
+    pub fn refused(&self) -> u64 {
+        self.0.refused.load(Ordering::Relaxed)
+    }
+
+    /// How many did not agree on the TLS that they should have begun with.
+    pub fn without_tls(&self) -> u64 {
+        self.0.without_tls.load(Ordering::Relaxed)
     }
 }
 
@@ -166,11 +234,13 @@ impl Guest {
             Security::Tls(tls) => match plain.accept_tls(tls).await {
                 Ok(stream) => (stream, true),
                 Err(error) => {
+                    seat.seats.without_tls.fetch_add(1, Ordering::Relaxed);
                     tracing::debug!(peer = %address, error = &error as &dyn std::error::Error, "no TLS");
                     return;
                 }
             },
         };
+        seat.seats.accepted.fetch_add(1, Ordering::Relaxed);
         session(stream, Peer { address, local, tls }).await;
         drop(seat);
     }
@@ -188,7 +258,7 @@ impl Guest {
                 if self.seat.is_for(client.ip()) {
                     return Some(self);
                 }
-                refuse(self.connection, client, options);
+                self.seat.seats.refuse(self.connection, client, options);
                 None
             }
             // So do health checks that only look whether somebody listens.
@@ -223,7 +293,7 @@ pub(crate) fn tune(connection: &TcpStream) -> io::Result<()> {
     SockRef::from(connection).set_tcp_keepalive(&keepalive)
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn bound(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart need not wait for the connections of the last run to be forgotten.
     socket.set_reuse_address(true)?;
@@ -233,8 +303,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket)
 }
 
 /// Whether accept failed for one connection that had gone before we looked, or whose network had (accept(2) on Linux).
@@ -253,7 +322,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Says why, and goes. Whether the line arrives is not waited for.
-fn refuse(connection: TcpStream, address: SocketAddr, options: &ListenerOptions) {
+fn turn_away(connection: TcpStream, address: SocketAddr, options: &ListenerOptions) {
     tracing::warn!(listener = options.name, peer = %address, "refused: too many connections");
     if let (Security::Plain, Ok(mut socket)) = (&options.security, connection.into_std()) {
         let _whether_it_arrives = socket.write(&options.refusal);
@@ -272,8 +341,11 @@ fn report(name: &str, ended: Result<(), JoinError>) {
 #[derive(Debug)]
 struct Seats {
     taken: Mutex<Taken>,
-    connections_max: usize,
-    per_address_max: usize,
+    connections_max: AtomicUsize,
+    per_address_max: AtomicUsize,
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    without_tls: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -294,21 +366,29 @@ impl Seats {
     fn new(options: &ListenerOptions) -> Arc<Self> {
         Arc::new(Self {
             taken: Mutex::default(),
-            connections_max: options.connections_max,
-            per_address_max: options.connections_per_address_max,
+            connections_max: AtomicUsize::new(options.connections_max),
+            per_address_max: AtomicUsize::new(options.connections_per_address_max),
+            accepted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            without_tls: AtomicU64::new(0),
         })
     }
 
     fn take(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Seat> {
         {
             let mut taken = self.lock();
-            if taken.count >= self.connections_max {
+            if taken.count >= self.connections_max.load(Ordering::Relaxed) {
                 return None;
             }
             taken.count += 1;
         }
         let mut seat = Seat { seats: Arc::clone(self), address: None };
         address.is_none_or(|address| seat.is_for(address)).then_some(seat)
+    }
+
+    fn refuse(&self, connection: TcpStream, address: SocketAddr, options: &ListenerOptions) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        turn_away(connection, address, options);
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -322,7 +402,7 @@ impl Seat {
     fn is_for(&mut self, address: IpAddr) -> bool {
         let mut taken = self.seats.lock();
         let of_address = taken.by_address.get(&address).copied().unwrap_or(0);
-        if self.address.is_some() || of_address >= self.seats.per_address_max {
+        if self.address.is_some() || of_address >= self.seats.per_address_max.load(Ordering::Relaxed) {
             return false;
         }
         taken.by_address.insert(address, of_address + 1);

@@ -1,11 +1,13 @@
 //! The PROXY protocol's header, taken off a connection before anything else is read of it.
 
 mod decode;
+mod encode;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use decode::Origin;
 use decode::{HEADER_OCTETS_MAX, HeaderError, decode};
+pub(crate) use encode::encode;
 use std::io;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;

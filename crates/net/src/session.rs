@@ -1,6 +1,7 @@
 //! The loop that runs a machine with its handler.
 
 use crate::exchange::Exchange;
+use crate::pass::pass;
 use crate::stream::Stream;
 use crate::tls::{HandshakeError, ServerTls};
 use machine::Machine;
@@ -109,8 +110,21 @@ where
                     handler.on_tls(&mut self.exchange.machine);
                     Phase::Talking
                 }
+                Flow::Pass => return self.pass(handler).await,
                 Flow::Close => return self.exchange.flush().await,
             };
+        }
+    }
+
+    /// Lets octets pass between the client and the back-end that the handler has found.
+    async fn pass<H: Handler<M>>(&mut self, handler: &mut H) -> Result<(), SessionError> {
+        self.exchange.flush().await?;
+        match handler.passage() {
+            Some(passage) => pass(&mut self.exchange, handler, passage).await,
+            None => {
+                tracing::error!("a session should pass through, but its role has no way to a back-end");
+                Ok(())
+            }
         }
     }
 

@@ -1,7 +1,11 @@
 //! TLS 1.2 and 1.3 from rustls, with aws-lc-rs.
 
+mod cluster;
 mod verify;
 
+pub use cluster::{ClusterTls, SECRET_OCTETS_MIN};
+
+use cluster::Identity;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -57,6 +61,21 @@ pub enum TlsError {
         #[source]
         source: rustls::Error,
     },
+    /// A certificate in the file is none of an authority.
+    #[error("{} holds a certificate that is none of an authority", path.display())]
+    NoAuthority {
+        /// The file.
+        path: PathBuf,
+        /// What rustls says.
+        #[source]
+        source: rustls::Error,
+    },
+    /// A secret that could be guessed.
+    #[error("the secret in {} is shorter than {SECRET_OCTETS_MIN} octets", path.display())]
+    ShortSecret {
+        /// The file.
+        path: PathBuf,
+    },
     /// No file of this machine holds the authorities that are trusted.
     #[error("no trusted authorities in any of the usual places")]
     NoRoots,
@@ -70,6 +89,8 @@ impl TlsError {
             | Self::NotPem { path, .. }
             | Self::NoCertificate { path }
             | Self::NoKey { path }
+            | Self::NoAuthority { path, .. }
+            | Self::ShortSecret { path }
             | Self::Misfit { key: path, .. } => Some(path),
             Self::NoRoots => None,
         }
@@ -109,31 +130,52 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 
 /// What a server shows its clients. Clones share one certificate, which may be exchanged while the server runs.
 #[derive(Clone, Debug)]
-pub struct ServerTls(Arc<RwLock<Arc<ServerConfig>>>);
+pub struct ServerTls {
+    current: Arc<RwLock<Arc<ServerConfig>>>,
+    /// Of a cluster: callers must belong to it.
+    cluster: Option<Arc<Identity>>,
+}
 
 impl ServerTls {
     /// From a chain of certificates, the server's own first, and its key.
     pub fn from_pem_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        Ok(Self(Arc::new(RwLock::new(server_config(certificate, key)?))))
+        Ok(Self::of(server_config(certificate, key)?, None))
     }
 
-    /// Reads the files again. New connections get what they hold now; on an error all stays as it was.
+    /// For callers of a cluster.
+    fn of_cluster(config: ServerConfig, identity: Arc<Identity>) -> Self {
+        Self::of(config, Some(identity))
+    }
+
+    fn of(config: ServerConfig, cluster: Option<Arc<Identity>>) -> Self {
+        Self { current: Arc::new(RwLock::new(Arc::new(config))), cluster }
+    }
+
+    /// Reads the files again. New connections get what they hold now; on an error all stays as it was. Of a cluster its own
+    /// files are read again, whatever is named here: it never turns into a server for everybody.
     pub fn reload(&self, certificate: &Path, key: &Path) -> Result<(), TlsError> {
-        let fresh = server_config(certificate, key)?;
-        // A holder cannot panic, so a poisoned lock holds a whole value.
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        let fresh = match &self.cluster {
+            Some(identity) => identity.server()?,
+            None => server_config(certificate, key)?,
+        };
+        self.exchange(fresh);
         Ok(())
     }
 
+    fn exchange(&self, fresh: ServerConfig) {
+        // A holder cannot panic, so a poisoned lock holds a whole value.
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
+    }
+
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
         TlsAcceptor::from(Arc::clone(&current))
     }
 }
 
-/// What a client demands of its servers.
+/// What a client demands of its servers. Clones share it, and the sessions that may be resumed.
 #[derive(Clone, Debug)]
-pub struct ClientTls(Arc<ClientConfig>);
+pub struct ClientTls(Arc<RwLock<Arc<ClientConfig>>>);
 
 impl ClientTls {
     /// The certificate must come from an authority in this PEM file and name the server.
@@ -142,7 +184,7 @@ impl ClientTls {
         // A bundle may hold what this library refuses; the others count.
         store.add_parsable_certificates(certificates(roots)?);
         let versions = client_builder().with_root_certificates(store);
-        Ok(Self(Arc::new(versions.with_no_client_auth())))
+        Ok(Self::of(versions.with_no_client_auth()))
     }
 
     /// As [`ClientTls::verified_by`], with the authorities that this machine trusts.
@@ -156,11 +198,21 @@ impl ClientTls {
     pub fn unverified() -> Self {
         let verifier: Arc<dyn ServerCertVerifier> = Arc::new(verify::Anybody::new(provider()));
         let versions = client_builder().dangerous().with_custom_certificate_verifier(verifier);
-        Self(Arc::new(versions.with_no_client_auth()))
+        Self::of(versions.with_no_client_auth())
+    }
+
+    fn of(config: ClientConfig) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(config))))
+    }
+
+    fn exchange(&self, fresh: ClientConfig) {
+        // A holder cannot panic, so a poisoned lock holds a whole value.
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
     }
 
     pub(crate) fn connector(&self) -> TlsConnector {
-        TlsConnector::from(Arc::clone(&self.0))
+        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        TlsConnector::from(Arc::clone(&current))
     }
 
     pub(crate) fn server_name(name: &str) -> Result<ServerName<'static>, HandshakeError> {
@@ -179,18 +231,23 @@ fn client_builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier
     versions.expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3")
 }
 
-fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
     let chain = certificates(certificate)?;
     let secret = private_key(key)?;
     let versions = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
     let versions = versions.expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3");
     let misfit = |source| TlsError::Misfit { certificate: certificate.to_owned(), key: key.to_owned(), source };
     let mut config = versions.with_no_client_auth().with_single_cert(chain, secret).map_err(misfit)?;
-    // Tickets let a client come back with one round trip and cost us no memory (RFC 8446 §2.2).
+    tickets(&mut config);
+    Ok(config)
+}
+
+/// Tickets let a client come back with one round trip and cost us no memory (RFC 8446 §2.2). Their key is of this server
+/// alone: what another one, or this one with other certificates, let in must prove itself anew.
+fn tickets(config: &mut ServerConfig) {
     if let Ok(ticketer) = rustls::crypto::aws_lc_rs::Ticketer::new() {
         config.ticketer = ticketer;
     }
-    Ok(Arc::new(config))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -1,4 +1,4 @@
-//! POP3, the server's end of the conversation, without sockets.
+//! POP3, the server's end of the conversation and a client's login at a back-end, without sockets.
 //!
 //! ```text
 //!  bytes ─▶ line ─▶ command ─▶ ┌──────── Server ────────┐ ─▶ Event ─▶ the role decides
@@ -25,6 +25,7 @@
 //! 6856 (UTF8, LANG).
 
 mod capability;
+mod client;
 mod command;
 mod dots;
 mod limits;
@@ -35,8 +36,9 @@ mod server;
 mod words;
 
 pub use capability::{Config, Expire, LoginMethods, UserPass, Utf8};
+pub use client::{Client, ClientEvent, Closing, Login};
 pub use dots::{BodyWants, Part, Stuffer};
 pub use limits::*;
 pub use reply::{Refusal, ResponseCode};
-pub use server::{Event, HandOver, Maildrop, Security, Server, TlsStart};
+pub use server::{Event, Maildrop, Security, Server, TlsStart};
 pub use words::{MessageNumber, Secret, UniqueId, UniqueIdError};

@@ -29,3 +29,6 @@ pub const IDLE_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// From the connection to a successful login. RFC 1939 §3's timer is for sessions; who has none gets less.
 pub const LOGIN_MAX: Duration = Duration::from_secs(3 * 60);
+
+/// How long a server may take to greet, and again for each answer to our login.
+pub const ANSWER_MAX: Duration = Duration::from_secs(30);

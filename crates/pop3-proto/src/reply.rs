@@ -28,6 +28,8 @@ pub struct Refusal {
 }
 
 impl ResponseCode {
+    const ALL: [Self; 6] = [Self::LoginDelay, Self::InUse, Self::SysTemp, Self::SysPerm, Self::Auth, Self::Utf8];
+
     /// As it stands between the brackets.
     pub const fn name(self) -> &'static str {
         match self {
@@ -68,6 +70,17 @@ impl Refusal {
     /// Says this text, cut to a line and to its limit.
     pub fn new(code: Option<ResponseCode>, text: impl Into<Cow<'static, str>>) -> Self {
         Self { code, text: text.into() }
+    }
+
+    /// What a server said behind `-ERR `. A code that we do not know stays in the text.
+    pub(crate) fn parse(text: &[u8]) -> Self {
+        let text: String =
+            String::from_utf8_lossy(text).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let known = text.strip_prefix('[').and_then(|rest| rest.split_once(']')).and_then(|(name, rest)| {
+            let code = ResponseCode::ALL.into_iter().find(|code| code.name().eq_ignore_ascii_case(name))?;
+            Some(Self::new(Some(code), rest.trim_start().to_owned()))
+        });
+        known.unwrap_or_else(|| Self::new(None, text))
     }
 
     /// The response code.

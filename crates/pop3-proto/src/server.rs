@@ -89,15 +89,6 @@ pub enum TlsStart {
     Refused,
 }
 
-/// What is left when a proxy takes a connection over.
-#[derive(Debug)]
-pub struct HandOver {
-    /// For the client, in order.
-    pub output: Vec<Bytes>,
-    /// What the client sent behind its login, for the back-end.
-    pub unread: Secret,
-}
-
 /// The server's end of one connection.
 pub struct Server {
     config: Arc<Config>,
@@ -134,6 +125,8 @@ enum Phase {
     Asked(Question),
     /// UPDATE, the role's turn.
     Update,
+    /// A back-end answers; nothing is read here any more.
+    Passed,
     /// Once the output is sent.
     Ended,
 }
@@ -200,7 +193,7 @@ impl Server {
 
     /// Whether a login succeeded.
     pub fn is_logged_in(&self) -> bool {
-        matches!(self.phase, Phase::Transaction | Phase::Asked(_) | Phase::Update)
+        matches!(self.phase, Phase::Transaction | Phase::Asked(_) | Phase::Update | Phase::Passed)
     }
 
     fn methods(&self) -> &LoginMethods {
@@ -232,6 +225,7 @@ impl Server {
                 | Phase::Handshake
                 | Phase::Asked(_)
                 | Phase::Update
+                | Phase::Passed
                 | Phase::Ended => return,
             };
             match self.input.next_line(limit) {
@@ -254,7 +248,7 @@ impl Machine for Server {
 
     fn handle_input(&mut self, now: Instant, bytes: &[u8]) {
         // While the driver shakes hands, nothing that arrives here can have come through TLS.
-        if matches!(self.phase, Phase::Handshake | Phase::Ended) {
+        if matches!(self.phase, Phase::Handshake | Phase::Passed | Phase::Ended) {
             return;
         }
         self.timer.on_input(now);
@@ -300,9 +294,13 @@ impl Machine for Server {
             Phase::Transaction => Some(self.timer.idle_due()),
             // The role's turn, unless it waits for the client to take what it said already.
             Phase::Asked(_) if self.output.octets() > 0 => Some(self.timer.idle_due()),
-            Phase::Asked(_) | Phase::LoggingIn | Phase::Exchange | Phase::TlsAsked | Phase::Update | Phase::Ended => {
-                None
-            }
+            Phase::Asked(_)
+            | Phase::LoggingIn
+            | Phase::Exchange
+            | Phase::TlsAsked
+            | Phase::Update
+            | Phase::Passed
+            | Phase::Ended => None,
         }
     }
 

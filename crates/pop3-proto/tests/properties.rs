@@ -242,9 +242,12 @@ fn a_proxy_takes_over_what_was_not_read() {
     let mut server = Server::new(config(), Security::Tls, now);
     server.handle_input(now, b"USER ann\r\nPASS x\r\nSTAT\r\nRE");
     assert!(matches!(server.poll_event(), Some(Event::Login { .. })));
-    let HandOver { output, unread } = server.hand_over("5 messages");
+    assert_eq!(server.pass(b"5 messages"), "STAT\r\nRE");
+    let output: Vec<_> = std::iter::from_fn(|| server.poll_output()).collect();
     assert_eq!(output.concat(), b"+OK ready\r\n+OK\r\n+OK 5 messages\r\n");
-    assert_eq!(unread.as_bytes(), b"STAT\r\nRE");
+    assert!(!server.wants_input() && server.poll_timeout().is_none() && !server.is_closed());
+    server.abort();
+    assert!(server.is_closed() && server.poll_output().is_none());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use journal::Durable;
 use mail_types::{AccountId, Address, DeliveryId, ForwardPath, Lsn, ReversePath, StoreName};
 use smtp_proto::Refusal;
+use smtp_proto::client::Accepted;
 
 /// What is known of a message before its recipients.
 #[derive(Clone, Debug)]
@@ -28,10 +29,27 @@ pub struct Recipient {
     pub recipient: Address,
 }
 
+/// Proof that a store has a message for one recipient. There is no other way to one than through a journal of this
+/// process, or through the reply that its store's node gave to the end of the message.
+#[derive(Clone, Debug)]
+pub enum Receipt {
+    /// On stable storage in this process.
+    Here(Durable<Lsn>),
+    /// Promised by the node of the store (RFC 5321 §4.2.5, RFC 2033 §4.2).
+    There(Accepted),
+}
+
 /// Who at a store a recipient is.
 pub trait Recipients: Send + Sync {
     /// The account behind a recipient; `Err` is the reply, temporary where the directory could not be asked.
     fn resolve<'a>(&'a self, to: &'a ForwardPath) -> BoxFuture<'a, Result<Recipient, Refusal>>;
+}
+
+/// Which accounts live on which store, for a relay of another node that has expanded aliases already.
+pub trait Accounts: Send + Sync {
+    /// The account of exactly this address, if it lives on that store. `Err` is temporary in any case: the relay knows the
+    /// account, and our copy of the directory may be the older one.
+    fn account<'a>(&'a self, store: &'a StoreName, address: &'a Address) -> BoxFuture<'a, Result<Recipient, Refusal>>;
 }
 
 /// The way into stores, in this process or over LMTP.
@@ -53,7 +71,7 @@ pub trait DeliveryTransaction: Send {
     fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), Refusal>>;
 
     /// The message is complete: makes it durable, and answers each recipient in the order they were added.
-    fn commit<'a>(self: Box<Self>) -> BoxFuture<'a, Vec<Result<Durable<Lsn>, Refusal>>>
+    fn commit<'a>(self: Box<Self>) -> BoxFuture<'a, Vec<Result<Receipt, Refusal>>>
     where
         Self: 'a;
 }

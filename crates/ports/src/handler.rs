@@ -1,6 +1,6 @@
 //! How a role answers the events of a machine, whoever moves the bytes.
 
-use crate::BoxFuture;
+use crate::{BoxFuture, Passage};
 use machine::Machine;
 use std::net::SocketAddr;
 
@@ -24,6 +24,8 @@ pub enum Flow {
     Again,
     /// Send what there is, then negotiate TLS and call [`Handler::on_tls`].
     StartTls,
+    /// Send what there is, then ask [`Handler::passage`]: from here on a back-end answers, and octets pass both ways.
+    Pass,
     /// Send what there is, then close.
     Close,
 }
@@ -51,6 +53,13 @@ pub trait Handler<M: Machine>: Send {
     fn on_wake<'a>(&'a mut self, machine: &'a mut M) -> BoxFuture<'a, Flow> {
         let _ = machine;
         Box::pin(async { Flow::Next })
+    }
+
+    /// The way to the back-end, once, after [`Flow::Pass`]. While octets pass, the driver goes on to wait for
+    /// [`Handler::wake`] whenever the session may be spoken to; [`Handler::on_wake`] then has the machine say what there is
+    /// to say, and ends the session with [`Flow::Close`].
+    fn passage(&mut self) -> Option<Passage> {
+        None
     }
 
     /// TLS is up; what was learnt before must be forgotten (RFC 3207 §4.2).

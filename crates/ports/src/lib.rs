@@ -6,21 +6,29 @@
 //! ```text
 //!   relay ── Delivery ─────────▶ store            net ── Handler ──▶ every role that talks with a peer
 //!   proxy ── SessionHandover ──▶ store            Clock, Spawn, Disk ◀── roles that need time, tasks, files
+//!   roles ── Caller, Call ─▶ net ─▶ a peer        Passage: octets between a client and a back-end, watched
+//!                                                 Badge: what a session shows of itself to operators
 //! ```
 //!
 //! Invariants:
 //! 1. Nothing here names a runtime, a socket or a file.
 //! 2. What a port cannot do now is [`Unavailable`]: a value of its own, never to be mixed up with "does not exist".
 
+mod badge;
+mod call;
 mod delivery;
 mod handler;
 mod handover;
+mod passage;
 mod world;
 
-pub use delivery::{Delivery, DeliveryTransaction, Envelope, Recipient, Recipients};
+pub use badge::{Badge, Holder, Protocol};
+pub use call::{Broken, Call, CallSecurity, Callee, Caller};
+pub use delivery::{Accounts, Delivery, DeliveryTransaction, Envelope, Receipt, Recipient, Recipients};
 pub use handler::{Flow, Handler, Peer};
-pub use handover::{ImapHandler, LoggedIn, Pop3Handler, SessionHandover, Unavailable};
+pub use handover::{Elsewhere, Handover, ImapHandover, LoggedIn, Pop3Handover, SessionHandover, Unavailable};
 pub use journal::disk::{Disk, DiskFile};
+pub use passage::{Passage, Track, Wire};
 pub use world::{Clock, Random, Spawn, blocking};
 
 /// What a future in an object-safe trait is made of.

@@ -30,6 +30,7 @@ mod store;
 mod table;
 #[cfg(test)]
 mod tests;
+mod who;
 
 pub use screen::Screen;
 
@@ -67,6 +68,12 @@ pub enum NodeCommand {
     Import(On<import::Import>),
     /// What the node runs, and how it is.
     Status(Asked<status::Status>),
+    /// Who is connected to the node.
+    Who(Asked<who::Who>),
+    /// Asks sessions to leave.
+    ///
+    /// The client is told; whoever has not left after 10 seconds is cut. Exits with 1 if there is no such session.
+    Kick(Asked<who::Kick>),
 }
 
 /// A family of commands, and the node that is asked.
@@ -123,6 +130,8 @@ impl NodeCommand {
             Self::Route(Asked { at, what }) => run(&at, what, screen).await,
             Self::Import(On { at, what }) => run(&at, what, screen).await,
             Self::Status(Asked { at, what }) => run(&at, what, screen).await,
+            Self::Who(Asked { at, what }) => run(&at, what, screen).await,
+            Self::Kick(Asked { at, what }) => run(&at, what, screen).await,
         };
         outcome.unwrap_or_else(|failure| screen.fail(&failure))
     }

@@ -59,6 +59,10 @@ pub struct Node {
     pub data: PathBuf,
     /// How long sessions may go on after the program was told to stop.
     pub stop_span: Duration,
+    /// Whom to run as once the sockets are bound.
+    pub user: Option<String>,
+    /// And with which group; else the user's own.
+    pub group: Option<String>,
 }
 
 /// `[log]`
@@ -166,6 +170,8 @@ pub struct Proxy {
 pub struct Admin {
     /// The socket that commands talk to.
     pub socket: PathBuf,
+    /// Where monitors ask for metrics, over HTTP.
+    pub metrics: Vec<SocketAddr>,
 }
 
 /// `[limits]`

@@ -23,3 +23,4 @@ pub mod quickstart;
 pub mod selftest;
 pub mod serve;
 mod signals;
+mod systemd;

@@ -1,31 +1,45 @@
 //! A running node: its directory, its stores and its listeners, bound to the drivers of this system.
 //!
 //! ```text
-//!   Config ─▶ open: directory, stores recovered ─▶ bind: sockets ─▶ run: until told to stop ─▶ close: all on disk
+//!   Config ─▶ open: sockets bound, root given up, ─▶ run: sockets listen, until told to stop ─▶ close: all on disk
+//!                   directory, stores recovered
 //! ```
-//! Sockets are bound last: whoever can connect finds a node that is ready.
+//! Sockets are bound first, while we may, and listen last: whoever can connect finds a node that is ready.
 
 mod admin;
 mod listeners;
+mod metrics;
 mod polite;
+mod privileges;
+mod pulse;
 mod queue;
 mod recipients;
 mod register;
 mod routing;
+mod sessions;
+mod sockets;
 mod stores;
 
+pub use privileges::PrivilegeError;
+pub(crate) use privileges::is_root;
+pub use pulse::Pulse;
 pub use queue::QueueStartError;
 pub use stores::StoreError;
 
 use crate::config::Config;
+use admin::Facts;
 use directory::engine::Engine;
 use directory::{EditError, EngineError};
 use kv::EmbeddedEngine;
 use listeners::Listeners;
+use metrics::Meters;
 use net::{BindError, OsRandom, Shutdown, Stopper, SystemClock, TokioSpawn};
 use ports::{Clock, Random, Spawn};
+use proxy::LoginCounts;
 use relay::RetryQueue;
 use routing::Routes;
+use sessions::Register;
+use sockets::Sockets;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -36,12 +50,17 @@ use store::{LocalStores, Store};
 pub struct Node {
     config: Config,
     system: System,
+    sockets: Sockets,
     engine: Arc<dyn Engine>,
     routes: Routes,
     stores: Arc<LocalStores>,
     local: Vec<Arc<Store>>,
     /// The relay's, where it has one.
     queue: Option<Arc<RetryQueue>>,
+    /// Who is connected.
+    sessions: Arc<Register>,
+    logins: Arc<LoginCounts>,
+    relay_counts: Arc<relay::Counts>,
     started: Instant,
 }
 
@@ -92,6 +111,9 @@ pub enum NodeError {
     /// A socket.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// Running as the user that the configuration names.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
     /// The socket for commands.
     #[error("cannot listen on {}", path.display())]
     Admin {
@@ -112,9 +134,12 @@ impl System {
 }
 
 impl Node {
-    /// Opens the directory and recovers the stores. Runs inside a runtime.
+    /// Binds the sockets, gives up root where told to, opens the directory and recovers the stores. Runs inside a
+    /// runtime.
     pub async fn open(config: Config, system: System) -> Result<Self, NodeError> {
         let started = system.clock.instant();
+        let sockets = Sockets::bind(&config)?;
+        privileges::give_up(&config.node)?;
         folder(&config.node.data)?;
         folder(&config.directory.path)?;
         let opened = EmbeddedEngine::open(&config.directory.path.join("directory.redb"));
@@ -130,7 +155,22 @@ impl Node {
         let stores = Arc::new(LocalStores::new(local.iter().cloned()));
         let path = config.relay.as_ref().and_then(|relay| relay.queue.as_deref());
         let queue = path.map(|path| queue::open(path, &system)).transpose()?;
-        Ok(Self { config, system, engine, routes, stores, local, queue, started })
+        let sessions = Register::new(Arc::clone(&system.clock));
+        let (logins, relay_counts) = (Arc::default(), Arc::default());
+        Ok(Self {
+            config,
+            system,
+            sockets,
+            engine,
+            routes,
+            stores,
+            local,
+            queue,
+            sessions,
+            logins,
+            relay_counts,
+            started,
+        })
     }
 
     /// The records, for who writes them at the start.
@@ -138,11 +178,19 @@ impl Node {
         &self.engine
     }
 
+    /// To feel whether it is alive while it runs.
+    pub fn pulse(&self) -> Pulse {
+        Pulse::of(self)
+    }
+
     /// Listens and serves until `shutdown` says stop, then lets sessions end and puts everything on disk. `ready` is
     /// called when whoever connects is served.
-    pub async fn run(self, stopper: Stopper, shutdown: Shutdown, ready: impl FnOnce()) -> Result<(), NodeError> {
-        let listeners = Listeners::bind(&self)?;
+    pub async fn run(mut self, stopper: Stopper, shutdown: Shutdown, ready: impl FnOnce()) -> Result<(), NodeError> {
+        let mut sockets = std::mem::take(&mut self.sockets);
+        let listeners = Listeners::open(&self, &mut sockets)?;
         let admin = admin::bind(&self.config.admin.socket)?;
+        let monitored = metrics::listen(&self.config.admin.metrics, &mut sockets)?;
+        let meters = Meters::of(&self, &listeners);
         for store in &self.local {
             store.start(&*self.system.spawn);
         }
@@ -150,7 +198,14 @@ impl Node {
             queue.start(&*self.system.spawn);
         }
         self.system.spawn.task(Box::pin(self.routes.clone().run(shutdown.clone())));
-        self.system.spawn.task(Box::pin(admin::serve(admin, &self, shutdown.clone())));
+        // Commands are answered to the end, so that operators see who is left.
+        let (answered, answers) = Stopper::new();
+        let monitors = monitored.iter().map(|(address, _)| *address).collect();
+        for (_, socket) in monitored {
+            self.system.spawn.task(Box::pin(metrics::serve(socket, Arc::clone(&meters), answers.clone())));
+        }
+        let facts = Facts::of(&self, &listeners, monitors, meters, shutdown.clone());
+        self.system.spawn.task(Box::pin(admin::serve(admin, &self, facts, answers)));
         let serving = listeners.run(&self, &shutdown);
         ready();
         tracing::info!(
@@ -168,6 +223,7 @@ impl Node {
         for store in &self.local {
             store.close().await;
         }
+        answered.drain();
         // Best effort: the next start replaces it.
         let _ = std::fs::remove_file(&self.config.admin.socket);
         tracing::info!(node = %self.config.node.name, "the node has stopped");

@@ -23,6 +23,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// `posthouse quickstart`
 #[derive(Debug, clap::Args)]
@@ -89,7 +90,7 @@ impl Quickstart {
         crate::log::start(&config.log);
         let listeners = listeners(&config);
         let (stopper, shutdown) = Stopper::new();
-        let signals = crate::signals::Signals::new(stopper, &config)?;
+        let signals = crate::signals::Signals::new(stopper, &config, &Arc::default())?;
         let node = Node::open(config, system.clone()).await?;
         let site_file = dir.join("site.json");
         let accounts = match site_file.exists() {

@@ -2,9 +2,11 @@
 
 use crate::config::Config;
 use crate::node::{Node, System};
+use crate::systemd::Manager;
 use anyhow::Result;
 use net::Stopper;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// `posthouse serve`
 #[derive(Debug, clap::Args)]
@@ -19,10 +21,24 @@ impl Serve {
     pub async fn run(self) -> Result<()> {
         let config = Config::load(&self.config).map_err(|problems| anyhow::anyhow!("\n{problems}"))?;
         crate::log::start(&config.log);
+        let manager = Arc::new(Manager::of_environment());
+        manager.status("opening the directory and the stores");
         let (stopper, shutdown) = Stopper::new();
-        let signals = crate::signals::Signals::new(stopper, &config)?;
-        let node = Node::open(config, System::of_this_machine()).await?;
-        node.run(signals.watch(), shutdown, || println!("posthouse is ready")).await?;
+        let signals = crate::signals::Signals::new(stopper, &config, &manager)?;
+        if crate::node::is_root() && config.node.user.is_none() {
+            tracing::warn!("running as root: [node] user names whom to run as once the sockets are bound");
+        }
+        let system = System::of_this_machine();
+        let node = Node::open(config, system.clone()).await?;
+        if let Some(every) = manager.watchdog_every() {
+            let (manager, pulse, clock) = (Arc::clone(&manager), node.pulse(), system.clock);
+            system.spawn.task(Box::pin(async move { crate::systemd::watch(&manager, every, pulse, &*clock).await }));
+        }
+        let ready = || {
+            println!("posthouse is ready");
+            manager.ready();
+        };
+        node.run(signals.watch(), shutdown, ready).await?;
         Ok(())
     }
 }

@@ -1,8 +1,10 @@
 //! SIGTERM and SIGINT stop the program politely; SIGHUP reads the certificate again.
 
 use crate::config::{Config, Tls};
+use crate::systemd::Manager;
 use net::Stopper;
 use std::io;
+use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals of this process, from now on ours.
@@ -12,16 +14,18 @@ pub(crate) struct Signals {
     hangup: Signal,
     tls: Option<Tls>,
     stopper: Stopper,
+    manager: Arc<Manager>,
 }
 
 impl Signals {
-    pub(crate) fn new(stopper: Stopper, config: &Config) -> io::Result<Self> {
+    pub(crate) fn new(stopper: Stopper, config: &Config, manager: &Arc<Manager>) -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
             tls: config.tls.clone(),
             stopper,
+            manager: Arc::clone(manager),
         })
     }
 
@@ -37,9 +41,14 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => break,
                 _ = self.interrupt.recv() => break,
-                _ = self.hangup.recv() => self.reload(),
+                _ = self.hangup.recv() => {
+                    self.manager.reloading();
+                    self.reload();
+                    self.manager.ready();
+                }
             }
         }
+        self.manager.stopping();
         self.stopper.drain();
     }
 

@@ -1,11 +1,12 @@
 //! Who is it? A name and a password against routing and hashes.
 
 use crate::accounts::Accounts;
+use crate::counts::LoginCounts;
 use crate::limits::{ACCOUNT_LOOKUP_MAX, FAILED_LOGIN_SPAN, PASSWORD_CHECK_COUNT_MAX};
 use crate::log::{Escaped, FailedLogin};
-use directory::{AccountState, Existence, Login, LoginTarget, Origin, Silent};
+use directory::{AccountState, Existence, Login, LoginTarget, Origin, Routing, Silent};
 use mail_types::{AccountId, Address, StoreName};
-use ports::{Clock, LoggedIn, Peer, Spawn, blocking};
+use ports::{Clock, LoggedIn, Peer, Protocol, Spawn, blocking};
 use sasl::{Credentials, Exchange, Failure, Mechanism, Password, Step, StoredPassword};
 use std::fmt;
 use std::sync::Arc;
@@ -20,19 +21,7 @@ pub struct Authenticator {
     /// Nobody's password, checked where there is none to check.
     nobody: StoredPassword,
     checks: Arc<Semaphore>,
-}
-
-/// A protocol in which a client logs in: for log lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
-    /// RFC 9051.
-    Imap,
-    /// RFC 1939.
-    Pop3,
-    /// RFC 5804.
-    Sieve,
-    /// RFC 6409.
-    Submission,
+    counts: Arc<LoginCounts>,
 }
 
 /// Who wants in.
@@ -111,11 +100,29 @@ impl Authenticator {
     pub fn new(accounts: Arc<dyn Accounts>, clock: Arc<dyn Clock>, spawn: Arc<dyn Spawn>) -> Self {
         let nobody = StoredPassword::parse(NOBODY).expect("a constant in the form that is written for accounts");
         let checks = Arc::new(Semaphore::new(PASSWORD_CHECK_COUNT_MAX));
-        Self { accounts, clock, spawn, nobody, checks }
+        Self { accounts, clock, spawn, nobody, checks, counts: Arc::default() }
     }
 
-    /// Checks what an exchange gave. Logs the outcome; a failure takes [`FAILED_LOGIN_SPAN`].
+    /// With counters that somebody else reads too.
+    #[must_use]
+    pub fn with_counts(mut self, counts: Arc<LoginCounts>) -> Self {
+        self.counts = counts;
+        self
+    }
+
+    /// How logins ended so far.
+    pub fn counts(&self) -> &LoginCounts {
+        &self.counts
+    }
+
+    /// Checks what an exchange gave. Logs and counts the outcome; a failure takes [`FAILED_LOGIN_SPAN`].
     pub async fn log_in(&self, client: &Client, credentials: Result<Credentials, Failure>) -> Outcome {
+        let outcome = self.judge(client, credentials).await;
+        self.counts.note(client.protocol, &outcome);
+        outcome
+    }
+
+    async fn judge(&self, client: &Client, credentials: Result<Credentials, Failure>) -> Outcome {
         let began = self.clock.instant();
         let user = credentials.as_ref().map_or("", |credentials| &credentials.authentication);
         let decided = match &credentials {
@@ -126,7 +133,7 @@ impl Authenticator {
             Ok((store, account, address)) => {
                 let (peer, protocol) = (client.peer, client.protocol.name());
                 tracing::info!(target: "login", client = %peer.address.ip().to_canonical(), protocol, account = %address, %store, "logged in");
-                Outcome::LoggedIn { store, who: LoggedIn { account, address, peer } }
+                Outcome::LoggedIn { store, who: LoggedIn { account, address: Arc::new(address), peer } }
             }
             Err(Stop::Refused(reason)) => {
                 tracing::warn!(target: "login", "{}", FailedLogin { client, user, reason });
@@ -146,6 +153,11 @@ impl Authenticator {
                 Outcome::Unavailable
             }
         }
+    }
+
+    /// Routing as it is now.
+    pub(crate) fn routing(&self) -> Arc<Routing> {
+        self.accounts.routing()
     }
 
     async fn decide(&self, credentials: &Credentials) -> Result<(StoreName, AccountId, Address), Stop> {
@@ -240,10 +252,10 @@ pub(crate) fn credentials(user: &[u8], password: &[u8]) -> Result<Credentials, F
         Step::Challenge { exchange, .. } => match exchange.step(password) {
             Step::Done(credentials) => Ok(credentials),
             Step::Failed(failure) => Err(failure),
-            Step::Challenge { .. } => Err(Failure::Malformed),
+            Step::Challenge { .. } | Step::External(_) => Err(Failure::Malformed),
         },
         Step::Failed(failure) => Err(failure),
-        Step::Done(_) => Err(Failure::Malformed),
+        Step::Done(_) | Step::External(_) => Err(Failure::Malformed),
     }
 }
 
@@ -258,18 +270,6 @@ fn may_act_as(credentials: &Credentials, address: &Address) -> bool {
 impl Hashes {
     fn is_empty(&self) -> bool {
         self.cheap.is_empty() && self.costly.is_empty() && !self.unreadable
-    }
-}
-
-impl Protocol {
-    /// Its name in log lines.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Imap => "imap",
-            Self::Pop3 => "pop3",
-            Self::Sieve => "sieve",
-            Self::Submission => "submission",
-        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! From the greeting to the hand-over, whatever the protocol: a [`Gate`] decides until somebody is logged in.
 
 use machine::Machine;
-use ports::{BoxFuture, Flow, Handler};
+use ports::{Badge, BoxFuture, Flow, Handler, Holder, Passage};
+use std::sync::Arc;
 
 /// The proxy's end of one connection.
 pub struct Front<G: Gate> {
     state: State<G>,
+    /// What operators see, until somebody is logged in.
+    badge: Option<Arc<Badge>>,
 }
 
 /// Who answers.
@@ -14,6 +17,8 @@ enum State<G: Gate> {
     NotAuthenticated(G),
     /// The store's half of the session does, to the end.
     Delegated(Box<dyn Handler<G::Machine>>),
+    /// A back-end does, to the end; the driver has the way to it, or takes it now.
+    Passed(Option<Passage>),
 }
 
 /// What a protocol has before its login.
@@ -37,12 +42,33 @@ pub enum Step<M: Machine> {
     /// The client is still a stranger.
     Stay(Flow),
     /// It is logged in, and has been told so.
-    Delegate(Box<dyn Handler<M>>, Flow),
+    Delegate {
+        /// Answers from now on.
+        session: Box<dyn Handler<M>>,
+        /// What the driver does next.
+        flow: Flow,
+        /// Who it is.
+        holder: Holder,
+    },
+    /// It is logged in at a back-end, and has been told so.
+    Pass {
+        /// The way there.
+        passage: Passage,
+        /// Who it is.
+        holder: Holder,
+    },
 }
 
 impl<G: Gate> Front<G> {
     pub(crate) fn new(gate: G) -> Self {
-        Self { state: State::NotAuthenticated(gate) }
+        Self { state: State::NotAuthenticated(gate), badge: None }
+    }
+
+    /// With a badge, on which the login is noted.
+    #[must_use]
+    pub fn with_badge(mut self, badge: Arc<Badge>) -> Self {
+        self.badge = Some(badge);
+        self
     }
 }
 
@@ -57,11 +83,19 @@ impl<G: Gate> Handler<G::Machine> for Front<G> {
                 State::Delegated(session) => session.on_event(machine, event).await,
                 State::NotAuthenticated(gate) => match gate.decide(machine, event).await {
                     Step::Stay(flow) => flow,
-                    Step::Delegate(session, flow) => {
+                    Step::Delegate { session, flow, holder } => {
+                        note(&mut self.badge, holder);
                         self.state = State::Delegated(session);
                         flow
                     }
+                    Step::Pass { passage, holder } => {
+                        note(&mut self.badge, holder);
+                        self.state = State::Passed(Some(passage));
+                        Flow::Pass
+                    }
                 },
+                // The driver decides no event after `Flow::Pass`.
+                State::Passed(_) => Flow::Close,
             }
         })
     }
@@ -69,21 +103,28 @@ impl<G: Gate> Handler<G::Machine> for Front<G> {
     fn resume<'a>(&'a mut self, machine: &'a mut G::Machine) -> BoxFuture<'a, Flow> {
         match &mut self.state {
             State::Delegated(session) => session.resume(machine),
-            State::NotAuthenticated(_) => Box::pin(async { Flow::Next }),
+            State::NotAuthenticated(_) | State::Passed(_) => Box::pin(async { Flow::Next }),
         }
     }
 
     fn wake(&mut self) -> BoxFuture<'_, ()> {
         match &mut self.state {
             State::Delegated(session) => session.wake(),
-            State::NotAuthenticated(_) => Box::pin(std::future::pending()),
+            State::NotAuthenticated(_) | State::Passed(_) => Box::pin(std::future::pending()),
         }
     }
 
     fn on_wake<'a>(&'a mut self, machine: &'a mut G::Machine) -> BoxFuture<'a, Flow> {
         match &mut self.state {
             State::Delegated(session) => session.on_wake(machine),
-            State::NotAuthenticated(_) => Box::pin(async { Flow::Next }),
+            State::NotAuthenticated(_) | State::Passed(_) => Box::pin(async { Flow::Next }),
+        }
+    }
+
+    fn passage(&mut self) -> Option<Passage> {
+        match &mut self.state {
+            State::Passed(passage) => passage.take(),
+            State::NotAuthenticated(_) | State::Delegated(_) => None,
         }
     }
 
@@ -91,13 +132,21 @@ impl<G: Gate> Handler<G::Machine> for Front<G> {
         match &mut self.state {
             State::Delegated(session) => session.on_tls(machine),
             State::NotAuthenticated(gate) => gate.on_tls(machine),
+            State::Passed(_) => {}
         }
     }
 
     fn on_close<'a>(&'a mut self) -> BoxFuture<'a, ()> {
         match &mut self.state {
             State::Delegated(session) => session.on_close(),
-            State::NotAuthenticated(_) => Box::pin(async {}),
+            State::NotAuthenticated(_) | State::Passed(_) => Box::pin(async {}),
         }
+    }
+}
+
+/// Writes on the badge who has logged in, once.
+fn note(badge: &mut Option<Arc<Badge>>, holder: Holder) {
+    if let Some(badge) = badge.take() {
+        badge.logged_in(holder.account, holder.store);
     }
 }

@@ -1,6 +1,6 @@
 //! IMAP before the login (RFC 9051 §6.1 and §6.2).
 
-use crate::authenticator::{Client, Outcome, Protocol, credentials};
+use crate::authenticator::{Client, Outcome, credentials};
 use crate::clear::{ClearLogins, StartTls};
 use crate::front::{Front, Gate, Step};
 use crate::limits::LOGIN_FAILURE_COUNT_MAX;
@@ -9,7 +9,7 @@ use imap_proto::capability::{Capability, CapabilitySet, Login, Privacy, Support,
 use imap_proto::command::{CommandBody, IdField};
 use imap_proto::server::{Event, Server};
 use imap_proto::{Limits, Reply, Response, ResponseCode};
-use ports::{BoxFuture, Flow, Peer};
+use ports::{BoxFuture, Elsewhere, Flow, Handover, Holder, Peer, Protocol};
 use sasl::{Credentials, Exchange, Failure, Mechanism, Secret};
 use std::sync::Arc;
 
@@ -104,53 +104,14 @@ impl ImapGate {
     }
 
     async fn on_command(&mut self, machine: &mut Server, command: CommandBody) -> Step<Server> {
-        match command {
-            CommandBody::Login { user, password } => {
-                if self.privacy_lacks() {
-                    return self.refuse(machine, PRIVACY_REQUIRED);
-                }
-                let password = Secret::new(password.expose().to_vec());
-                return self.log_in(machine, credentials(&user, password.as_bytes())).await;
+        if let CommandBody::Login { user, password } = command {
+            if self.privacy_lacks() {
+                return self.refuse(machine, PRIVACY_REQUIRED);
             }
-            CommandBody::Capability => {
-                machine.send(&Response::Capability(self.offered()));
-                machine.complete(Reply::ok("Capabilities told"));
-            }
-            CommandBody::Noop => machine.complete(Reply::ok("Nothing done")),
-            CommandBody::Logout => machine.logout(),
-            CommandBody::Id(_) => {
-                // RFC 2971 §3.3: a version helps those who look for holes more than anybody else.
-                let name = IdField { name: b"name".to_vec(), value: Some(b"Posthouse".to_vec()) };
-                machine.send(&Response::Id(Some(vec![name])));
-                machine.complete(Reply::ok("Pleased to meet you"));
-            }
-            CommandBody::Enable(_)
-            | CommandBody::Compress(_)
-            | CommandBody::Select(_)
-            | CommandBody::Examine(_)
-            | CommandBody::Create { .. }
-            | CommandBody::Delete(_)
-            | CommandBody::Rename { .. }
-            | CommandBody::Subscribe(_)
-            | CommandBody::Unsubscribe(_)
-            | CommandBody::List(_)
-            | CommandBody::Lsub { .. }
-            | CommandBody::Namespace
-            | CommandBody::Status { .. }
-            | CommandBody::GetQuota(_)
-            | CommandBody::GetQuotaRoot(_)
-            | CommandBody::SetQuota { .. }
-            | CommandBody::Check
-            | CommandBody::Close
-            | CommandBody::Unselect
-            | CommandBody::Expunge
-            | CommandBody::UidExpunge(_)
-            | CommandBody::Search(_)
-            | CommandBody::Fetch(_)
-            | CommandBody::Store(_)
-            | CommandBody::Copy(_)
-            | CommandBody::Move(_) => machine.complete(LOG_IN_FIRST),
+            let password = Secret::new(password.expose().to_vec());
+            return self.log_in(machine, credentials(&user, password.as_bytes())).await;
         }
+        answer_stranger(machine, &command, self.offered());
         Step::Stay(Flow::Next)
     }
 
@@ -188,20 +149,26 @@ impl ImapGate {
             }
             sasl::Step::Done(credentials) => self.log_in(machine, Ok(credentials)).await,
             sasl::Step::Failed(failure) => self.log_in(machine, Err(failure)).await,
+            // Not offered here: nobody has proved anything.
+            sasl::Step::External(_) => self.log_in(machine, Err(Failure::Malformed)).await,
         }
     }
 
     async fn log_in(&mut self, machine: &mut Server, credentials: Result<Credentials, Failure>) -> Step<Server> {
         match self.authenticator().log_in(&self.client, credentials).await {
             Outcome::LoggedIn { store, who } => {
-                let account = who.address.clone();
+                let account = Arc::clone(&who.address);
                 match self.proxy.handover.imap(&store, who).await {
-                    Ok(session) => {
+                    Ok(Handover::Here(session)) => {
                         // First the limits: completing reads what came behind the login.
                         machine.logged_in();
                         let capabilities = offered(&self.config.support, Login::After, self.privacy());
                         machine.complete(Reply::ok("Logged in").with(ResponseCode::Capability(capabilities)));
-                        return Step::Delegate(session, Flow::Next);
+                        return Step::Delegate { session, flow: Flow::Next, holder: Holder { account, store } };
+                    }
+                    Ok(Handover::There(Elsewhere { welcome, mut passage })) => {
+                        passage.unsent = machine.pass(&welcome);
+                        return Step::Pass { passage, holder: Holder { account, store } };
                     }
                     Err(why) => {
                         tracing::warn!(target: "login", %account, %store, %why, "no session at the store");
@@ -261,15 +228,63 @@ impl ImapGate {
     }
 }
 
+/// Every command but a login, of somebody who is not logged in.
+pub(crate) fn answer_stranger(machine: &mut Server, command: &CommandBody, offered: CapabilitySet) {
+    match command {
+        CommandBody::Capability => {
+            machine.send(&Response::Capability(offered));
+            machine.complete(Reply::ok("Capabilities told"));
+        }
+        CommandBody::Noop => machine.complete(Reply::ok("Nothing done")),
+        CommandBody::Logout => machine.logout(),
+        CommandBody::Id(_) => {
+            // RFC 2971 §3.3: a version helps those who look for holes more than anybody else.
+            let name = IdField { name: b"name".to_vec(), value: Some(b"Posthouse".to_vec()) };
+            machine.send(&Response::Id(Some(vec![name])));
+            machine.complete(Reply::ok("Pleased to meet you"));
+        }
+        CommandBody::Login { .. } => machine.complete(LOGIN_DISABLED),
+        CommandBody::Enable(_)
+        | CommandBody::Compress(_)
+        | CommandBody::Select(_)
+        | CommandBody::Examine(_)
+        | CommandBody::Create { .. }
+        | CommandBody::Delete(_)
+        | CommandBody::Rename { .. }
+        | CommandBody::Subscribe(_)
+        | CommandBody::Unsubscribe(_)
+        | CommandBody::List(_)
+        | CommandBody::Lsub { .. }
+        | CommandBody::Namespace
+        | CommandBody::Status { .. }
+        | CommandBody::GetQuota(_)
+        | CommandBody::GetQuotaRoot(_)
+        | CommandBody::SetQuota { .. }
+        | CommandBody::Check
+        | CommandBody::Close
+        | CommandBody::Unselect
+        | CommandBody::Expunge
+        | CommandBody::UidExpunge(_)
+        | CommandBody::Search(_)
+        | CommandBody::Fetch(_)
+        | CommandBody::Store(_)
+        | CommandBody::Copy(_)
+        | CommandBody::Move(_) => machine.complete(LOG_IN_FIRST),
+    }
+}
+
 macro_rules! reply {
     ($kind:ident, $code:expr, $text:literal) => {
         Reply { kind: imap_proto::ReplyKind::$kind, code: $code, text: std::borrow::Cow::Borrowed($text) }
     };
 }
 
-const LOG_IN_FIRST: Reply = reply!(Bad, None, "Log in first");
+pub(crate) const LOG_IN_FIRST: Reply = reply!(Bad, None, "Log in first");
 const WRONG_PASSWORD: Reply = reply!(No, Some(ResponseCode::AuthenticationFailed), "Authentication failed");
 const NOT_AUTHORIZED: Reply = reply!(No, Some(ResponseCode::AuthorizationFailed), "You cannot act for somebody else");
-const UNAVAILABLE: Reply = reply!(No, Some(ResponseCode::Unavailable), "Temporarily unavailable, try again later");
+pub(crate) const UNAVAILABLE: Reply =
+    reply!(No, Some(ResponseCode::Unavailable), "Temporarily unavailable, try again later");
 const PRIVACY_REQUIRED: Reply = reply!(No, Some(ResponseCode::PrivacyRequired), "Passwords are taken under TLS only");
-const NO_SUCH_MECHANISM: Reply = reply!(No, None, "This mechanism is not offered");
+/// RFC 9051 §6.2.3.
+const LOGIN_DISABLED: Reply = reply!(No, None, "LOGIN is not offered here");
+pub(crate) const NO_SUCH_MECHANISM: Reply = reply!(No, None, "This mechanism is not offered");

@@ -9,10 +9,12 @@
 //!  client ──▶│ NotAuthenticated(gate)          │── name, password ─▶ Authenticator ─▶ directory: routing, hashes
 //!            │        │ logged in              │                          │ costly hashes on the bounded pool
 //!            │        ▼                        │◀── account and store ────┘
-//!            │ Delegated(the store's session) ◀┼── SessionHandover: in this process a function call
+//!            │ Delegated(the store's session) ◀┼── SessionHandover: in this process a function call,
+//!            │ Passed(the way to its node)    ◀┼── on another node a passage for octets
 //!            └─────────────────────────────────┘
 //! ```
-//! The machine stays the same all the while, so what a client pipelined behind its login is answered by the store.
+//! The machine stays the same all the while, so what a client pipelined behind its login is answered by the store. Where
+//! the store is on another node, none of that is read: the machine gives it up, and the driver passes octets both ways.
 //!
 //! Invariants:
 //! 1. A client learns nothing of which accounts exist: an unknown user, a wrong password and a barred account get the
@@ -23,7 +25,9 @@
 //!    offered and what is taken are decided in one place for each protocol.
 //! 4. A failed login leaves the client in the state of a fresh connection, [`LOGIN_FAILURE_COUNT_MAX`] times.
 //! 5. Waiting and hashing hold no thread of the runtime, and how much of it goes on at once has a limit.
-//! 6. What was learnt in clear is forgotten when TLS begins (RFC 9051 §6.2.1, RFC 2595 §4).
+//! 6. A call from another node is taken at its word (the listener lets nodes in, and nobody else), for accounts of this
+//!    process's stores alone, and is never handed on to a third node. It never hears that a password is wrong.
+//! 7. What was learnt in clear is forgotten when TLS begins (RFC 9051 §6.2.1, RFC 2595 §4).
 //!
 //! RFCs: 9051 §6.1, §6.2, §7.1 and §11 (before login), 2971 (ID), 4959 (SASL-IR), 5530 (response codes); 1939 §4 and §7
 //! (USER, PASS), 2449 §8 and 3206 (response codes), 2595 (STLS), 5034 (AUTH); 4616 (PLAIN); 8314 §3 (no clear text).
@@ -31,19 +35,24 @@
 mod accounts;
 mod authenticator;
 mod clear;
+mod counts;
 mod front;
 mod imap;
+mod inside;
 mod limits;
 mod log;
 mod pop3;
 
 pub use accounts::{Accounts, DirectoryAccounts};
-pub use authenticator::{Authenticator, Client, Outcome, Protocol};
+pub use authenticator::{Authenticator, Client, Outcome};
 pub use clear::{ClearLogins, StartTls};
+pub use counts::{LoginCounts, LoginOutcome};
 pub use front::Front;
 pub use imap::{ImapConfig, ImapFront};
+pub use inside::{ImapInside, ImapInsideConfig, Pop3Inside, Pop3InsideConfig};
 pub use limits::*;
 pub use pop3::{Pop3Config, Pop3Front};
+pub use ports::Protocol;
 
 use ports::{Clock, SessionHandover};
 use std::sync::Arc;

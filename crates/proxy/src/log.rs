@@ -40,8 +40,7 @@ impl fmt::Display for Escaped<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::authenticator::Protocol;
-    use ports::Peer;
+    use ports::{Peer, Protocol};
     use regex::Regex;
 
     fn line(address: &str, user: &str) -> String {

@@ -1,11 +1,11 @@
 //! POP3 before the login (RFC 1939 §4).
 
-use crate::authenticator::{Client, Outcome, Protocol, credentials};
+use crate::authenticator::{Client, Outcome, credentials};
 use crate::clear::{ClearLogins, StartTls};
 use crate::front::{Front, Gate, Step};
 use crate::{Authenticator, Proxy};
 use pop3_proto::{Config, Event, Expire, LoginMethods, Refusal, Security, Server, TlsStart, Utf8};
-use ports::{BoxFuture, Flow, Handler, Peer};
+use ports::{BoxFuture, Elsewhere, Flow, Handler, Handover, Holder, Peer, Protocol};
 use sasl::{Credentials, Exchange, Failure, Mechanism};
 use std::sync::Arc;
 
@@ -128,6 +128,8 @@ impl Pop3Gate {
             }
             sasl::Step::Done(credentials) => self.log_in(machine, Ok(credentials)).await,
             sasl::Step::Failed(failure) => self.log_in(machine, Err(failure)).await,
+            // Not offered here: nobody has proved anything.
+            sasl::Step::External(_) => self.log_in(machine, Err(Failure::Malformed)).await,
         }
     }
 
@@ -135,9 +137,15 @@ impl Pop3Gate {
     async fn log_in(&mut self, machine: &mut Server, credentials: Result<Credentials, Failure>) -> Step<Server> {
         match self.authenticator().log_in(&self.client, credentials).await {
             Outcome::LoggedIn { store, who } => {
-                let account = who.address.clone();
+                let account = Arc::clone(&who.address);
                 match self.proxy.handover.pop3(&store, who).await {
-                    Ok(Some(session)) => return answer_login(machine, session).await,
+                    Ok(Some(Handover::There(Elsewhere { welcome, mut passage }))) => {
+                        passage.unsent = machine.pass(&welcome);
+                        return Step::Pass { passage, holder: Holder { account, store } };
+                    }
+                    Ok(Some(Handover::Here(session))) => {
+                        return answer_login(machine, session, Holder { account, store }).await;
+                    }
                     Ok(None) => {
                         tracing::info!(target: "login", %account, %store, "the maildrop is in use");
                         machine.refuse(&Refusal::IN_USE);
@@ -160,7 +168,11 @@ impl Pop3Gate {
 }
 
 /// Only the store knows what the maildrop holds, so its session answers the login: by its first `resume`.
-async fn answer_login(machine: &mut Server, mut session: Box<dyn Handler<Server>>) -> Step<Server> {
+pub(crate) async fn answer_login(
+    machine: &mut Server,
+    mut session: Box<dyn Handler<Server>>,
+    holder: Holder,
+) -> Step<Server> {
     let flow = session.resume(machine).await;
-    Step::Delegate(session, flow)
+    Step::Delegate { session, flow, holder }
 }

@@ -3,7 +3,7 @@
 
 mod world;
 
-use proxy::{Client, FAILED_LOGIN_SPAN, Outcome, PASSWORD_CHECK_COUNT_MAX, Protocol};
+use proxy::{Client, FAILED_LOGIN_SPAN, LoginOutcome, Outcome, PASSWORD_CHECK_COUNT_MAX, Protocol};
 use sasl::{Credentials, Failure, Password};
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
@@ -61,4 +61,7 @@ fn passwords_that_wait_are_bounded_and_a_stopping_pool_is_no_verdict() {
     assert_eq!(finish(authenticator.log_in(&client, credentials("alice", "guess"))), Outcome::WrongPassword);
     assert_eq!(world.clock.slept(), FAILED_LOGIN_SPAN);
     assert_eq!(world.spawn.blocked.load(Ordering::Relaxed), PASSWORD_CHECK_COUNT_MAX as u64 + 1);
+    // Whoever hung up is no outcome.
+    let counted = LoginOutcome::ALL.map(|outcome| authenticator.counts().count(Protocol::Submission, outcome));
+    assert_eq!(counted, [1, 1, 0, 3]);
 }

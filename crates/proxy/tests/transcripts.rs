@@ -1,4 +1,4 @@
-//! Runs `transcripts/{imap,pop3}/*.txt`: a new case needs no Rust.
+//! Runs `transcripts/{imap,pop3,imap-inside,pop3-inside}/*.txt`: a new case needs no Rust.
 //!
 //! ```text
 //! # purpose              comment
@@ -14,6 +14,7 @@
 //! ! slept 1000           so many milliseconds were waited until now
 //! ! hashed 1             so many times a costly hash was computed until now
 //! ! logged-in alice@…    the store has been handed this session
+//! ! passes text          a back-end answers, and so much, in escapes, goes on to it
 //! ! closed               the conversation is over
 //! ```
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test reads its transcripts")]
@@ -24,7 +25,7 @@ use imap_proto::Limits;
 use imap_proto::capability::{Capability, Support};
 use machine::Machine;
 use ports::{Flow, Handler};
-use proxy::{ClearLogins, ImapConfig, Pop3Config, StartTls};
+use proxy::{ClearLogins, ImapConfig, ImapInsideConfig, Pop3Config, Pop3InsideConfig, StartTls};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,6 +69,8 @@ struct Driver<M: Machine, H: Handler<M>> {
     output: Vec<u8>,
     handshaking: bool,
     hung_up: bool,
+    /// What goes on to a back-end, once one answers.
+    passed: Option<Vec<u8>>,
 }
 
 impl<M: Machine, H: Handler<M>> Driver<M, H> {
@@ -76,7 +79,7 @@ impl<M: Machine, H: Handler<M>> Driver<M, H> {
             while let Some(octets) = self.machine.poll_output() {
                 self.output.extend_from_slice(&octets);
             }
-            if self.hung_up {
+            if self.hung_up || self.passed.is_some() {
                 return;
             }
             let Some(event) = self.machine.poll_event() else { break };
@@ -88,6 +91,12 @@ impl<M: Machine, H: Handler<M>> Driver<M, H> {
                 Flow::Next | Flow::Again => {}
                 Flow::StartTls => self.handshaking = true,
                 Flow::Close => self.hung_up = true,
+                Flow::Pass => {
+                    let passage = self.handler.passage().expect("the way to a back-end");
+                    assert!(self.handler.passage().is_none(), "it is given once");
+                    assert_eq!(passage.unsaid, "unsaid");
+                    self.passed = Some(passage.unsent.to_vec());
+                }
             }
         }
     }
@@ -96,6 +105,10 @@ impl<M: Machine, H: Handler<M>> Driver<M, H> {
         for piece in octets.chunks(chunk) {
             if self.hung_up || self.machine.is_closed() {
                 return;
+            }
+            if let Some(passed) = &mut self.passed {
+                passed.extend_from_slice(piece);
+                continue;
             }
             self.machine.handle_input(std::time::Instant::now(), piece);
             self.turn();
@@ -130,6 +143,10 @@ impl<M: Machine, H: Handler<M>> Driver<M, H> {
     }
 
     fn obey(&mut self, directive: &str, world: &World) {
+        if let Some(text) = directive.strip_prefix("passes ") {
+            let passed = self.passed.as_deref().expect("a back-end answers");
+            return assert_eq!(passed.escape_ascii().to_string(), text);
+        }
         let mut words = directive.split(' ');
         match (words.next().unwrap(), words.next()) {
             ("tls" | "near" | "no-starttls" | "no-routing" | "segments", None) => {}
@@ -155,20 +172,41 @@ impl<M: Machine, H: Handler<M>> Driver<M, H> {
     }
 }
 
+fn support() -> Support {
+    Support {
+        before_login: vec![Capability::Imap4rev1, Capability::LiteralPlus, Capability::Id],
+        after_login: vec![Capability::Idle, Capability::Move],
+        mechanisms: Vec::new(),
+        plain_mechanisms: vec!["PLAIN".into()],
+        append_limit: None,
+    }
+}
+
+#[test]
+fn imap_inside() {
+    run_all("imap-inside", |setup, world| {
+        let stores = world.store.clone();
+        let config =
+            ImapInsideConfig { greeting: "ready", limits: Arc::new(Limits::default()), support: support(), stores };
+        world.proxy.imap_inside(&Arc::new(config), peer(setup.ip, setup.tls))
+    });
+}
+
+#[test]
+fn pop3_inside() {
+    run_all("pop3-inside", |setup, world| {
+        let config = Pop3InsideConfig::new(world.store.clone());
+        world.proxy.pop3_inside(&config, peer(setup.ip, setup.tls))
+    });
+}
+
 #[test]
 fn imap() {
     run_all("imap", |setup, world| {
-        let support = Support {
-            before_login: vec![Capability::Imap4rev1, Capability::LiteralPlus, Capability::Id],
-            after_login: vec![Capability::Idle, Capability::Move],
-            mechanisms: Vec::new(),
-            plain_mechanisms: vec!["PLAIN".into()],
-            append_limit: None,
-        };
         let config = ImapConfig {
             greeting: "ready",
             limits: Arc::new(Limits::default()),
-            support,
+            support: support(),
             starttls: setup.starttls,
             clear_logins: Setup::clear_logins(),
         };
@@ -195,7 +233,8 @@ fn run_all<M: Machine, H: Handler<M>>(protocol: &str, accept: impl Fn(&Setup, &W
             println!("{} in pieces of {chunk}", path.display());
             let world = setup.world();
             let (machine, handler) = accept(&setup, &world);
-            let mut driver = Driver { machine, handler, output: Vec::new(), handshaking: false, hung_up: false };
+            let mut driver =
+                Driver { machine, handler, output: Vec::new(), handshaking: false, hung_up: false, passed: None };
             driver.run(&lines, &world, chunk);
             let sessions = world.store.seen.lock().unwrap().len();
             assert_eq!(world.store.closed.load(Ordering::Relaxed), sessions as u64, "the store hears of the end");

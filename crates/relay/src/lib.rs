@@ -33,6 +33,7 @@
 //! §4.2 (what TLS makes us forget).
 
 mod clients;
+mod counts;
 mod gate;
 mod message;
 mod received;
@@ -45,6 +46,7 @@ mod tests;
 mod together;
 
 pub use clients::ClientLimits;
+pub use counts::{Counts, Outcome};
 pub use gate::{Gate, Guest};
 /// What waits in the retry queue.
 pub use queue::{Entry as QueueEntry, QueueId, State as QueueState, Waiting as QueueWaiting};
@@ -66,6 +68,7 @@ pub struct Relay {
     store_wait: Duration,
     queue: Option<Arc<RetryQueue>>,
     commit_wait: Duration,
+    counts: Arc<Counts>,
 }
 
 impl Relay {
@@ -77,13 +80,22 @@ impl Relay {
         random: Arc<dyn Random>,
     ) -> Self {
         let routing = Box::new(routing);
-        Self { delivery, routing, clock, random, store_wait: STORE_WAIT, queue: None, commit_wait: COMMIT_WAIT }
+        let counts = Arc::default();
+        let (store_wait, commit_wait) = (STORE_WAIT, COMMIT_WAIT);
+        Self { delivery, routing, clock, random, store_wait, queue: None, commit_wait, counts }
     }
 
     /// With a queue: a store that does not answer no longer keeps the sender waiting.
     #[must_use]
     pub fn with_queue(mut self, queue: Arc<RetryQueue>) -> Self {
         self.queue = Some(queue);
+        self
+    }
+
+    /// With counters that somebody else reads too.
+    #[must_use]
+    pub fn with_counts(mut self, counts: Arc<Counts>) -> Self {
+        self.counts = counts;
         self
     }
 

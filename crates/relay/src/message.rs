@@ -7,9 +7,8 @@ use crate::retry::Held;
 use crate::stored::{Proof, Stored, Unproven, worst};
 use crate::together::{all, within};
 use bytes::Bytes;
-use journal::Durable;
-use mail_types::{AccountId, Address, DeliveryId, EnhancedCode, ForwardPath, Lsn, StoreName};
-use ports::{BoxFuture, DeliveryTransaction, Envelope, Recipient};
+use mail_types::{AccountId, Address, DeliveryId, EnhancedCode, ForwardPath, StoreName};
+use ports::{BoxFuture, DeliveryTransaction, Envelope, Receipt, Recipient};
 use smtp_proto::{Dialect, Mail, Refusal};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -297,7 +296,7 @@ impl Leg {
             // Whose answer is missing, nobody can say.
             answers = vec![Err(Refusal::TRY_LATER); owed];
         }
-        let outcome = |(recipient, answer): (Recipient, Result<Durable<Lsn>, Refusal>)| {
+        let outcome = |(recipient, answer): (Recipient, Result<Receipt, Refusal>)| {
             let store = self.store.clone();
             Outcome { store, recipient, answer: answer.map(Proof::Store).map_err(passed_on) }
         };

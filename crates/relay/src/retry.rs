@@ -22,7 +22,7 @@ use crate::together::{pause, within};
 use bytes::Bytes;
 use journal::disk::Disk;
 use journal::{Commit, Durable, Journal, Kind, ReadError, Refused, Replay, StreamId, Turn, Writer};
-use mail_types::{Epoch, Lsn};
+use mail_types::{Epoch, Lsn, UnixTime};
 use ports::{Clock, Random, Spawn};
 use queue::{Body, Queue, QueueId, Record, RecordError};
 use std::collections::BTreeSet;
@@ -157,6 +157,16 @@ impl RetryQueue {
         }
     }
 
+    /// The last record that was appended to its journal.
+    pub fn appended(&self) -> Lsn {
+        self.journal.last_lsn()
+    }
+
+    /// The last record that is durable and applied.
+    pub fn applied_lsn(&self) -> Lsn {
+        self.state().applied.lsn()
+    }
+
     /// How many messages wait; one of very many recipients counts more than once.
     pub fn entry_count(&self) -> usize {
         self.state().queue.entry_count()
@@ -165,6 +175,11 @@ impl RetryQueue {
     /// How many recipients wait.
     pub fn waiting_count(&self) -> usize {
         self.state().queue.waiting_count()
+    }
+
+    /// Since when the oldest of them waits, where that is known.
+    pub fn oldest(&self) -> Option<UnixTime> {
+        self.state().queue.entries().filter_map(|(_, entry)| entry.since).min()
     }
 
     /// How many segments the journal has beside the one that is written to.

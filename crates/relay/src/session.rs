@@ -4,9 +4,9 @@ use crate::gate::Guest;
 use crate::message::Message;
 use crate::received::Stamp;
 use crate::stored::Unproven;
-use crate::{Relay, Stored};
+use crate::{Outcome, Relay, Stored};
 use mail_types::{DeliveryId, ForwardPath};
-use ports::{BoxFuture, Flow, Handler, Peer};
+use ports::{Badge, BoxFuture, Flow, Handler, Peer};
 use smtp_proto::server::{Event, Reset, Server};
 use smtp_proto::{Dialect, Mail, Refusal};
 use std::fmt;
@@ -25,18 +25,27 @@ pub struct RelaySession {
     message: Option<Box<Message>>,
     /// What its network may ask for; nothing of those whom we trust.
     guest: Option<Guest>,
+    /// What operators see.
+    badge: Option<Arc<Badge>>,
 }
 
 impl RelaySession {
     /// A connection from `peer`, who may ask for as much as he likes.
     pub fn new(relay: Arc<Relay>, peer: Peer) -> Self {
-        Self { relay, peer, message: None, guest: None }
+        Self { relay, peer, message: None, guest: None, badge: None }
     }
 
     /// The gate takes count of what it asks for.
     #[must_use]
     pub fn counted(self, guest: Guest) -> Self {
         Self { guest: Some(guest), ..self }
+    }
+
+    /// With a badge, on which its messages are counted.
+    #[must_use]
+    pub fn with_badge(mut self, badge: Arc<Badge>) -> Self {
+        self.badge = Some(badge);
+        self
     }
 
     async fn decide(&mut self, machine: &mut Machine, event: Event) -> Flow {
@@ -83,6 +92,7 @@ impl RelaySession {
         let Some(message) = &mut self.message else { return Err(Refusal::BAD_SEQUENCE) };
         self.guest.as_ref().map_or(Ok(()), Guest::recipient)?;
         let added = message.rcpt(&self.relay, to.clone()).await;
+        self.relay.counts.recipient(added.as_ref().err().map_or(Outcome::Stored, Outcome::of));
         if let Err(refusal) = &added {
             if let Some(guest) = &self.guest {
                 guest.refused(refusal);
@@ -120,6 +130,12 @@ impl RelaySession {
         let dialect = machine.config().dialect;
         let answers = message.finish(&self.relay, dialect).await;
         line.outcome(&answers);
+        if let Some(badge) = &self.badge
+            && answers.iter().any(Result::is_ok)
+        {
+            badge.brought_message();
+        }
+        self.relay.counts.message(Outcome::of_all(&answers), line.octets);
         for answer in answers {
             let answer = answer.map_err(|unproven| unproven.refusal());
             let text = format!("Ok: on stable storage as {}", line.id);
@@ -134,6 +150,7 @@ impl RelaySession {
     /// A message that is refused before its end.
     fn forget(&mut self, why: &Refusal) {
         if let Some(message) = self.message.take() {
+            self.relay.counts.message(Outcome::of(why), message.octets());
             Line::of(&message, &self.peer).write(format_args!("refused: {why}"));
         }
     }

@@ -2,24 +2,25 @@
 
 use journal::Durable;
 use mail_types::Lsn;
+use ports::Receipt;
 use smtp_proto::Refusal;
 use std::fmt;
 
 /// A message is on stable storage for all accounts that an answer speaks for: of every recipient (SMTP), or of one (LMTP).
 ///
-/// The only way to one is through the outcomes of all of them, each with the proof of the journal that has it.
+/// The only way to one is through the outcomes of all of them, each with the proof of who has it.
 #[derive(Debug)]
 pub struct Stored {
-    in_stores: Vec<Durable<Lsn>>,
+    in_stores: Vec<Receipt>,
     in_queue: Vec<Durable<Lsn>>,
 }
 
-/// Which journal has a recipient's copy.
-#[derive(Clone, Copy, Debug)]
+/// Who has a recipient's copy.
+#[derive(Clone, Debug)]
 pub(crate) enum Proof {
-    /// Its store's.
-    Store(Durable<Lsn>),
-    /// The retry queue's.
+    /// Its store.
+    Store(Receipt),
+    /// The retry queue.
     Queue(Durable<Lsn>),
 }
 

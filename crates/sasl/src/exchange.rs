@@ -15,6 +15,8 @@ pub enum Exchange {
         /// Who wants in.
         authentication: String,
     },
+    /// EXTERNAL without an initial response: an empty challenge was sent.
+    External,
 }
 
 /// What a message from the client leads to.
@@ -29,6 +31,9 @@ pub enum Step {
     },
     /// The client said all it had to say; whether it is true is for the directory to find out.
     Done(Credentials),
+    /// EXTERNAL: the client says no more than as whom it wants to act, or nobody in particular. Who it is, and whether it
+    /// may, is for whoever knows the transport.
+    External(Option<String>),
     /// The exchange is over without credentials.
     Failed(Failure),
 }
@@ -68,6 +73,8 @@ impl Exchange {
             (Mechanism::Plain, Some(message)) => Self::Plain.step(message),
             (Mechanism::Login, None) => Step::challenge(b"Username:", Self::LoginName),
             (Mechanism::Login, Some(message)) => Self::LoginName.step(message),
+            (Mechanism::External, None) => Step::challenge(b"", Self::External),
+            (Mechanism::External, Some(message)) => Self::External.step(message),
         }
     }
 
@@ -79,6 +86,9 @@ impl Exchange {
                 .map(|authentication| Step::challenge(b"Password:", Self::LoginPassword { authentication })),
             Self::LoginPassword { authentication } => password(message)
                 .map(|password| Step::Done(Credentials { authorization: None, authentication, password })),
+            // RFC 4422 App. A.1: `initial-response = *( UTF8-char-no-nul )`.
+            Self::External if message.is_empty() => Ok(Step::External(None)),
+            Self::External => identity(message).map(|authorization| Step::External(Some(authorization))),
         };
         result.unwrap_or_else(Step::Failed)
     }

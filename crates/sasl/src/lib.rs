@@ -19,7 +19,7 @@
 //! 3. A [`StoredPassword`] that was parsed can be verified within named limits of memory and time, whoever wrote it.
 //! 4. Secrets are compared in constant time.
 //!
-//! RFCs: 4422 (SASL), 4616 (PLAIN), draft-murchison-sasl-login (LOGIN), 9106 (Argon2), 2307 (`{SCHEME}` in user
+//! RFCs: 4422 (SASL, and EXTERNAL in App. A), 4616 (PLAIN), draft-murchison-sasl-login (LOGIN), 9106 (Argon2), 2307 (`{SCHEME}` in user
 //! passwords).
 
 mod client;

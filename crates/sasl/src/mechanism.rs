@@ -9,15 +9,20 @@ pub enum Mechanism {
     Plain,
     /// draft-murchison-sasl-login: obsolete, and what Outlook sends.
     Login,
+    /// RFC 4422 App. A: who the client is was proved outside of SASL.
+    External,
 }
 
 impl Mechanism {
-    /// All of them, in the order in which they are offered.
+    /// All that anybody may be offered, in this order. [`Mechanism::External`] is offered only where the transport proves
+    /// who calls.
     pub const ALL: [Self; 2] = [Self::Plain, Self::Login];
+
+    pub(crate) const KNOWN: [Self; 3] = [Self::Plain, Self::Login, Self::External];
 
     /// Reads a name as a client sends it, in any case (RFC 4422 §3.1 has upper case; clients are lax).
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
+        Self::KNOWN.into_iter().find(|mechanism| mechanism.name().eq_ignore_ascii_case(name))
     }
 
     /// The registered name.
@@ -25,6 +30,7 @@ impl Mechanism {
         match self {
             Self::Plain => "PLAIN",
             Self::Login => "LOGIN",
+            Self::External => "EXTERNAL",
         }
     }
 
@@ -32,6 +38,7 @@ impl Mechanism {
     pub const fn reveals_password(self) -> bool {
         match self {
             Self::Plain | Self::Login => true,
+            Self::External => false,
         }
     }
 }

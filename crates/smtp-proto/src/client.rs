@@ -16,7 +16,7 @@ mod replies;
 mod transaction;
 
 pub use capabilities::{Capabilities, Unsendable};
-pub use event::{Closing, Event, Outcome};
+pub use event::{Accepted, Closing, Event, Outcome};
 
 use crate::command::{Command, Hello};
 use crate::dot::{DotEncoder, Stuffed};
@@ -44,6 +44,8 @@ pub struct Config {
     pub dialect: Dialect,
     /// Our own name, said in EHLO.
     pub host: Domain,
+    /// Recipients of one transaction: see [`limits::RCPT_COUNT_MAX`].
+    pub rcpt_count_max: usize,
     /// How long to wait.
     pub timeouts: Timeouts,
 }
@@ -113,7 +115,12 @@ enum Expect {
 impl Config {
     /// With the default timeouts.
     pub fn new(dialect: Dialect, host: Domain) -> Self {
-        Self { dialect, host, timeouts: Timeouts::default() }
+        Self { dialect, host, rcpt_count_max: limits::RCPT_COUNT_MAX, timeouts: Timeouts::default() }
+    }
+
+    /// For a call to a node of the cluster (docs/format/cluster-lmtp.md).
+    pub fn cluster(host: Domain) -> Self {
+        Self { rcpt_count_max: limits::CLUSTER_RCPT_COUNT_MAX, ..Self::new(Dialect::Lmtp, host) }
     }
 }
 
@@ -221,8 +228,9 @@ impl Client {
         if needs_smtputf8 && !self.capabilities.smtputf8 {
             return Err(Unsendable::Smtputf8);
         }
+        let rcpt_count_max = self.config.rcpt_count_max;
         let Some(transaction) = self.envelope("rcpt") else { return Ok(0) };
-        if transaction.len() >= limits::RCPT_COUNT_MAX {
+        if transaction.len() >= rcpt_count_max {
             return Err(Unsendable::Recipients);
         }
         let index = transaction.add();

@@ -1,6 +1,6 @@
 //! Commands as values (RFC 5321 §4.1): the server reads them, the client writes them.
 
-use crate::envelope::{BodyType, Mail, Rcpt, encode_xtext};
+use crate::envelope::{BodyType, Mail, Rcpt, Relayed, encode_xtext};
 use crate::path::{parse_hello, parse_mail, parse_rcpt};
 use crate::reply::Refusal;
 use mail_types::ReversePath;
@@ -172,10 +172,13 @@ fn write_mail(f: &mut fmt::Formatter<'_>, mail: &Mail) -> fmt::Result {
         write!(f, " ENVID={}", envid.as_str())?;
     }
     match &mail.auth {
-        None => Ok(()),
-        Some(ReversePath::Null) => f.write_str(" AUTH=<>"),
-        Some(ReversePath::Address(address)) => write!(f, " AUTH={}", encode_xtext(&address.to_string())),
+        None => {}
+        Some(ReversePath::Null) => f.write_str(" AUTH=<>")?,
+        Some(ReversePath::Address(address)) => write!(f, " AUTH={}", encode_xtext(&address.to_string()))?,
     }
+    let Some(Relayed { store, delivery }) = &mail.relayed else { return Ok(()) };
+    write!(f, " XSTORE={store}")?;
+    delivery.map_or(Ok(()), |delivery| write!(f, " XDELIVERY={delivery}"))
 }
 
 fn write_rcpt(f: &mut fmt::Formatter<'_>, rcpt: &Rcpt) -> fmt::Result {
@@ -183,7 +186,10 @@ fn write_rcpt(f: &mut fmt::Formatter<'_>, rcpt: &Rcpt) -> fmt::Result {
     if let Some(notify) = rcpt.notify {
         write!(f, " NOTIFY={}", notify.words())?;
     }
-    rcpt.orcpt.as_ref().map_or(Ok(()), |orcpt| write!(f, " ORCPT={}", orcpt.as_str()))
+    if let Some(orcpt) = &rcpt.orcpt {
+        write!(f, " ORCPT={}", orcpt.as_str())?;
+    }
+    rcpt.received_as.as_ref().map_or(Ok(()), |address| write!(f, " XRCPT={}", encode_xtext(&address.to_string())))
 }
 
 #[cfg(test)]

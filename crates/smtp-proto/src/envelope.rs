@@ -1,7 +1,7 @@
 //! MAIL and RCPT with their parameters, as values: what the server reads and the client writes.
 
-use crate::limits::{ENVID_OCTETS_MAX, ORCPT_OCTETS_MAX};
-use mail_types::{Address, ForwardPath, ReversePath};
+use crate::limits::{ENVID_OCTETS_MAX, ORCPT_OCTETS_MAX, RECEIVED_AS_OCTETS_MAX};
+use mail_types::{Address, DeliveryId, ForwardPath, ReversePath, StoreName};
 use std::fmt::Write;
 
 /// `MAIL FROM` (RFC 5321 §4.1.1.2).
@@ -21,6 +21,17 @@ pub struct Mail {
     pub envid: Option<Xtext>,
     /// Who submitted it, as the client says (RFC 4954 §5); `<>` where it does not know.
     pub auth: Option<ReversePath>,
+    /// Between nodes of a cluster: which store it is for (docs/format/cluster-lmtp.md).
+    pub relayed: Option<Relayed>,
+}
+
+/// What a node tells another about a message that is on its way to a store there: `XSTORE=` and `XDELIVERY=`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relayed {
+    /// The store; one of those that the other node serves.
+    pub store: StoreName,
+    /// Names the message for all its recipients, so that a repeated delivery is recognised.
+    pub delivery: Option<DeliveryId>,
 }
 
 /// `RCPT TO` (RFC 5321 §4.1.1.3).
@@ -32,6 +43,8 @@ pub struct Rcpt {
     pub notify: Option<Notify>,
     /// Whom the sender had named (RFC 3461 §4.2).
     pub orcpt: Option<OriginalRecipient>,
+    /// Between nodes of a cluster: the recipient as the relay received it, where `to` is the account (`XRCPT=`).
+    pub received_as: Option<Address>,
 }
 
 /// `BODY=` (RFC 6152 §2). `BINARYMIME` is not offered: stores and later hops need lines (RFC 3030 §3).
@@ -83,14 +96,23 @@ pub struct OriginalRecipient {
 impl Mail {
     /// Without parameters.
     pub fn new(from: ReversePath) -> Self {
-        Self { from, size: None, body: BodyType::SevenBit, smtputf8: false, ret: None, envid: None, auth: None }
+        Self {
+            from,
+            size: None,
+            body: BodyType::SevenBit,
+            smtputf8: false,
+            ret: None,
+            envid: None,
+            auth: None,
+            relayed: None,
+        }
     }
 }
 
 impl Rcpt {
     /// Without parameters.
     pub fn new(to: ForwardPath) -> Self {
-        Self { to, notify: None, orcpt: None }
+        Self { to, notify: None, orcpt: None, received_as: None }
     }
 }
 
@@ -199,6 +221,12 @@ impl OriginalRecipient {
     pub fn address(&self) -> String {
         self.raw.get(self.kind_octets + 1..).and_then(decode_xtext).unwrap_or_default()
     }
+}
+
+/// An address in xtext, whole: what says less than its sender meant must not become a header of a message.
+pub(crate) fn parse_received_as(raw: &str) -> Option<Address> {
+    let plain = decode_xtext(raw).filter(|_| raw.len() <= RECEIVED_AS_OCTETS_MAX)?;
+    Address::parse(&plain).ok()
 }
 
 /// RFC 3461 §4: `+` and two upper-case hexadecimal digits stand for what may not stand for itself.

@@ -4,7 +4,7 @@
 //! bytes come out; the role answers the events.
 //!
 //! What it is not: no socket, TLS, clock or task; no queue, no routing, no `Received:` header, no look into the message.
-//! SASL mechanisms, XCLIENT and PROXY are elsewhere. DSN parameters (RFC 3461) are read and kept, not advertised.
+//! What nodes of a cluster tell each other beyond the RFCs is XPOSTHOUSE (docs/format/cluster-lmtp.md). SASL mechanisms, XCLIENT and PROXY are elsewhere. DSN parameters (RFC 3461) are read and kept, not advertised.
 //!
 //! ```text
 //!   bytes ─▶ line.rs ─▶ command.rs, path.rs, envelope.rs ─▶ server.rs ─▶ Event ─▶ role ─▶ answer ─▶ reply.rs ─▶ bytes
@@ -40,7 +40,7 @@ pub mod server;
 mod timer;
 
 pub use command::{Command, Hello};
-pub use envelope::{BodyType, Mail, Notify, OriginalRecipient, Rcpt, Ret, Xtext};
+pub use envelope::{BodyType, Mail, Notify, OriginalRecipient, Rcpt, Relayed, Ret, Xtext};
 pub use line::LineFault;
 pub use reply::{Refusal, Reply};
 

@@ -29,6 +29,11 @@ pub const ENVID_OCTETS_MAX: usize = 100;
 /// `ORCPT` (RFC 3461 §4.2).
 pub const ORCPT_OCTETS_MAX: usize = 500;
 
+/// `XRCPT` between nodes: an address in xtext, whose local part is quoted, escaped and then encoded where it is at its worst
+/// (64 octets and a domain of 255, RFC 5321 §4.5.3.1.1 and .2). What nodes add to MAIL and RCPT fits
+/// [`COMMAND_OCTETS_MAX`], since they say nothing of DSN and AUTH.
+pub const RECEIVED_AS_OCTETS_MAX: usize = 3 * (2 * 64 + 2) + 1 + 255;
+
 /// A line of a message with its CRLF. RFC 5321 §4.5.3.1.6 lets a server stop at 1000; real mail has HTML in one line,
 /// and as the body streams, a long line costs no memory.
 pub const TEXT_LINE_OCTETS_MAX: usize = 1 << 20;
@@ -41,6 +46,13 @@ pub const SIZE_MAX: u64 = 50 << 20;
 
 /// Recipients of one transaction; RFC 5321 §4.5.3.1.8 asks for at least 100. One more is told 452 4.5.3 (§4.5.3.1.10).
 pub const RCPT_COUNT_MAX: usize = 1000;
+
+/// Recipients of one transaction between nodes: an alias that the relay expanded may be many accounts.
+pub const CLUSTER_RCPT_COUNT_MAX: usize = 10_000;
+
+/// What a message may grow on its way from a relay to a store, beyond the size that its sender was allowed: our Received
+/// header.
+pub const CLUSTER_SIZE_ROOM: u64 = 64 << 10;
 
 /// Commands that we had to refuse as such, since the last message that was accepted (RFC 5321 §7.8).
 pub const BAD_COMMAND_COUNT_MAX: u32 = 20;

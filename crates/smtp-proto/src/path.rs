@@ -1,10 +1,12 @@
 //! Paths in angle brackets and the parameters behind them (RFC 5321 §4.1.2).
 
 use crate::command::Hello;
-use crate::envelope::{BodyType, Mail, Notify, OriginalRecipient, Rcpt, Ret, Xtext, decode_xtext};
+use crate::envelope::{
+    BodyType, Mail, Notify, OriginalRecipient, Rcpt, Relayed, Ret, Xtext, decode_xtext, parse_received_as,
+};
 use crate::limits::HELLO_NAME_OCTETS_MAX;
 use crate::reply::Refusal;
-use mail_types::{Address, Domain, ForwardPath, ReversePath};
+use mail_types::{Address, DeliveryId, Domain, ForwardPath, ReversePath, StoreName};
 
 /// The arguments of MAIL.
 pub(crate) fn parse_mail(arguments: &str) -> Result<Mail, Refusal> {
@@ -13,7 +15,7 @@ pub(crate) fn parse_mail(arguments: &str) -> Result<Mail, Refusal> {
         "" => ReversePath::Null,
         path => ReversePath::Address(parse_path(path).ok_or(Refusal::BAD_SENDER)?),
     };
-    let (mut body, mut mail) = (None, Mail::new(from));
+    let (mut body, mut store, mut delivery, mut mail) = (None, None, None, Mail::new(from));
     for (keyword, value) in split_parameters(parameters) {
         match keyword.to_ascii_uppercase().as_str() {
             "SIZE" => once(&mut mail.size, value, parse_size)?,
@@ -23,9 +25,16 @@ pub(crate) fn parse_mail(arguments: &str) -> Result<Mail, Refusal> {
             "RET" => once(&mut mail.ret, value, Ret::parse)?,
             "ENVID" => once(&mut mail.envid, value, Xtext::parse)?,
             "AUTH" => once(&mut mail.auth, value, parse_submitter)?,
+            "XSTORE" => once(&mut store, value, |name| StoreName::parse(name).ok())?,
+            "XDELIVERY" => once(&mut delivery, value, DeliveryId::parse)?,
             _ => return Err(Refusal::UNKNOWN_PARAMETER),
         }
     }
+    mail.relayed = match (store, delivery) {
+        (Some(store), delivery) => Some(Relayed { store, delivery }),
+        (None, None) => None,
+        (None, Some(_)) => return Err(Refusal::BAD_ARGUMENTS),
+    };
     mail.body = body.unwrap_or_default();
     match &mail.from {
         ReversePath::Address(from) if from.needs_smtputf8() && !mail.smtputf8 => Err(Refusal::NEEDS_SMTPUTF8),
@@ -46,6 +55,7 @@ pub(crate) fn parse_rcpt(arguments: &str) -> Result<Rcpt, Refusal> {
         match keyword.to_ascii_uppercase().as_str() {
             "NOTIFY" => once(&mut rcpt.notify, value, Notify::parse)?,
             "ORCPT" => once(&mut rcpt.orcpt, value, OriginalRecipient::parse)?,
+            "XRCPT" => once(&mut rcpt.received_as, value, parse_received_as)?,
             _ => return Err(Refusal::UNKNOWN_PARAMETER),
         }
     }

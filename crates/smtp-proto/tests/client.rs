@@ -4,7 +4,7 @@
 //! # purpose, and perhaps `# config: lmtp`
 //! S: what the server says; CRLF is added unless the line ends with `\`; `\r \n \t \0 \\` stand for octets
 //! C: what the client must say next
-//! R: what the role calls: begin FROM [size=N] [8bit] [utf8] · rcpt TO · data · body TEXT · finish · abort · quit · starttls ·
+//! R: what the role calls: begin FROM [size=N] [8bit] [utf8] [store=NAME] · rcpt TO [received as ADDRESS] · data · body TEXT · finish · abort · quit · starttls ·
 //!    tls · auth MECHANISM [INITIAL] · response TEXT · eof · timeout
 //! E: the event that the role must see next
 //! ```
@@ -14,9 +14,9 @@ mod role;
 
 use bytes::Bytes;
 use machine::Machine;
-use mail_types::{Address, Domain, ForwardPath, ReversePath};
+use mail_types::{Address, DeliveryId, Domain, ForwardPath, ReversePath, StoreName};
 use smtp_proto::client::{Client, Config, Event, Outcome};
-use smtp_proto::{BodyType, Dialect, Mail, Rcpt, Reply, Security};
+use smtp_proto::{BodyType, Dialect, Mail, Rcpt, Relayed, Reply, Security};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -102,11 +102,18 @@ impl Run {
                 mail.size = words.iter().find_map(|word| word.strip_prefix("size=")).map(|size| size.parse().unwrap());
                 mail.body = if words.contains(&"8bit") { BodyType::EightBit } else { BodyType::SevenBit };
                 mail.smtputf8 = words.contains(&"utf8");
+                mail.relayed = words.iter().find_map(|word| word.strip_prefix("store=")).map(|store| Relayed {
+                    store: StoreName::parse(store).unwrap(),
+                    delivery: Some(DeliveryId::from_bytes([0xd0; 16])),
+                });
                 let begun = self.client.begin(mail).map_or_else(|why| format!("{why:?}"), |()| "begun".to_owned());
                 assert_eq!(begun, words.last().and_then(|word| word.strip_prefix('=')).unwrap_or("begun"));
             }
             "rcpt" => {
-                self.client.rcpt(Rcpt::new(ForwardPath::Address(Address::parse(rest).unwrap()))).unwrap();
+                let address = |text| Address::parse(text).unwrap();
+                let mut rcpt = Rcpt::new(ForwardPath::Address(address(words[0])));
+                rcpt.received_as = rest.split_once(" received as ").map(|(_, received_as)| address(received_as));
+                self.client.rcpt(rcpt).unwrap();
             }
             "data" => self.client.data(),
             "body" => self.client.body(Bytes::from(role::octets(rest))).unwrap(),
@@ -143,7 +150,7 @@ fn show(event: &Event) -> String {
         Event::Challenge(octets) => format!("Challenge {}", String::from_utf8_lossy(octets)),
         Event::Done(outcomes) => {
             let one = |outcome: &Outcome| match outcome {
-                Outcome::Accepted(reply) => format!(" Accepted:{}", short(reply)),
+                Outcome::Accepted(accepted) => format!(" Accepted:{}", short(accepted.reply())),
                 Outcome::Deferred(reply) => format!(" Deferred:{}", short(reply)),
                 Outcome::Failed(reply) => format!(" Failed:{}", short(reply)),
                 Outcome::Unsent => " Unsent".to_owned(),

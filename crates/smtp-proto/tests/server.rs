@@ -94,6 +94,7 @@ fn parse(text: &str) -> Transcript {
             "lmtp" => {}
             "starttls" => config.extensions.starttls = true,
             "smtputf8" => config.extensions.smtputf8 = true,
+            "xposthouse" => config.extensions.xposthouse = true,
             "chunking" => config.extensions.chunking = true,
             "auth" => config.extensions.auth = vec!["PLAIN".to_owned(), "LOGIN".to_owned()],
             "auth-in-clear" => config.extensions.auth_in_clear = true,

@@ -1,10 +1,10 @@
 //! A message into the store, whoever brings it: the relay by a function call, another server by LMTP.
 
-use crate::engine::{BodyWriter, NewMessage, Put, Refusal, Store, Target, delivery_head};
+use crate::engine::{BodyWriter, NewMessage, Put, Refusal, Store, delivery_head};
 use bytes::Bytes;
 use journal::Durable;
 use mail_types::{FlagSet, Lsn, MailboxId};
-use ports::{BoxFuture, DeliveryTransaction, Envelope, Recipient};
+use ports::{BoxFuture, DeliveryTransaction, Envelope, Receipt, Recipient};
 use std::sync::Arc;
 
 /// One message for accounts of one store.
@@ -44,6 +44,12 @@ impl Transaction {
         Err(reply(&refusal))
     }
 
+    /// The message is complete: makes it durable, and answers each recipient in the order they were added.
+    pub(crate) async fn commit_here(self) -> Vec<Result<Durable<Lsn>, smtp_proto::Refusal>> {
+        let outcomes = self.store_for_all().await;
+        outcomes.into_iter().map(|outcome| outcome.map_err(|refusal| reply(&refusal))).collect()
+    }
+
     async fn store_for_all(self) -> Vec<Result<Durable<Lsn>, Refusal>> {
         let Self { store, envelope, recipients, body } = self;
         store.wait_for_room().await;
@@ -62,7 +68,7 @@ impl Transaction {
             .map(|recipient| {
                 store.ensure_account(recipient.account, &recipient.address)?;
                 let message = NewMessage {
-                    target: Target::OrInbox(MailboxId::INBOX),
+                    mailbox: MailboxId::INBOX,
                     flags: FlagSet::EMPTY,
                     date,
                     head: delivery_head(&envelope.from, &recipient.recipient),
@@ -74,10 +80,16 @@ impl Transaction {
         drop(body);
         let mut outcomes = Vec::with_capacity(puts.len());
         for put in puts {
-            outcomes.push(match put {
-                Ok(put) => store.settle(put).await,
+            let outcome = match put {
+                Ok(put) => store.settle(put).await.map(|proof| (put, proof)),
                 Err(refusal) => Err(refusal),
-            });
+            };
+            match &outcome {
+                Ok((Put::New(..), _)) => store.counts().stored(),
+                Ok((Put::Repeated(_), _)) => store.counts().repeated(),
+                Err(_) => store.counts().refused(),
+            }
+            outcomes.push(outcome.map(|(_, proof)| proof));
         }
         outcomes
     }
@@ -96,13 +108,13 @@ impl DeliveryTransaction for Transaction {
         Box::pin(async move { self.body.write(chunk).await.map_err(|refusal| reply(&refusal)) })
     }
 
-    fn commit<'a>(self: Box<Self>) -> BoxFuture<'a, Vec<Result<Durable<Lsn>, smtp_proto::Refusal>>>
+    fn commit<'a>(self: Box<Self>) -> BoxFuture<'a, Vec<Result<Receipt, smtp_proto::Refusal>>>
     where
         Self: 'a,
     {
         Box::pin(async move {
-            let outcomes = self.store_for_all().await;
-            outcomes.into_iter().map(|outcome| outcome.map_err(|refusal| reply(&refusal))).collect()
+            let outcomes = self.commit_here().await;
+            outcomes.into_iter().map(|outcome| outcome.map(Receipt::Here)).collect()
         })
     }
 }

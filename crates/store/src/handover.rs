@@ -7,8 +7,8 @@ use crate::pop3::{Maildrops, Pop3Session};
 use imap_proto::capability::Support;
 use mail_types::StoreName;
 use ports::{
-    BoxFuture, Delivery, DeliveryTransaction, Envelope, ImapHandler, LoggedIn, Pop3Handler, SessionHandover,
-    Unavailable,
+    BoxFuture, Delivery, DeliveryTransaction, Envelope, Handover, ImapHandover, LoggedIn, Pop3Handover,
+    SessionHandover, Unavailable,
 };
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -71,11 +71,11 @@ impl Local {
 }
 
 impl SessionHandover for LocalStores {
-    fn imap<'a>(&'a self, store: &'a StoreName, who: LoggedIn) -> BoxFuture<'a, Result<ImapHandler, Unavailable>> {
+    fn imap<'a>(&'a self, store: &'a StoreName, who: LoggedIn) -> BoxFuture<'a, Result<ImapHandover, Unavailable>> {
         Box::pin(async move {
             let local = self.local(store)?;
             local.welcome(&who).await?;
-            Ok(Box::new(ImapSession::new(Arc::clone(&local.store), who)) as ImapHandler)
+            Ok(Handover::Here(Box::new(ImapSession::new(Arc::clone(&local.store), who))))
         })
     }
 
@@ -83,14 +83,14 @@ impl SessionHandover for LocalStores {
         &'a self,
         store: &'a StoreName,
         who: LoggedIn,
-    ) -> BoxFuture<'a, Result<Option<Pop3Handler>, Unavailable>> {
+    ) -> BoxFuture<'a, Result<Option<Pop3Handover>, Unavailable>> {
         Box::pin(async move {
             let local = self.local(store)?;
             let Some(lock) = local.maildrops.lock(who.account) else { return Ok(None) };
             local.welcome(&who).await?;
             let session = Pop3Session::open(Arc::clone(&local.store), who, lock).await;
             let session = session.map_err(|refusal| local.unavailable(&refusal))?;
-            Ok(Some(Box::new(session) as Pop3Handler))
+            Ok(Some(Handover::Here(Box::new(session))))
         })
     }
 }

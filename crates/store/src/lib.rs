@@ -29,9 +29,10 @@ mod testing;
 
 pub use delivery::Transaction;
 pub use engine::{
-    Append, Copied, FlagChange, FlagNames, OpenError, Options, Quota, Refusal, Stopped, Store, Stored, Watch, World,
+    Append, Appended, COMMIT_SPANS, Commits, Copied, Counts, Deliveries, FlagChange, FlagNames, OpenError, Options,
+    Quota, Refusal, Stopped, Store, Stored, Watch, World,
 };
 pub use handover::{LocalStores, imap_support};
 pub use imap::ImapSession;
-pub use lmtp::{Lmtp, Machine as LmtpMachine};
+pub use lmtp::{InsideLmtp, Lmtp, Machine as LmtpMachine};
 pub use pop3::Pop3Session;

@@ -109,6 +109,11 @@ impl TestWorld {
         }
     }
 
+    /// One step of each kind.
+    pub(crate) fn step(&self, store: &Store) {
+        step(store);
+    }
+
     /// Takes steps until there is nothing to do.
     pub(crate) fn settle(&self, store: &Store) {
         while step(store) {}

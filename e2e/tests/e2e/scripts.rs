@@ -1,4 +1,5 @@
-//! imaplib, poplib and smtplib's LMTP, by our scripts: one each for what one client does, for IDLE, for two sessions at once.
+//! imaplib, poplib and smtplib's LMTP, by our scripts: one each for what one client does, for IDLE, for COMPRESS, for two
+//! sessions at once.
 
 use crate::world::{Lease, World, trial};
 use anyhow::{Context, Result};
@@ -11,6 +12,7 @@ pub(crate) fn trials(world: &Arc<World>) -> Vec<Trial> {
     vec![
         trial(world, "imaplib_commands", &[Program::Python], |world| on_each_store(world, "imap_commands.py")),
         trial(world, "imap_idle", &[Program::Python], |world| on_each_store(world, "imap_idle.py")),
+        trial(world, "imap_compress", &[Program::Python], |world| on_each_store(world, "imap_compress.py")),
         trial(world, "imap_two_sessions", &[Program::Python], |world| on_each_store(world, "imap_sessions.py")),
         trial(world, "poplib_commands", &[Program::Python], |world| on_each_store(world, "pop3_commands.py")),
         trial(world, "lmtp_into_the_relay", &[Program::Python], lmtp),

@@ -1,9 +1,11 @@
 //! IMAP: commands, and the server's end of a connection.
 
 use crate::converse::{Split, assert_lines, converse};
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use imap_proto::parse::{Rejected, Request, request};
 use imap_proto::server::{Event, Server};
 use imap_proto::{Command, CommandBody, Dialect, Limits, MessageSet, Reply, SequenceSet};
+use machine::Machine as _;
 use mail_types::MailboxName;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -87,6 +89,71 @@ pub fn imap_server(data: &[u8]) {
     }
 }
 
+/// What clients say once they compress (RFC 4978). Deflated, it is what it is in plain; as a stream that may be broken, it
+/// is bounded, and ends where it is no DEFLATE.
+pub fn imap_deflate(data: &[u8]) {
+    for answers in [Answers::Yes, Answers::No] {
+        let plain = session(answers, data, Split::Whole);
+        let text = deflate(data);
+        for split in [Split::Whole, Split::Octets] {
+            let other = compressed(answers, &split.cut(&text));
+            assert_eq!(other.events, plain.events, "{answers:?}, {split:?}");
+            let (said, expected) = (other.output.escape_ascii(), plain.output.escape_ascii());
+            assert_eq!(said.to_string(), expected.to_string(), "{answers:?}, {split:?}");
+        }
+        compressed(answers, &[data]);
+    }
+}
+
+fn deflate(text: &[u8]) -> Vec<u8> {
+    let mut deflated = Vec::with_capacity(2 * text.len() + 64);
+    let done = Compress::new(Compression::fast(), false).compress_vec(text, &mut deflated, FlushCompress::Sync);
+    assert!(done.is_ok());
+    deflated
+}
+
+/// A session that compresses from the first octet on. Its output is as the client reads it.
+fn compressed(answers: Answers, pieces: &[&[u8]]) -> Session {
+    let now = Instant::now();
+    let mut server = server(answers, now);
+    server.handle_input(now, b"x COMPRESS DEFLATE\r\n");
+    assert!(server.poll_event().is_some(), "COMPRESS");
+    server.accept_compress();
+    assert!(server.poll_output().is_some() && server.poll_output().is_none(), "in plain, and no more");
+    let (mut session, mut client) = (Session::default(), Decompress::new(false));
+    for at in 0..=pieces.len() {
+        match pieces.get(at) {
+            Some(piece) => server.handle_input(now, piece),
+            None => server.handle_eof(now),
+        }
+        for _ in 0..EVENTS_MAX {
+            let Some(event) = server.poll_event() else { break };
+            session.note(&event);
+            answer(&mut server, &event, answers);
+            read(&mut server, &mut client, &mut session.output);
+        }
+        read(&mut server, &mut client, &mut session.output);
+    }
+    session
+}
+
+/// Everything that the server has to say can be inflated at once.
+fn read(server: &mut Server, client: &mut Decompress, output: &mut Vec<u8>) {
+    while let Some(piece) = server.poll_output() {
+        let (before, mut room) = (client.total_in(), output.len() + 64);
+        while client.total_in() - before < piece.len() as u64 || output.len() == output.capacity() {
+            room *= 2;
+            output.reserve(room);
+            let taken = usize::try_from(client.total_in() - before).unwrap_or(usize::MAX);
+            let rest = piece.get(taken..).unwrap_or_default();
+            assert!(client.decompress_vec(rest, output, FlushDecompress::None).is_ok(), "DEFLATE");
+        }
+    }
+}
+
+/// A stream of a few octets may hold more commands than a run has time for.
+const EVENTS_MAX: usize = 100_000;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answers {
     Yes,
@@ -102,12 +169,17 @@ struct Session {
     output: Vec<u8>,
 }
 
-fn session(answers: Answers, data: &[u8], split: Split) -> Session {
-    let now = Instant::now();
+fn server(answers: Answers, now: Instant) -> Server {
     let mut server = Server::new(Arc::new(limits()), now);
     if answers == Answers::Yes {
         server.logged_in();
     }
+    server
+}
+
+fn session(answers: Answers, data: &[u8], split: Split) -> Session {
+    let now = Instant::now();
+    let mut server = server(answers, now);
     let mut session = Session::default();
     session.output = converse(&mut server, now, &split.cut(data), |server, event| {
         session.note(&event);
@@ -176,4 +248,17 @@ fn limits() -> Limits {
         idle_max: Duration::from_secs(60),
         ..Limits::default()
     }
+}
+
+/// Streams that clients have deflated, for the corpus.
+pub(crate) fn seeds() -> Vec<crate::seeds::Seed> {
+    let named = [
+        ("deflated", deflate(b"a NOOP\r\nb IDLE\r\nDONE\r\nc APPEND x {3+}\r\nabc\r\nd LOGOUT\r\n")),
+        ("bomb", deflate(&[b"a APPEND x {150+}\r\n".as_slice(), &[b'x'; 40_000]].concat())),
+        ("cut", deflate(b"a NOOP\r\nb NOOP\r\n").into_iter().take(9).collect()),
+        // A stored block that is the last one, and octets behind it.
+        ("end", b"\x01\x08\x00\xf7\xffa NOOP\r\nbehind".to_vec()),
+        ("not-deflate", b"\xff\xff\xff\xff".to_vec()),
+    ];
+    named.map(|(name, octets)| ("imap_deflate", name.to_owned(), octets)).into()
 }

@@ -24,6 +24,7 @@ mod files;
 mod forge;
 mod imap;
 mod journals;
+mod logins;
 mod mail;
 mod mailboxes;
 mod passwords;
@@ -35,8 +36,9 @@ mod smtp;
 mod words;
 
 pub use files::{aliases, passwd_file, popmap, postfix_virtual, regex_map, transport, user_map};
-pub use imap::{imap_request, imap_server};
+pub use imap::{imap_deflate, imap_request, imap_server};
 pub use journals::{journal_forged, journal_recover};
+pub use logins::{imap_client, pop3_client};
 pub use mail::message;
 pub use mailboxes::{body_frame, mailbox_record};
 pub use passwords::{sasl, stored_password};
@@ -53,6 +55,8 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("aliases", aliases),
     ("body_frame", body_frame),
+    ("imap_client", imap_client),
+    ("imap_deflate", imap_deflate),
     ("imap_request", imap_request),
     ("imap_server", imap_server),
     ("journal_forged", journal_forged),
@@ -61,6 +65,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("mailbox_record", mailbox_record),
     ("message", message),
     ("passwd_file", passwd_file),
+    ("pop3_client", pop3_client),
     ("pop3_server", pop3_server),
     ("popmap", popmap),
     ("postfix_virtual", postfix_virtual),

@@ -2,8 +2,8 @@
 
 use sasl::{Credentials, Exchange, IDENTITY_OCTETS_MAX, Mechanism, PASSWORD_OCTETS_MAX, Step, StoredPassword};
 
-/// A message of PLAIN; up to its first line feed, and from there, the two of LOGIN. What comes out of PLAIN goes in
-/// again as it was; identities and passwords keep the crate's promises.
+/// A message of PLAIN; up to its first line feed, and from there, the two of LOGIN; the one of EXTERNAL. What comes out
+/// of PLAIN goes in again as it was; identities and passwords keep the crate's promises.
 pub fn sasl(data: &[u8]) {
     match Exchange::start(Mechanism::Plain, Some(data)) {
         Step::Done(credentials) => {
@@ -13,7 +13,7 @@ pub fn sasl(data: &[u8]) {
             assert_eq!(message.expect("it came as a message").as_bytes(), data);
         }
         Step::Failed(_) => {}
-        Step::Challenge { .. } => panic!("PLAIN has one message"),
+        Step::Challenge { .. } | Step::External(_) => panic!("PLAIN has one message"),
     }
     let (name, password) = data.split_at(data.iter().position(|octet| *octet == b'\n').unwrap_or(data.len()));
     let password = password.strip_prefix(b"\n").unwrap_or(password);
@@ -25,10 +25,15 @@ pub fn sasl(data: &[u8]) {
                 assert_eq!(credentials.password.as_bytes(), password);
             }
             Step::Failed(_) => {}
-            Step::Challenge { .. } => panic!("LOGIN has two messages"),
+            Step::Challenge { .. } | Step::External(_) => panic!("LOGIN has two messages"),
         },
         Step::Failed(_) => {}
-        Step::Done(_) => panic!("LOGIN has two messages"),
+        Step::Done(_) | Step::External(_) => panic!("LOGIN has two messages"),
+    }
+    match Exchange::start(Mechanism::External, Some(data)) {
+        Step::External(whom) => assert_eq!(whom.unwrap_or_default().as_bytes(), data),
+        Step::Failed(_) => {}
+        Step::Challenge { .. } | Step::Done(_) => panic!("EXTERNAL has one message, and no password"),
     }
 }
 

@@ -18,6 +18,7 @@ pub fn seeds() -> Vec<Seed> {
     seeds.extend(damaged_records());
     seeds.extend(frames());
     seeds.extend(crate::queues::seeds());
+    seeds.extend(crate::imap::seeds());
     for (name, script) in SCRIPTS {
         seeds.push(("journal_forged", (*name).to_owned(), script.to_vec()));
         seeds.push(("journal_recover", (*name).to_owned(), forge(script)));

@@ -3,10 +3,10 @@
 use crate::converse::{Split, assert_lines, converse, has_lone_line_end};
 use bytes::Bytes;
 use machine::Machine;
-use mail_types::{Address, Domain, ForwardPath, ReversePath};
+use mail_types::{Address, DeliveryId, Domain, ForwardPath, ReversePath, StoreName};
 use smtp_proto::client::{self, Client, Outcome};
 use smtp_proto::server::{self, Config, Event, Server};
-use smtp_proto::{Dialect, Mail, Rcpt, Refusal, Security};
+use smtp_proto::{Dialect, Mail, Rcpt, Refusal, Relayed, Security};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -154,6 +154,7 @@ fn config(dialect: Dialect) -> Config {
         auth_in_clear: true,
         smtputf8: true,
         chunking: true,
+        xposthouse: true,
     };
     config.limits.body_chunk_octets_max = CHUNK_OCTETS_MAX;
     config.limits.rcpt_count_max = 3;
@@ -251,18 +252,25 @@ impl Asked {
         self.rcpts = 0;
         let mut mail = Mail::new(ReversePath::Null);
         mail.size = Some(30);
+        if client.capabilities().xposthouse {
+            let store = StoreName::parse("ingrid").expect("a name");
+            mail.relayed = Some(Relayed { store, delivery: Some(DeliveryId::from_bytes([0xdd; 16])) });
+        }
         if client.begin(mail).is_err() {
             return client.quit();
         }
         for to in ["a@b.example", "\"b b\"@b.example", "ö@b.example"] {
-            let to = ForwardPath::Address(Address::parse(to).expect("an address"));
-            self.rcpts += usize::from(client.rcpt(Rcpt::new(to)).is_ok());
+            let to = Address::parse(to).expect("an address");
+            let rcpt = Rcpt { received_as: Some(to.clone()), ..Rcpt::new(ForwardPath::Address(to)) };
+            self.rcpts += usize::from(client.rcpt(rcpt).is_ok());
         }
         client.data();
     }
 
     fn check(&self) {
         assert_lines(&self.output);
+        let says = |word: &[u8]| self.output.windows(word.len()).any(|octets| octets == word);
+        assert!(!says(b" XRCPT=") || says(b" XSTORE="), "what is between nodes is said to nodes");
         let closed = self.events.iter().filter(|event| matches!(event, client::Event::Closed(_))).count();
         assert!(closed == 1 && matches!(self.events.last(), Some(client::Event::Closed(_))));
     }

@@ -1,7 +1,7 @@
 //! A site in memory, and the router called without a socket.
 #![allow(clippy::disallowed_methods, reason = "a test is a world of its own")]
 
-use crate::{AdminState, NodeFacts, NodeStatus, StoreFacts, router};
+use crate::{AdminState, Enough, NodeFacts, NodeStatus, Sessions, StoreFacts, router};
 use axum::Router;
 use axum::body::Body;
 use directory::engine::MemoryEngine;
@@ -13,7 +13,7 @@ use hyper::service::Service;
 use hyper::{Method, Request};
 use hyper_util::service::TowerToHyperService;
 use mail_types::{Address, Domain, NodeName, StoreName, UnixTime};
-use ports::{BoxFuture, Clock, Random, Spawn};
+use ports::{Badge, BoxFuture, Clock, Protocol, Random, Spawn};
 use serde_json::Value;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,8 +23,12 @@ use std::time::{Duration, Instant};
 pub(crate) struct Site {
     pub(crate) engine: MemoryEngine,
     pub(crate) mail: Arc<Mail>,
+    pub(crate) sessions: Arc<Guests>,
     router: Router,
 }
+
+/// An IMAP session of anna, one of a stranger, and a relay that brings mail; numbers 1 to 3.
+pub(crate) struct Guests(pub(crate) Vec<Badge>);
 
 /// What came back.
 pub(crate) struct Answer {
@@ -47,17 +51,19 @@ impl Site {
         follow(&engine, &live).await;
         let world = Arc::new(World { drawn: AtomicU8::new(0) });
         let mail = Arc::new(Mail(Mutex::new(Behind::Nothing)));
+        let sessions = Arc::new(Guests::new());
         let router = router(AdminState {
             engine: Arc::new(engine.clone()),
             live,
             mail: mail.clone(),
             node: world.clone(),
             queue: None,
+            sessions: sessions.clone(),
             clock: world.clone(),
             random: world.clone(),
             spawn: world,
         });
-        Self { engine, mail, router }
+        Self { engine, mail, sessions, router }
     }
 
     pub(crate) async fn account(&self, local: &str) {
@@ -141,10 +147,35 @@ impl MailBehind for Mail {
     }
 }
 
+impl Guests {
+    fn new() -> Self {
+        let guest = |id, protocol, client: &str| {
+            Badge::new(id, protocol, client.parse().expect("an address"), UnixTime::from_secs(1_800_000_000))
+        };
+        let anna = guest(1, Protocol::Imap, "192.0.2.7:40000");
+        let address = Address::parse("anna@site.test").expect("an address");
+        anna.logged_in(Arc::new(address), StoreName::parse("ingrid").expect("a name"));
+        anna.under_tls();
+        let relay = guest(3, Protocol::Smtp, "[::ffff:192.0.2.7]:40002");
+        relay.brought_message();
+        Self(vec![anna, guest(2, Protocol::Imap, "[2001:db8::7]:40001"), relay])
+    }
+}
+
+impl Sessions for Guests {
+    fn each(&self, after: u64, see: &mut dyn FnMut(&Badge) -> Enough) {
+        let _seen = self.0.iter().filter(|badge| badge.id() > after).find(|badge| see(badge) == Enough::Yes);
+    }
+}
+
 impl NodeStatus for World {
     fn facts(&self) -> BoxFuture<'_, NodeFacts> {
         let store = StoreFacts { name: "ingrid".into(), accounts: Some(3), trouble: None };
         Box::pin(async move { NodeFacts { name: "n1".into(), stores: vec![store], ..NodeFacts::default() } })
+    }
+
+    fn metrics(&self) -> BoxFuture<'_, String> {
+        Box::pin(async { "up 1\n".to_owned() })
     }
 }
 

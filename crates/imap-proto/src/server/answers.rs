@@ -1,5 +1,6 @@
 //! What the session tells the machine.
 
+use super::deflate::Deflate;
 use super::{CONTINUE, Owed, Phase, Server};
 use crate::encode::without_nul;
 use crate::fetch::{ContentName, FetchData};
@@ -57,9 +58,28 @@ impl Server {
             | Phase::Handshake
             | Phase::AuthLine { .. }
             | Phase::Idle { .. }
+            | Phase::Passed
             | Phase::Closed => panic!("complete without a command"),
         }
         self.advance();
+    }
+
+    /// Completes a login with what the back-end said to it behind its `OK `, and gives all that the client sent behind
+    /// it, half a literal as well: nothing of that was read. From here on octets pass by; this machine can say
+    /// [`Server::bye`], and then closes.
+    ///
+    /// # Panics
+    /// When no command is under way: our own bug.
+    pub fn pass(&mut self, welcome: &[u8]) -> Bytes {
+        let Some(phase) = self.answering() else { return Bytes::new() };
+        let Phase::Busy { tag, verdict: None } = phase else { panic!("only a login is passed on") };
+        for part in [tag.as_str().as_bytes(), b" OK ", welcome, b"\r\n"] {
+            self.out.raw(part);
+        }
+        self.phase = Phase::Passed;
+        let unread = self.input.take(usize::MAX);
+        self.release();
+        unread
     }
 
     /// Ends LOGOUT (RFC 9051 §6.1.3).
@@ -94,6 +114,21 @@ impl Server {
         let Phase::IdleAsked { tag } = phase else { panic!("IDLE was not asked for") };
         self.out.raw(b"+ idling\r\n");
         self.phase = Phase::Idle { tag, still_here: self.now + self.limits.still_here_every };
+        self.advance();
+    }
+
+    /// Compresses the connection from here on (RFC 4978 §3): our tagged OK is the last octets that are sent as they are,
+    /// the command was the last that came so.
+    ///
+    /// # Panics
+    /// Without COMPRESS, or when the connection is compressed already: our own bug.
+    pub fn accept_compress(&mut self) {
+        let Some(phase) = self.answering() else { return };
+        let Phase::Busy { tag, verdict: None } = phase else { panic!("COMPRESS was not asked for") };
+        assert!(self.deflate.is_none(), "the connection is compressed once");
+        Reply::ok("DEFLATE active").encode_tagged(&tag, &mut self.out);
+        let waiting = self.input.take(usize::MAX);
+        self.deflate = Some(Box::new(Deflate::new(self.out.take(), &waiting)));
         self.advance();
     }
 

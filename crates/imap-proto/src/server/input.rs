@@ -31,6 +31,14 @@ impl Input {
         self.bytes.extend_from_slice(bytes);
     }
 
+    /// Takes what `fill` writes into room for `max` octets, and says how many they are.
+    pub(super) fn fill(&mut self, max: usize, fill: impl FnOnce(&mut [u8]) -> usize) {
+        let before = self.bytes.len();
+        self.bytes.resize(before + max, 0);
+        let count = self.bytes.get_mut(before..).map_or(0, fill).min(max);
+        self.bytes.truncate(before + count);
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

@@ -1,5 +1,6 @@
 //! What the machine does on its own with what the peer sent.
 
+use super::deflate::Inflated;
 use super::input::Line;
 use super::{Append, AppendBegin, CONTINUE, Event, Phase, Server};
 use crate::command::Tag;
@@ -9,7 +10,7 @@ use crate::response::{Reply, ReplyKind, Response, ResponseCode};
 impl Server {
     /// Goes on until the session is asked something or the input is used up.
     pub(super) fn advance(&mut self) {
-        while self.event.is_none() && self.step() {}
+        while self.event.is_none() && (self.step() || self.inflate()) {}
         self.release();
     }
 
@@ -37,12 +38,30 @@ impl Server {
             | Phase::Handshake
             | Phase::IdleAsked { .. }
             | Phase::AppendAsked { .. }
+            | Phase::Passed
             | Phase::Closed => return false,
         };
-        if !moved && self.eof {
+        if !moved && self.eof && !self.holds_input() {
             self.close();
         }
         moved
+    }
+
+    /// Inflates a piece of what came, when everything before it is read; false when there is none, or it must wait.
+    fn inflate(&mut self) -> bool {
+        if !self.may_read() {
+            return false;
+        }
+        let Some(deflate) = self.deflate.as_mut().filter(|deflate| deflate.has_input()) else { return false };
+        match deflate.inflate(&mut self.input) {
+            Inflated::Piece => {}
+            Inflated::End => {
+                deflate.close();
+                self.eof = true;
+            }
+            Inflated::Broken => self.bye(Reply::bad("this is not DEFLATE")),
+        }
+        true
     }
 
     /// How much of the command may still come.

@@ -44,6 +44,23 @@ fn it_is_small_and_holds_nothing_while_idle() {
 }
 
 #[test]
+fn a_login_is_passed_on_with_all_that_came_behind_it() {
+    let login = "* LOGIN {5+}\r\nalice {6+}\r\nsecret\r\n".replace('*', "a");
+    for behind in ["", "b APPEND x {400+}\r\nhalf a", "b NOOP\r\n\r\n\0{", "\r"] {
+        let mut server = Server::new(Arc::new(Limits::default()), start());
+        input(&mut server, &format!("{login}{behind}"));
+        assert!(matches!(server.poll_event(), Some(Event::Command(_))));
+        assert_eq!(server.pass(b"[CAPABILITY IMAP4rev1] in"), behind);
+        assert_eq!(output(&mut server), "a OK [CAPABILITY IMAP4rev1] in\r\n");
+        assert!(server.poll_event().is_none() && !server.wants_input() && !server.is_closed());
+        assert_eq!((server.poll_timeout(), server.input.capacity()), (None, 0), "a back-end sees to that");
+        server.bye(Reply::ok("so long"));
+        assert_eq!(output(&mut server), "* BYE so long\r\n");
+        assert!(server.is_closed());
+    }
+}
+
+#[test]
 fn a_huge_literal_is_refused_at_once() {
     for (text, reply) in [
         ("a LOGIN {4294967295}\r\n", "a BAD [TOOBIG] the literal is too large\r\n"),

@@ -1,5 +1,6 @@
 use super::decode::*;
-use std::net::Ipv6Addr;
+use super::encode::encode;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 fn forwarded(client: &str, server: &str) -> Origin {
     Origin::Forwarded { client: client.parse().unwrap(), server: server.parse().unwrap() }
@@ -139,5 +140,50 @@ fn any_octets_are_taken_or_refused() {
         }
         let before = decode(octets.get(..octets.len() - 1).unwrap());
         assert!(before == Ok(None) || before == whole, "{}: {before:?}, then {whole:?}", octets.escape_ascii());
+    }
+}
+
+#[test]
+fn what_we_say_is_said_to_the_letter() {
+    let four = [192, 0, 2, 1, 198, 51, 100, 7, 0xdc, 0x04, 0, 25];
+    assert_eq!(encode(forwarded("192.0.2.1:56324", "198.51.100.7:25")), v2(0x21, 0x11, &four));
+    assert_eq!(encode(forwarded("[::ffff:192.0.2.1]:56324", "198.51.100.7:25")), v2(0x21, 0x11, &four));
+    assert_eq!(encode(Origin::Socket), v2(0x20, 0, &[]));
+    let mixed = encode(forwarded("192.0.2.1:1", "[2001:db8::2]:2"));
+    assert_eq!(decode(&mixed), Ok(Some((forwarded("[::ffff:192.0.2.1]:1", "[2001:db8::2]:2"), mixed.len()))));
+}
+
+/// Of every pair of addresses, the decoder gives back what the encoder was given, as the same hosts and ports.
+#[test]
+fn what_we_say_is_understood() {
+    let mut state: u64 = 0x2545_f491_4f6c_dd1d;
+    let mut chance = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let mut socket = || {
+        let [kind, high, low] = [chance(), chance(), chance()];
+        let bits = u128::from(high) << 64 | u128::from(low);
+        let four = Ipv4Addr::from(bits.to_be_bytes().first_chunk::<4>().copied().unwrap());
+        let address = match kind % 3 {
+            0 => IpAddr::V4(four),
+            1 => IpAddr::V6(four.to_ipv6_mapped()),
+            _ => IpAddr::V6(Ipv6Addr::from(bits)),
+        };
+        SocketAddr::new(address, u16::from_be_bytes(*kind.to_be_bytes().first_chunk().unwrap()))
+    };
+    for _ in 0..10_000 {
+        let (client, server) = (socket(), socket());
+        let header = encode(Origin::Forwarded { client, server });
+        let Ok(Some((Origin::Forwarded { client: ours, server: theirs }, used))) = decode(&header) else {
+            panic!("{client} {server}: {}", header.escape_ascii());
+        };
+        assert_eq!(used, header.len());
+        for (said, heard) in [(client, ours), (server, theirs)] {
+            assert_eq!((heard.ip().to_canonical(), heard.port()), (said.ip().to_canonical(), said.port()));
+        }
+        assert_eq!(ours.is_ipv4(), theirs.is_ipv4(), "one family");
     }
 }

@@ -3,7 +3,7 @@
 use crate::tls::Certificate;
 use crate::toy::{Role, Strings, Toy, drain, expect, say, strings};
 use bytes::Bytes;
-use net::{Listener, ListenerOptions, Security, Shutdown, Stopper, Stream, serve};
+use net::{Bound, Listener, ListenerHandle, ListenerOptions, Security, Shutdown, Stopper, Stream, serve};
 use ports::Peer;
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
@@ -25,13 +25,14 @@ pub(crate) fn options(security: Security) -> ListenerOptions {
 pub(crate) struct Inn {
     pub(crate) address: SocketAddr,
     stopper: Stopper,
+    handle: ListenerHandle,
     running: JoinHandle<()>,
     pub(crate) peers: mpsc::UnboundedReceiver<Peer>,
 }
 
 pub(crate) fn open(options: ListenerOptions, strings: &Strings) -> Inn {
     let listener = Listener::bind("127.0.0.1:0".parse().expect("an address"), options).expect("a free port");
-    let address = listener.local_address();
+    let (address, handle) = (listener.local_address(), listener.handle());
     let (stopper, shutdown): (Stopper, Shutdown) = Stopper::new();
     let (tell, peers) = mpsc::unbounded_channel();
     let strings = strings.clone();
@@ -42,7 +43,7 @@ pub(crate) fn open(options: ListenerOptions, strings: &Strings) -> Inn {
             let _ = serve(stream, Toy::default(), role, None).await;
         }
     }));
-    Inn { address, stopper, running, peers }
+    Inn { address, stopper, handle, running, peers }
 }
 
 #[tokio::test]
@@ -85,6 +86,11 @@ async fn one_address_may_not_take_all_seats() {
     expect(&mut first, "one\r\n").await;
     let mut second = TcpStream::connect(inn.address).await.expect("connected");
     expect(&mut second, "too many\r\n").await;
+    assert_eq!((inn.handle.accepted(), inn.handle.refused(), inn.handle.without_tls()), (1, 1, 0));
+    inn.handle.set_limits(2, 2);
+    let mut third = TcpStream::connect(inn.address).await.expect("connected");
+    say(&mut third, "echo in\r\n").await;
+    expect(&mut third, "in\r\n").await;
 }
 
 #[tokio::test]
@@ -130,6 +136,20 @@ async fn a_cut_waits_for_nobody_but_the_roles_are_told() {
     inn.running.await.expect("no panic");
     assert_eq!(drain(&mut guest).await, 0);
     assert_eq!(events.recv().await, Some("close"));
+}
+
+#[tokio::test]
+async fn what_is_bound_does_not_listen_yet() {
+    let bound = Bound::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let listener = Listener::on(bound, options(Security::Plain)).expect("it listens");
+    TcpStream::connect(listener.local_address()).await.expect("taken into the backlog");
+    let bound = Bound::bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let socket = bound.listen().expect("it listens");
+    let address = socket.local_addr().expect("bound");
+    drop(socket);
+    let bound = Bound::bind(address).expect("free again");
+    assert!(TcpStream::connect(address).await.is_err(), "bound only");
+    drop(bound);
 }
 
 #[tokio::test]

@@ -2,8 +2,11 @@
 #![expect(clippy::disallowed_methods, reason = "tests are worlds: they call sockets and tasks by name")]
 
 mod client;
+mod cluster;
+mod dialer;
 mod exhausted;
 mod listener;
+mod pass;
 mod proxy_header;
 mod session;
 mod tls;

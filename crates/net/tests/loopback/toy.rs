@@ -28,6 +28,11 @@ impl Toy {
         self.output.push_back(text.into());
     }
 
+    /// What came behind the last line.
+    pub(crate) fn take_input(&mut self) -> Bytes {
+        std::mem::take(&mut self.input).into()
+    }
+
     fn sink(&mut self) {
         self.sunk = Some(std::mem::take(&mut self.input).len());
     }

@@ -2,7 +2,7 @@
 //!
 //! Where the conversation has ended meanwhile (the client is gone, the timer fired), answers are ignored.
 
-use super::{HandOver, Phase, Question, Security, Server, TlsStart};
+use super::{Phase, Question, Security, Server, TlsStart};
 use crate::command::encode_challenge;
 use crate::dots::{BodyWants, Part, Stuffer};
 use crate::limits::{LOGIN_FAILURE_COUNT_MAX, OUTPUT_OCTETS_MAX};
@@ -64,20 +64,19 @@ impl Server {
         self.advance();
     }
 
-    /// For a proxy that logged in at a back-end and now only moves octets: instead of [`Server::logged_in`].
-    pub fn hand_over(mut self, text: &str) -> HandOver {
-        match self.phase {
-            Phase::LoggingIn | Phase::Exchange => self.output.push(&ok(text)),
-            Phase::Authorization { .. }
-            | Phase::AwaitingResponse
-            | Phase::TlsAsked
-            | Phase::Handshake
-            | Phase::Transaction
-            | Phase::Asked(_)
-            | Phase::Update
-            | Phase::Ended => self.not_asked("hand_over"),
+    /// Instead of [`Server::logged_in`], with what a back-end said to the login behind its `+OK `. Gives all that the
+    /// client sent behind it: nothing of that was read. From here on octets pass by; this machine only waits for its
+    /// [`Server::abort`].
+    pub fn pass(&mut self, welcome: &[u8]) -> Bytes {
+        let (Phase::LoggingIn | Phase::Exchange) = self.phase else {
+            self.not_asked("pass");
+            return Bytes::new();
+        };
+        for part in [b"+OK ", welcome, b"\r\n"] {
+            self.output.push(part);
         }
-        HandOver { output: std::iter::from_fn(|| self.output.pop()).collect(), unread: self.input.take() }
+        self.phase = Phase::Passed;
+        Bytes::from(self.input.take().into_bytes())
     }
 }
 
@@ -101,6 +100,7 @@ impl Server {
             | Phase::AwaitingResponse
             | Phase::Handshake
             | Phase::Transaction
+            | Phase::Passed
             | Phase::Ended => self.not_asked("refuse"),
             Phase::Asked(_) => self.answer(Phase::Transaction, &refusal.encode()),
             // RFC 1939 §6: "In either case, the server releases the lock and closes the connection."

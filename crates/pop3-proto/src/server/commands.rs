@@ -32,7 +32,7 @@ impl Server {
             Command::Capa => self.capa(),
             Command::Lang(tag) => self.lang(tag.as_deref()),
             Command::User(name) => self.user(name),
-            Command::Pass(password) => self.pass(password),
+            Command::Pass(password) => self.password(password),
             Command::Auth(None) => self.list_mechanisms(),
             Command::Auth(Some(auth)) => self.auth(auth),
             Command::Stls => self.stls(),
@@ -103,7 +103,7 @@ impl Server {
         self.output.push(&ok(""));
     }
 
-    fn pass(&mut self, password: Secret) {
+    fn password(&mut self, password: Secret) {
         if self.methods().user == UserPass::Refused {
             return self.refuse_method();
         }

@@ -5,7 +5,7 @@ use super::client::{Client, Target};
 use super::failure::Failure;
 use super::screen::Screen;
 use super::table::{plain, sheet};
-use admin::{ListenerFacts, QueueFacts, StatusJson, StoreFacts};
+use admin::{ListenerFacts, NodeState, QueueFacts, StatusJson, StoreFacts};
 use mail_types::UnixTime;
 
 /// `posthouse status`
@@ -35,6 +35,7 @@ fn lines(status: &StatusJson) -> Vec<(String, String)> {
     let mut lines = vec![
         ("node".to_owned(), format!("{}, version {}", node.name, node.version)),
         ("running since".to_owned(), UnixTime::from_secs(node.started).to_string()),
+        ("state".to_owned(), state(node.state, node.sessions)),
         ("roles".to_owned(), node.roles.join(", ")),
     ];
     for ListenerFacts { name, address, store } in &node.listeners {
@@ -66,4 +67,12 @@ fn lines(status: &StatusJson) -> Vec<(String, String)> {
     };
     lines.push(("directory".to_owned(), copy));
     lines
+}
+
+fn state(state: NodeState, sessions: usize) -> String {
+    let plural = if sessions == 1 { "" } else { "s" };
+    match state {
+        NodeState::Serving => format!("serving, {sessions} session{plural}"),
+        NodeState::Draining => format!("draining, {sessions} session{plural} left"),
+    }
 }

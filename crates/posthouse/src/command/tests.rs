@@ -346,6 +346,7 @@ async fn status() {
     assert_snapshot!(site.run("status").await, @"
     node           n1, version 0.1.0
     running since  2027-01-15T08:00:00Z
+    state          draining, 2 sessions left
     roles          relay, proxy, store
     listens smtp   127.0.0.1:10025
     listens lmtp   127.0.0.1:10024 (store ingrid)
@@ -367,5 +368,35 @@ async fn without_a_node_the_socket_is_named() {
     !   tried D/gone/admin.sock: there is no such socket
     !   start one with `posthouse quickstart --dir D/gone`
     exit code 1
+    ");
+}
+
+#[tokio::test]
+async fn who_and_kick() {
+    let site = Site::new().await;
+    assert_snapshot!(site.run("who").await, @"
+    ID  PROTOCOL  CLIENT               TLS  ACCOUNT         STORE   SINCE                 STATE  MESSAGES
+    1   imap      192.0.2.7:40000      no   anna@site.test  ingrid  2027-01-15T08:00:00Z  idle   -
+    2   smtp      [2001:db8::7]:40001  yes  -               -       2027-01-15T08:00:00Z  idle   1
+    ");
+    assert_snapshot!(site.run("who imap anna@site.test --json").await, @r#"
+    [
+    {"account":"anna@site.test","client":"192.0.2.7:40000","id":1,"protocol":"imap","since":1800000000,"state":"idle","store":"ingrid","tls":false}
+    ]
+    "#);
+    assert_snapshot!(site.run("who pop3").await, @"! no sessions");
+    assert_snapshot!(site.run("who ingrid").await, @r"
+    ! posthouse: ingrid is neither an address nor one of smtp, lmtp, imap, pop3, sieve, submission
+    exit code 1
+    ");
+    assert_snapshot!(site.run("kick anna@site.test").await, @"1 session asked to leave");
+    assert_snapshot!(site.run("kick anna@site.test").await, @r"
+    0 sessions asked to leave
+    exit code 1
+    ");
+    assert_snapshot!(site.run("kick --id 2 --client 2001:db8::7").await, @"1 session asked to leave");
+    assert_snapshot!(site.run("who smtp").await, @"
+    ID  PROTOCOL  CLIENT               TLS  ACCOUNT  STORE  SINCE                 STATE    MESSAGES
+    2   smtp      [2001:db8::7]:40001  yes  -        -      2027-01-15T08:00:00Z  leaving  1
     ");
 }

@@ -23,7 +23,7 @@ pub(super) fn config(raw: RawConfig, problems: &Problems) -> Option<Config> {
     }
     // Where the rest is put while `node.data` is wrong, so that its mistakes are told in the same go.
     let data = raw.node.data.as_ref().map_or_else(PathBuf::new, |at| at.value.clone());
-    let node = node(raw.node);
+    let node = node(raw.node, problems);
     let tls = raw.tls.and_then(|tls| check.tls(tls));
     let names: Vec<_> = raw.stores.iter().filter_map(|store| store.name.clone()).collect();
     if let Some(wanted) = &raw.directory.default_store
@@ -51,18 +51,26 @@ pub(super) fn config(raw: RawConfig, problems: &Problems) -> Option<Config> {
             format: raw.log.format.unwrap_or(LogFormat::Logfmt),
             level: raw.log.level.map_or_else(|| "info".to_owned(), |at| at.value),
         },
-        admin: Admin { socket: raw.admin.socket.map_or_else(|| data.join("admin.sock"), |at| at.value) },
+        admin: Admin {
+            socket: raw.admin.socket.map_or_else(|| data.join("admin.sock"), |at| at.value),
+            metrics: check.listeners(raw.admin.metrics),
+        },
         limits: limits(raw.limits),
         node: node?,
     })
 }
 
-fn node(raw: RawNode) -> Option<Node> {
+fn node(raw: RawNode, problems: &Problems) -> Option<Node> {
+    if let (None, Some(group)) = (&raw.user, &raw.group) {
+        problems.add(group.problem("names a group, but there is no user").help("add node.user"));
+    }
     Some(Node {
         name: raw.name?.value,
         hostname: raw.hostname?.value,
         data: raw.data?.value,
         stop_span: Duration::from_secs(u64::from(raw.stop_seconds.unwrap_or(30))),
+        user: raw.user.map(|at| at.value),
+        group: raw.group.map(|at| at.value),
     })
 }
 

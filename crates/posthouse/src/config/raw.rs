@@ -32,6 +32,8 @@ pub(super) struct RawNode {
     pub(super) hostname: Option<At<Domain>>,
     pub(super) data: Option<At<PathBuf>>,
     pub(super) stop_seconds: Option<u32>,
+    pub(super) user: Option<At<String>>,
+    pub(super) group: Option<At<String>>,
 }
 
 #[derive(Default)]
@@ -95,6 +97,7 @@ pub(super) struct RawProxy {
 #[derive(Default)]
 pub(super) struct RawAdmin {
     pub(super) socket: Option<At<PathBuf>>,
+    pub(super) metrics: Vec<At<SocketAddr>>,
 }
 
 #[derive(Default)]
@@ -119,7 +122,7 @@ impl RawConfig {
             stores: root.sections("store", store),
             relay: root.section("relay", relay),
             proxy: root.section("proxy", proxy),
-            admin: root.section("admin", |section| RawAdmin { socket: section.path("socket") }).unwrap_or_default(),
+            admin: root.section("admin", admin).unwrap_or_default(),
             limits: root.section("limits", limits).unwrap_or_default(),
         };
         root.finish();
@@ -134,6 +137,8 @@ fn node(section: &Section<'_>) -> RawNode {
         hostname: section.required("hostname", Domain::parse),
         data: section.path("data"),
         stop_seconds: section.number("stop_seconds", 0..=STOP_SECONDS_MAX),
+        user: section.parsed("user", person),
+        group: section.parsed("group", person),
     }
 }
 
@@ -219,6 +224,10 @@ fn balancers(section: &Section<'_>) -> RawBalancers {
     }
 }
 
+fn admin(section: &Section<'_>) -> RawAdmin {
+    RawAdmin { socket: section.path("socket"), metrics: section.parsed_list("metrics", address) }
+}
+
 fn limits(section: &Section<'_>) -> RawLimits {
     RawLimits {
         connections: section.number("connections", 1..=CONNECTIONS_MAX),
@@ -236,6 +245,11 @@ fn level(text: &str) -> Result<String, String> {
         return Err(format!("{word} is no level: off, error, warn, info, debug or trace"));
     }
     EnvFilter::builder().parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// A user or group; whether this machine knows it is seen at the start.
+fn person(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() || text.contains('\0') { Err("is no name") } else { Ok(text.to_owned()) }
 }
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {

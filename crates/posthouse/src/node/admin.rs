@@ -1,9 +1,12 @@
 //! The socket on which commands reach this node, and what it says of itself.
 
+use super::listeners::Listeners;
+use super::metrics::Meters;
 use super::queue::{self, QueueHere};
 use super::routing::Routes;
+use super::sessions::Register;
 use super::{Node, NodeError};
-use admin::{AdminState, ListenerFacts, MailQueue, NodeFacts, NodeStatus, StoreFacts};
+use admin::{AdminState, ListenerFacts, MailQueue, NodeFacts, NodeState, NodeStatus, StoreFacts};
 use directory::{Behind, MailBehind, Origin};
 use mail_types::{Address, StoreName};
 use net::Shutdown;
@@ -30,21 +33,27 @@ pub(super) fn bind(socket: &Path) -> Result<UnixListener, NodeError> {
     Ok(listener)
 }
 
-/// Answers commands until the node stops.
-pub(super) fn serve(listener: UnixListener, node: &Node, shutdown: Shutdown) -> impl Future<Output = ()> + use<> {
+/// Answers commands until `answers` ends.
+pub(super) fn serve(
+    listener: UnixListener,
+    node: &Node,
+    facts: Facts,
+    answers: Shutdown,
+) -> impl Future<Output = ()> + use<> {
     let system = &node.system;
     let router = admin::router(AdminState {
         engine: Arc::clone(&node.engine),
         live: Arc::clone(node.routes.live()),
         mail: Arc::new(MailHere { stores: Arc::clone(&node.stores), routes: node.routes.clone() }),
-        node: Arc::new(Facts::of(node)),
+        node: Arc::new(facts),
+        sessions: Arc::clone(&node.sessions) as _,
         queue: node.queue.clone().map(|queue| Arc::new(QueueHere(queue)) as Arc<dyn MailQueue>),
         clock: Arc::clone(&system.clock),
         random: Arc::clone(&system.random),
         spawn: Arc::clone(&system.spawn),
     });
     async move {
-        let until = async move { shutdown.draining().await };
+        let until = async move { answers.draining().await };
         if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(until).await {
             tracing::error!(error = &error as &dyn std::error::Error, "commands cannot reach this node any more");
         }
@@ -73,15 +82,25 @@ impl MailBehind for MailHere {
 }
 
 /// What does not change while the node runs, and the stores to ask for the rest.
-struct Facts {
+pub(super) struct Facts {
     fixed: NodeFacts,
     stores: Vec<Arc<Store>>,
     queue: Option<Arc<RetryQueue>>,
+    sessions: Arc<Register>,
+    meters: Arc<Meters>,
+    shutdown: Shutdown,
     spawn: Arc<dyn Spawn>,
 }
 
 impl Facts {
-    fn of(node: &Node) -> Self {
+    /// `shutdown` is the node's.
+    pub(super) fn of(
+        node: &Node,
+        listeners: &Listeners,
+        monitors: Vec<SocketAddr>,
+        meters: Arc<Meters>,
+        shutdown: Shutdown,
+    ) -> Self {
         let config = &node.config;
         let mut fixed = NodeFacts {
             name: config.node.name.to_string(),
@@ -89,40 +108,36 @@ impl Facts {
             started: node.system.clock.now().secs(),
             ..NodeFacts::default()
         };
-        let mut listen = |name: &str, addresses: &[SocketAddr], store: Option<&StoreName>| {
-            fixed.listeners.extend(addresses.iter().map(|address| ListenerFacts {
-                name: name.to_owned(),
-                address: address.to_string(),
-                store: store.map(ToString::to_string),
-            }));
-        };
-        if let Some(relay) = &config.relay {
-            fixed.roles.push("relay".to_owned());
-            listen("smtp", &relay.listen, None);
-            listen("lmtp", &relay.lmtp, None);
-        }
-        if let Some(proxy) = &config.proxy {
-            fixed.roles.push("proxy".to_owned());
-            listen("imap", &proxy.imap, None);
-            listen("imaps", &proxy.imaps, None);
-            listen("pop3", &proxy.pop3, None);
-            listen("pop3s", &proxy.pop3s, None);
-        }
-        for store in &config.stores {
-            listen("lmtp", &store.lmtp, Some(&store.name));
-        }
-        if !config.stores.is_empty() {
-            fixed.roles.push("store".to_owned());
-        }
-        Self { fixed, stores: node.local.clone(), queue: node.queue.clone(), spawn: Arc::clone(&node.system.spawn) }
+        fixed.listeners = listeners.all().into_iter().map(|(facts, _)| facts).collect();
+        fixed.listeners.extend(monitors.iter().map(|address| ListenerFacts {
+            name: "metrics".to_owned(),
+            address: address.to_string(),
+            store: None,
+        }));
+        let roles = [
+            ("relay", config.relay.is_some()),
+            ("proxy", config.proxy.is_some()),
+            ("store", !config.stores.is_empty()),
+        ];
+        fixed.roles = roles.iter().filter(|(_, runs)| *runs).map(|(role, _)| (*role).to_owned()).collect();
+        let (sessions, spawn) = (Arc::clone(&node.sessions), Arc::clone(&node.system.spawn));
+        Self { fixed, stores: node.local.clone(), queue: node.queue.clone(), sessions, meters, shutdown, spawn }
     }
 }
 
 impl NodeStatus for Facts {
+    fn metrics(&self) -> BoxFuture<'_, String> {
+        Box::pin(self.meters.page())
+    }
+
     fn facts(&self) -> BoxFuture<'_, NodeFacts> {
         Box::pin(async move {
             let mut facts = self.fixed.clone();
             facts.queue = self.queue.as_deref().map(queue::facts);
+            if self.shutdown.is_draining() {
+                facts.state = NodeState::Draining;
+            }
+            facts.sessions = self.sessions.count();
             for store in &self.stores {
                 let asked = Arc::clone(store);
                 let counted = ports::blocking(&*self.spawn, move || asked.account_count()).await;

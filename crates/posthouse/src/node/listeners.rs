@@ -1,11 +1,14 @@
 //! The sockets of a node, and which role answers on each.
 
-use super::polite::Polite;
+use super::polite::{Leave, Polite};
 use super::recipients::StoreRecipients;
+use super::sessions::Visit;
+use super::sockets::Sockets;
 use super::{Node, NodeError, System};
+use admin::ListenerFacts;
 use bytes::Bytes;
-use net::{Listener, ListenerOptions, Network, Security, ServerTls, SessionError, Shutdown, serve};
-use ports::Peer;
+use net::{Listener, ListenerHandle, ListenerOptions, Network, Security, ServerTls, SessionError, Shutdown, serve};
+use ports::{Peer, Protocol};
 use proxy::{Authenticator, ClearLogins, DirectoryAccounts, ImapConfig, Pop3Config, Proxy, StartTls};
 use relay::{Gate, Guest, Relay, RelaySession};
 use smtp_proto::server as smtp;
@@ -25,33 +28,51 @@ pub(super) struct Listeners {
 }
 
 impl Listeners {
-    /// Binds what the configuration names.
-    pub(super) fn bind(node: &Node) -> Result<Self, NodeError> {
+    /// Listens where the configuration says.
+    pub(super) fn open(node: &Node, sockets: &mut Sockets) -> Result<Self, NodeError> {
         let tls = node.config.tls.as_ref().map(|tls| tls.server.clone());
-        let binder =
-            Binder { node, tls, proxy_from: None, per_address_max: node.config.limits.connections_per_address };
+        let per_address_max = node.config.limits.connections_per_address;
+        let mut binder = Binder { node, sockets, tls, proxy_from: None, per_address_max };
         let mut bound =
             Self { smtp: Vec::new(), relay_lmtp: Vec::new(), imap: Vec::new(), pop3: Vec::new(), lmtp: Vec::new() };
         if let Some(relay) = &node.config.relay {
-            let binder = binder.behind(&relay.proxy_from);
+            binder.proxy_from.clone_from(&relay.proxy_from);
             bound.smtp = binder.plain("smtp", &relay.listen, BUSY_SMTP)?;
-        }
-        if let Some(relay) = &node.config.relay {
             // A mail server of ours comes with many connections from one address, and without a header.
-            let binder = Binder { per_address_max: node.config.limits.connections, ..binder.behind(&None) };
+            binder.proxy_from = None;
+            binder.per_address_max = node.config.limits.connections;
             bound.relay_lmtp = binder.plain("lmtp", &relay.lmtp, BUSY_SMTP)?;
+            binder.per_address_max = per_address_max;
         }
         if let Some(proxy) = &node.config.proxy {
-            let binder = binder.behind(&proxy.proxy_from);
+            binder.proxy_from.clone_from(&proxy.proxy_from);
             let (busy_imap, busy_pop3) = ("* BYE Too many connections\r\n", "-ERR [SYS/TEMP] Too many connections\r\n");
             bound.imap = binder.both(("imap", &proxy.imap), ("imaps", &proxy.imaps), busy_imap)?;
             bound.pop3 = binder.both(("pop3", &proxy.pop3), ("pop3s", &proxy.pop3s), busy_pop3)?;
         }
+        binder.proxy_from = None;
         for (config, store) in node.config.stores.iter().zip(&node.local) {
             let sockets = binder.plain("lmtp", &config.lmtp, BUSY_SMTP)?;
             bound.lmtp.extend(sockets.into_iter().map(|socket| (socket, Arc::clone(store))));
         }
         Ok(bound)
+    }
+
+    /// All of them: what they are and where, and their handles.
+    pub(super) fn all(&self) -> Vec<(ListenerFacts, ListenerHandle)> {
+        let fronts = self
+            .smtp
+            .iter()
+            .chain(&self.relay_lmtp)
+            .chain(&self.imap)
+            .chain(&self.pop3)
+            .map(|listener| (listener, None));
+        let stores = self.lmtp.iter().map(|(listener, store)| (listener, Some(store.name().to_string())));
+        let facts = |(listener, store): (&Listener, Option<String>)| {
+            let (name, address) = (listener.name().to_owned(), listener.local_address().to_string());
+            (ListenerFacts { name, address, store }, listener.handle())
+        };
+        fronts.chain(stores).map(facts).collect()
     }
 
     /// Serves until the shutdown; completes when the last session has ended.
@@ -81,17 +102,18 @@ impl Listeners {
             let config = Arc::new(smtp_config(node, door.dialect, tls.is_some()));
             for listener in listeners {
                 let (relay, config, tls, clock) = (relay.clone(), config.clone(), tls.clone(), clock.clone());
-                let (ending, door) = (shutdown.clone(), door.clone());
+                let (ending, door, sessions) = (shutdown.clone(), door.clone(), node.sessions.clone());
                 running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
-                    let session = RelaySession::new(relay.clone(), peer);
+                    let visit = sessions.enter(door.protocol(), &peer);
+                    let session = RelaySession::new(relay.clone(), peer).with_badge(visit.badge().clone());
                     let (config, now) = (config.clone(), clock.instant());
                     let (machine, session) = match door.admit(&peer) {
                         Ok(None) => (smtp::Server::new(config, security(&peer), now), session),
                         Ok(Some(guest)) => (smtp::Server::new(config, security(&peer), now), session.counted(guest)),
                         Err(refusal) => (smtp::Server::refused(config, &refusal, now), session),
                     };
-                    let session = Polite::new(session, &ending, leave_smtp);
-                    report(door.name(), peer, serve(stream, machine, session, tls.clone()))
+                    let session = Polite::new(session, visit.badge(), &ending, leave_smtp);
+                    report(visit, serve(stream, machine, session, tls.clone()))
                 }));
             }
         }
@@ -100,11 +122,13 @@ impl Listeners {
         for (listener, store) in self.lmtp.drain(..) {
             let recipients = Arc::new(StoreRecipients { store: store.name().clone(), routes: node.routes.clone() });
             let (config, clock, ending) = (config.clone(), clock.clone(), shutdown.clone());
+            let sessions = node.sessions.clone();
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
+                let visit = sessions.enter(Protocol::Lmtp, &peer);
                 let machine = smtp::Server::new(config.clone(), security(&peer), clock.instant());
-                let session = Lmtp::new(store.clone(), recipients.clone(), peer);
-                let session = Polite::new(session, &ending, leave_smtp);
-                report("lmtp", peer, serve(stream, machine, session, None))
+                let session = Lmtp::new(store.clone(), recipients.clone(), peer).with_badge(visit.badge().clone());
+                let session = Polite::new(session, visit.badge(), &ending, leave_smtp);
+                report(visit, serve(stream, machine, session, None))
             }));
         }
         self.run_proxy(node, shutdown, &mut running);
@@ -118,64 +142,70 @@ impl Listeners {
         let starttls = if tls.is_some() { StartTls::Offered } else { StartTls::NotOffered };
         let accounts = DirectoryAccounts::new(Arc::clone(node.routes.live()), Arc::clone(&node.engine));
         let System { clock, spawn, .. } = &node.system;
+        let authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn));
         let proxy = Proxy {
-            authenticator: Arc::new(Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn))),
+            authenticator: Arc::new(authenticator.with_counts(Arc::clone(&node.logins))),
             handover: Arc::clone(&node.stores) as _,
             clock: Arc::clone(clock),
         };
         let imap_config = Arc::new(imap_config(node, starttls));
         for listener in self.imap {
             let (proxy, config, tls) = (proxy.clone(), imap_config.clone(), tls.clone());
-            let ending = shutdown.clone();
+            let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
+                let visit = sessions.enter(Protocol::Imap, &peer);
                 let (machine, front) = proxy.imap(&config, peer);
-                let session = Polite::new(front, &ending, leave_imap);
-                report("imap", peer, serve(stream, machine, session, tls.clone()))
+                let session = front.with_badge(visit.badge().clone());
+                let session = Polite::new(session, visit.badge(), &ending, leave_imap);
+                report(visit, serve(stream, machine, session, tls.clone()))
             }));
         }
         let pop3_config = Pop3Config::new(starttls, ClearLogins::loopback());
         for listener in self.pop3 {
             let (proxy, config, tls) = (proxy.clone(), pop3_config.clone(), tls.clone());
-            let ending = shutdown.clone();
+            let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
+                let visit = sessions.enter(Protocol::Pop3, &peer);
                 let (machine, front) = proxy.pop3(&config, peer);
-                let session = Polite::new(front, &ending, leave_pop3);
-                report("pop3", peer, serve(stream, machine, session, tls.clone()))
+                let session = front.with_badge(visit.badge().clone());
+                let session = Polite::new(session, visit.badge(), &ending, leave_pop3);
+                report(visit, serve(stream, machine, session, tls.clone()))
             }));
         }
     }
 }
 
-/// Binds sockets with what all of them share.
+/// Makes listeners with what all of them share.
 struct Binder<'a> {
     node: &'a Node,
+    sockets: &'a mut Sockets,
     tls: Option<ServerTls>,
+    /// The balancers that clients come through, if they do.
     proxy_from: Option<Arc<[Network]>>,
     per_address_max: usize,
 }
 
 impl Binder<'_> {
-    /// For sockets whose clients come through these balancers, if they do.
-    fn behind(&self, balancers: &Option<Arc<[Network]>>) -> Self {
-        let Self { node, per_address_max, .. } = *self;
-        Self { node, tls: self.tls.clone(), proxy_from: balancers.clone(), per_address_max }
-    }
-
     /// Sockets on which a conversation begins in clear.
-    fn plain(&self, name: &str, addresses: &[SocketAddr], refusal: &'static str) -> Result<Vec<Listener>, NodeError> {
+    fn plain(
+        &mut self,
+        name: &str,
+        addresses: &[SocketAddr],
+        refusal: &'static str,
+    ) -> Result<Vec<Listener>, NodeError> {
         addresses.iter().map(|address| self.bind(name, *address, Security::Plain, refusal)).collect()
     }
 
     /// Sockets of a protocol, in clear and with TLS from the first octet.
     fn both(
-        &self,
+        &mut self,
         (plain, in_clear): (&str, &[SocketAddr]),
         (secure, under_tls): (&str, &[SocketAddr]),
         refusal: &'static str,
     ) -> Result<Vec<Listener>, NodeError> {
         let mut bound = self.plain(plain, in_clear, refusal)?;
         // The configuration does not let such a listener be without a certificate.
-        if let Some(tls) = &self.tls {
+        if let Some(tls) = self.tls.clone() {
             for address in under_tls {
                 bound.push(self.bind(secure, *address, Security::Tls(tls.clone()), refusal)?);
             }
@@ -184,7 +214,7 @@ impl Binder<'_> {
     }
 
     fn bind(
-        &self,
+        &mut self,
         name: &str,
         address: SocketAddr,
         security: Security,
@@ -199,7 +229,7 @@ impl Binder<'_> {
             proxy_from: self.proxy_from.clone(),
             refusal: Bytes::from_static(refusal.as_bytes()),
         };
-        Ok(Listener::bind(address, options)?)
+        Ok(Listener::on(self.sockets.take(address)?, options)?)
     }
 }
 
@@ -207,6 +237,7 @@ fn relay(node: &Node) -> Relay {
     let routes = node.routes.clone();
     let (clock, random) = (Arc::clone(&node.system.clock), Arc::clone(&node.system.random));
     let mut relay = Relay::new(Arc::clone(&node.stores) as _, move || Some(routes.now()), clock, random);
+    relay = relay.with_counts(Arc::clone(&node.relay_counts));
     if let Some(config) = &node.config.relay {
         relay = relay.with_commit_wait(config.commit_wait);
     }
@@ -250,10 +281,10 @@ struct Door {
 }
 
 impl Door {
-    fn name(&self) -> &'static str {
+    fn protocol(&self) -> Protocol {
         match self.dialect {
-            Dialect::Smtp => "smtp",
-            Dialect::Lmtp => "lmtp",
+            Dialect::Smtp => Protocol::Smtp,
+            Dialect::Lmtp => Protocol::Lmtp,
         }
     }
 
@@ -273,17 +304,23 @@ impl Door {
 }
 
 /// RFC 5321 §3.8.
-fn leave_smtp<Receipt>(machine: &mut smtp::Server<Receipt>) {
-    machine.shut_down(&Refusal::SHUTTING_DOWN);
+fn leave_smtp<Receipt>(machine: &mut smtp::Server<Receipt>, why: Leave) {
+    machine.shut_down(&match why {
+        Leave::Stop => Refusal::SHUTTING_DOWN,
+        Leave::Kick => KICKED,
+    });
 }
 
 /// RFC 9051 §7.1.5.
-fn leave_imap(machine: &mut imap_proto::server::Server) {
-    machine.bye(imap_proto::Reply::ok("The server is shutting down"));
+fn leave_imap(machine: &mut imap_proto::server::Server, why: Leave) {
+    machine.bye(imap_proto::Reply::ok(match why {
+        Leave::Stop => "The server is shutting down",
+        Leave::Kick => "An operator ends this session",
+    }));
 }
 
 /// RFC 1939 knows no farewell: marks of a session that ends without QUIT are forgotten (§6).
-fn leave_pop3(machine: &mut pop3_proto::Server) {
+fn leave_pop3(machine: &mut pop3_proto::Server, _why: Leave) {
     machine.abort();
 }
 
@@ -292,12 +329,20 @@ fn security(peer: &Peer) -> smtp_proto::Security {
 }
 
 /// Runs a session; how it ended is worth a line only where it was not the peer's right.
-async fn report(protocol: &'static str, peer: Peer, session: impl Future<Output = Result<(), SessionError>>) {
-    if let Err(error) = session.await {
-        tracing::debug!(protocol, client = %peer.address, error = &error as &dyn std::error::Error, "session broken");
+async fn report(visit: Visit, session: impl Future<Output = Result<(), SessionError>>) {
+    let badge = visit.badge().clone();
+    let (protocol, client) = (badge.protocol(), badge.client());
+    match visit.attend(session).await {
+        Some(Ok(())) => {}
+        Some(Err(error)) => {
+            tracing::debug!(%protocol, %client, error = &error as &dyn std::error::Error, "session broken");
+        }
+        None => tracing::info!(%protocol, %client, "a session that did not leave when asked to was cut"),
     }
 }
 
 const BUSY_SMTP: &str = "421 4.3.2 Too many connections, try again later\r\n";
 /// RFC 5321 §3.1: 554 in the place of the greeting.
 const NOT_TRUSTED: Refusal = Refusal::of(554, (5, 7, 1), "LMTP is not for you");
+/// RFC 3463 §3.4, X.3.2: not accepting network messages now; what was not answered may be sent again.
+const KICKED: Refusal = Refusal::of(421, (4, 3, 2), "An operator ends this session");

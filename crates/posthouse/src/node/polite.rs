@@ -1,52 +1,74 @@
-//! Sessions that hear when the program stops, and say good-bye.
+//! Sessions that hear when the program stops or an operator wants them gone, and say good-bye.
 
 use machine::Machine;
 use net::Shutdown;
-use ports::{BoxFuture, Flow, Handler};
+use ports::{Badge, BoxFuture, Flow, Handler, Passage};
+use std::future::poll_fn;
+use std::sync::Arc;
 
-/// A handler that, between two events, also waits for the end of the program.
+/// A handler that, between two events, also waits for the end of the program and for a kick; and that notes on the badge
+/// whose turn it is.
 pub(super) struct Polite<H, M> {
     inner: H,
+    badge: Arc<Badge>,
     shutdown: Shutdown,
-    farewell: fn(&mut M),
-    leaving: bool,
+    farewell: fn(&mut M, Leave),
+    leaving: Option<Leave>,
+}
+
+/// Why a session is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// The program stops.
+    Stop,
+    /// An operator wants it.
+    Kick,
 }
 
 impl<H, M> Polite<H, M> {
     /// `farewell` tells the machine what its protocol says at the end.
-    pub(super) fn new(inner: H, shutdown: &Shutdown, farewell: fn(&mut M)) -> Self {
-        Self { inner, shutdown: shutdown.clone(), farewell, leaving: false }
+    pub(super) fn new(inner: H, badge: &Arc<Badge>, shutdown: &Shutdown, farewell: fn(&mut M, Leave)) -> Self {
+        Self { inner, badge: Arc::clone(badge), shutdown: shutdown.clone(), farewell, leaving: None }
     }
 }
 
 impl<H: Handler<M>, M: Machine<Event: Send> + Send> Handler<M> for Polite<H, M> {
     fn on_event<'a>(&'a mut self, machine: &'a mut M, event: M::Event) -> BoxFuture<'a, Flow> {
+        self.badge.set_busy();
         self.inner.on_event(machine, event)
     }
 
     fn resume<'a>(&'a mut self, machine: &'a mut M) -> BoxFuture<'a, Flow> {
+        self.badge.set_busy();
         self.inner.resume(machine)
     }
 
     fn wake(&mut self) -> BoxFuture<'_, ()> {
-        let Self { inner, shutdown, leaving, .. } = self;
+        let Self { inner, badge, shutdown, leaving, .. } = self;
+        badge.set_idle();
         Box::pin(async move {
             tokio::select! {
                 () = inner.wake() => {}
-                () = shutdown.draining() => *leaving = true,
+                () = shutdown.draining() => *leaving = Some(Leave::Stop),
+                () = poll_fn(|cx| badge.poll_leaving(cx)) => *leaving = Some(Leave::Kick),
             }
         })
     }
 
     fn on_wake<'a>(&'a mut self, machine: &'a mut M) -> BoxFuture<'a, Flow> {
-        if self.leaving {
-            (self.farewell)(machine);
+        if let Some(why) = self.leaving {
+            (self.farewell)(machine, why);
             return Box::pin(std::future::ready(Flow::Close));
         }
         self.inner.on_wake(machine)
     }
 
+    fn passage(&mut self) -> Option<Passage> {
+        self.inner.passage()
+    }
+
     fn on_tls(&mut self, machine: &mut M) {
+        self.badge.under_tls();
         self.inner.on_tls(machine);
     }
 

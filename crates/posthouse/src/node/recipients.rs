@@ -1,15 +1,45 @@
-//! Who a recipient of LMTP is: the directory's answer for one store.
+//! Who a recipient of LMTP is: the directory's answer for one store, or for a relay of another node.
 
 use super::routing::Routes;
-use directory::{Delivery, Silent, Target};
-use mail_types::{ForwardPath, StoreName};
-use ports::{BoxFuture, Recipient, Recipients};
+use directory::{Delivery, Origin, Silent, Target};
+use mail_types::{Address, ForwardPath, StoreName};
+use ports::{Accounts, BoxFuture, Recipient, Recipients};
 use smtp_proto::{Refusal, Reply};
 
 /// Answers for one store.
 pub(super) struct StoreRecipients {
     pub(super) store: StoreName,
     pub(super) routes: Routes,
+}
+
+/// Answers for a relay of another node, which has expanded the recipient: neither aliases nor forwards are followed, and
+/// whether the account is in use is not asked again.
+#[allow(dead_code, reason = "for the listener for nodes, which is bound where a node has an address inside")]
+pub(super) struct PlacedAccounts {
+    pub(super) routes: Routes,
+}
+
+#[allow(dead_code, reason = "as above")]
+impl PlacedAccounts {
+    fn answer(&self, store: &StoreName, address: &Address) -> Result<Recipient, Refusal> {
+        let routing = self.routes.now();
+        let Origin::Found(account) = routing.account(address) else {
+            return Err(Refusal::TRY_LATER.with_text("This node does not know the account yet, try again later"));
+        };
+        // Where a new account of this address would be is where this one is.
+        match routing.place_new_account(&account.address, &mut Silent) {
+            Ok(home) if home == *store => {
+                Ok(Recipient { account: account.id, recipient: account.address.clone(), address: account.address })
+            }
+            Ok(_) | Err(_) => Err(Refusal::TRY_LATER.with_text("This account lives on another store, try again later")),
+        }
+    }
+}
+
+impl Accounts for PlacedAccounts {
+    fn account<'a>(&'a self, store: &'a StoreName, address: &'a Address) -> BoxFuture<'a, Result<Recipient, Refusal>> {
+        Box::pin(std::future::ready(self.answer(store, address)))
+    }
 }
 
 impl StoreRecipients {

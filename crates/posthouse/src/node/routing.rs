@@ -3,7 +3,7 @@
 use super::System;
 use directory::engine::{Engine, EngineError};
 use directory::{Follower, Live, Origin, Routing};
-use mail_types::Address;
+use mail_types::{Address, UnixTime};
 use net::Shutdown;
 use ports::Clock;
 use std::sync::{Arc, Mutex};
@@ -16,6 +16,8 @@ pub(super) struct Routes {
     live: Arc<Live>,
     follower: Arc<Mutex<Option<Follower>>>,
     clock: Arc<dyn Clock>,
+    /// Since when the engine has not answered.
+    silent_since: Arc<Mutex<Option<UnixTime>>>,
 }
 
 impl Routes {
@@ -25,23 +27,34 @@ impl Routes {
         let mut follower = Follower::new(engine, Arc::clone(&live));
         follower.step().await?;
         let follower = Arc::new(Mutex::new(Some(follower)));
-        Ok(Self { live, follower, clock: Arc::clone(&system.clock) })
+        Ok(Self { live, follower, clock: Arc::clone(&system.clock), silent_since: Arc::default() })
     }
 
     /// Takes changes as they come. While the engine does not answer, the copy there is goes on answering.
     pub(super) async fn run(self, shutdown: Shutdown) {
-        let follower = self.follower.lock().expect("no holder of this lock panics").take();
+        let follower = self.follower.lock().expect(LOCK).take();
         let Some(mut follower) = follower else { return };
         loop {
             let step = tokio::select! {
                 step = follower.step() => step,
                 () = shutdown.cut() => return,
             };
+            self.note(step.is_ok());
             if let Err(error) = step {
                 tracing::warn!(error = &error as &dyn std::error::Error, "the directory does not answer");
                 self.clock.sleep(RETRY_AFTER).await;
             }
         }
+    }
+
+    fn note(&self, answers: bool) {
+        let mut since = self.silent_since.lock().expect(LOCK);
+        *since = if answers { None } else { since.or_else(|| Some(self.clock.now())) };
+    }
+
+    /// Since when the directory has not answered, if it does not.
+    pub(super) fn silent_since(&self) -> Option<UnixTime> {
+        *self.silent_since.lock().expect(LOCK)
     }
 
     /// The copy as it is now.
@@ -64,4 +77,5 @@ impl Routes {
     }
 }
 
+const LOCK: &str = "no holder of this lock panics";
 const RETRY_AFTER: Duration = Duration::from_secs(1);

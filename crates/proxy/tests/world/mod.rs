@@ -8,8 +8,12 @@ use directory::{
 };
 use imap_proto::{Reply, server::Event as ImapEvent};
 use mail_types::{AccountId, Address, Domain, NodeName, StoreName, UnixTime};
-use ports::{BoxFuture, Clock, Flow, Handler, LoggedIn, Peer, SessionHandover, Spawn, Unavailable};
+use ports::{
+    BoxFuture, Clock, Elsewhere, Flow, Handler, Handover, ImapHandover, LoggedIn, Passage, Peer, Pop3Handover,
+    SessionHandover, Spawn, Track, Unavailable, Wire,
+};
 use proxy::{Authenticator, DirectoryAccounts, Proxy};
+use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -138,7 +142,7 @@ fn address(text: &str) -> Address {
 /// The accounts are in the function's body; every password is `secret`.
 fn site() -> MemoryEngine {
     let engine = MemoryEngine::new();
-    let [here, gone] = ["here", "gone"].map(|name| StoreName::parse(name).unwrap());
+    let [here, gone, there] = ["here", "gone", "there"].map(|name| StoreName::parse(name).unwrap());
     let node = NodeName::parse("node").unwrap();
     let domain = Domain::parse("example.test").unwrap();
     put(
@@ -149,7 +153,8 @@ fn site() -> MemoryEngine {
     let elsewhere = Domain::parse("elsewhere.test").unwrap();
     put(&engine, &DomainRecord { accounts: AccountsPolicy::Unchecked, ..DomainRecord::new(elsewhere) });
     put(&engine, &StoreRecord::posthouse(here, node.clone()));
-    put(&engine, &StoreRecord::posthouse(gone.clone(), node));
+    put(&engine, &StoreRecord::posthouse(gone.clone(), node.clone()));
+    put(&engine, &StoreRecord::posthouse(there.clone(), node));
     let salted = sasl_argon2id();
     for (at, name, state, passwords) in [
         (1, "alice", AccountState::Active, vec!["{PLAIN}secret"]),
@@ -160,6 +165,7 @@ fn site() -> MemoryEngine {
         (6, "odd", AccountState::Active, vec!["{NTLM}0123456789abcdef", "{PLAIN}secret"]),
         (7, "moved", AccountState::Active, vec!["{PLAIN}secret"]),
         (8, "busy", AccountState::Active, vec!["{PLAIN}secret"]),
+        (9, "far", AccountState::Active, vec!["{PLAIN}secret"]),
     ] {
         let address = address(&format!("{name}@example.test"));
         put(&engine, &AccountRecord { state, ..AccountRecord::new(address.clone(), AccountId::from_bytes([at; 16])) });
@@ -169,6 +175,7 @@ fn site() -> MemoryEngine {
         }
     }
     put(&engine, &PlacementRecord { address: address("moved@example.test"), store: gone, user: None });
+    put(&engine, &PlacementRecord { address: address("far@example.test"), store: there, user: None });
     let flawed = AccountRecord::key_for("flawed@example.test").unwrap();
     assert!(finish(engine.commit(Transaction::default().put(flawed, b"not a record".to_vec()))).is_ok());
     engine
@@ -196,6 +203,25 @@ pub(crate) struct FakeStore {
 }
 
 impl FakeStore {
+    /// The store `there` is on another node.
+    fn hand_over<M: machine::Machine>(
+        &self,
+        store: &StoreName,
+        who: &LoggedIn,
+        welcome: &'static str,
+    ) -> Result<Handover<M>, Unavailable>
+    where
+        FakeSession: Handler<M>,
+    {
+        if store.as_str() != "there" {
+            return Ok(Handover::Here(Box::new(self.enter(store, who)?)));
+        }
+        let (wire, track) = (Box::new(FakeWire), Box::new(FakeTrack));
+        let (unsent, unsaid) = (Bytes::new(), Bytes::from_static(b"unsaid"));
+        let passage = Passage { wire, unsent, unsaid, track };
+        Ok(Handover::There(Elsewhere { welcome: Bytes::from_static(welcome.as_bytes()), passage }))
+    }
+
     fn enter(&self, store: &StoreName, who: &LoggedIn) -> Result<FakeSession, Unavailable> {
         if store.as_str() != "here" {
             return Err(Unavailable { what: store.to_string(), why: "it is not here".to_owned() });
@@ -206,25 +232,59 @@ impl FakeStore {
 }
 
 impl SessionHandover for FakeStore {
-    fn imap<'a>(
-        &'a self,
-        store: &'a StoreName,
-        who: LoggedIn,
-    ) -> BoxFuture<'a, Result<Box<dyn Handler<imap_proto::server::Server>>, Unavailable>> {
-        Box::pin(async move { Ok(Box::new(self.enter(store, &who)?) as Box<dyn Handler<_>>) })
+    fn imap<'a>(&'a self, store: &'a StoreName, who: LoggedIn) -> BoxFuture<'a, Result<ImapHandover, Unavailable>> {
+        Box::pin(async move { self.hand_over(store, &who, "[CAPABILITY IMAP4rev1] it is you") })
     }
 
     fn pop3<'a>(
         &'a self,
         store: &'a StoreName,
         who: LoggedIn,
-    ) -> BoxFuture<'a, Result<Option<Box<dyn Handler<pop3_proto::Server>>>, Unavailable>> {
+    ) -> BoxFuture<'a, Result<Option<Pop3Handover>, Unavailable>> {
         Box::pin(async move {
             if who.address.local().as_str() == "busy" {
                 return Ok(None);
             }
-            Ok(Some(Box::new(self.enter(store, &who)?) as Box<dyn Handler<_>>))
+            Ok(Some(self.hand_over(store, &who, "7 messages")?))
         })
+    }
+}
+
+/// Leads nowhere.
+struct FakeWire;
+
+impl Wire for FakeWire {
+    fn poll_read(&mut self, _cx: &mut Context<'_>, _into: &mut [u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn poll_write(&mut self, _cx: &mut Context<'_>, _from: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_shutdown(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+/// Looks at nothing.
+struct FakeTrack;
+
+impl Track for FakeTrack {
+    fn from_client(&mut self, _octets: &[u8]) {}
+
+    fn from_backend(&mut self, _octets: &[u8]) {}
+
+    fn may_speak(&self) -> bool {
+        false
+    }
+
+    fn farewell(&self) -> Bytes {
+        Bytes::new()
     }
 }
 

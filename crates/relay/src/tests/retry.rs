@@ -96,14 +96,18 @@ fn what_some_have_is_delivered_to_the_others_when_their_store_is_back() {
     let said = site.send(&["all"], "Subject: x\n\nhello");
     assert!(said.starts_with("250 2.0.0 Ok: on stable storage as "), "{said}");
     assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("north/ann", 1));
+    let since = site.queue.oldest();
+    assert!(since.is_some());
 
     site.round();
     assert_eq!(site.queue.waiting_count(), 1, "not before its time");
     site.later();
     assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("north/ann", 1), "not while the store says no");
+    assert_eq!(site.queue.oldest(), since);
     site.stores.recover();
     site.later();
     assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("north/ann south/cid", 0));
+    assert_eq!((site.queue.oldest(), site.queue.applied_lsn()), (None, site.queue.appended()));
     let mail = site.stores.mail();
     assert_eq!((mail[0].id(), &mail[0].text), (mail[1].id(), &mail[1].text), "the same id, the same octets");
     assert_eq!(mail[1].envelope.from.to_string(), "<s@far.example>");

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use journal::{Config, Durable, Start};
 use mail_types::{DeliveryId, Epoch, Lsn, StoreName, UnixTime};
-use ports::{BoxFuture, Delivery, DeliveryTransaction, Envelope, Recipient};
+use ports::{BoxFuture, Delivery, DeliveryTransaction, Envelope, Receipt, Recipient};
 use smtp_proto::Refusal;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -182,7 +182,7 @@ impl DeliveryTransaction for Transaction {
         })
     }
 
-    fn commit<'a>(self: Box<Self>) -> BoxFuture<'a, Vec<Result<Durable<Lsn>, Refusal>>>
+    fn commit<'a>(self: Box<Self>) -> BoxFuture<'a, Vec<Result<Receipt, Refusal>>>
     where
         Self: 'a,
     {
@@ -200,7 +200,7 @@ impl DeliveryTransaction for Transaction {
                     }
                     Some(Answer::NoAgain(_) | Answer::Silence) | None => {
                         self.store(recipient);
-                        outcomes.push(Ok(self.stores.proof));
+                        outcomes.push(Ok(Receipt::Here(self.stores.proof)));
                     }
                 }
             }

@@ -22,6 +22,8 @@ pub struct Capabilities {
     pub dsn: bool,
     /// ENHANCEDSTATUSCODES (RFC 2034).
     pub enhanced_codes: bool,
+    /// XPOSTHOUSE: it is a node of our cluster (docs/format/cluster-lmtp.md).
+    pub xposthouse: bool,
     /// The mechanisms of AUTH, in upper case (RFC 4954).
     pub auth: Vec<String>,
 }
@@ -35,6 +37,8 @@ pub enum Unsendable {
     EightBit,
     /// It is over the size that is offered: 5.3.4 (RFC 1870 §6).
     Size,
+    /// It is for a store of a node, and XPOSTHOUSE is not offered: to whom it would go, nobody could say.
+    Relayed,
     /// One recipient more than a transaction has; the others go in the next.
     Recipients,
 }
@@ -54,6 +58,7 @@ impl Capabilities {
                 "STARTTLS" => offered.starttls = true,
                 "DSN" => offered.dsn = true,
                 "ENHANCEDSTATUSCODES" => offered.enhanced_codes = true,
+                "XPOSTHOUSE" => offered.xposthouse = true,
                 "AUTH" => offered.auth.extend(words.map(str::to_ascii_uppercase)),
                 _ => {}
             }
@@ -68,6 +73,7 @@ impl Capabilities {
             mail_types::ReversePath::Address(from) => mail.smtputf8 || from.needs_smtputf8(),
         };
         match () {
+            () if mail.relayed.is_some() && !self.xposthouse => Err(Unsendable::Relayed),
             () if needs_smtputf8 && !self.smtputf8 => Err(Unsendable::Smtputf8),
             () if mail.body == BodyType::EightBit && !self.eight_bit => Err(Unsendable::EightBit),
             () if self.size.is_some_and(|max| max > 0 && mail.size.is_some_and(|size| size > max)) => {
@@ -91,6 +97,7 @@ impl Capabilities {
     pub(super) fn fit_rcpt(&self, mut rcpt: Rcpt) -> Rcpt {
         rcpt.notify = rcpt.notify.filter(|_| self.dsn);
         rcpt.orcpt = rcpt.orcpt.filter(|_| self.dsn);
+        rcpt.received_as = rcpt.received_as.filter(|_| self.xposthouse);
         rcpt
     }
 }

@@ -33,7 +33,7 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The server has it (2xx).
-    Accepted(Reply),
+    Accepted(Accepted),
     /// Try again later (4xx).
     Deferred(Reply),
     /// Never (5xx).
@@ -43,6 +43,11 @@ pub enum Outcome {
     /// The connection went after the final dot: nobody knows (RFC 1047).
     Unknown,
 }
+
+/// A server's word that it has the message for a recipient: its positive reply to the end of the message. Only a client
+/// that was given it makes one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted(Reply);
 
 /// Why a conversation is over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,10 +70,17 @@ impl Outcome {
     pub(super) fn of(reply: Reply) -> Self {
         let code = reply.code();
         match () {
-            () if code.is_positive() => Self::Accepted(reply),
+            () if code.is_positive() => Self::Accepted(Accepted(reply)),
             () if code.is_permanent() => Self::Failed(reply),
             // 3xx makes no sense as an outcome; later it may.
             () => Self::Deferred(reply),
         }
+    }
+}
+
+impl Accepted {
+    /// What the server said.
+    pub fn reply(&self) -> &Reply {
+        &self.0
     }
 }

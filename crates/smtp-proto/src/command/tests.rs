@@ -1,6 +1,7 @@
 use super::*;
-use crate::envelope::{Notify, OriginalRecipient, Ret, Xtext};
-use mail_types::{Address, ForwardPath};
+use crate::envelope::{Notify, OriginalRecipient, Relayed, Ret, Xtext};
+use crate::limits::RECEIVED_AS_OCTETS_MAX;
+use mail_types::{Address, DeliveryId, ForwardPath, StoreName};
 use proptest::prelude::*;
 
 fn parse(line: &str) -> Result<Command, Refusal> {
@@ -77,6 +78,33 @@ fn parameters_of_mail() {
 }
 
 #[test]
+fn what_nodes_tell_each_other() {
+    let id = DeliveryId::from_bytes([0xd0; 16]);
+    let relayed = Relayed { store: StoreName::parse("ingrid").expect("a name"), delivery: Some(id) };
+    let mail = Mail { relayed: Some(relayed), ..Mail::new(ReversePath::Null) };
+    assert_eq!(parse(&format!("MAIL FROM:<> xstore=Ingrid XDELIVERY={id}")), Ok(Command::Mail(mail)));
+    let half = format!("XDELIVERY={id}");
+    for parameters in [half.as_str(), "XSTORE", "XSTORE=-a", "XSTORE=a XSTORE=b", "XSTORE=a XDELIVERY=1"] {
+        assert_eq!(parse(&format!("MAIL FROM:<> {parameters}")), Err(Refusal::BAD_ARGUMENTS), "{parameters}");
+    }
+    let Ok(Command::Rcpt(rcpt)) = parse("RCPT TO:<a@b.test> XRCPT=info+2Bx@b.test") else { panic!("RCPT") };
+    assert_eq!(rcpt.received_as.map(|address| address.to_string()).as_deref(), Some("info+x@b.test"));
+    let long = format!("{}@b.test", "+61".repeat(RECEIVED_AS_OCTETS_MAX / 3));
+    for value in ["", "a", "postmaster", "a+0D@b.test", "a=b@b.test", "a@b.test XRCPT=a@b.test", &long] {
+        assert_eq!(parse(&format!("RCPT TO:<a@b.test> XRCPT={value}")), Err(Refusal::BAD_ARGUMENTS), "{value}");
+    }
+    // The worst address fits.
+    let local = "\u{e4}".repeat(20) + &"\"".repeat(24);
+    let quoted = local.replace('"', "\\\"");
+    let domain = [&*"a".repeat(63), &"b".repeat(63), &"c".repeat(63), &"d".repeat(61)].join(".");
+    let worst = Address::parse(&format!("\"{quoted}\"@{domain}")).expect("an address");
+    let rcpt = Rcpt { received_as: Some(worst.clone()), ..Rcpt::new(ForwardPath::Address(worst)) };
+    let line = Command::Rcpt(rcpt.clone()).to_string();
+    assert!(line.len() <= crate::limits::COMMAND_OCTETS_MAX, "{}", line.len());
+    assert_eq!(parse(&line), Ok(Command::Rcpt(rcpt)));
+}
+
+#[test]
 fn the_other_commands() {
     assert_eq!(parse("quit "), Ok(Command::Quit));
     assert_eq!(parse("DATA now"), Err(Refusal::BAD_ARGUMENTS));
@@ -106,6 +134,7 @@ fn address() -> impl Strategy<Value = Address> {
 prop_compose! {
     fn mail()(
         from in proptest::option::of(address()), size in any::<Option<u64>>(), eight in any::<bool>(), full in any::<Option<bool>>(),
+        store in proptest::option::of("[a-z0-9][a-z0-9._-]{0,62}"), delivery in any::<Option<[u8; 16]>>(),
         envid in "\\PC{0,20}", auth in proptest::option::of(proptest::option::of(address())),
     ) -> Mail {
         let path = |address: Option<Address>| address.map_or(ReversePath::Null, ReversePath::Address);
@@ -113,14 +142,17 @@ prop_compose! {
             from: path(from), size, smtputf8: true, envid: Xtext::encode(&envid), auth: auth.map(path),
             body: if eight { BodyType::EightBit } else { BodyType::SevenBit },
             ret: full.map(|full| if full { Ret::Full } else { Ret::Headers }),
+            relayed: store.map(|store| Relayed {
+                store: StoreName::parse(&store).expect("a name"), delivery: delivery.map(DeliveryId::from_bytes),
+            }),
         }
     }
 }
 
 prop_compose! {
-    fn rcpt()(to in proptest::option::of(address()), on in proptest::option::of([any::<bool>(); 3])) -> Rcpt {
+    fn rcpt()(to in proptest::option::of(address()), received_as in proptest::option::of(address()), on in proptest::option::of([any::<bool>(); 3])) -> Rcpt {
         Rcpt {
-            orcpt: to.as_ref().and_then(OriginalRecipient::encode),
+            received_as, orcpt: to.as_ref().and_then(OriginalRecipient::encode),
             to: to.map_or(ForwardPath::Postmaster, ForwardPath::Address),
             notify: on.map(|[success, failure, delay]| match (success, failure, delay) {
                 (false, false, false) => Notify::Never,

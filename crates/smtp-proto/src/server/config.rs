@@ -35,6 +35,8 @@ pub struct Extensions {
     pub smtputf8: bool,
     /// CHUNKING (RFC 3030).
     pub chunking: bool,
+    /// XPOSTHOUSE: for a listener that nobody but nodes of the cluster can reach (docs/format/cluster-lmtp.md).
+    pub xposthouse: bool,
 }
 
 /// Limits; the defaults are the constants of [`crate::limits`].
@@ -69,6 +71,15 @@ impl Config {
             extensions: Extensions::default(),
             limits: Limits::default(),
         }
+    }
+
+    /// For a listener that nobody but nodes of the cluster can reach (docs/format/cluster-lmtp.md). `size_max` is what a
+    /// sender may send.
+    pub fn cluster(host: Domain, size_max: u64) -> Self {
+        let extensions = Extensions { smtputf8: true, xposthouse: true, ..Extensions::default() };
+        let limits = Limits { rcpt_count_max: limits::CLUSTER_RCPT_COUNT_MAX, ..Limits::default() };
+        let size_max = size_max.saturating_add(limits::CLUSTER_SIZE_ROOM);
+        Self { size_max, extensions, limits, ..Self::new(Dialect::Lmtp, host) }
     }
 }
 

@@ -111,7 +111,8 @@ impl<Receipt> Server<Receipt> {
     }
 
     fn on_mail(&mut self, client: Hello, mail: Mail) -> Phase {
-        if mail.smtputf8 && !self.config.extensions.smtputf8 {
+        let offered = &self.config.extensions;
+        if (mail.smtputf8 && !offered.smtputf8) || (mail.relayed.is_some() && !offered.xposthouse) {
             return self.bad(Phase::Ready(client), &Refusal::UNKNOWN_PARAMETER);
         }
         // RFC 1870 §6.1: refused before a single octet was sent.
@@ -124,6 +125,9 @@ impl<Receipt> Server<Receipt> {
     }
 
     fn on_rcpt(&mut self, client: Hello, mail: Transaction, rcpt: Rcpt) -> Phase {
+        if rcpt.received_as.is_some() && !self.config.extensions.xposthouse {
+            return self.bad(Phase::Envelope(client, mail), &Refusal::UNKNOWN_PARAMETER);
+        }
         let needs_smtputf8 = match &rcpt.to {
             mail_types::ForwardPath::Postmaster => false,
             mail_types::ForwardPath::Address(address) => address.needs_smtputf8(),
@@ -286,6 +290,7 @@ impl<Receipt> Server<Receipt> {
             let offered = [
                 (extensions.smtputf8, "\nSMTPUTF8"),
                 (extensions.chunking, "\nCHUNKING"),
+                (extensions.xposthouse, "\nXPOSTHOUSE"),
                 // RFC 3207 §4.2: not again under TLS.
                 (extensions.starttls && self.security == Security::Plain, "\nSTARTTLS"),
             ];

@@ -4,7 +4,7 @@
 use machine::Machine;
 use mail_types::{Domain, ForwardPath, ReversePath};
 use smtp_proto::server::{Config, Event, Server};
-use smtp_proto::{Dialect, Hello, Refusal};
+use smtp_proto::{Dialect, Hello, Refusal, Relayed};
 
 /// Notes what it saw.
 #[derive(Default)]
@@ -39,6 +39,10 @@ impl Role {
             Event::Hello(Hello::Helo(_) | Hello::Ehlo(_) | Hello::Lhlo(_)) => server.accept_hello(),
             Event::Mail(mail) => {
                 (self.from, self.to, self.body) = (mail.from.to_string(), Vec::new(), Vec::new());
+                if let Some(Relayed { store, delivery }) = mail.relayed {
+                    let delivery = delivery.map_or("no id".to_owned(), |id| id.to_string());
+                    self.seen.push(format!("for {store} {delivery}"));
+                }
                 match mail.from {
                     ReversePath::Address(from) if from.local().as_str() == "evil" => {
                         server.refuse(Refusal::RELAY_DENIED)
@@ -49,6 +53,7 @@ impl Role {
             Event::Rcpt(rcpt) => match refused(&rcpt.to, "nobody") {
                 true => server.refuse(Refusal::NO_SUCH_USER),
                 false => {
+                    self.seen.extend(rcpt.received_as.map(|address| format!("received as {address}")));
                     self.to.push(rcpt.to.to_string());
                     server.accept_rcpt();
                 }

@@ -135,10 +135,12 @@ impl Store {
 
     fn apply_commit(&self, commit: &Commit) -> Result<(), ApplyError> {
         let mut accounts = BTreeSet::new();
-        let mut octets = 0;
+        let (mut octets, mut records, mut first) = (0, 0, None);
         let mut group = self.begin_group();
         for record in commit.records() {
             self.log.seen(record.time);
+            records += 1;
+            first.get_or_insert(record.time);
             octets += record.body.len() as u64;
             accounts.extend(group.apply(&record)?);
         }
@@ -150,6 +152,9 @@ impl Store {
             self.feeds.changed(account);
         }
         self.log.made_room(octets);
+        if let Some(first) = first {
+            self.counts.committed(records, self.log.now().since(first));
+        }
         Ok(())
     }
 

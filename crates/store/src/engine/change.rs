@@ -3,19 +3,15 @@
 //! Each takes the account's change lock, waits for the change before it, decides on applied state, appends its records
 //! and waits until they are applied. Deliveries and appends go on meanwhile: they touch only UIDs that no decision here has seen.
 
-use super::deliver::{BodyWriter, NewMessage, Put, Target};
 use super::head::{Counters, Head, Slot};
 use super::read::Walk;
 use super::{Refusal, Store};
-use bytes::Bytes;
-use journal::Durable;
 use mail_types::{
     AccountId, Address, FlagSet, Keyword, Lsn, MailboxId, MailboxName, ModSeq, SpecialUse, SystemFlag, Uid, UidSet,
-    UidValidity, UnixTime,
+    UidValidity,
 };
 use mailbox::record::MESSAGES_PER_RECORD_MAX;
 use mailbox::{MailboxRow, Record};
-use std::sync::Arc;
 use tokio::sync::MutexGuard;
 
 /// Flags by name, as a client gives them.
@@ -56,56 +52,7 @@ pub struct Copied {
     pub uids: Vec<(Uid, Uid)>,
 }
 
-/// A message being appended by a client.
-pub struct Append {
-    store: Arc<Store>,
-    account: AccountId,
-    body: BodyWriter,
-}
-
-impl Append {
-    /// The next piece of the message.
-    pub async fn write(&mut self, piece: Bytes) -> Result<(), Refusal> {
-        self.body.write(piece).await
-    }
-
-    /// How many octets came.
-    pub fn octets(&self) -> u64 {
-        self.body.octets()
-    }
-
-    /// The message is complete: stores it, and waits until it is durable.
-    pub async fn finish(
-        self,
-        mailbox: MailboxId,
-        flags: &FlagNames,
-        date: UnixTime,
-    ) -> Result<(Durable<Lsn>, UidValidity, Uid), Refusal> {
-        let Self { store, account, body } = self;
-        let slot = store.slot(account);
-        let flags = {
-            let _change = store.begin(&slot).await?;
-            store.define_keywords(account, mailbox, flags).await?
-        };
-        let address = store.account(account)?.ok_or(Refusal::NoAccount)?.address;
-        store.check_quota(account, &address, body.octets(), 1)?;
-        let row = store.mailbox(account, mailbox)?.ok_or(Refusal::NoMailbox)?;
-        let message = NewMessage { target: Target::Named(mailbox), flags, date, head: Bytes::new(), delivery: None };
-        let put = body.finish(1)?.put(account, message)?;
-        let durable = store.settle(put).await?;
-        match put {
-            Put::New(_, uid) => Ok((durable, row.uid_validity, uid)),
-            Put::Repeated(_) => Err(Refusal::NoMailbox),
-        }
-    }
-}
-
 impl Store {
-    /// Begins an APPEND.
-    pub fn append(self: &Arc<Self>, account: AccountId) -> Append {
-        Append { store: Arc::clone(self), account, body: BodyWriter::new(Arc::clone(self)) }
-    }
-
     /// Makes the account with its default mailboxes, unless it is here. Does not wait.
     pub(crate) fn ensure_account(&self, account: AccountId, address: &Address) -> Result<Lsn, Refusal> {
         let slot = self.slot(account);
@@ -437,7 +384,7 @@ impl Store {
     }
 
     /// Gives every keyword its bit, and waits for those that are new. Under the change lock.
-    async fn define_keywords(
+    pub(super) async fn define_keywords(
         &self,
         account: AccountId,
         mailbox: MailboxId,
@@ -464,7 +411,12 @@ impl Store {
         self.known_flags(account, mailbox, flags)
     }
 
-    fn known_flags(&self, account: AccountId, mailbox: MailboxId, flags: &FlagNames) -> Result<FlagSet, Refusal> {
+    pub(super) fn known_flags(
+        &self,
+        account: AccountId,
+        mailbox: MailboxId,
+        flags: &FlagNames,
+    ) -> Result<FlagSet, Refusal> {
         let row = self.mailbox(account, mailbox)?.ok_or(Refusal::NoMailbox)?;
         Ok(flags.keywords.iter().filter_map(|keyword| row.keyword(keyword)).fold(flags.system, FlagSet::with))
     }
@@ -480,7 +432,7 @@ impl Store {
 
     /// Waits for the account's turn: one change at a time, and the one before it applied, also where nobody waited for
     /// its end.
-    async fn begin<'s>(&self, slot: &'s Slot) -> Result<MutexGuard<'s, ()>, Refusal> {
+    pub(super) async fn begin<'s>(&self, slot: &'s Slot) -> Result<MutexGuard<'s, ()>, Refusal> {
         let turn = slot.change.lock().await;
         let before = slot.lock().decided;
         self.applied_to(before).await?;

@@ -32,22 +32,14 @@ pub(crate) struct Body {
     unused: u32,
 }
 
-/// A new message for one mailbox.
+/// A message that is delivered.
 pub(crate) struct NewMessage {
-    pub(crate) target: Target,
+    /// Which mailbox; if it has just gone, INBOX takes its place.
+    pub(crate) mailbox: MailboxId,
     pub(crate) flags: FlagSet,
     pub(crate) date: UnixTime,
     pub(crate) head: Bytes,
     pub(crate) delivery: Option<DeliveryId>,
-}
-
-/// Which mailbox, and what if it has just gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// A client named it: it must be there.
-    Named(MailboxId),
-    /// A delivery: INBOX takes its place.
-    OrInbox(MailboxId),
 }
 
 /// What became of a message that was put in.
@@ -145,7 +137,7 @@ impl Body {
             return Ok(Put::Repeated(lsn));
         }
         let delivery = message.delivery;
-        let (mailbox, uid) = self.next_uid(account, &mut head, message.target)?;
+        let (mailbox, uid) = self.next_uid(account, &mut head, message.mailbox)?;
         let counters = head.account.as_mut().ok_or(Refusal::NoAccount)?;
         let octets = message.head.len() as u64 + self.body.octets;
         let before = counters.modseq;
@@ -155,7 +147,7 @@ impl Body {
             Record::Deliver { account, mailbox, uid, modseq, flags, date, head: prefix, body: self.body, delivery };
         match self.store.log.append(&record) {
             Ok(lsn) => {
-                self.unused -= 1;
+                self.used();
                 counters.messages += 1;
                 counters.octets += octets;
                 head.given(lsn, self.store.applied());
@@ -171,16 +163,21 @@ impl Body {
 }
 
 impl Body {
-    fn next_uid(&self, account: AccountId, head: &mut Head, target: Target) -> Result<(MailboxId, Uid), Refusal> {
-        match target {
-            Target::Named(mailbox) => Ok((mailbox, self.store.next_uid(account, head, mailbox)?)),
-            Target::OrInbox(mailbox) => match self.store.next_uid(account, head, mailbox) {
-                Err(Refusal::NoMailbox) => {
-                    Ok((MailboxId::INBOX, self.store.next_uid(account, head, MailboxId::INBOX)?))
-                }
-                drawn => Ok((mailbox, drawn?)),
-            },
+    fn next_uid(&self, account: AccountId, head: &mut Head, mailbox: MailboxId) -> Result<(MailboxId, Uid), Refusal> {
+        match self.store.next_uid(account, head, mailbox) {
+            Err(Refusal::NoMailbox) => Ok((MailboxId::INBOX, self.store.next_uid(account, head, MailboxId::INBOX)?)),
+            drawn => Ok((mailbox, drawn?)),
         }
+    }
+
+    /// What a record names it by.
+    pub(crate) fn names(&self) -> BodyRef {
+        self.body
+    }
+
+    /// A record that names it was appended.
+    pub(crate) fn used(&mut self) {
+        self.unused -= 1;
     }
 }
 

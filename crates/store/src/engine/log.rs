@@ -61,30 +61,34 @@ impl Log {
 
     /// Appends records in order and gives the LSN of the last. Neighbours that fit into a group survive together.
     pub(crate) fn append_all(&self, records: &[Record]) -> Result<Lsn, Refusal> {
-        let mut octets = Vec::new();
-        let mut ends = Vec::with_capacity(records.len());
-        for record in records {
-            record.encode(&mut octets);
-            ends.push(octets.len());
-        }
-        let mut appends = Vec::with_capacity(records.len());
-        let (mut start, mut size) = (0, 0);
+        let encoded = Encoded::new(records);
+        let mut run = Vec::with_capacity(records.len());
+        let mut size = 0;
         let mut last = self.journal.last_lsn();
-        for (record, end) in records.iter().zip(ends) {
-            let body = octets.get(start..end).expect("ends grow and stay within the buffer");
-            if size + body.len() + RECORD_OVERHEAD_OCTETS > RUN_OCTETS_MAX && !appends.is_empty() {
-                last = self.append_run(&appends)?;
-                appends.clear();
+        for (record, body) in encoded.of(records) {
+            if size + body.len() + RECORD_OVERHEAD_OCTETS > RUN_OCTETS_MAX && !run.is_empty() {
+                last = self.append_run(&run)?;
+                run.clear();
                 size = 0;
             }
-            appends.push((record, body));
+            run.push((record, body));
             size += body.len() + RECORD_OVERHEAD_OCTETS;
-            start = end;
         }
-        if !appends.is_empty() {
-            last = self.append_run(&appends)?;
+        if !run.is_empty() {
+            last = self.append_run(&run)?;
         }
         Ok(last)
+    }
+
+    /// Appends records of which all or none survive, and gives the LSN of the last.
+    pub(crate) fn append_group(&self, records: &[Record]) -> Result<Lsn, Refusal> {
+        let encoded = Encoded::new(records);
+        let run: Vec<(&Record, &[u8])> = encoded.of(records).collect();
+        let size: usize = run.iter().map(|(_, body)| body.len() + RECORD_OVERHEAD_OCTETS).sum();
+        if size > RUN_OCTETS_MAX {
+            return Err(Refusal::TooMany("octets in one change"));
+        }
+        self.append_run(&run)
     }
 
     fn append_run(&self, run: &[(&Record, &[u8])]) -> Result<Lsn, Refusal> {
@@ -273,6 +277,31 @@ impl Log {
             tracing::warn!("the clock has jumped by over an hour: nothing is given back");
         }
         Ok(!purged.suspended)
+    }
+}
+
+/// Records as octets, one behind the other.
+struct Encoded {
+    octets: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Encoded {
+    fn new(records: &[Record]) -> Self {
+        let mut encoded = Self { octets: Vec::new(), ends: Vec::with_capacity(records.len()) };
+        for record in records {
+            record.encode(&mut encoded.octets);
+            encoded.ends.push(encoded.octets.len());
+        }
+        encoded
+    }
+
+    /// Each of the records that it was made of, with its octets.
+    fn of<'r>(&'r self, records: &'r [Record]) -> impl Iterator<Item = (&'r Record, &'r [u8])> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        records.iter().zip(starts.zip(&self.ends)).map(|(record, (start, end))| {
+            (record, self.octets.get(start..*end).expect("ends grow and stay within the buffer"))
+        })
     }
 }
 

@@ -10,10 +10,12 @@
 //! ```
 //! Each of the three threads is a loop around a step; the simulator calls the steps itself.
 
+mod append;
 mod apply;
 mod bodies;
 mod change;
 mod checkpoint;
+mod counts;
 mod deliver;
 mod feed;
 mod head;
@@ -26,13 +28,16 @@ mod tests;
 mod usage;
 mod wait;
 
-pub use change::{Append, Copied, FlagChange, FlagNames, Stored};
+pub use append::{Append, Appended};
+pub use change::{Copied, FlagChange, FlagNames, Stored};
+pub use counts::{COMMIT_SPANS, Commits, Counts, Deliveries};
 pub use feed::Watch;
 pub use open::OpenError;
 pub use read::Quota;
 pub use wait::Stopped;
 
-pub(crate) use deliver::{BodyWriter, NewMessage, Put, Target, delivery_head};
+pub(crate) use append::APPEND_MESSAGES_MAX;
+pub(crate) use deliver::{BodyWriter, NewMessage, Put, delivery_head};
 pub(crate) use usage::Usage;
 
 use apply::ApplyQueue;
@@ -67,6 +72,7 @@ pub struct Store {
     applied: AtomicU64,
     queue: ApplyQueue,
     checkpoints: Checkpoints,
+    counts: Counts,
 }
 
 /// The accounts that hash to one index file.
@@ -205,6 +211,11 @@ impl Store {
         &self.name
     }
 
+    /// What it has done.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
     /// The wall clock of the store's world.
     pub fn now(&self) -> UnixTime {
         self.world.clock.now()
@@ -221,6 +232,11 @@ impl Store {
         spawn.thread("journal", Box::new(move || writer.run_writer()));
         spawn.thread("apply", Box::new(move || applier.run_apply()));
         spawn.thread("checkpoint", Box::new(move || checkpointer.run_checkpoints()));
+    }
+
+    /// The last record that was appended to its journal.
+    pub fn appended(&self) -> Lsn {
+        self.log.last_lsn()
     }
 
     /// Waits until `lsn` is durable and applied.

@@ -76,6 +76,7 @@ impl Store {
             applied: AtomicU64::new(lowest.number()),
             queue: ApplyQueue::default(),
             checkpoints: Checkpoints::new(covered),
+            counts: super::Counts::default(),
         });
         store.log.watch_midnight(&*store.options.midnight);
         store.replay(lowest)?;

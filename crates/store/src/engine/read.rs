@@ -264,7 +264,7 @@ impl Store {
     }
 
     /// The LSN up to which everything is applied.
-    pub(crate) fn applied(&self) -> Lsn {
+    pub fn applied(&self) -> Lsn {
         Lsn::new(self.applied.load(std::sync::atomic::Ordering::Acquire))
     }
 }

@@ -1,4 +1,5 @@
 mod large;
+mod together;
 
 use super::*;
 use crate::delivery::Transaction;

@@ -2,23 +2,17 @@
 
 use super::selected::Tell;
 use super::{Doing, ImapSession, flags, reply};
-use crate::engine::{Append, FlagNames, Refusal};
+use crate::engine::{APPEND_MESSAGES_MAX, Appended};
 use bytes::Bytes;
 use imap_proto::server::{AppendBegin, Server};
 use imap_proto::{Reply, ResponseCode};
-use mail_types::{MailboxId, UidSet, UidValidity, UnixTime};
+use mail_types::MailboxId;
 use ports::Flow;
 
 /// The messages of an APPEND under way. Dropped, they leave nothing.
 pub(super) struct Appending {
     mailbox: MailboxId,
-    messages: Vec<Message>,
-}
-
-struct Message {
-    body: Append,
-    flags: FlagNames,
-    date: UnixTime,
+    messages: Vec<Appended>,
 }
 
 impl ImapSession {
@@ -33,6 +27,10 @@ impl ImapSession {
                 }
             }
         };
+        if begin.message.octets == 0 {
+            // RFC 3502 §3: so a client gives up what it has begun. No message is empty, so it is the same for one alone.
+            return self.finish(machine, Reply::no("An empty message cancels APPEND"), Tell::All);
+        }
         if append.messages.len() >= APPEND_MESSAGES_MAX {
             let refused = Reply::no("Too many messages in one APPEND").with(ResponseCode::Limit);
             return self.finish(machine, refused, Tell::All);
@@ -44,8 +42,8 @@ impl ImapSession {
             return self.refuse(machine, &refusal);
         }
         let date = begin.message.date.and_then(|date| date.to_unix().ok());
-        append.messages.push(Message {
-            body: self.store.append(self.account()),
+        append.messages.push(Appended {
+            message: self.store.append(self.account()),
             flags: flags::names(&begin.message.flags),
             date: date.unwrap_or_else(|| self.store.now()),
         });
@@ -56,8 +54,8 @@ impl ImapSession {
 
     pub(super) async fn append_chunk(&mut self, machine: &mut Server, piece: Bytes) -> Flow {
         let Doing::Append(append) = &mut self.doing else { return Flow::Next };
-        let Some(message) = append.messages.last_mut() else { return Flow::Next };
-        match message.body.write(piece).await {
+        let Some(appended) = append.messages.last_mut() else { return Flow::Next };
+        match appended.message.write(piece).await {
             Ok(()) => Flow::Next,
             Err(refusal) => self.refuse(machine, &refusal),
         }
@@ -68,43 +66,17 @@ impl ImapSession {
             return self.finish(machine, Reply::bad("No message came"), Tell::All);
         };
         self.stale = true;
-        let reply = match self.append_all(*append).await {
-            Ok((Some(validity), uids)) => {
-                Reply::ok("APPEND completed").with(ResponseCode::AppendUid { validity, uids })
-            }
-            Ok((None, _)) => Reply::ok("APPEND completed"),
+        let stored = self.store.append_together(self.account(), append.mailbox, append.messages).await;
+        let reply = match stored {
+            Ok((_, validity, uids)) => Reply::ok("APPEND completed").with(ResponseCode::AppendUid { validity, uids }),
             Err(refusal) => reply::refused_target(&refusal),
         };
         self.finish(machine, reply, Tell::All)
-    }
-
-    /// Stores all messages, or takes back those that were stored (RFC 3502 §3).
-    async fn append_all(&self, append: Appending) -> Result<(Option<UidValidity>, UidSet), Refusal> {
-        let (account, mailbox) = (self.account(), append.mailbox);
-        let (mut validity, mut uids) = (None, UidSet::new());
-        for Message { body, flags, date } in append.messages {
-            match body.finish(mailbox, &flags, date).await {
-                Ok((_, given, uid)) => {
-                    validity = Some(given);
-                    uids.push(uid);
-                }
-                Err(refusal) => {
-                    if !uids.is_empty() {
-                        self.store.remove_messages(account, mailbox, &uids).await?;
-                    }
-                    return Err(refusal);
-                }
-            }
-        }
-        Ok((validity, uids))
     }
 }
 
 impl Appending {
     fn octets(&self) -> u64 {
-        self.messages.iter().map(|message| message.body.octets()).sum()
+        self.messages.iter().map(|appended| appended.message.octets()).sum()
     }
 }
-
-/// Messages of one APPEND: each may hold a chunk of 256 kB in memory until all are here (RFC 3502 has no limit).
-const APPEND_MESSAGES_MAX: usize = 64;

@@ -22,8 +22,8 @@
 //! 4. Nothing is read of a message's text unless the client asked for what only the text says.
 //! 5. Only what is honoured is offered ([`ImapSession::support`]).
 //!
-//! RFCs: 3501 and 9051 (all after login), 2177, 2342, 2971, 3348, 3516, 3691, 4315, 4731, 5032, 5161, 5182, 5258, 5819,
-//! 6154, 6851, 6855, 7162, 8438, 9208; 2180 for mailboxes with many clients, 5530 for response codes.
+//! RFCs: 3501 and 9051 (all after login), 2177, 2342, 2971, 3348, 3502, 3516, 3691, 4315, 4731, 4978, 5032, 5161, 5182,
+//! 5258, 5819, 6154, 6851, 6855, 7162, 8438, 9208; 2180 for mailboxes with many clients, 5530 for response codes.
 
 mod append;
 mod change;
@@ -198,9 +198,8 @@ impl ImapSession {
             CommandBody::Login { .. } => self.end(machine, logged_in_already()),
             CommandBody::GetQuota(root) => self.quota(machine, &root),
             CommandBody::GetQuotaRoot(name) => self.quota_root(machine, &name),
-            CommandBody::Compress(_) | CommandBody::SetQuota { .. } => {
-                self.end(machine, Reply::bad("This command is not offered here"))
-            }
+            CommandBody::Compress(algorithm) => self.compress(machine, &algorithm),
+            CommandBody::SetQuota { .. } => self.end(machine, Reply::bad("This command is not offered here")),
         }
     }
 
@@ -233,6 +232,19 @@ impl ImapSession {
         }
         machine.send(&Response::Enabled(enabled));
         self.finish(machine, Reply::ok("ENABLE completed"), Tell::All)
+    }
+
+    /// COMPRESS (RFC 4978 §3).
+    fn compress(&mut self, machine: &mut Server, algorithm: &str) -> Flow {
+        if algorithm != "DEFLATE" {
+            return self.end(machine, Reply::bad("DEFLATE is all there is"));
+        }
+        if machine.is_compressed() {
+            let refused = Reply::no("The connection is compressed").with(ResponseCode::CompressionActive);
+            return self.end(machine, refused);
+        }
+        machine.accept_compress();
+        Flow::Next
     }
 
     /// A command that needs MODSEQ was used: from now on they are told (RFC 7162 §3.1).
@@ -398,8 +410,7 @@ pub(crate) const STEP_OCTETS: usize = 256 << 10;
 const BEFORE_LOGIN: &[Capability] =
     &[Capability::Imap4rev1, Capability::Imap4rev2, Capability::LiteralPlus, Capability::Id, Capability::Enable];
 
-/// Not here: MULTIAPPEND is taken, but a crash in the middle keeps the messages that were stored before it (RFC 3502
-/// §3 wants none). QUOTASET: limits are the directory's.
+/// Not here: QUOTASET, for limits are the directory's.
 const AFTER_LOGIN: &[Capability] = &[
     Capability::Idle,
     Capability::Namespace,
@@ -418,8 +429,10 @@ const AFTER_LOGIN: &[Capability] = &[
     Capability::Condstore,
     Capability::Qresync,
     Capability::Binary,
+    Capability::MultiAppend,
     Capability::Utf8Accept,
     Capability::Quota,
     Capability::QuotaResStorage,
     Capability::QuotaResMessage,
+    Capability::CompressDeflate,
 ];

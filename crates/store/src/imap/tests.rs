@@ -1,6 +1,7 @@
 //! Sessions over a store in memory: the machine and the handler as the driver runs them, without sockets.
 
 mod binary;
+mod deflate;
 mod long;
 mod model;
 mod transcript;
@@ -32,6 +33,8 @@ struct Client {
     machine: Server,
     session: ImapSession,
     closed: bool,
+    /// What it compresses with, once it may.
+    deflate: Option<Box<deflate::Peer>>,
     /// The most that was queued at once.
     queued_octets_max: usize,
     steps: usize,
@@ -55,12 +58,15 @@ impl Site {
 
     fn client(&self) -> Client {
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 143));
-        let who =
-            LoggedIn { account: self.account, address: account(1).1, peer: Peer { address: local, local, tls: true } };
+        let who = LoggedIn {
+            account: self.account,
+            address: Arc::new(account(1).1),
+            peer: Peer { address: local, local, tls: true },
+        };
         let mut machine = Server::new(Arc::new(Limits::default()), self.now);
         machine.logged_in();
         let session = ImapSession::new(Arc::clone(&self.store), who);
-        Client { machine, session, closed: false, queued_octets_max: 0, steps: 0 }
+        Client { machine, session, closed: false, deflate: None, queued_octets_max: 0, steps: 0 }
     }
 
     /// A message comes into a mailbox by another way than this session.
@@ -84,7 +90,10 @@ impl Client {
     /// Sends octets, and gives what comes back.
     fn send(&mut self, site: &Site, bytes: &[u8]) -> Vec<u8> {
         let mut answer = Vec::new();
-        self.machine.handle_input(site.now, bytes);
+        match &mut self.deflate {
+            Some(peer) => self.machine.handle_input(site.now, &peer.deflate(bytes)),
+            None => self.machine.handle_input(site.now, bytes),
+        }
         while let Some(event) = self.machine.poll_event() {
             let flow = site.world.run(&site.store, self.session.on_event(&mut self.machine, event));
             self.follow(site, flow, &mut answer);
@@ -118,7 +127,13 @@ impl Client {
     fn drain(&mut self, answer: &mut Vec<u8>) {
         self.queued_octets_max = self.queued_octets_max.max(self.machine.output_octets());
         while let Some(piece) = self.machine.poll_output() {
-            answer.extend_from_slice(&piece);
+            match &mut self.deflate {
+                Some(peer) => peer.inflate(&piece, answer),
+                None => answer.extend_from_slice(&piece),
+            }
+        }
+        if self.machine.is_compressed() {
+            self.deflate.get_or_insert_with(Box::default);
         }
     }
 }
@@ -140,6 +155,7 @@ macro_rules! transcripts {
 transcripts! {
     append
     binary
+    compress
     condstore
     expunge
     fetch
@@ -147,6 +163,7 @@ transcripts! {
     list
     mailboxes
     moving
+    multiappend
     qresync
     quota
     search

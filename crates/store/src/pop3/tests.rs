@@ -5,7 +5,7 @@ use crate::testing::{TestWorld, account};
 use machine::Machine;
 use mail_types::{Address, ReversePath, StoreName, Uid, UidSet, UidValidity};
 use pop3_proto::{Config, LoginMethods, OUTPUT_OCTETS_MAX, Security, Utf8};
-use ports::{Delivery, Envelope, Peer, Pop3Handler, Recipient, SessionHandover};
+use ports::{Delivery, Envelope, Handler, Handover, Peer, Recipient, SessionHandover};
 use std::task::{Context, Waker};
 use std::time::Instant;
 
@@ -48,7 +48,11 @@ impl Site {
     }
 
     fn hand_over(&self, store: &StoreName) -> Result<Option<Pop3Handler>, ports::Unavailable> {
-        self.run(self.stores.pop3(store, who(1)))
+        let given = self.run(self.stores.pop3(store, who(1)))?;
+        Ok(given.map(|handover| match handover {
+            Handover::Here(session) => session,
+            Handover::There(_) => panic!("the store is of this process"),
+        }))
     }
 
     fn log_in(&self) -> Client<'_> {
@@ -76,8 +80,10 @@ impl Site {
 fn who(number: u8) -> LoggedIn {
     let (account, address) = account(number);
     let peer = "192.0.2.7:40000".parse().expect("an address");
-    LoggedIn { account, address, peer: Peer { address: peer, local: peer, tls: true } }
+    LoggedIn { account, address: std::sync::Arc::new(address), peer: Peer { address: peer, local: peer, tls: true } }
 }
+
+type Pop3Handler = Box<dyn Handler<Server>>;
 
 /// A client, its machine and what is left of the net between them.
 struct Client<'s> {

@@ -2,8 +2,8 @@
 
 use crate::command::{NodeCommand, Screen};
 use admin::{
-    AdminState, ListenerFacts, MailQueue, NodeFacts, NodeStatus, QueueFacts, QueueOrder, QueueRefusal, QueuedJson,
-    QueuedRecipientJson, StoreFacts,
+    AdminState, Enough, ListenerFacts, MailQueue, NodeFacts, NodeState, NodeStatus, QueueFacts, QueueOrder,
+    QueueRefusal, QueuedJson, QueuedRecipientJson, Sessions, StoreFacts,
 };
 use clap::Parser;
 use directory::engine::MemoryEngine;
@@ -12,7 +12,7 @@ use directory::{
 };
 use mail_types::{Address, DeliveryId, Domain, NodeName, StoreName, UnixTime};
 use net::{OsRandom, SystemClock, TokioSpawn};
-use ports::{BoxFuture, Clock};
+use ports::{Badge, BoxFuture, Clock, Protocol};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -96,6 +96,9 @@ impl MailQueue for Waiting {
     }
 }
 
+/// An IMAP session of anna and a relay that brings mail.
+struct Guests([Badge; 2]);
+
 /// A wall clock that always shows the same.
 struct Stopped;
 
@@ -119,6 +122,7 @@ impl Site {
             mail: Arc::new(AssumeEmpty),
             node: Arc::new(Facts),
             queue: Some(Arc::new(Waiting::new())),
+            sessions: Arc::new(Guests::new()),
             clock: Arc::new(Stopped),
             random: Arc::new(OsRandom),
             spawn: Arc::new(TokioSpawn::new(tokio::runtime::Handle::current())),
@@ -205,6 +209,27 @@ async fn seed(engine: &MemoryEngine) {
     editor.change_rules(&RuleChange::AddRule(rule)).await.expect("a rule");
 }
 
+impl Guests {
+    fn new() -> Self {
+        let guest = |id, protocol, client: &str| {
+            Badge::new(id, protocol, client.parse().expect("an address"), UnixTime::from_secs(1_800_000_000))
+        };
+        let anna = guest(1, Protocol::Imap, "192.0.2.7:40000");
+        let address = Address::parse("anna@site.test").expect("an address");
+        anna.logged_in(Arc::new(address), StoreName::parse("ingrid").expect("a name"));
+        let relay = guest(2, Protocol::Smtp, "[2001:db8::7]:40001");
+        relay.under_tls();
+        relay.brought_message();
+        Self([anna, relay])
+    }
+}
+
+impl Sessions for Guests {
+    fn each(&self, after: u64, see: &mut dyn FnMut(&Badge) -> Enough) {
+        let _seen = self.0.iter().filter(|badge| badge.id() > after).find(|badge| see(badge) == Enough::Yes);
+    }
+}
+
 impl NodeStatus for Facts {
     fn facts(&self) -> BoxFuture<'_, NodeFacts> {
         let listener = |name: &str, port: u16, store: Option<&str>| ListenerFacts {
@@ -217,12 +242,18 @@ impl NodeStatus for Facts {
             name: "n1".into(),
             version: "0.1.0".into(),
             started: 1_800_000_000,
+            state: NodeState::Draining,
+            sessions: 2,
             roles: vec!["relay".into(), "proxy".into(), "store".into()],
             listeners: vec![listener("smtp", 10025, None), listener("lmtp", 10024, Some("ingrid"))],
             stores: vec![store("ingrid", Some(3)), store("fritz", None)],
             queue: Some(QueueFacts { messages: 2, recipients: 3, held: 1, oldest: Some(1_800_000_000) }),
         };
         Box::pin(async move { facts })
+    }
+
+    fn metrics(&self) -> BoxFuture<'_, String> {
+        Box::pin(async { String::new() })
     }
 }
 

@@ -112,23 +112,22 @@ impl Believer {
         }
     }
 
-    /// Takes out the messages it knows by their UID. The others are of those that it knows only to be there.
+    /// Takes out the messages it knows by their UID. One that it only knows to be there is among those between the next
+    /// ones that it does know, for UIDs are in order; which of them it was, it cannot tell.
     fn vanish(&mut self, uids: &str) {
-        let mut unknown = 0;
         for uid in numbers(uids) {
-            match self.messages.iter().position(|known| known.uid == Some(uid)) {
-                Some(at) => drop(self.messages.remove(at)),
-                None => unknown += 1,
+            if let Some(at) = self.messages.iter().position(|known| known.uid == Some(uid)) {
+                self.messages.remove(at);
+                continue;
             }
+            let is_beyond = |known: &Known| known.uid.is_some_and(|other| other > uid);
+            let is_before = |known: &Known| known.uid.is_some_and(|other| other < uid);
+            let end = self.messages.iter().position(is_beyond).unwrap_or(self.messages.len());
+            let start = self.messages.iter().rposition(is_before).map_or(0, |at| at + 1);
+            assert!(start < end, "what vanished was never told of");
+            self.messages.remove(end - 1);
+            self.messages[start..end - 1].fill(Known::default());
         }
-        let is_known = |known: &Known| known.uid.is_some();
-        let mut tail: Vec<Known> = self.messages.extract_if(.., |known| !is_known(known)).collect();
-        assert!(unknown <= tail.len(), "what vanished was never told of");
-        tail.truncate(tail.len() - unknown);
-        if unknown > 0 {
-            tail.fill(Known::default());
-        }
-        self.messages.extend(tail);
     }
 
     /// Opens the mailbox with QRESYNC, and fills what it is told into what it remembers (RFC 7162 §3.2.5).
@@ -309,6 +308,21 @@ fn step() -> impl Strategy<Value = Step> {
 const ENABLE: [&str; 4] = ["NOOP", "ENABLE CONDSTORE", "ENABLE IMAP4rev2", "ENABLE QRESYNC"];
 /// The one with QRESYNC.
 const RESYNCS: usize = 3;
+
+/// One message between two that the client knows is unknown to it when another one vanishes.
+#[test]
+fn what_is_not_known_keeps_its_place() {
+    let deleted = |client, first, sign| Step::Store { client, first, last: 0, sign, flag: "\\Deleted", silent: false };
+    play(&[
+        Step::Put,
+        Step::Put,
+        Step::Move { client: RESYNCS, at: 1 },
+        Step::Put,
+        deleted(2, 4, "+"),
+        Step::Move { client: 0, at: 2 },
+        Step::UidStore { client: RESYNCS, uid: 6, sign: "+", flag: "\\Deleted" },
+    ]);
+}
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]

@@ -1,0 +1,279 @@
+//! One message at a store of another node.
+//!
+//! ```text
+//!   Envelope ── first piece: DATA, 354 ──▶ Text ── commit: the final dot ──▶ an answer for each recipient
+//!      │ dropped: RSET, kept                 │ dropped: cut off without the dot, so nobody gets it
+//!      └────────── refused, broken, or a question that its asker gave up ──▶ Out
+//! ```
+
+use super::answers::{BROKEN, not_lines, refusal, refusal_of, unsendable, why_not};
+use super::{Hand, Lmtp, Node, World};
+use bytes::Bytes;
+use machine::Machine;
+use mail_types::ForwardPath;
+use ports::{BoxFuture, DeliveryTransaction, Receipt, Recipient};
+use smtp_proto::client::{Event, Outcome};
+use smtp_proto::{BodyType, Mail, Rcpt, Refusal};
+use std::mem;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+
+pub(super) struct Transaction {
+    world: Arc<World>,
+    node: Node,
+    mail: Mail,
+    way: Way,
+    /// The numbers of the RCPTs that the node accepted, in order.
+    accepted: Vec<usize>,
+    /// Its place among the connections to the node.
+    _turn: OwnedSemaphorePermit,
+}
+
+/// While a question waits for its answer the connection is with the question: whoever drops that drops the connection, and
+/// the transaction is out.
+enum Way {
+    /// MAIL is said, or will be with the first RCPT.
+    Envelope(Lmtp, Hand),
+    /// The node has said that it takes the text.
+    Text(Lmtp),
+    /// This is the answer to everything.
+    Out(Refusal),
+}
+
+/// What came of a RCPT.
+enum Answer {
+    /// It is accepted, under this number.
+    Taken(usize),
+    No(Refusal),
+    /// The MAIL before it was refused, and with it every recipient.
+    MailRefused(Refusal),
+    Lost,
+}
+
+impl Transaction {
+    /// Begins with a MAIL whose answer nobody waits for yet.
+    pub(super) fn begin(
+        world: Arc<World>,
+        node: Node,
+        turn: OwnedSemaphorePermit,
+        mail: Mail,
+        mut call: Lmtp,
+        hand: Hand,
+    ) -> Result<Self, Refusal> {
+        say_mail(&mut call, &mail)?;
+        Ok(Self { world, node, mail, way: Way::Envelope(call, hand), accepted: Vec::new(), _turn: turn })
+    }
+
+    fn take_way(&mut self) -> Way {
+        mem::replace(&mut self.way, Way::Out(BROKEN))
+    }
+
+    /// Nothing more will come of it.
+    fn out(&mut self, refusal: Refusal) -> Refusal {
+        self.way = Way::Out(refusal.clone());
+        refusal
+    }
+
+    async fn add(&mut self, recipient: Recipient) -> Result<(), Refusal> {
+        let (mut call, mut hand) = match self.take_way() {
+            Way::Envelope(call, hand) => (call, hand),
+            Way::Text(_) => return Err(self.out(Refusal::BAD_SEQUENCE)),
+            Way::Out(refusal) => return Err(self.out(refusal)),
+        };
+        let rcpt =
+            Rcpt { received_as: Some(recipient.recipient), ..Rcpt::new(ForwardPath::Address(recipient.address)) };
+        loop {
+            let answer = ask(&mut call, rcpt.clone()).await;
+            match answer {
+                // It was dead since its last message, and nothing was said to it but MAIL: nobody need know.
+                Answer::Lost if hand == Hand::Second => {
+                    drop(self.node.line.take_all());
+                    call = self.world.call(&self.node).await.map_err(|refusal| self.out(refusal))?;
+                    hand = Hand::First;
+                    say_mail(&mut call, &self.mail).map_err(|refusal| self.out(refusal))?;
+                }
+                Answer::Lost => return Err(self.out(BROKEN)),
+                Answer::MailRefused(refusal) => {
+                    self.give_back(call);
+                    return Err(self.out(refusal));
+                }
+                Answer::No(refusal) => {
+                    self.way = Way::Envelope(call, Hand::First);
+                    return Err(refusal);
+                }
+                Answer::Taken(number) => {
+                    self.way = Way::Envelope(call, Hand::First);
+                    self.accepted.push(number);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    async fn pass(&mut self, chunk: Bytes) -> Result<(), Refusal> {
+        let Some(waiting) = self.accepted.first().copied() else {
+            // Nobody is to get it.
+            return match &self.way {
+                Way::Out(refusal) => Err(refusal.clone()),
+                Way::Envelope(..) | Way::Text(_) => Ok(()),
+            };
+        };
+        let mut call = self.text(waiting).await?;
+        if let Err(refusal) = send(&mut call, chunk, waiting).await {
+            return Err(self.out(refusal));
+        }
+        self.way = Way::Text(call);
+        Ok(())
+    }
+
+    /// The connection, where the node takes the text.
+    async fn text(&mut self, waiting: usize) -> Result<Lmtp, Refusal> {
+        let mut call = match self.take_way() {
+            Way::Text(call) => return Ok(call),
+            Way::Envelope(call, _) => call,
+            Way::Out(refusal) => return Err(self.out(refusal)),
+        };
+        call.machine().data();
+        loop {
+            let refusal = match call.next().await {
+                Ok(Some(Event::GoAhead)) => return Ok(call),
+                Ok(Some(event)) => why_not(event, waiting),
+                Ok(None) | Err(_) => Some(BROKEN),
+            };
+            if let Some(refusal) = refusal {
+                self.give_back(call);
+                return Err(self.out(refusal));
+            }
+        }
+    }
+
+    async fn complete(&mut self) -> Vec<Result<Receipt, Refusal>> {
+        let Some(waiting) = self.accepted.first().copied() else { return Vec::new() };
+        let done = match self.text(waiting).await {
+            Ok(mut call) => match call.machine().finish() {
+                Ok(()) => {
+                    let outcomes = self.outcomes(&mut call).await;
+                    self.give_back(call);
+                    Ok(outcomes)
+                }
+                Err(fault) => Err(not_lines(fault)),
+            },
+            Err(refusal) => Err(refusal),
+        };
+        match done {
+            Ok(outcomes) => self.accepted.iter().map(|number| receipt(&outcomes, *number)).collect(),
+            Err(refusal) => vec![Err(refusal); self.accepted.len()],
+        }
+    }
+
+    /// What became of everybody. Where the connection breaks among the answers, those that came count.
+    async fn outcomes(&mut self, call: &mut Lmtp) -> Vec<Outcome> {
+        loop {
+            match call.next().await {
+                Ok(Some(Event::Done(outcomes))) => return outcomes,
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        call.machine().handle_eof(self.world.clock.instant());
+        while let Some(event) = call.machine().poll_event() {
+            if let Event::Done(outcomes) = event {
+                return outcomes;
+            }
+        }
+        Vec::new()
+    }
+
+    /// Keeps the connection for the next message, if it is good for one.
+    fn give_back(&self, mut call: Lmtp) {
+        let client = call.machine();
+        if !client.is_ready() {
+            // RSET, which leaves with the next message; behind DATA the connection ends instead.
+            client.abort();
+        }
+        if !client.is_closed() {
+            self.node.line.keep(call, self.world.clock.instant());
+        }
+    }
+}
+
+impl DeliveryTransaction for Transaction {
+    fn rcpt(&mut self, recipient: Recipient) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(self.add(recipient))
+    }
+
+    fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(self.pass(chunk))
+    }
+
+    fn commit<'a>(mut self: Box<Self>) -> BoxFuture<'a, Vec<Result<Receipt, Refusal>>>
+    where
+        Self: 'a,
+    {
+        Box::pin(async move { self.complete().await })
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        match self.take_way() {
+            Way::Envelope(call, _) => self.give_back(call),
+            Way::Text(_) | Way::Out(_) => {}
+        }
+    }
+}
+
+fn say_mail(call: &mut Lmtp, mail: &Mail) -> Result<(), Refusal> {
+    let client = call.machine();
+    let (smtputf8, eight_bit) = (client.capabilities().smtputf8, client.capabilities().eight_bit);
+    // What the addresses behind it and the text will need is not known yet.
+    let body = if eight_bit { BodyType::EightBit } else { BodyType::SevenBit };
+    client.begin(Mail { smtputf8, body, ..mail.clone() }).map_err(unsendable)
+}
+
+async fn ask(call: &mut Lmtp, rcpt: Rcpt) -> Answer {
+    let number = match call.machine().rcpt(rcpt) {
+        Ok(number) => number,
+        Err(why) => return Answer::No(unsendable(why)),
+    };
+    let mut mail_refused = None;
+    loop {
+        match call.next().await {
+            Ok(Some(Event::Mail(reply))) => mail_refused = refusal(reply),
+            Ok(Some(Event::Rcpt(answered, reply))) if answered == number => {
+                return match (mail_refused, refusal(reply)) {
+                    (Some(refusal), _) => Answer::MailRefused(refusal),
+                    (None, Some(refusal)) => Answer::No(refusal),
+                    (None, None) => Answer::Taken(number),
+                };
+            }
+            Ok(Some(Event::Closed(_)) | None) | Err(_) => return Answer::Lost,
+            Ok(Some(_)) => {}
+        }
+    }
+}
+
+/// Sends a piece; done when it is on its way, so that a slow node sets the pace.
+async fn send(call: &mut Lmtp, chunk: Bytes, waiting: usize) -> Result<(), Refusal> {
+    call.machine().body(chunk).map_err(not_lines)?;
+    loop {
+        match call.sent().await {
+            Ok(None) => return Ok(()),
+            Ok(Some(event)) => {
+                if let Some(refusal) = why_not(event, waiting) {
+                    return Err(refusal);
+                }
+            }
+            Err(_) => return Err(BROKEN),
+        }
+    }
+}
+
+/// A receipt is made of one thing only: the node's yes for this recipient behind the final dot.
+fn receipt(outcomes: &[Outcome], number: usize) -> Result<Receipt, Refusal> {
+    match outcomes.get(number) {
+        Some(Outcome::Accepted(accepted)) => Ok(Receipt::There(accepted.clone())),
+        Some(outcome) => Err(refusal_of(outcome.clone())),
+        None => Err(BROKEN),
+    }
+}

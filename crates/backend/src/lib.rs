@@ -1,0 +1,27 @@
+//! The way to stores that other nodes serve: a delivery goes by LMTP, a session passes through by IMAP or POP3.
+//!
+//! What this is: the caller's side of the cluster's inside. What it is not: the router (the directory says which node
+//! serves a store, see [`Nodes`]), a connection (the driver calls, see [`ports::Caller`]), the listener inside (the store
+//! and proxy roles answer there).
+//!
+//! ```text
+//!   relay ── ports::Delivery ─────────▶ Deliveries ─▶ a call to the store's node, kept for the next message ─▶ LMTP
+//!   proxy ── ports::SessionHandover ──▶ Sessions ───▶ a call, AUTHENTICATE EXTERNAL as the account ─▶ octets pass
+//!                                          └── Nodes: which node serves a store
+//! ```
+//!
+//! Invariants:
+//! 1. A node that does not answer is unavailable: 451 4.4.1 or 4.4.2 for a delivery (which can then wait in the queue),
+//!    `[UNAVAILABLE]` for a session. Nothing here ever says "no such user".
+//! 2. A delivery is promised only where the store's node said so behind the end of the message, recipient by recipient.
+//! 3. A record that points back at this node is refused: no call goes round in circles.
+
+mod deliveries;
+mod here;
+mod nodes;
+mod sessions;
+
+pub use deliveries::Deliveries;
+pub use here::HereOrThere;
+pub use nodes::{Inside, Nodes, Reach};
+pub use sessions::{SESSION_LOGIN_MAX, Sessions};

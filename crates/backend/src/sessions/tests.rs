@@ -1,0 +1,320 @@
+//! Nodes that say what a test has them say.
+
+use super::*;
+use mail_types::{AccountId, Address, UnixTime};
+use ports::{Broken, CallSecurity, Peer, Wire};
+use std::io;
+use std::pin::pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+/// Answers what a caller says with one piece after the other, then hangs up, or keeps silent.
+#[derive(Clone, Copy)]
+struct Script {
+    pieces: &'static [&'static str],
+    then: Then,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    Silent,
+    HangsUp,
+    Breaks,
+    DoesNotAnswer,
+}
+
+#[derive(Default)]
+struct Heard {
+    /// What was said to the node.
+    said: String,
+    calls: Vec<(Callee, Option<Peer>)>,
+}
+
+struct Node {
+    script: Script,
+    heard: Arc<Mutex<Heard>>,
+}
+
+struct Conversation<M> {
+    machine: M,
+    script: Script,
+    heard: Arc<Mutex<Heard>>,
+    now: Instant,
+}
+
+struct Wall;
+
+impl<M: Machine + Send + 'static> Caller<M> for Node
+where
+    M::Event: Send,
+{
+    fn call<'a>(
+        &'a self,
+        to: &'a Callee,
+        behalf_of: Option<Peer>,
+        machine: M,
+    ) -> BoxFuture<'a, Result<Box<dyn Call<M>>, Unavailable>> {
+        self.heard.lock().unwrap().calls.push((to.clone(), behalf_of));
+        let (script, heard, now) = (self.script, Arc::clone(&self.heard), start());
+        Box::pin(async move {
+            if script.then == Then::DoesNotAnswer {
+                return Err(Unavailable { what: to.to_string(), why: "connection refused".to_owned() });
+            }
+            Ok(Box::new(Conversation { machine, script, heard, now }) as Box<dyn Call<M>>)
+        })
+    }
+}
+
+impl<M: Machine + Send + 'static> Call<M> for Conversation<M>
+where
+    M::Event: Send,
+{
+    fn machine(&mut self) -> &mut M {
+        &mut self.machine
+    }
+
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<M::Event>, Broken>> {
+        Box::pin(async move {
+            loop {
+                while let Some(octets) = self.machine.poll_output() {
+                    self.heard.lock().unwrap().said.push_str(std::str::from_utf8(&octets).unwrap());
+                }
+                if let Some(event) = self.machine.poll_event() {
+                    return Ok(Some(event));
+                }
+                match (self.script.pieces, self.script.then) {
+                    ([piece, rest @ ..], _) => {
+                        self.machine.handle_input(self.now, piece.as_bytes());
+                        self.script.pieces = rest;
+                    }
+                    ([], Then::HangsUp) => self.machine.handle_eof(self.now),
+                    ([], Then::Breaks) => return Err(Broken("reset by peer".to_owned())),
+                    ([], Then::Silent | Then::DoesNotAnswer) => std::future::pending().await,
+                }
+            }
+        })
+    }
+
+    fn sent(&mut self) -> BoxFuture<'_, Result<Option<M::Event>, Broken>> {
+        panic!("nobody here sends a body")
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+
+    fn into_parts(self: Box<Self>) -> (Box<dyn Wire>, M) {
+        (Box::new(Wall), self.machine)
+    }
+}
+
+impl Wire for Wall {
+    fn poll_read(&mut self, _cx: &mut Context<'_>, _into: &mut [u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn poll_write(&mut self, _cx: &mut Context<'_>, _from: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_shutdown(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+/// The store `far` is on the node `other`.
+struct Map;
+
+impl Nodes for Map {
+    fn reach(&self, store: &StoreName, protocol: Inside) -> Reach {
+        let port = match protocol {
+            Inside::Lmtp => 1024,
+            Inside::Imap => 1143,
+            Inside::Pop3 => 1110,
+        };
+        match store.as_str() {
+            "far" => Reach::Node {
+                name: NodeName::parse("other").unwrap(),
+                callee: Callee { hosts: Arc::from(["192.0.2.9".into()]), port, security: CallSecurity::Cluster },
+            },
+            _ => Reach::Nowhere("its record points back at us".to_owned()),
+        }
+    }
+}
+
+/// Time passes where nothing else happens.
+struct Impatient;
+
+impl Clock for Impatient {
+    fn now(&self) -> UnixTime {
+        UnixTime::EPOCH
+    }
+
+    fn instant(&self) -> Instant {
+        start()
+    }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
+        assert_eq!(span, SESSION_LOGIN_MAX);
+        let mut asked = 0;
+        Box::pin(std::future::poll_fn(move |_| {
+            asked += 1;
+            if asked > 1 { Poll::Ready(()) } else { Poll::Pending }
+        }))
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "an Instant to count from cannot be made otherwise")]
+fn start() -> Instant {
+    Instant::now()
+}
+
+fn finish<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..10 {
+        if let Poll::Ready(answer) = future.as_mut().poll(&mut context) {
+            return answer;
+        }
+    }
+    panic!("it waits for something that never comes");
+}
+
+fn who() -> LoggedIn {
+    LoggedIn {
+        account: AccountId::from_bytes([1; 16]),
+        address: Address::parse("Alice@example.test").unwrap().into(),
+        peer: Peer {
+            address: "198.51.100.7:4000".parse().unwrap(),
+            local: "192.0.2.1:993".parse().unwrap(),
+            tls: true,
+        },
+    }
+}
+
+fn store(name: &str) -> StoreName {
+    StoreName::parse(name).unwrap()
+}
+
+struct Site {
+    sessions: Sessions,
+    heard: Arc<Mutex<Heard>>,
+}
+
+impl Site {
+    fn new(pieces: &'static [&'static str], then: Then) -> Self {
+        let heard = Arc::default();
+        let node = Arc::new(Node { script: Script { pieces, then }, heard: Arc::clone(&heard) });
+        Self { sessions: Sessions::new(Arc::new(Map), node.clone(), node, Arc::new(Impatient)), heard }
+    }
+
+    fn imap(&self) -> Result<ImapHandover, Unavailable> {
+        finish(self.sessions.imap(&store("far"), who()))
+    }
+
+    fn pop3(&self) -> Result<Option<Pop3Handover>, Unavailable> {
+        finish(self.sessions.pop3(&store("far"), who()))
+    }
+}
+
+fn there<M>(handover: Handover<M>) -> (String, String) {
+    let Handover::There(Elsewhere { welcome, passage }) = handover else { panic!("it is on another node") };
+    assert!(passage.unsent.is_empty());
+    let text = |octets: &[u8]| octets.escape_ascii().to_string();
+    (text(&welcome), text(&passage.unsaid))
+}
+
+#[test]
+fn an_imap_session_is_entered_as_the_account() {
+    let site = Site::new(&["* OK hi\r\n", "P1 OK [CAPABILITY IMAP4rev1] in\r\n* 1 EX"], Then::Silent);
+    assert_eq!(there(site.imap().unwrap()), ("[CAPABILITY IMAP4rev1] in".to_owned(), "* 1 EX".to_owned()));
+    let heard = site.heard.lock().unwrap();
+    assert_eq!(heard.said, "P1 AUTHENTICATE EXTERNAL QWxpY2VAZXhhbXBsZS50ZXN0\r\n");
+    let [(callee, behalf_of)] = heard.calls.as_slice() else { panic!("one call") };
+    assert_eq!((callee.port, callee.security, *behalf_of), (1143, CallSecurity::Cluster, Some(who().peer)));
+}
+
+#[test]
+fn a_pop3_session_is_entered_as_the_account() {
+    let site = Site::new(&["+OK hi\r\n", "+OK 2 messages\r\n"], Then::Silent);
+    assert_eq!(there(site.pop3().unwrap().unwrap()), ("2 messages".to_owned(), String::new()));
+    let heard = site.heard.lock().unwrap();
+    assert_eq!(heard.said, "AUTH EXTERNAL QWxpY2VAZXhhbXBsZS50ZXN0\r\n");
+    assert_eq!(heard.calls.first().unwrap().0.port, 1110);
+}
+
+#[test]
+fn a_maildrop_in_use_is_told_apart() {
+    let site = Site::new(&["+OK hi\r\n", "-ERR [IN-USE] somebody reads it\r\n"], Then::Silent);
+    assert!(site.pop3().unwrap().is_none());
+}
+
+#[test]
+fn whatever_else_happens_is_unavailable_and_says_why() {
+    for (pieces, then, why) in [
+        (&["* OK hi\r\n", "P1 NO [UNAVAILABLE] later\r\n"][..], Then::Silent, "it refused us: [UNAVAILABLE] later"),
+        (
+            &["* OK hi\r\n", "P1 NO [AUTHENTICATIONFAILED] you\r\n"],
+            Then::Silent,
+            "it refused us: [AUTHENTICATIONFAILED] you",
+        ),
+        (&["* OK hi\r\n", "P1 BAD what\r\n"], Then::Silent, "it refused us: what"),
+        (&["* BYE full\r\n"], Then::Silent, "the server said BYE: full"),
+        (&["* OK hi\r\n"], Then::Silent, "it took too long to let us in"),
+        (&[], Then::Silent, "it took too long to let us in"),
+        (&["* OK hi\r\n"], Then::HangsUp, "the server hung up"),
+        (&["* OK hi\r\n"], Then::Breaks, "the connection broke: reset by peer"),
+    ] {
+        let refused = Site::new(pieces, then).imap().err().unwrap();
+        assert_eq!((refused.what.as_str(), refused.why.as_str()), ("the node other at 192.0.2.9:1143", why));
+    }
+    for (pieces, why) in [
+        (&["+OK hi\r\n", "-ERR [SYS/TEMP] later\r\n"][..], "it refused us: [SYS/TEMP] later"),
+        (&["-ERR go away\r\n"], "it refused us: go away"),
+        (&["* OK IMAP\r\n"], "what came is no answer to the login"),
+    ] {
+        assert_eq!(Site::new(pieces, Then::Silent).pop3().err().unwrap().why, why);
+    }
+    assert_eq!(Site::new(&[], Then::DoesNotAnswer).pop3().err().unwrap().why, "connection refused");
+}
+
+#[test]
+fn a_store_that_is_nowhere_is_not_called() {
+    let site = Site::new(&[], Then::Silent);
+    let refused = finish(site.sessions.imap(&store("lost"), who())).err().unwrap();
+    assert_eq!(refused.to_string(), "the store lost is not available: its record points back at us");
+    assert!(site.heard.lock().unwrap().calls.is_empty());
+}
+
+#[test]
+fn a_store_of_this_process_is_not_called() {
+    let site = Site::new(&["* OK hi\r\n", "P1 OK in\r\n"], Then::Silent);
+    let (heard, there) = (Arc::clone(&site.heard), Arc::new(site.sessions) as Arc<dyn SessionHandover>);
+    let both = crate::HereOrThere::new(|store: &StoreName| store.as_str() == "near", Arc::new(Near) as _, there);
+    assert_eq!(finish(both.imap(&store("near"), who())).err().unwrap().why, "this is the near one");
+    assert!(heard.lock().unwrap().calls.is_empty());
+    assert!(finish(both.imap(&store("far"), who())).is_ok());
+    assert_eq!(heard.lock().unwrap().calls.len(), 1);
+}
+
+/// Tells itself apart.
+struct Near;
+
+impl SessionHandover for Near {
+    fn imap<'a>(&'a self, store: &'a StoreName, _who: LoggedIn) -> BoxFuture<'a, Result<ImapHandover, Unavailable>> {
+        Box::pin(async move { Err(Unavailable { what: store.to_string(), why: "this is the near one".to_owned() }) })
+    }
+
+    fn pop3<'a>(
+        &'a self,
+        _store: &'a StoreName,
+        _who: LoggedIn,
+    ) -> BoxFuture<'a, Result<Option<Pop3Handover>, Unavailable>> {
+        Box::pin(async { Ok(None) })
+    }
+}

@@ -1,0 +1,254 @@
+//! The engine over the records that were read last.
+
+use super::{Held, Records, Secrets};
+use crate::engine::{
+    BoxFuture, Change, Changes, Commit, Engine, EngineError, Entry, Lease, LeaseId, Page, Range, Revision, Transaction,
+    Watch, ready,
+};
+use crate::key::SECRET_PREFIX;
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+/// A read-only engine over the records of a file. Clones share them.
+#[derive(Clone)]
+pub struct FileEngine {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    kept_in: String,
+    state: Mutex<State>,
+    /// Held by who compares new records with those that are served, which takes a while.
+    replacing: Mutex<()>,
+}
+
+struct State {
+    records: Arc<Records>,
+    revision: Revision,
+    history: VecDeque<Change>,
+    /// Changes up to here are not in `history`.
+    compacted: Revision,
+    waiting: Vec<Waker>,
+}
+
+struct FileWatch {
+    engine: FileEngine,
+    prefix: String,
+    after: Revision,
+}
+
+/// What new records brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// How many records were added, changed or taken away.
+    pub changes: usize,
+    /// As of which revision they are served.
+    pub revision: Revision,
+}
+
+impl FileEngine {
+    /// Serves these records. `kept_in` tells operators where they come from.
+    pub fn new(kept_in: impl Into<String>, mut records: Records) -> Self {
+        let revision = Revision::ZERO.next();
+        records.held.iter_mut().for_each(|held| held.revision = revision);
+        let state = State {
+            records: Arc::new(records),
+            revision,
+            history: VecDeque::new(),
+            compacted: revision,
+            waiting: Vec::new(),
+        };
+        let shared = Shared { kept_in: kept_in.into(), state: Mutex::new(state), replacing: Mutex::new(()) };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Serves these records from now on; what differs is one commit. The comparison takes as long as reading did: call
+    /// it where that holds up nobody.
+    pub fn replace(&self, mut records: Records) -> Replaced {
+        let _one_at_a_time = self.shared.replacing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (old, revision) = {
+            let state = self.lock();
+            (Arc::clone(&state.records), state.revision)
+        };
+        let next = revision.next();
+        let changes = compare(&old.held, &mut records.held, next);
+        let count = changes.len();
+        if count == 0 && records.secrets == old.secrets {
+            return Replaced { changes: 0, revision };
+        }
+        let waiting = {
+            let mut state = self.lock();
+            state.records = Arc::new(records);
+            state.revision = next;
+            state.remember(changes);
+            std::mem::take(&mut state.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
+        Replaced { changes: count, revision: next }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code of ours panics while it holds this lock half-way through a change.
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The records as they are, and since when.
+    fn now(&self) -> (Arc<Records>, Revision) {
+        let state = self.lock();
+        (Arc::clone(&state.records), state.revision)
+    }
+
+    fn read(&self, key: &str) -> Result<Option<Entry>, EngineError> {
+        let (records, _) = self.now();
+        self.refuse_left_out(&records, key)?;
+        let found = records.held.binary_search_by(|held| (*held.key).cmp(key));
+        Ok(found.ok().and_then(|at| records.held.get(at)).map(Held::entry))
+    }
+
+    fn page(&self, range: Range<'_>) -> Result<Page, EngineError> {
+        let (records, revision) = self.now();
+        self.refuse_left_out(&records, range.prefix)?;
+        let first = records
+            .held
+            .partition_point(|held| *held.key < *range.prefix || range.after.is_some_and(|after| *held.key <= *after));
+        let rest = records.held.get(first..).unwrap_or_default().iter();
+        let mut rest = rest.take_while(|held| held.key.starts_with(range.prefix));
+        let entries: Vec<_> = rest.by_ref().take(range.limit.max(1)).map(Held::entry).collect();
+        Ok(Page { entries, more: rest.next().is_some(), revision })
+    }
+
+    /// Nobody has no password because a file was made without them.
+    fn refuse_left_out(&self, records: &Records, key: &str) -> Result<(), EngineError> {
+        if records.secrets == Secrets::LeftOut && key.starts_with(SECRET_PREFIX) {
+            let why = format!("{} was made without password hashes", self.shared.kept_in);
+            return Err(EngineError::Unavailable { why, source: None });
+        }
+        Ok(())
+    }
+
+    fn read_only<'a, T: Send + 'a>(&self) -> BoxFuture<'a, Result<T, EngineError>> {
+        ready(Err(EngineError::ReadOnly { kept_in: self.shared.kept_in.clone() }))
+    }
+}
+
+impl Engine for FileEngine {
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Entry>, EngineError>> {
+        ready(self.read(key))
+    }
+
+    /// Lets others run before each page: whoever reads a million records would hold up a thread of the runtime.
+    fn range<'a>(&'a self, range: Range<'a>) -> BoxFuture<'a, Result<Page, EngineError>> {
+        let mut others_ran = false;
+        Box::pin(poll_fn(move |context| {
+            if std::mem::replace(&mut others_ran, true) {
+                return Poll::Ready(self.page(range));
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }))
+    }
+
+    fn commit(&self, transaction: Transaction) -> BoxFuture<'_, Result<Commit, EngineError>> {
+        match transaction.check() {
+            Ok(()) => self.read_only(),
+            Err(error) => ready(Err(error)),
+        }
+    }
+
+    fn watch<'a>(&'a self, prefix: &'a str, after: Revision) -> BoxFuture<'a, Result<Box<dyn Watch>, EngineError>> {
+        ready(Ok(Box::new(FileWatch { engine: self.clone(), prefix: prefix.to_owned(), after })))
+    }
+
+    fn grant_lease(&self, _lifetime: Duration) -> BoxFuture<'_, Result<LeaseId, EngineError>> {
+        self.read_only()
+    }
+
+    fn keep_lease(&self, _lease: LeaseId) -> BoxFuture<'_, Result<Lease, EngineError>> {
+        self.read_only()
+    }
+
+    fn revoke_lease(&self, _lease: LeaseId) -> BoxFuture<'_, Result<(), EngineError>> {
+        self.read_only()
+    }
+}
+
+impl Watch for FileWatch {
+    fn next(&mut self) -> BoxFuture<'_, Result<Changes, EngineError>> {
+        Box::pin(poll_fn(|context| {
+            let mut state = self.engine.lock();
+            if self.after < state.compacted {
+                return Poll::Ready(Err(EngineError::Compacted { oldest: state.compacted }));
+            }
+            let first = state.history.partition_point(|change| change.revision() <= self.after);
+            let later = state.history.range(first..);
+            let changes: Vec<_> = later.filter(|change| change.key().starts_with(&self.prefix)).cloned().collect();
+            self.after = state.revision.max(self.after);
+            if changes.is_empty() {
+                if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                    state.waiting.push(context.waker().clone());
+                }
+                return Poll::Pending;
+            }
+            Poll::Ready(Ok(Changes { changes, revision: self.after }))
+        }))
+    }
+}
+
+impl State {
+    /// Keeps the changes of a commit for watches, or forgets all where reading anew is less work than taking them.
+    fn remember(&mut self, changes: Vec<Change>) {
+        if changes.len() > HISTORY_CHANGES_MAX {
+            self.history.clear();
+            self.compacted = self.revision;
+            return;
+        }
+        self.history.extend(changes);
+        while self.history.len() > HISTORY_CHANGES_MAX {
+            // A commit's changes go together, so that none is given in part.
+            let Some(oldest) = self.history.front().map(Change::revision) else { break };
+            while self.history.front().is_some_and(|change| change.revision() == oldest) {
+                self.history.pop_front();
+            }
+            self.compacted = oldest;
+        }
+    }
+}
+
+impl Held {
+    fn entry(&self) -> Entry {
+        Entry { key: self.key.to_string(), value: self.value.to_vec(), revision: self.revision }
+    }
+}
+
+/// What differs, in the order of keys. What is new or changed gets `revision`, what is not keeps the one that it had.
+fn compare(old: &[Held], new: &mut [Held], revision: Revision) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut old = old.iter().peekable();
+    for held in new {
+        held.revision = revision;
+        let gone = |before: &&Held| before.key < held.key;
+        while let Some(before) = old.next_if(gone) {
+            changes.push(Change::Delete { key: before.key.to_string(), revision });
+        }
+        match old.peek().map(|before| before.key.cmp(&held.key)) {
+            Some(Ordering::Equal) => {
+                let before = old.next();
+                match before.filter(|before| before.value == held.value) {
+                    Some(before) => held.revision = before.revision,
+                    None => changes.push(Change::Put(held.entry())),
+                }
+            }
+            Some(Ordering::Greater | Ordering::Less) | None => changes.push(Change::Put(held.entry())),
+        }
+    }
+    changes.extend(old.map(|before| Change::Delete { key: before.key.to_string(), revision }));
+    changes
+}
+
+/// How many changes a watch may be behind, and how many of one commit are given one by one: a follower takes them in one
+/// go, in about as many microseconds.
+const HISTORY_CHANGES_MAX: usize = 20_000;

@@ -1,0 +1,18 @@
+//! Driver: files that something else makes, read again when they change.
+//!
+//! ```text
+//!   /etc/posthouse/directory ── look, every second ──▶ DirectoryFile ── lines ──▶ directory::file ──▶ FileEngine
+//!                               (whoever drives it)    stamp changed? read all    whole? replace
+//! ```
+//! What it is not: it has no clock and no task. A world calls [`DirectoryFile::look`] on a thread that may wait for a
+//! disk, as often as it likes, and tells what came of it.
+//!
+//! Invariants:
+//! 1. What is served is a file that was whole. One that is away, cut off or malformed changes nothing.
+//! 2. Trouble is told when it begins or changes, not at every look.
+#![expect(clippy::disallowed_methods, reason = "a driver: files are opened here")]
+
+mod directory_file;
+mod stamp;
+
+pub use directory_file::{DirectoryFile, Look, ReadError, Taken};

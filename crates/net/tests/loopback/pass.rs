@@ -1,0 +1,373 @@
+//! Sessions that pass through to a back-end.
+
+use crate::tls::Certificate;
+use crate::toy::{Toy, drain, expect, pair, say};
+use bytes::Bytes;
+use net::{OUTPUT_STALL_MAX, SessionError, Stream, serve};
+use ports::{BoxFuture, Flow, Handler, Passage, Track, Wire};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+
+/// What a test sees and moves of a session that passes.
+#[derive(Clone, Default)]
+struct Watch {
+    up: Arc<AtomicUsize>,
+    down: Arc<AtomicUsize>,
+    /// The first octets that were shown, in order; those of the back-end in brackets.
+    first: Arc<Mutex<String>>,
+    may_speak: Arc<AtomicBool>,
+    farewell: Arc<AtomicBool>,
+    wake: Arc<Notify>,
+}
+
+impl Watch {
+    fn note(&self, octets: &[u8], brackets: [&str; 2]) {
+        let mut first = self.first.lock().expect("nobody panics with it");
+        if first.len() < 64 && !octets.is_empty() {
+            let start = String::from_utf8_lossy(octets.get(..16).unwrap_or(octets));
+            first.push_str(&[brackets[0], &start, brackets[1]].concat());
+        }
+    }
+}
+
+impl Track for Watch {
+    fn from_client(&mut self, octets: &[u8]) {
+        self.note(octets, ["", ""]);
+        self.up.fetch_add(octets.len(), Ordering::Relaxed);
+    }
+
+    fn from_backend(&mut self, octets: &[u8]) {
+        self.note(octets, ["[", "]"]);
+        self.down.fetch_add(octets.len(), Ordering::Relaxed);
+        // A line of the back-end's that says so.
+        if octets.ends_with(b"speak\r\n") {
+            self.may_speak.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn may_speak(&self) -> bool {
+        self.may_speak.load(Ordering::Relaxed)
+    }
+
+    fn farewell(&self) -> Bytes {
+        Bytes::from_static(if self.farewell.load(Ordering::Relaxed) { b"farewell\r\n" } else { b"" })
+    }
+}
+
+/// Passes through after the first line.
+struct Role {
+    wire: Option<Box<dyn Wire>>,
+    unsent: Bytes,
+    unsaid: Bytes,
+    watch: Watch,
+    closed: Option<oneshot::Sender<()>>,
+}
+
+impl Handler<Toy> for Role {
+    fn on_event<'a>(&'a mut self, toy: &'a mut Toy, line: String) -> BoxFuture<'a, Flow> {
+        toy.say(format!("welcome {line}\r\n"));
+        self.unsent = toy.take_input();
+        Box::pin(async { Flow::Pass })
+    }
+
+    fn passage(&mut self) -> Option<Passage> {
+        let wire = self.wire.take()?;
+        let (unsent, unsaid) = (std::mem::take(&mut self.unsent), std::mem::take(&mut self.unsaid));
+        Some(Passage { wire, unsent, unsaid, track: Box::new(self.watch.clone()) })
+    }
+
+    fn wake(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(self.watch.wake.notified())
+    }
+
+    fn on_wake<'a>(&'a mut self, toy: &'a mut Toy) -> BoxFuture<'a, Flow> {
+        toy.say("we stop\r\n");
+        Box::pin(async { Flow::Close })
+    }
+
+    fn on_close<'a>(&'a mut self) -> BoxFuture<'a, ()> {
+        let _ = self.closed.take().map(|closed| closed.send(()));
+        Box::pin(async {})
+    }
+}
+
+type Ended = JoinHandle<Result<(), SessionError>>;
+
+/// A client and a back-end with a session between them that passes already.
+struct Passed {
+    client: TcpStream,
+    backend: TcpStream,
+    session: Ended,
+    watch: Watch,
+    closed: oneshot::Receiver<()>,
+}
+
+async fn passed(watch: &Watch) -> Passed {
+    let (server, mut client) = pair().await;
+    let (wire, backend) = pair().await;
+    let (tell, closed) = oneshot::channel();
+    let session = begin(Stream::plain(server), Stream::plain(wire), "", watch, tell);
+    say(&mut client, "ann\r\n").await;
+    expect(&mut client, "welcome ann\r\n").await;
+    Passed { client, backend, session, watch: watch.clone(), closed }
+}
+
+fn begin(server: Stream, wire: Stream, unsaid: &'static str, watch: &Watch, closed: oneshot::Sender<()>) -> Ended {
+    let role = Role {
+        wire: Some(Box::new(wire)),
+        unsent: Bytes::new(),
+        unsaid: Bytes::from_static(unsaid.as_bytes()),
+        watch: watch.clone(),
+        closed: Some(closed),
+    };
+    tokio::spawn(serve(server, Toy::default(), role, None))
+}
+
+/// Octets that tell where they are.
+fn octets(count: usize, seed: u8) -> Vec<u8> {
+    (0..count).map(|at| u8::try_from((at / 251 + at) % 251).unwrap_or(0) ^ seed).collect()
+}
+
+/// Sends all of it, in pieces of many sizes, and meanwhile expects all of that.
+async fn exchange<S: AsyncRead + AsyncWrite + Send + 'static>(end: S, send: Vec<u8>, hear: Vec<u8>) {
+    let (mut reads, mut writes) = tokio::io::split(end);
+    let writing = async move {
+        let (mut left, mut size) = (&send[..], 1);
+        while !left.is_empty() {
+            size = (size * 7 + 3) % 9001;
+            let (piece, rest) = left.split_at(size.min(left.len()));
+            writes.write_all(piece).await.expect("written");
+            writes.flush().await.expect("flushed");
+            left = rest;
+        }
+        writes
+    };
+    let reading = async move {
+        let mut heard = vec![0; hear.len()];
+        reads.read_exact(&mut heard).await.expect("as many octets");
+        assert!(heard == hear, "each octet at its place");
+        reads
+    };
+    tokio::join!(writing, reading);
+}
+
+#[tokio::test]
+async fn what_came_early_goes_first() {
+    let watch = Watch::default();
+    let (server, mut client) = pair().await;
+    let (wire, mut backend) = pair().await;
+    let _session = begin(Stream::plain(server), Stream::plain(wire), "unsaid\r\n", &watch, oneshot::channel().0);
+    say(&mut client, "ann\r\nunsent\r\n").await;
+    expect(&mut client, "welcome ann\r\nunsaid\r\n").await;
+    expect(&mut backend, "unsent\r\n").await;
+    say(&mut backend, "more\r\n").await;
+    expect(&mut client, "more\r\n").await;
+    say(&mut client, "later\r\n").await;
+    expect(&mut backend, "later\r\n").await;
+    assert_eq!(*watch.first.lock().unwrap(), "[unsaid\r\n]unsent\r\n[more\r\n]later\r\n");
+}
+
+#[tokio::test]
+async fn octets_pass_whatever_their_pieces() {
+    let Passed { client, backend, watch, .. } = passed(&Watch::default()).await;
+    client.set_nodelay(true).expect("set");
+    let (ours, theirs) = (octets(300_000, 0), octets(200_000, 0x80));
+    tokio::join!(exchange(client, ours.clone(), theirs.clone()), exchange(backend, theirs, ours));
+    assert_eq!((watch.up.load(Ordering::Relaxed), watch.down.load(Ordering::Relaxed)), (300_000, 200_000));
+}
+
+#[tokio::test]
+async fn octets_pass_with_tls_at_both_ends() {
+    let certificate = Certificate::new("mail.example");
+    let (tls, anybody) = (certificate.server(), certificate.client());
+    let secure = async || {
+        let (server, client) = pair().await;
+        let (accepted, connected) = tokio::join!(
+            Stream::plain(server).accept_tls(&tls),
+            Stream::plain(client).connect_tls(&anybody, "mail.example")
+        );
+        (accepted.expect("a handshake"), connected.expect("a handshake"))
+    };
+    let ((server, mut client), (backend, wire)) = (secure().await, secure().await);
+    let _session = begin(server, wire, "", &Watch::default(), oneshot::channel().0);
+    say(&mut client, "ann\r\n").await;
+    expect(&mut client, "welcome ann\r\n").await;
+    let (ours, theirs) = (octets(3_000_000, 0), octets(2_000_000, 0x80));
+    tokio::join!(exchange(client, ours.clone(), theirs.clone()), exchange(backend, theirs, ours));
+}
+
+/// Both send 100 MB before either reads a thing beyond what it must.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_full_directions_do_not_wait_for_each_other() {
+    let Passed { client, backend, session, watch, .. } = passed(&Watch::default()).await;
+    let send = |end: TcpStream| {
+        let (mut reads, mut writes) = end.into_split();
+        let writing = tokio::spawn(async move {
+            for _ in 0..HUNDRED_MB / PIECE.len() {
+                writes.write_all(PIECE).await.expect("written");
+            }
+            writes.shutdown().await.expect("half closed");
+        });
+        async move {
+            let (mut heard, mut buffer) = (0, vec![0; 64 * 1024]);
+            loop {
+                match reads.read(&mut buffer).await.expect("more") {
+                    0 => break,
+                    octets => heard += octets,
+                }
+            }
+            writing.await.expect("no panic");
+            heard
+        }
+    };
+    let (client, backend) = tokio::join!(tokio::spawn(send(client)), tokio::spawn(send(backend)));
+    assert_eq!((client.unwrap(), backend.unwrap()), (HUNDRED_MB, HUNDRED_MB));
+    session.await.expect("no panic").expect("a polite end");
+    assert_eq!((watch.up.load(Ordering::Relaxed), watch.down.load(Ordering::Relaxed)), (HUNDRED_MB, HUNDRED_MB));
+}
+
+#[tokio::test]
+async fn a_half_closed_client_gets_its_whole_answer() {
+    let watch = Watch::default();
+    watch.farewell.store(true, Ordering::Relaxed);
+    let Passed { mut client, mut backend, session, closed, .. } = passed(&watch).await;
+    say(&mut client, "question\r\n").await;
+    client.shutdown().await.expect("half closed");
+    assert_eq!(drain(&mut backend).await, "question\r\n".len());
+    let answer = octets(10_000_000, 0);
+    let (written, heard) = tokio::join!(backend.write_all(&answer), async {
+        let mut heard = vec![0; answer.len()];
+        client.read_exact(&mut heard).await.expect("all of it");
+        heard
+    });
+    written.expect("written");
+    assert!(heard == answer);
+    drop(backend);
+    assert_eq!(drain(&mut client).await, 0, "and no farewell: it had ended itself");
+    closed.await.expect("told");
+    session.await.expect("no panic").expect("a polite end");
+}
+
+#[tokio::test]
+async fn a_client_that_vanishes_takes_the_backend_with_it() {
+    let Passed { client, mut backend, session, closed, .. } = passed(&Watch::default()).await;
+    // A reset.
+    client.set_zero_linger().expect("set");
+    drop(client);
+    let _how_it_ended = backend.read_to_end(&mut Vec::new()).await;
+    assert!(matches!(session.await.expect("no panic"), Err(SessionError::Broken(_))));
+    closed.await.expect("told");
+}
+
+#[tokio::test]
+async fn the_client_is_told_when_the_backend_vanishes() {
+    for (reset, may_be_told) in [(true, true), (false, true), (true, false)] {
+        let watch = Watch::default();
+        watch.farewell.store(may_be_told, Ordering::Relaxed);
+        let Passed { mut client, mut backend, session, closed, .. } = passed(&watch).await;
+        say(&mut backend, "half an answer\r\n").await;
+        expect(&mut client, "half an answer\r\n").await;
+        if reset {
+            backend.set_zero_linger().expect("set");
+        }
+        drop(backend);
+        let mut heard = String::new();
+        client.read_to_string(&mut heard).await.expect("an orderly end");
+        assert_eq!(heard, if may_be_told { "farewell\r\n" } else { "" });
+        closed.await.expect("told");
+        drop(client);
+        session.await.expect("no panic").expect("a polite end");
+    }
+}
+
+/// What a back-end says before it goes is heard, also by a client that was just talking to it.
+#[tokio::test]
+async fn last_words_arrive() {
+    for _ in 0..50 {
+        let Passed { mut client, mut backend, .. } = passed(&Watch::default()).await;
+        say(&mut backend, "last words\r\n").await;
+        // Unread input makes this a reset, and the next write to it fails.
+        say(&mut client, "question\r\n").await;
+        expect(&mut backend, "q").await;
+        drop(backend);
+        let _whether_it_was_taken = client.write_all(b"question\r\n").await;
+        expect(&mut client, "last words\r\n").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_stalls() {
+    let Passed { client, mut backend, session, .. } = passed(&Watch::default()).await;
+    let started = tokio::time::Instant::now();
+    let mut given = 0;
+    while let Ok(octets) = backend.write(PIECE).await {
+        given += octets;
+    }
+    assert!(matches!(session.await.expect("no panic"), Err(SessionError::Stalled)));
+    assert!(started.elapsed() >= OUTPUT_STALL_MAX);
+    assert!(given <= KERNEL_OCTETS, "{given} octets are held");
+    drop(client);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_does_not_read_is_gone() {
+    let watch = Watch::default();
+    watch.farewell.store(true, Ordering::Relaxed);
+    let Passed { client, backend, session, .. } = passed(&watch).await;
+    let started = tokio::time::Instant::now();
+    let (mut reads, mut writes) = client.into_split();
+    let writing = tokio::spawn(async move { while writes.write_all(PIECE).await.is_ok() {} });
+    expect(&mut reads, "farewell\r\n").await;
+    assert!(started.elapsed() >= OUTPUT_STALL_MAX);
+    session.await.expect("no panic").expect("a polite end");
+    writing.await.expect("no panic");
+    drop(backend);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_does_not_end_is_left() {
+    let Passed { mut client, backend, session, .. } = passed(&Watch::default()).await;
+    let started = tokio::time::Instant::now();
+    client.shutdown().await.expect("half closed");
+    assert_eq!(drain(&mut client).await, 0);
+    assert!(started.elapsed() >= net::CLOSE_SPAN_MAX);
+    session.await.expect("no panic").expect("a polite end");
+    drop(backend);
+}
+
+#[tokio::test]
+async fn the_role_waits_until_it_may_speak_and_ends_both() {
+    let Passed { mut client, mut backend, session, watch, closed } = passed(&Watch::default()).await;
+    watch.wake.notify_one();
+    say(&mut backend, "an answer ").await;
+    expect(&mut client, "an answer ").await;
+    say(&mut client, "not yet\r\n").await;
+    expect(&mut backend, "not yet\r\n").await;
+    say(&mut backend, "now you may speak\r\n").await;
+    expect(&mut client, "now you may speak\r\nwe stop\r\n").await;
+    assert_eq!((drain(&mut client).await, drain(&mut backend).await), (0, 0));
+    closed.await.expect("told");
+    drop(client);
+    session.await.expect("no panic").expect("a polite end");
+}
+
+#[tokio::test]
+async fn a_role_without_a_way_ends_the_session() {
+    let (server, mut client) = pair().await;
+    let role = Role { wire: None, unsent: Bytes::new(), unsaid: Bytes::new(), watch: Watch::default(), closed: None };
+    let session = tokio::spawn(serve(Stream::plain(server), Toy::default(), role, None));
+    say(&mut client, "ann\r\n").await;
+    expect(&mut client, "welcome ann\r\n").await;
+    assert_eq!(drain(&mut client).await, 0);
+    drop(client);
+    session.await.expect("no panic").expect("a polite end");
+}
+
+const HUNDRED_MB: usize = 1600 * 64 * 1024;
+static PIECE: &[u8] = &[b'x'; 64 * 1024];
+/// What the buffers of four sockets on loopback grow to at most, generously.
+const KERNEL_OCTETS: usize = 48 * 1024 * 1024;

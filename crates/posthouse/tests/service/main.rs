@@ -1,0 +1,33 @@
+//! `posthouse serve` as a service: the real program, what operators ask it, and what the system does to it.
+#![expect(clippy::disallowed_methods, reason = "a world: it owns processes, sockets and files")]
+
+mod draining;
+mod metrics;
+mod node;
+mod privileges;
+mod sessions;
+mod systemd;
+
+use libtest_mimic::{Arguments, Trial};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let trials = vec![
+        trial("a_kick_is_told_and_ends_the_session", sessions::kick),
+        trial("counters_move_when_mail_comes", metrics::counters_move),
+        trial("a_node_that_drains_says_so", draining::status),
+        trial("a_service_manager_is_told", systemd::told),
+        trial("a_watchdog_of_another_process_is_not_fed", systemd::not_for_us),
+        trial("an_unknown_user_is_a_reason_not_to_start", privileges::unknown),
+        Trial::ignorable_test("root_is_given_up_once_the_sockets_are_bound", privileges::given_up),
+    ];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial(name: &str, run: fn()) -> Trial {
+    Trial::test(name, move || {
+        run();
+        Ok(())
+    })
+}

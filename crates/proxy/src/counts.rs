@@ -1,0 +1,60 @@
+//! How logins ended since the start: for who watches.
+
+use crate::Outcome;
+use ports::Protocol;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counters of logins, by protocol and outcome.
+#[derive(Debug, Default)]
+pub struct LoginCounts([[AtomicU64; LoginOutcome::ALL.len()]; Protocol::ALL.len()]);
+
+/// How a login ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginOutcome {
+    /// Somebody is logged in.
+    Success,
+    /// A wrong password, an unknown user or a barred account.
+    Failure,
+    /// The right password, but for another's mailbox.
+    NotAuthorized,
+    /// Nobody could say.
+    Unavailable,
+}
+
+impl LoginCounts {
+    /// How many ended so.
+    pub fn count(&self, protocol: Protocol, outcome: LoginOutcome) -> u64 {
+        self.at(protocol, outcome).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn note(&self, protocol: Protocol, outcome: &Outcome) {
+        let outcome = match outcome {
+            Outcome::LoggedIn { .. } => LoginOutcome::Success,
+            Outcome::WrongPassword => LoginOutcome::Failure,
+            Outcome::NotAuthorized => LoginOutcome::NotAuthorized,
+            Outcome::Unavailable => LoginOutcome::Unavailable,
+        };
+        if let Some(count) = self.at(protocol, outcome) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn at(&self, protocol: Protocol, outcome: LoginOutcome) -> Option<&AtomicU64> {
+        self.0.get(protocol as usize)?.get(outcome as usize)
+    }
+}
+
+impl LoginOutcome {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Success, Self::Failure, Self::NotAuthorized, Self::Unavailable];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::NotAuthorized => "not-authorized",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}

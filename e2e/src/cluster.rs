@@ -1,0 +1,257 @@
+//! A site on several nodes: a relay and proxy in front, two stores behind, each a process of its own.
+//!
+//! ```text
+//!   SMTP, LMTP, IMAP, POP3 ─▶ front ── FaultProxy ─▶ n-ingrid: store ingrid
+//!                               │ └─── FaultProxy ─▶ n-fritz:  store fritz
+//!                               └─ embedded directory ── export ─▶ a file that the other two read
+//! ```
+
+use crate::daemon::Daemon;
+use crate::fault::{Fault, FaultProxy};
+use crate::ports::Block;
+use crate::site::{Account, binary};
+use anyhow::{Context, Result, ensure};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+/// The nodes, running or not.
+#[derive(Debug)]
+pub struct Cluster {
+    folder: PathBuf,
+    front: Daemon,
+    stores: Vec<StoreNode>,
+    accounts: Vec<Account>,
+    ports: Block,
+}
+
+/// A node with one store.
+#[derive(Debug)]
+pub struct StoreNode {
+    /// The name of its store.
+    pub store: &'static str,
+    daemon: Daemon,
+    /// On the way from the front to its LMTP, IMAP and POP3, in this order.
+    ways: Vec<FaultProxy>,
+    listeners: Vec<SocketAddr>,
+}
+
+impl Cluster {
+    /// Lays it out in a folder, which also gets the logs, and starts it.
+    pub fn start(folder: &Path) -> Result<Self> {
+        let ports = Block::take()?;
+        let mut stores = Vec::new();
+        for (number, store) in STORES.into_iter().enumerate() {
+            stores.push(StoreNode::new(folder, &ports, store, u16::try_from(number)? * 3)?);
+        }
+        std::fs::write(folder.join("secret"), "forty letters and more for nodes to know")?;
+        let front = node(folder, "front", &front_file(&ports))?;
+        let accounts = PEOPLE.map(|(name, store)| Account {
+            address: format!("{name}@{DOMAIN}"),
+            password: format!("password of {name}"),
+            store: store.to_owned(),
+        });
+        let mut cluster = Self { folder: folder.to_owned(), front, stores, accounts: accounts.to_vec(), ports };
+        cluster.start_front()?;
+        cluster.fill_directory()?;
+        for store in STORES {
+            cluster.start_store(store)?;
+        }
+        Ok(cluster)
+    }
+
+    /// The mail domain.
+    pub fn domain(&self) -> &'static str {
+        DOMAIN
+    }
+
+    /// Everybody.
+    pub fn accounts(&self) -> &[Account] {
+        &self.accounts
+    }
+
+    /// Somebody by local part.
+    pub fn account(&self, name: &str) -> Result<&Account> {
+        let wanted = format!("{name}@{DOMAIN}");
+        self.accounts.iter().find(|account| account.address == wanted).with_context(|| format!("no {name}"))
+    }
+
+    /// The front's listener of a name: smtp, imap, pop3.
+    pub fn address(&self, name: &str) -> Result<SocketAddr> {
+        let offset = match name {
+            "smtp" => 25,
+            "imap" => 143,
+            "pop3" => 110,
+            other => anyhow::bail!("the front has no listener {other}"),
+        };
+        Ok(loopback(&self.ports, offset))
+    }
+
+    /// The node in front.
+    pub fn front(&mut self) -> &mut Daemon {
+        &mut self.front
+    }
+
+    /// The node of a store.
+    pub fn store(&mut self, name: &str) -> Result<&mut StoreNode> {
+        self.stores.iter_mut().find(|node| node.store == name).with_context(|| format!("no store {name}"))
+    }
+
+    /// Starts the front, and waits until it listens.
+    pub fn start_front(&mut self) -> Result<()> {
+        let listeners =
+            ["smtp", "imap", "pop3"].map(|name| self.address(name)).into_iter().collect::<Result<Vec<_>>>()?;
+        self.front.start(|| listen(&listeners))
+    }
+
+    /// Starts a store's node, and waits until it listens.
+    pub fn start_store(&mut self, name: &str) -> Result<()> {
+        let node = self.store(name)?;
+        let listeners = node.listeners.clone();
+        node.daemon.start(|| listen(&listeners))
+    }
+
+    /// Runs a command against the front.
+    pub fn command(&self, arguments: &[&str]) -> Result<Output> {
+        let output =
+            Command::new(binary()?).args(arguments).arg("--config").arg(self.folder.join("front.toml")).output()?;
+        Ok(output)
+    }
+
+    /// Runs a command against the front, which must like it; what it prints.
+    pub fn must(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.command(arguments)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{arguments:?}: {said}\n{}", self.front.log_tail());
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Writes the front's directory to the file that the stores read.
+    pub fn push_directory(&self) -> Result<()> {
+        let file = self.folder.join("directory.posthouse");
+        self.must(&["export", "directory", file.to_str().context("a path in UTF-8")?]).map(drop)
+    }
+
+    /// The end of every log.
+    pub fn log_tail(&self) -> String {
+        let logs = std::iter::once(&self.front).chain(self.stores.iter().map(|node| &node.daemon));
+        logs.map(Daemon::log_tail).collect::<Vec<_>>().join("\n")
+    }
+
+    fn fill_directory(&self) -> Result<()> {
+        for node in &self.stores {
+            let name = format!("n-{}", node.store);
+            let mut arguments = vec!["node", "add", &name, "--role", "store", "--address", "127.0.0.1"];
+            let ports: Vec<String> = ["lmtp", "imap", "pop3"]
+                .iter()
+                .zip(&node.ways)
+                .map(|(protocol, way)| format!("{protocol}={}", way.address().port()))
+                .collect();
+            arguments.extend(ports.iter().flat_map(|port| ["--port", port]));
+            self.must(&arguments)?;
+            self.must(&["store", "add", node.store, "--node", &name])?;
+        }
+        self.must(&["domain", "add", DOMAIN])?;
+        for account in &self.accounts {
+            let hash = format!("{{PLAIN}}{}", account.password);
+            self.must(&["account", "add", &account.address, "--password-hash", &hash, "--store", &account.store])?;
+        }
+        self.push_directory()
+    }
+}
+
+impl StoreNode {
+    fn new(folder: &Path, ports: &Block, store: &'static str, first: u16) -> Result<Self> {
+        let listeners: Vec<SocketAddr> = (1..=3).map(|offset| loopback(ports, first + offset)).collect();
+        let ways = listeners.iter().map(|listener| FaultProxy::to(*listener)).collect::<Result<_>>()?;
+        let daemon = node(folder, &format!("n-{store}"), &store_file(store, &listeners))?;
+        Ok(Self { store, daemon, ways, listeners })
+    }
+
+    /// Its process.
+    pub fn daemon(&mut self) -> &mut Daemon {
+        &mut self.daemon
+    }
+
+    /// The way from the front to it fails like this, for every protocol.
+    pub fn fail(&self, fault: Fault) {
+        for way in &self.ways {
+            way.set(fault);
+        }
+    }
+
+    /// Cuts every connection from the front to it.
+    pub fn cut(&self) {
+        for way in &self.ways {
+            way.cut();
+        }
+    }
+
+    /// The way of deliveries.
+    pub fn deliveries(&self) -> Option<&FaultProxy> {
+        self.ways.first()
+    }
+}
+
+fn node(folder: &Path, name: &str, text: &str) -> Result<Daemon> {
+    let file = folder.join(format!("{name}.toml"));
+    std::fs::write(
+        &file,
+        format!("[node]\nname = \"{name}\"\nhostname = \"{name}.example\"\ndata = \"{name}\"\n{text}"),
+    )?;
+    let arguments = vec!["serve".into(), "--config".into(), file.into()];
+    Ok(Daemon::new(arguments, &folder.join(format!("{name}.log"))))
+}
+
+fn front_file(ports: &Block) -> String {
+    let at = |offset| loopback(ports, offset);
+    format!(
+        "[directory]\ndefault_store = \"fritz\"\n\
+         [cluster]\nsecret = \"secret\"\nsource = \"127.0.0.1\"\n\
+         [relay]\nlisten = \"{}\"\nqueue = \"front/queue\"\ncommit_wait_seconds = 3\n\
+         [proxy]\nimap = \"{}\"\npop3 = \"{}\"\n",
+        at(25),
+        at(143),
+        at(110),
+    )
+}
+
+fn store_file(store: &str, listeners: &[SocketAddr]) -> String {
+    let at = |number: usize| listeners.get(number).map_or_else(String::new, ToString::to_string);
+    format!(
+        "[directory]\nengine = \"file\"\npath = \"directory.posthouse\"\n\
+         [cluster]\nsecret = \"secret\"\nfrom = [\"127.0.0.1\"]\n\
+         lmtp = \"{}\"\nimap = \"{}\"\npop3 = \"{}\"\n\
+         [[store]]\nname = \"{store}\"\n",
+        at(0),
+        at(1),
+        at(2),
+    )
+}
+
+fn loopback(ports: &Block, offset: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, ports.base() + offset))
+}
+
+fn listen(addresses: &[SocketAddr]) -> Result<()> {
+    for address in addresses {
+        TcpStream::connect_timeout(address, CONNECT_MAX).with_context(|| format!("{address} does not answer"))?;
+    }
+    Ok(())
+}
+
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+const DOMAIN: &str = "many.example";
+const STORES: [&str; 2] = ["ingrid", "fritz"];
+/// Who lives where.
+const PEOPLE: [(&str, &str); 8] = [
+    ("anna", "ingrid"),
+    ("bert", "ingrid"),
+    ("cleo", "ingrid"),
+    ("dora", "ingrid"),
+    ("xara", "fritz"),
+    ("york", "fritz"),
+    ("zeno", "fritz"),
+    ("will", "fritz"),
+];
