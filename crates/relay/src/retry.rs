@@ -101,8 +101,6 @@ struct State {
     kept: BTreeSet<Lsn>,
     /// Entries whose body could not be read.
     unreadable: BTreeSet<QueueId>,
-    /// Since when the oldest entry waits, for who asks again.
-    oldest: Option<(QueueId, UnixTime)>,
     stopped: bool,
 }
 
@@ -128,7 +126,6 @@ impl RetryQueue {
             held: BTreeSet::new(),
             kept: BTreeSet::new(),
             unreadable: BTreeSet::new(),
-            oldest: None,
             stopped: false,
         };
         Ok(Self {
@@ -180,19 +177,9 @@ impl RetryQueue {
         self.state().queue.waiting_count()
     }
 
-    /// Since when the oldest of them waits. Reads the journal where the answer is not known: for who may block.
+    /// Since when the oldest of them waits, where that is known.
     pub fn oldest(&self) -> Option<UnixTime> {
-        let id = {
-            let state = self.state();
-            let (id, _) = state.queue.entries().next()?;
-            match state.oldest {
-                Some((known, since)) if known == id => return Some(since),
-                Some(_) | None => id,
-            }
-        };
-        let since = self.journal.replay(id.lsn()).next()?.ok()?.time;
-        self.state().oldest = Some((id, since));
-        Some(since)
+        self.state().queue.entries().filter_map(|(_, entry)| entry.since).min()
     }
 
     /// How many segments the journal has beside the one that is written to.
