@@ -11,7 +11,7 @@ use crate::fault::{Fault, FaultProxy};
 use crate::ports::Block;
 use crate::site::{Account, binary};
 use anyhow::{Context, Result, ensure};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -85,7 +85,7 @@ impl Cluster {
             "pop3" => 110,
             other => anyhow::bail!("the front has no listener {other}"),
         };
-        Ok(loopback(&self.ports, offset))
+        Ok(self.ports.loopback(offset))
     }
 
     /// The node in front.
@@ -163,7 +163,7 @@ impl Cluster {
 
 impl StoreNode {
     fn new(folder: &Path, ports: &Block, store: &'static str, first: u16) -> Result<Self> {
-        let listeners: Vec<SocketAddr> = (1..=3).map(|offset| loopback(ports, first + offset)).collect();
+        let listeners: Vec<SocketAddr> = (1..=3).map(|offset| ports.loopback(first + offset)).collect();
         let ways = listeners.iter().map(|listener| FaultProxy::to(*listener)).collect::<Result<_>>()?;
         let daemon = node(folder, &format!("n-{store}"), &store_file(store, &listeners))?;
         Ok(Self { store, daemon, ways, listeners })
@@ -205,7 +205,7 @@ fn node(folder: &Path, name: &str, text: &str) -> Result<Daemon> {
 }
 
 fn front_file(ports: &Block) -> String {
-    let at = |offset| loopback(ports, offset);
+    let at = |offset| ports.loopback(offset);
     format!(
         "[directory]\ndefault_store = \"fritz\"\n\
          [cluster]\nsecret = \"secret\"\nsource = \"127.0.0.1\"\n\
@@ -228,10 +228,6 @@ fn store_file(store: &str, listeners: &[SocketAddr]) -> String {
         at(1),
         at(2),
     )
-}
-
-fn loopback(ports: &Block, offset: u16) -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::LOCALHOST, ports.base() + offset))
 }
 
 fn listen(addresses: &[SocketAddr]) -> Result<()> {

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Daemon {
     arguments: Vec<OsString>,
+    /// The network namespace it runs in, where it is not ours.
+    namespace: Option<String>,
     log: PathBuf,
     process: Option<Process>,
 }
@@ -30,7 +32,14 @@ struct Process {
 impl Daemon {
     /// A process that will be started with these arguments; what it says is appended to the log.
     pub fn new(arguments: Vec<OsString>, log: &Path) -> Self {
-        Self { arguments, log: log.to_owned(), process: None }
+        Self { arguments, namespace: None, log: log.to_owned(), process: None }
+    }
+
+    /// The same in a network namespace.
+    #[must_use]
+    pub fn within(mut self, namespace: String) -> Self {
+        self.namespace = Some(namespace);
+        self
     }
 
     /// Starts it and waits until `look` finds it ready.
@@ -115,7 +124,16 @@ impl Daemon {
     fn spawn(&mut self) -> Result<Receiver<()>> {
         ensure!(self.process.is_none(), "it still runs");
         let (told, lines) = channel();
-        let mut child = Command::new(binary()?)
+        let mut command = match &self.namespace {
+            None => Command::new(binary()?),
+            Some(namespace) => {
+                // It becomes the program: its pid is the program's.
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace]).arg(binary()?);
+                command
+            }
+        };
+        let mut child = command
             .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -9,6 +9,8 @@
 //!                                                                                                  step further
 //! ```
 //!
+//! `run_nodes` does the same to a site of several nodes, of which each in turn dies while the others go on.
+//!
 //! Invariants:
 //! 1. A receipt is noted after the 250 was read; an attempt is noted before its first octet is sent.
 //! 2. A keeper has at most one command in flight: only that one may or may not have happened.
@@ -17,8 +19,10 @@
 mod check;
 mod keeper;
 mod load;
+mod nodes;
 mod receipts;
 mod rounds;
 mod uids;
 
+pub use nodes::run_nodes;
 pub use rounds::{Death, Plan, Report, run};

@@ -26,6 +26,7 @@ pub mod imap;
 pub mod ledger;
 pub mod letter;
 pub mod limited;
+pub mod namespaces;
 pub mod pop3;
 pub mod power;
 pub mod programs;
@@ -34,5 +35,5 @@ pub mod site;
 pub mod smtp;
 pub mod wire;
 
-mod ports;
+pub mod ports;
 mod tls;

@@ -1,19 +1,19 @@
 //! Free blocks of ports.
 
 use anyhow::{Result, bail};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 /// A block of ports that this process holds. The block is held by a listener on its last port, so that sites started
 /// at the same time, also by other processes, take different ones.
 #[derive(Debug)]
-pub(crate) struct Block {
+pub struct Block {
     base: u16,
     _guard: TcpListener,
 }
 
 impl Block {
     /// A block in which nothing listens where a site would.
-    pub(crate) fn take() -> Result<Self> {
+    pub fn take() -> Result<Self> {
         // Neighbours start elsewhere, so that they seldom try the same block.
         let first = u16::try_from(std::process::id() % u32::from(BLOCKS))?;
         for place in (0..BLOCKS).map(|step| (first + step) % BLOCKS) {
@@ -26,8 +26,13 @@ impl Block {
     }
 
     /// What `--port-base` gets.
-    pub(crate) fn base(&self) -> u16 {
+    pub fn base(&self) -> u16 {
         self.base
+    }
+
+    /// One of its ports on loopback.
+    pub fn loopback(&self, offset: u16) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.base + offset))
     }
 }
 

@@ -67,7 +67,7 @@ impl Dialer {
         security: CallSecurity,
         behalf_of: Option<Peer>,
     ) -> Result<Stream, Failure> {
-        let connecting = tokio::time::timeout(CONNECT_SPAN_MAX, self.open(address, behalf_of));
+        let connecting = tokio::time::timeout(CONNECT_SPAN_MAX, self.open(address, introduction(security, behalf_of)));
         let plain = Stream::plain(connecting.await.map_err(|_| Failure::Silent)??);
         match security {
             CallSecurity::Plain => Ok(plain),
@@ -79,11 +79,10 @@ impl Dialer {
     }
 
     /// Connects, and says for whom.
-    async fn open(&self, address: SocketAddr, behalf_of: Option<Peer>) -> Result<TcpStream, Failure> {
+    async fn open(&self, address: SocketAddr, introduction: Option<Origin>) -> Result<TcpStream, Failure> {
         let source = self.source(address)?;
         let mut connection = socket::connect(address, source).await?;
-        if let Some(peer) = behalf_of {
-            let origin = Origin::Forwarded { client: peer.address, server: peer.local };
+        if let Some(origin) = introduction {
             connection.write_all(&encode(origin)).await?;
         }
         Ok(connection)
@@ -95,6 +94,15 @@ impl Dialer {
             return Err(Failure::NoSource);
         }
         Ok(ours.copied())
+    }
+}
+
+/// Who calls. Between nodes it is always said: their listeners wait for it.
+fn introduction(security: CallSecurity, behalf_of: Option<Peer>) -> Option<Origin> {
+    match (behalf_of, security) {
+        (Some(peer), _) => Some(Origin::Forwarded { client: peer.address, server: peer.local }),
+        (None, CallSecurity::Cluster) => Some(Origin::Socket),
+        (None, CallSecurity::Plain) => None,
     }
 }
 

@@ -27,7 +27,8 @@ pub enum CallSecurity {
 
 /// Calls peers, and speaks with them in the protocol of `M`.
 pub trait Caller<M: Machine>: Send + Sync {
-    /// Connects. With `behalf_of`, the peer is told whom the call is for (PROXY protocol v2), before anything else.
+    /// Connects. With `behalf_of`, the peer is told whom the call is for (PROXY protocol v2), before anything else; a node of
+    /// the cluster is also told where it is for nobody.
     fn call<'a>(
         &'a self,
         to: &'a Callee,

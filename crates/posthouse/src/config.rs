@@ -9,11 +9,13 @@
 //! Mistakes are collected on the way and told together. The reference is docs/operating/configuration.md.
 
 mod check;
+mod cluster;
 mod problem;
 mod raw;
 mod section;
 mod tree;
 
+pub use cluster::{Cluster, Proof};
 pub use problem::{Problem, Problems};
 
 use mail_types::{Domain, NodeName, StoreName};
@@ -43,6 +45,8 @@ pub struct Config {
     pub relay: Option<Relay>,
     /// IMAP and POP3, if it runs a proxy.
     pub proxy: Option<Proxy>,
+    /// How it knows the other nodes, if there are any.
+    pub cluster: Option<Cluster>,
     /// How its commands find it.
     pub admin: Admin,
     /// What it accepts at most.
@@ -179,6 +183,8 @@ pub struct Proxy {
     pub pop3: Vec<SocketAddr>,
     /// POP3 with TLS from the first octet (995).
     pub pop3s: Vec<SocketAddr>,
+    /// From where passwords may come without TLS, beside loopback.
+    pub clear_from: Arc<[Network]>,
     /// The balancers that its clients come through, if they do: each connection then begins with a PROXY header.
     pub proxy_from: Option<Arc<[Network]>>,
 }

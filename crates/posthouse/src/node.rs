@@ -8,10 +8,13 @@
 
 mod adjustable;
 mod admin;
+mod backends;
 mod directory_file;
 mod door;
+mod inside;
 mod listeners;
 mod metrics;
+mod nodes;
 mod polite;
 mod privileges;
 mod pulse;
@@ -31,6 +34,7 @@ pub use stores::StoreError;
 
 use crate::config::{Config, DirectoryEngine};
 use admin::Facts;
+use backends::Backends;
 use directory::engine::Engine;
 use directory::{EditError, EngineError};
 use directory_file::Trouble;
@@ -67,6 +71,7 @@ pub struct Node {
     routes: Routes,
     stores: Arc<LocalStores>,
     local: Vec<Arc<Store>>,
+    backends: Backends,
     /// The relay's, where it has one.
     queue: Option<Arc<RetryQueue>>,
     /// Who is connected.
@@ -174,6 +179,7 @@ impl Node {
             local.push(stores::open(store, &routes, &system)?);
         }
         let stores = Arc::new(LocalStores::new(local.iter().cloned()));
+        let backends = Backends::of(&config, &stores, &routes, &system);
         let path = config.relay.as_ref().and_then(|relay| relay.queue.as_deref());
         let queue = path.map(|path| queue::open(path, &system)).transpose()?;
         let sessions = Register::new(Arc::clone(&system.clock));
@@ -190,6 +196,7 @@ impl Node {
             routes,
             stores,
             local,
+            backends,
             queue,
             sessions,
             logins,
@@ -239,6 +246,7 @@ impl Node {
         }
         let facts = Facts::of(&self, &listeners, monitors, meters, shutdown.clone());
         self.system.spawn.task(Box::pin(admin::serve(admin, &self, facts, answers)));
+        self.system.spawn.task(Box::pin(self.backends.clone().tend(shutdown.clone())));
         let serving = listeners.run(&self, &shutdown);
         ready();
         tracing::info!(
@@ -251,6 +259,7 @@ impl Node {
         let span = self.settings.borrow().node.stop_span;
         self.cut_after(stopper, span);
         serving.await;
+        self.backends.hang_up().await;
         if let Some(queue) = &self.queue {
             queue.close().await;
         }

@@ -53,6 +53,11 @@ impl Reloader {
     /// Sessions that are there keep their keys; new ones get the new certificate. The files may have changed although
     /// their names have not.
     fn certificate(&self, new: &Config) {
+        if let Some(cluster) = &self.started.cluster
+            && let Err(error) = cluster.tls.reload()
+        {
+            tracing::error!(error = &error as &dyn Error, "what nodes know each other by stays as it was");
+        }
         let (Some(ours), Some(new)) = (&self.started.tls, &new.tls) else { return };
         if let Err(error) = ours.server.reload(&new.certificate, &new.key) {
             tracing::error!(error = &error as &dyn Error, "the certificate stays as it was");

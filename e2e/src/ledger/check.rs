@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Looks at every account; faults go into the books, an error means that it could not be looked at.
-pub(super) fn check(books: &Books, doors: Doors) -> Result<()> {
+pub(super) fn check(books: &Books, doors: &Doors) -> Result<()> {
     for account in &books.receivers {
         check_receiver(books, doors, account)?;
     }
@@ -28,7 +28,7 @@ pub(super) fn check(books: &Books, doors: Doors) -> Result<()> {
 }
 
 /// Everything acknowledged is there once. What went into a relay's queue may come a little later.
-fn check_receiver(books: &Books, doors: Doors, account: &Account) -> Result<()> {
+fn check_receiver(books: &Books, doors: &Doors, account: &Account) -> Result<()> {
     let until = Instant::now() + QUEUE_MAX;
     loop {
         let mut found: BTreeMap<String, usize> = BTreeMap::new();
@@ -47,7 +47,7 @@ fn check_receiver(books: &Books, doors: Doors, account: &Account) -> Result<()> 
 }
 
 /// Fetches every mailbox of an account completely.
-fn look(books: &Books, doors: Doors, account: &Account) -> Result<Mailboxes> {
+fn look(books: &Books, doors: &Doors, account: &Account) -> Result<Mailboxes> {
     let mut client = doors.log_in(account)?;
     let mut mailboxes = Mailboxes::new();
     for name in client.mailboxes()? {
@@ -84,7 +84,7 @@ fn faults_of(message: &imap::Fetched) -> Vec<String> {
 }
 
 /// Expunges what has piled up in some of the receivers' accounts, as users do; it must never come back.
-pub(super) fn bury(books: &Books, doors: Doors, random: &mut Random) -> Result<()> {
+pub(super) fn bury(books: &Books, doors: &Doors, random: &mut Random) -> Result<()> {
     for account in &books.receivers {
         if random.below(3) > 0 {
             continue;

@@ -35,20 +35,23 @@ pub(super) struct Books {
 }
 
 /// Where a site listens.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Doors {
-    imap: SocketAddr,
-    smtp: SocketAddr,
+    pub(super) imap: SocketAddr,
+    pub(super) smtp: SocketAddr,
+    /// Of stores that speak it to anybody on this machine.
+    pub(super) lmtp: Vec<(String, SocketAddr)>,
+    pub(super) has_tls: bool,
 }
 
 impl Books {
     /// Empty books; the first account of each store becomes a keeper's, the others get mail.
-    pub(super) fn open(site: &Site, run: u64) -> Result<Self> {
+    pub(super) fn open(accounts: &[Account], run: u64) -> Result<Self> {
         let mut stores = BTreeSet::new();
         let (keepers, receivers): (Vec<_>, Vec<_>) =
-            site.description().accounts.iter().cloned().partition(|account| stores.insert(account.store.clone()));
+            accounts.iter().cloned().partition(|account| stores.insert(account.store.clone()));
         let served: BTreeSet<_> = receivers.iter().map(|account| account.store.clone()).collect();
-        ensure!(served == stores, "a store without a second account: {:?}", site.description().accounts);
+        ensure!(served == stores, "a store without a second account: {accounts:?}");
         Ok(Self {
             receipts: Receipts::default(),
             uids: Uids::default(),
@@ -91,7 +94,7 @@ impl Books {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn letter(&self, random: &mut Random) -> Letter {
+    pub(super) fn letter(&self, random: &mut Random) -> Letter {
         let serial = self.serial.fetch_add(1, Ordering::SeqCst);
         let octets = match random.below(20) {
             0 => 300_000 + random.below(200_000),
@@ -105,12 +108,21 @@ impl Books {
 impl Doors {
     /// Those of a site.
     pub(super) fn of(site: &Site) -> Result<Self> {
-        Ok(Self { imap: site.address("imap")?, smtp: site.address("smtp")? })
+        let stores: BTreeSet<_> = site.description().accounts.iter().map(|account| account.store.clone()).collect();
+        let mut lmtp = Vec::new();
+        for store in stores {
+            let door = site.store_address("lmtp", &store)?;
+            lmtp.push((store, door));
+        }
+        Ok(Self { imap: site.address("imap")?, smtp: site.address("smtp")?, lmtp, has_tls: true })
     }
 
     /// A session of an account.
     pub(super) fn log_in(&self, account: &Account) -> Result<imap::Client> {
-        let mut client = imap::Client::connect(self.imap)?.start_tls()?;
+        let mut client = imap::Client::connect(self.imap)?;
+        if self.has_tls {
+            client = client.start_tls()?;
+        }
         client.login(&account.address, &account.password)?;
         Ok(client)
     }
@@ -120,17 +132,14 @@ impl Doors {
 pub(super) fn start<'scope>(
     scope: &'scope std::thread::Scope<'scope, '_>,
     books: &'scope Books,
-    site: &Site,
+    doors: &'scope Doors,
     random: &mut Random,
-) -> Result<()> {
-    let doors = Doors::of(site)?;
-    let stores: BTreeSet<_> = books.receivers.iter().map(|account| account.store.as_str()).collect();
-    for store in stores {
-        let door = site.store_address("lmtp", store)?;
-        let to: Vec<&Account> = books.receivers.iter().filter(|account| account.store == store).collect();
+) {
+    for (store, door) in &doors.lmtp {
+        let to: Vec<&Account> = books.receivers.iter().filter(|account| account.store == *store).collect();
         for _ in 0..LMTP_SENDERS {
             let (to, random) = (to.clone(), random.fork());
-            scope.spawn(move || until_the_end(books, "LMTP", || send(books, door, Kind::Lmtp, &to, random.clone())));
+            scope.spawn(move || until_the_end(books, "LMTP", || send(books, *door, Kind::Lmtp, &to, random.clone())));
         }
     }
     for _ in 0..SMTP_SENDERS {
@@ -146,7 +155,6 @@ pub(super) fn start<'scope>(
         let random = random.fork();
         scope.spawn(move || until_the_end(books, "keeper", || keep(books, doors, account, model, random.clone())));
     }
-    Ok(())
 }
 
 /// A task ends when the site does; before that, its error is a fault.
@@ -183,7 +191,7 @@ fn send(books: &Books, door: SocketAddr, kind: Kind, accounts: &[&Account], mut 
 }
 
 /// Moves messages out of an account's INBOX and back. The receipts do not care where they are.
-fn shift(books: &Books, doors: Doors, account: &Account, mut random: Random) -> Result<()> {
+fn shift(books: &Books, doors: &Doors, account: &Account, mut random: Random) -> Result<()> {
     let mut client = doors.log_in(account)?;
     let address = account.address.as_str();
     make_mailbox(&mut client, "Archive")?;
@@ -218,7 +226,7 @@ fn overview(client: &mut imap::Client, sequence: &str) -> Result<Vec<(u32, Strin
 }
 
 /// Changes an account of its own, one command at a time.
-fn keep(books: &Books, doors: Doors, account: &Account, model: &Mutex<Model>, mut random: Random) -> Result<()> {
+fn keep(books: &Books, doors: &Doors, account: &Account, model: &Mutex<Model>, mut random: Random) -> Result<()> {
     let mut client = doors.log_in(account)?;
     make_mailbox(&mut client, "Other")?;
     while !books.is_ending() {

@@ -50,7 +50,7 @@ pub fn run(plan: &Plan, folder: &Path, mut image: Option<Image>, tell: &mut dyn 
     let place = image.as_ref().map_or(folder, Image::path).join("site");
     let mut random = Random::new(plan.seed);
     let mut site = Site::start(&place, &folder.join("posthouse.log"))?;
-    let books = Books::open(&site, plan.seed)?;
+    let books = Books::open(&site.description().accounts, plan.seed)?;
     let mut deaths = 0;
     for round in 1..=plan.rounds {
         let death = *random.pick(&plan.deaths).context("a plan without a death")?;
@@ -65,7 +65,7 @@ pub fn run(plan: &Plan, folder: &Path, mut image: Option<Image>, tell: &mut dyn 
         let started = start.elapsed();
         books.begin();
         let doors = Doors::of(&site)?;
-        let checked = check::check(&books, doors).and_then(|()| check::bury(&books, doors, &mut random));
+        let checked = check::check(&books, &doors).and_then(|()| check::bury(&books, &doors, &mut random));
         judge(&books, round, death, plan, &site, checked)?;
         let (deliveries, changes) = (books.receipts.count(), books.change_count());
         tell(&format!(
@@ -92,9 +92,10 @@ fn live(
 ) -> Result<()> {
     let wanted = 20 + random.below(plan.deliveries_max.saturating_sub(20).max(1));
     let target = books.receipts.count().saturating_add(usize::try_from(wanted)?);
+    let doors = Doors::of(site)?;
     thread::scope(|scope| {
-        let begun = load::start(scope, books, site, random);
-        let reached = begun.is_ok() && books.receipts.wait_for(target, LOAD_MAX);
+        load::start(scope, books, &doors, random);
+        let reached = books.receipts.wait_for(target, LOAD_MAX);
         let was_running = site.is_running();
         // From here to the end of the scope nothing may return early: the threads end only when the site has.
         books.end();
@@ -103,7 +104,6 @@ fn live(
             Death::PowerCut => cut(image).and(site.kill()),
             Death::KillThenPowerCut => site.kill().and(cut(image)),
         };
-        begun?;
         died?;
         ensure!(was_running?, "it ended by itself\n{}", site.log_tail());
         ensure!(
@@ -139,11 +139,17 @@ fn die_in_recovery(site: &mut Site, random: &mut Random) -> Result<bool> {
 
 fn judge(books: &Books, round: u32, death: Death, plan: &Plan, site: &Site, checked: Result<()>) -> Result<()> {
     let faults = books.faults();
-    let shown: Vec<&str> = faults.iter().map(String::as_str).take(FAULTS_SHOWN_MAX).collect();
+    let shown = shown(&faults);
     let place = format!("round {round} of seed {:#x}, after {death:?}", plan.seed);
-    checked.with_context(|| format!("{place}: {}\n{}", shown.join("\n"), site.log_tail()))?;
-    ensure!(faults.is_empty(), "{place}: {} faults\n{}\n{}", faults.len(), shown.join("\n"), site.log_tail());
+    checked.with_context(|| format!("{place}: {}\n{}", shown, site.log_tail()))?;
+    ensure!(faults.is_empty(), "{place}: {} faults\n{}\n{}", faults.len(), shown, site.log_tail());
     Ok(())
+}
+
+/// The first faults, a line each.
+pub(super) fn shown(faults: &[String]) -> String {
+    let shown: Vec<&str> = faults.iter().map(String::as_str).take(FAULTS_SHOWN_MAX).collect();
+    shown.join("\n")
 }
 
 const FAULTS_SHOWN_MAX: usize = 20;

@@ -2,9 +2,11 @@
 #![expect(clippy::disallowed_methods, reason = "a world: it owns files and time")]
 
 mod clients;
+mod cluster;
 mod curl;
 mod delivery;
 mod directory_file;
+mod example;
 mod full_disk;
 mod hostile;
 mod ledger;
@@ -32,6 +34,8 @@ fn main() -> ExitCode {
     let trials = [
         // The long ones first: they run beside the others.
         ledger::trials(&world),
+        cluster::trials(&world),
+        example::trials(&world),
         full_disk::trials(&world),
         queue::trials(&world),
         delivery::trials(&world),

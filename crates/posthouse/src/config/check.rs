@@ -32,6 +32,7 @@ pub(super) fn config(raw: RawConfig, problems: &Problems) -> Option<Config> {
     let tls = raw.tls.and_then(|tls| check.tls(tls));
     let names: Vec<_> = raw.stores.iter().filter_map(|store| store.name.clone()).collect();
     let directory = check.directory(raw.directory, &names, &data, &raw.whole);
+    let has_stores = !raw.stores.is_empty();
     let mut stores_seen = Once::default();
     let stores = raw.stores.into_iter().filter_map(|store| check.store(store, &data, &mut stores_seen)).collect();
     Some(Config {
@@ -40,6 +41,7 @@ pub(super) fn config(raw: RawConfig, problems: &Problems) -> Option<Config> {
         stores,
         relay: raw.relay.map(|relay| check.relay(relay)),
         proxy: raw.proxy.map(|proxy| check.proxy(proxy)),
+        cluster: raw.cluster.and_then(|cluster| cluster.check(&mut check, has_stores)),
         log: Log {
             format: raw.log.format.unwrap_or(LogFormat::Logfmt),
             level: raw.log.level.map_or_else(|| "info".to_owned(), |at| at.value),
@@ -79,8 +81,9 @@ fn limits(raw: RawLimits) -> Limits {
     }
 }
 
-struct Check<'a> {
-    problems: &'a Problems,
+/// What is checked against each other, section after section.
+pub(super) struct Check<'a> {
+    pub(super) problems: &'a Problems,
     tls_is_offered: bool,
     addresses: Once<SocketAddr>,
     folders: Once<PathBuf>,
@@ -216,6 +219,7 @@ impl Check<'_> {
             imaps: self.tls_listeners(raw.imaps),
             pop3: self.listeners(raw.pop3),
             pop3s: self.tls_listeners(raw.pop3s),
+            clear_from: raw.clear_from.iter().map(|at| at.value).collect(),
         }
     }
 
@@ -248,7 +252,7 @@ impl Check<'_> {
         self.listeners(raw)
     }
 
-    fn listeners(&mut self, raw: Vec<At<SocketAddr>>) -> Vec<SocketAddr> {
+    pub(super) fn listeners(&mut self, raw: Vec<At<SocketAddr>>) -> Vec<SocketAddr> {
         let addresses = raw.into_iter().map(|at| {
             // Port 0 takes a free port, so two of them never meet.
             if at.value.port() != 0 {

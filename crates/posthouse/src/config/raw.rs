@@ -1,6 +1,7 @@
 //! What the files say, section by section: every value read and understood, none of them compared with another.
 
 use super::LogFormat;
+use super::cluster::RawCluster;
 use super::problem::Problems;
 use super::section::{At, Section};
 use super::tree::Node;
@@ -22,6 +23,7 @@ pub(super) struct RawConfig {
     pub(super) stores: Vec<RawStore>,
     pub(super) relay: Option<RawRelay>,
     pub(super) proxy: Option<RawProxy>,
+    pub(super) cluster: Option<RawCluster>,
     pub(super) admin: RawAdmin,
     pub(super) limits: RawLimits,
 }
@@ -99,6 +101,7 @@ pub(super) struct RawProxy {
     pub(super) imaps: Vec<At<SocketAddr>>,
     pub(super) pop3: Vec<At<SocketAddr>>,
     pub(super) pop3s: Vec<At<SocketAddr>>,
+    pub(super) clear_from: Vec<At<Network>>,
     pub(super) balancers: RawBalancers,
 }
 
@@ -130,6 +133,7 @@ impl RawConfig {
             stores: root.sections("store", store),
             relay: root.section("relay", relay),
             proxy: root.section("proxy", proxy),
+            cluster: root.section("cluster", RawCluster::read),
             admin: root.section("admin", admin).unwrap_or_default(),
             limits: root.section("limits", limits).unwrap_or_default(),
         };
@@ -181,7 +185,7 @@ fn store(section: &Section<'_>) -> RawStore {
         name: section.required("name", StoreName::parse),
         path: section.path("path"),
         shards: section.number("shards", 1..=SHARDS_MAX),
-        lmtp: section.parsed_list("lmtp", address),
+        lmtp: section.addresses("lmtp"),
         journal: section.section("journal", journal).unwrap_or_default(),
     }
 }
@@ -197,8 +201,8 @@ fn journal(section: &Section<'_>) -> RawJournal {
 fn relay(section: &Section<'_>) -> RawRelay {
     section.must_listen(&["listen", "lmtp"]);
     RawRelay {
-        listen: section.parsed_list("listen", address),
-        lmtp: section.parsed_list("lmtp", address),
+        listen: section.addresses("listen"),
+        lmtp: section.addresses("lmtp"),
         lmtp_from: section.parsed_list("lmtp_from", str::parse),
         clients: section.section("clients", clients).unwrap_or_default(),
         trusted: section.parsed_list("trusted", str::parse),
@@ -225,10 +229,11 @@ fn clients(section: &Section<'_>) -> ClientLimits {
 fn proxy(section: &Section<'_>) -> RawProxy {
     section.must_listen(&["imap", "imaps", "pop3", "pop3s"]);
     RawProxy {
-        imap: section.parsed_list("imap", address),
-        imaps: section.parsed_list("imaps", address),
-        pop3: section.parsed_list("pop3", address),
-        pop3s: section.parsed_list("pop3s", address),
+        imap: section.addresses("imap"),
+        imaps: section.addresses("imaps"),
+        pop3: section.addresses("pop3"),
+        pop3s: section.addresses("pop3s"),
+        clear_from: section.parsed_list("clear_from", str::parse),
         balancers: balancers(section),
     }
 }
@@ -241,7 +246,7 @@ fn balancers(section: &Section<'_>) -> RawBalancers {
 }
 
 fn admin(section: &Section<'_>) -> RawAdmin {
-    RawAdmin { socket: section.path("socket"), metrics: section.parsed_list("metrics", address) }
+    RawAdmin { socket: section.path("socket"), metrics: section.addresses("metrics") }
 }
 
 fn limits(section: &Section<'_>) -> RawLimits {
@@ -266,10 +271,6 @@ fn level(text: &str) -> Result<String, String> {
 /// A user or group; whether this machine knows it is seen at the start.
 fn person(text: &str) -> Result<String, &'static str> {
     if text.is_empty() || text.contains('\0') { Err("is no name") } else { Ok(text.to_owned()) }
-}
-
-fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse().map_err(|_| "is not an address with a port, such as 192.0.2.1:25 or [::]:25")
 }
 
 const STOP_SECONDS_MAX: u32 = 3600;

@@ -5,6 +5,7 @@ use super::tree::{Node, Place, Table, Value};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -106,6 +107,12 @@ impl<'a> Section<'a> {
             Some((_, node)) => self.parse_node(key, node, &parse).into_iter().collect(),
             None => Vec::new(),
         }
+    }
+
+    /// A list of addresses with ports.
+    pub(super) fn addresses(&self, key: &'static str) -> Vec<At<SocketAddr>> {
+        let wrong = "is not an address with a port, such as 192.0.2.1:25 or [::]:25";
+        self.parsed_list(key, |text| text.parse().map_err(|_| wrong))
     }
 
     /// As [`Section::parsed`], and a mistake when it is not there.

@@ -4,7 +4,8 @@ use super::Node;
 use super::listeners::Listeners;
 use crate::config::Config;
 use net::ListenerHandle;
-use proxy::{ClearLogins, ImapConfig, StartTls};
+use ports::SessionHandover;
+use proxy::{ClearLogins, ImapConfig, ImapInsideConfig, StartTls};
 use relay::Relay;
 use smtp_proto::Dialect;
 use smtp_proto::server as smtp;
@@ -18,6 +19,10 @@ pub(super) struct Adjustable {
     pub(super) relay_lmtp: Current<smtp::Config>,
     pub(super) lmtp: Current<smtp::Config>,
     pub(super) imap: Current<ImapConfig>,
+    /// For other nodes.
+    pub(super) inside_lmtp: Current<smtp::Config>,
+    pub(super) inside_imap: Current<ImapInsideConfig>,
+    stores: Arc<dyn SessionHandover>,
     handles: Vec<ListenerHandle>,
     relay: Arc<Relay>,
 }
@@ -49,11 +54,18 @@ impl<T> Current<T> {
 impl Adjustable {
     pub(super) fn of(node: &Node, listeners: &Listeners, relay: Arc<Relay>) -> Self {
         let config = &node.config;
+        let stores = Arc::clone(&node.stores) as Arc<dyn SessionHandover>;
         Self {
             smtp: Current::new(smtp_config(config, Dialect::Smtp, starttls(config))),
             relay_lmtp: Current::new(smtp_config(config, Dialect::Lmtp, starttls(config))),
             lmtp: Current::new(smtp_config(config, Dialect::Lmtp, StartTls::NotOffered)),
             imap: Current::new(imap_config(config)),
+            inside_lmtp: Current::new(smtp::Config::cluster(
+                config.node.hostname.clone(),
+                config.limits.message_octets,
+            )),
+            inside_imap: Current::new(inside_imap_config(config, &stores)),
+            stores,
             handles: listeners.limited(),
             relay,
         }
@@ -80,6 +92,8 @@ impl Adjustable {
         self.relay_lmtp.set(smtp_config(config, Dialect::Lmtp, starttls(config)));
         self.lmtp.set(smtp_config(config, Dialect::Lmtp, StartTls::NotOffered));
         self.imap.set(imap_config(config));
+        self.inside_lmtp.set(smtp::Config::cluster(config.node.hostname.clone(), config.limits.message_octets));
+        self.inside_imap.set(inside_imap_config(config, &self.stores));
         for handle in &self.handles {
             handle.set_limits(config.limits.connections, config.limits.connections_per_address);
         }
@@ -106,13 +120,33 @@ fn smtp_config(of: &Config, dialect: Dialect, starttls: StartTls) -> smtp::Confi
 fn imap_config(of: &Config) -> ImapConfig {
     let mut support = store::ImapSession::support();
     support.plain_mechanisms = sasl::Mechanism::ALL.iter().map(|mechanism| mechanism.name().into()).collect();
-    let octets_max = u32::try_from(of.limits.message_octets).unwrap_or(u32::MAX);
-    let limits = imap_proto::Limits { append_octets_max: octets_max, ..Default::default() };
     ImapConfig {
         greeting: "Posthouse is ready",
-        limits: Arc::new(limits),
+        limits: Arc::new(imap_limits(of)),
         support,
         starttls: starttls(of),
-        clear_logins: ClearLogins::loopback(),
+        clear_logins: clear_logins(of),
     }
+}
+
+fn inside_imap_config(of: &Config, stores: &Arc<dyn SessionHandover>) -> ImapInsideConfig {
+    ImapInsideConfig {
+        greeting: "Posthouse is ready",
+        limits: Arc::new(imap_limits(of)),
+        support: store::ImapSession::support(),
+        stores: Arc::clone(stores),
+    }
+}
+
+fn imap_limits(of: &Config) -> imap_proto::Limits {
+    let octets_max = u32::try_from(of.limits.message_octets).unwrap_or(u32::MAX);
+    imap_proto::Limits { append_octets_max: octets_max, ..Default::default() }
+}
+
+/// From this machine, where nobody else can listen, and from where the operator says so.
+pub(super) fn clear_logins(of: &Config) -> ClearLogins {
+    let networks = of.proxy.as_ref().map(|proxy| Arc::clone(&proxy.clear_from)).unwrap_or_default();
+    ClearLogins::from_where(move |address| {
+        address.is_loopback() || networks.iter().any(|network| network.contains(address))
+    })
 }

@@ -1,7 +1,8 @@
 //! The sockets of a node, and which role answers on each.
 
-use super::adjustable::Adjustable;
+use super::adjustable::{Adjustable, clear_logins};
 use super::door::Door;
+use super::inside::Inside;
 use super::polite::{Leave, Polite};
 use super::recipients::StoreRecipients;
 use super::sessions::Visit;
@@ -11,7 +12,7 @@ use admin::ListenerFacts;
 use bytes::Bytes;
 use net::{Listener, ListenerHandle, ListenerOptions, Network, Security, ServerTls, SessionError, Shutdown, serve};
 use ports::{BoxFuture, Peer, Protocol};
-use proxy::{Authenticator, ClearLogins, DirectoryAccounts, Pop3Config, Proxy, StartTls};
+use proxy::{Authenticator, DirectoryAccounts, Pop3Config, Proxy, StartTls};
 use relay::{Gate, Relay, RelaySession};
 use smtp_proto::server as smtp;
 use smtp_proto::{Dialect, Refusal};
@@ -21,12 +22,15 @@ use store::{Lmtp, Store};
 use tokio::task::JoinSet;
 
 /// The bound sockets.
+#[derive(Default)]
 pub(super) struct Listeners {
     smtp: Vec<Listener>,
     relay_lmtp: Vec<Listener>,
     imap: Vec<Listener>,
     pop3: Vec<Listener>,
     lmtp: Vec<(Listener, Arc<Store>)>,
+    /// For other nodes.
+    inside: Inside,
 }
 
 impl Listeners {
@@ -35,8 +39,7 @@ impl Listeners {
         let tls = node.config.tls.as_ref().map(|tls| tls.server.clone());
         let per_address_max = node.config.limits.connections_per_address;
         let mut binder = Binder { node, sockets, tls, proxy_from: None, per_address_max };
-        let mut bound =
-            Self { smtp: Vec::new(), relay_lmtp: Vec::new(), imap: Vec::new(), pop3: Vec::new(), lmtp: Vec::new() };
+        let mut bound = Self::default();
         if let Some(relay) = &node.config.relay {
             binder.proxy_from.clone_from(&relay.proxy_from);
             bound.smtp = binder.plain("smtp", &relay.listen, BUSY_SMTP)?;
@@ -48,14 +51,19 @@ impl Listeners {
         }
         if let Some(proxy) = &node.config.proxy {
             binder.proxy_from.clone_from(&proxy.proxy_from);
-            let (busy_imap, busy_pop3) = ("* BYE Too many connections\r\n", "-ERR [SYS/TEMP] Too many connections\r\n");
-            bound.imap = binder.both(("imap", &proxy.imap), ("imaps", &proxy.imaps), busy_imap)?;
-            bound.pop3 = binder.both(("pop3", &proxy.pop3), ("pop3s", &proxy.pop3s), busy_pop3)?;
+            bound.imap = binder.both(("imap", &proxy.imap), ("imaps", &proxy.imaps), BUSY_IMAP)?;
+            bound.pop3 = binder.both(("pop3", &proxy.pop3), ("pop3s", &proxy.pop3s), BUSY_POP3)?;
         }
         binder.proxy_from = None;
         for (config, store) in node.config.stores.iter().zip(&node.local) {
             let sockets = binder.plain("lmtp", &config.lmtp, BUSY_SMTP)?;
             bound.lmtp.extend(sockets.into_iter().map(|socket| (socket, Arc::clone(store))));
+        }
+        if let Some(cluster) = &node.config.cluster {
+            // A node calls for many clients, and says for which.
+            binder.proxy_from = Some(Arc::clone(&cluster.from));
+            binder.per_address_max = node.config.limits.connections;
+            bound.inside = Inside::open(&mut binder, cluster)?;
         }
         Ok(bound)
     }
@@ -68,6 +76,7 @@ impl Listeners {
             .chain(&self.relay_lmtp)
             .chain(&self.imap)
             .chain(&self.pop3)
+            .chain(self.inside.all())
             .map(|listener| (listener, None));
         let stores = self.lmtp.iter().map(|(listener, store)| (listener, Some(store.name().to_string())));
         let facts = |(listener, store): (&Listener, Option<String>)| {
@@ -160,9 +169,10 @@ impl Listeners {
         let authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn));
         let proxy = Proxy {
             authenticator: Arc::new(authenticator.with_counts(Arc::clone(&node.logins))),
-            handover: Arc::clone(&node.stores) as _,
+            handover: Arc::clone(&node.backends.handover),
             clock: Arc::clone(clock),
         };
+        self.inside.run(node, adjustable, &proxy, shutdown, running);
         for listener in self.imap {
             let (proxy, config, tls) = (proxy.clone(), adjustable.imap.clone(), tls.clone());
             let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
@@ -174,7 +184,7 @@ impl Listeners {
                 report(visit, Box::pin(serve(stream, machine, session, tls.clone())))
             }));
         }
-        let pop3_config = Pop3Config::new(starttls, ClearLogins::loopback());
+        let pop3_config = Pop3Config::new(starttls, clear_logins(&node.config));
         for listener in self.pop3 {
             let (proxy, config, tls) = (proxy.clone(), pop3_config.clone(), tls.clone());
             let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
@@ -190,7 +200,7 @@ impl Listeners {
 }
 
 /// Makes listeners with what all of them share.
-struct Binder<'a> {
+pub(super) struct Binder<'a> {
     node: &'a Node,
     sockets: &'a mut Sockets,
     tls: Option<ServerTls>,
@@ -227,6 +237,17 @@ impl Binder<'_> {
         Ok(bound)
     }
 
+    /// Sockets with this TLS from the first octet.
+    pub(super) fn secure(
+        &mut self,
+        name: &str,
+        addresses: &[SocketAddr],
+        tls: &ServerTls,
+        refusal: &'static str,
+    ) -> Result<Vec<Listener>, NodeError> {
+        addresses.iter().map(|address| self.bind(name, *address, Security::Tls(tls.clone()), refusal)).collect()
+    }
+
     fn bind(
         &mut self,
         name: &str,
@@ -250,7 +271,7 @@ impl Binder<'_> {
 fn relay(node: &Node) -> Relay {
     let routes = node.routes.clone();
     let (clock, random) = (Arc::clone(&node.system.clock), Arc::clone(&node.system.random));
-    let mut relay = Relay::new(Arc::clone(&node.stores) as _, move || Some(routes.now()), clock, random);
+    let mut relay = Relay::new(Arc::clone(&node.backends.delivery), move || Some(routes.now()), clock, random);
     relay = relay.with_counts(Arc::clone(&node.relay_counts));
     if let Some(config) = &node.config.relay {
         relay = relay.with_commit_wait(config.commit_wait);
@@ -262,7 +283,7 @@ fn relay(node: &Node) -> Relay {
 }
 
 /// RFC 5321 §3.8.
-fn leave_smtp<Receipt>(machine: &mut smtp::Server<Receipt>, why: Leave) {
+pub(super) fn leave_smtp<Receipt>(machine: &mut smtp::Server<Receipt>, why: Leave) {
     machine.shut_down(&match why {
         Leave::Stop => Refusal::SHUTTING_DOWN,
         Leave::Kick => KICKED,
@@ -270,7 +291,7 @@ fn leave_smtp<Receipt>(machine: &mut smtp::Server<Receipt>, why: Leave) {
 }
 
 /// RFC 9051 §7.1.5.
-fn leave_imap(machine: &mut imap_proto::server::Server, why: Leave) {
+pub(super) fn leave_imap(machine: &mut imap_proto::server::Server, why: Leave) {
     machine.bye(imap_proto::Reply::ok(match why {
         Leave::Stop => "The server is shutting down",
         Leave::Kick => "An operator ends this session",
@@ -278,7 +299,7 @@ fn leave_imap(machine: &mut imap_proto::server::Server, why: Leave) {
 }
 
 /// RFC 1939 knows no farewell: marks of a session that ends without QUIT are forgotten (§6).
-fn leave_pop3(machine: &mut pop3_proto::Server, _why: Leave) {
+pub(super) fn leave_pop3(machine: &mut pop3_proto::Server, _why: Leave) {
     machine.abort();
 }
 
@@ -290,7 +311,7 @@ fn security(peer: &Peer) -> smtp_proto::Security {
 ///
 /// It comes boxed: each function that waits for a future which it was given holds room for it twice, and this one is what
 /// an idle connection costs.
-async fn report(visit: Visit, session: BoxFuture<'static, Result<(), SessionError>>) {
+pub(super) async fn report(visit: Visit, session: BoxFuture<'static, Result<(), SessionError>>) {
     let badge = visit.badge().clone();
     let (protocol, client) = (badge.protocol(), badge.client());
     match visit.attend(session).await {
@@ -302,6 +323,8 @@ async fn report(visit: Visit, session: BoxFuture<'static, Result<(), SessionErro
     }
 }
 
-const BUSY_SMTP: &str = "421 4.3.2 Too many connections, try again later\r\n";
+pub(super) const BUSY_IMAP: &str = "* BYE Too many connections\r\n";
+pub(super) const BUSY_POP3: &str = "-ERR [SYS/TEMP] Too many connections\r\n";
+pub(super) const BUSY_SMTP: &str = "421 4.3.2 Too many connections, try again later\r\n";
 /// RFC 3463 §3.4, X.3.2: not accepting network messages now; what was not answered may be sent again.
 const KICKED: Refusal = Refusal::of(421, (4, 3, 2), "An operator ends this session");

@@ -14,12 +14,10 @@ pub(super) struct StoreRecipients {
 
 /// Answers for a relay of another node, which has expanded the recipient: neither aliases nor forwards are followed, and
 /// whether the account is in use is not asked again.
-#[allow(dead_code, reason = "for the listener for nodes, which is bound where a node has an address inside")]
 pub(super) struct PlacedAccounts {
     pub(super) routes: Routes,
 }
 
-#[allow(dead_code, reason = "as above")]
 impl PlacedAccounts {
     fn answer(&self, store: &StoreName, address: &Address) -> Result<Recipient, Refusal> {
         let routing = self.routes.now();

@@ -31,5 +31,6 @@ fn addresses(config: &Config) -> impl Iterator<Item = SocketAddr> + '_ {
     let relay = config.relay.iter().flat_map(|relay| relay.listen.iter().chain(&relay.lmtp));
     let proxy = config.proxy.iter().flat_map(|proxy| [&proxy.imap, &proxy.imaps, &proxy.pop3, &proxy.pop3s]).flatten();
     let stores = config.stores.iter().flat_map(|store| &store.lmtp);
-    relay.chain(proxy).chain(stores).chain(&config.admin.metrics).copied()
+    let inside = config.cluster.iter().flat_map(|cluster| [&cluster.lmtp, &cluster.imap, &cluster.pop3]).flatten();
+    relay.chain(proxy).chain(stores).chain(inside).chain(&config.admin.metrics).copied()
 }

@@ -1,0 +1,59 @@
+//! The way to a store: a function call where it is here, over the net where another node serves it.
+
+use super::System;
+use super::nodes::ClusterNodes;
+use super::routing::Routes;
+use crate::config::Config;
+use backend::{Deliveries, HereOrThere, Nodes, Sessions};
+use net::{Dialer, Shutdown};
+use ports::{Delivery, SessionHandover};
+use std::sync::Arc;
+use store::LocalStores;
+
+/// What relay and proxy are given.
+#[derive(Clone)]
+pub(super) struct Backends {
+    pub(super) delivery: Arc<dyn Delivery>,
+    pub(super) handover: Arc<dyn SessionHandover>,
+    /// To other nodes, where there are any.
+    remote: Option<Arc<Deliveries>>,
+}
+
+impl Backends {
+    /// The stores of this process, and with `[cluster]` those of the others.
+    pub(super) fn of(config: &Config, stores: &Arc<LocalStores>, routes: &Routes, system: &System) -> Self {
+        let (delivery, handover) =
+            (Arc::clone(stores) as Arc<dyn Delivery>, Arc::clone(stores) as Arc<dyn SessionHandover>);
+        let Some(cluster) = &config.cluster else { return Self { delivery, handover, remote: None } };
+        let dialer = Arc::new(Dialer::new().with_cluster(cluster.tls.client()).with_sources(cluster.sources.clone()));
+        let nodes: Arc<dyn Nodes> = Arc::new(ClusterNodes { routes: routes.clone(), own: config.node.name.clone() });
+        let (clock, host) = (&system.clock, config.node.hostname.clone());
+        let remote = Arc::new(Deliveries::new(Arc::clone(&nodes), dialer.clone(), Arc::clone(clock), host));
+        let sessions = Sessions::new(nodes, dialer.clone(), dialer, Arc::clone(clock));
+        let (here, also_here) = (Arc::clone(stores), Arc::clone(stores));
+        let delivery =
+            HereOrThere::<dyn Delivery>::new(move |store| here.store(store).is_some(), delivery, remote.clone());
+        let handover = HereOrThere::<dyn SessionHandover>::new(
+            move |store| also_here.store(store).is_some(),
+            handover,
+            Arc::new(sessions),
+        );
+        Self { delivery: Arc::new(delivery), handover: Arc::new(handover), remote: Some(remote) }
+    }
+
+    /// Looks after the connections that are kept, until the node stops; then ends them.
+    pub(super) async fn tend(self, shutdown: Shutdown) {
+        let Some(remote) = self.remote else { return };
+        tokio::select! {
+            () = remote.tidy() => {}
+            () = shutdown.draining() => {}
+        }
+    }
+
+    /// Ends the connections that are kept, politely: nobody needs them any more.
+    pub(super) async fn hang_up(&self) {
+        if let Some(remote) = &self.remote {
+            remote.hang_up().await;
+        }
+    }
+}
