@@ -291,7 +291,7 @@ impl Link {
         match say {
             _ if self.end.is_some() => {}
             Say::Text(text) => self.output.extend_from_slice(format!("{text}\r\n").as_bytes()),
-            end => self.end = Some(end),
+            end @ (Say::Break | Say::Close | Say::Late | Say::Never) => self.end = Some(end),
         }
     }
 }
