@@ -20,6 +20,7 @@
 //!  POST   /v1/route                           {"addresses": […], "login": false}: where they go, step by step
 //!  POST   /v1/import/passwd-file | popmap | regex-map | user-map | virtusertable | aliases | virtual |
 //!         transport                           the body is the file; ?dry_run= skip_bad= domains=a,b stores=host=name,…
+//!  GET    /v1/export?passwords=               all records as of one moment, a file (docs/format/directory-file.md)
 //!  GET    /v1/import                          how far the running import is
 //!  GET    /v1/queue?after=&limit=             a page of the mail that waits for its stores, oldest first
 //!  GET, DELETE /v1/queue/ID                   shows a message, or takes it out
@@ -29,9 +30,10 @@
 //! ```
 //!
 //! Invariants:
-//! 1. Every answer but that of /metrics is JSON; every refusal is `{"error": sentence, "field"?: name, "temporary"?: true}`.
+//! 1. Every answer but an export and /metrics is JSON; every refusal is `{"error": sentence, "field"?: name, "temporary"?: true}`.
 //! 2. What cannot be asked now is 503 and `temporary`, never 404: a directory that is away knows of nobody's absence.
-//! 3. A password is hashed (Argon2id, RFC 9106, a random salt) or refused; neither it nor a hash is logged or answered.
+//! 3. A password is hashed (Argon2id, RFC 9106, a random salt) or refused; neither it nor a hash is logged or answered,
+//!    except that an export holds hashes: nodes that read it check logins with them.
 //! 4. Lists come in pages of at most [`PAGE_MAX`]; bodies, reports and batches have named limits.
 //! 5. A change that was answered is one that this node routes by, unless its copy of the directory hangs behind.
 //! 6. A change names the revision it was made on, so nothing is overwritten unseen (409).
@@ -40,8 +42,10 @@
 
 mod accounts;
 mod error;
+mod exports;
 mod imports;
 mod names;
+mod nodes;
 mod paced;
 mod passwords;
 mod queue;

@@ -6,7 +6,7 @@ use crate::queue::{self, QueueOrder};
 use crate::request::{Name, Octets};
 use crate::state::{AdminState, Api};
 use crate::words::{RouteAnswer, RouteQuestion};
-use crate::{accounts, names, records, rules, sessions, stores};
+use crate::{accounts, exports, names, nodes, records, rules, sessions, stores};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, Method, StatusCode, Uri};
@@ -47,8 +47,9 @@ pub fn router(state: AdminState) -> Router {
         .route(&name("rules"), get(records::show::<RuleRecord>).patch(rules::set_rule).delete(rules::remove_rule))
         .route("/v1/stores", get(records::list::<StoreRecord>).post(stores::add))
         .route(&name("stores"), get(records::show::<StoreRecord>).patch(stores::set).delete(stores::remove))
-        .route("/v1/nodes", get(records::list::<NodeRecord>))
-        .route(&name("nodes"), get(records::show::<NodeRecord>))
+        .route("/v1/nodes", get(records::list::<NodeRecord>).post(nodes::add))
+        .route(&name("nodes"), get(records::show::<NodeRecord>).patch(nodes::set).delete(nodes::remove))
+        .route("/v1/export", get(exports::export))
         .route("/v1/queue", get(queue::list))
         .route(&name("queue"), get(queue::show).delete(|api, name| order(QueueOrder::Remove, api, name)))
         .route("/v1/queue/{name}/retry", post(|api, name| order(QueueOrder::Retry, api, name)))

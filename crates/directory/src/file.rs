@@ -1,7 +1,7 @@
 //! The directory in one text file that something else makes: the read-only engine `file`.
 //!
-//! What it is: the text form of all records ([`Reader`], [`encode`]), and an engine ([`FileEngine`]) that serves what was
-//! read last. What it is not: it opens no file and does not know when one changes; the driver `files` does. The layout
+//! What it is: the text form of all records ([`Reader`]; [`collect`] and [`encode`]), and an engine ([`FileEngine`]) that
+//! serves what was read last. What it is not: it opens no file and does not know when one changes; the driver `files` does. The layout
 //! is docs/format/directory-file.md.
 //!
 //! ```text
@@ -16,13 +16,15 @@
 //!
 //! [`EngineError::Unavailable`]: crate::EngineError::Unavailable
 
+mod collect;
 mod engine;
 mod format;
 #[cfg(test)]
 mod tests;
 
+pub use collect::collect;
 pub use engine::{FileEngine, Replaced};
-pub use format::{FORMAT_VERSION, FileError, LINE_OCTETS_MAX, NotJson, RECORDS_MAX, Reader, Secrets, encode};
+pub use format::{FORMAT_VERSION, FileError, LINE_OCTETS_MAX, RECORDS_MAX, Reader, Secrets, Unreadable, encode};
 
 use crate::engine::Revision;
 

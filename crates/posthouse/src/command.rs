@@ -5,7 +5,7 @@
 //!                                  │                      at.rs: which socket
 //!                                  └─▶ screen.rs, table.rs: what the operator sees
 //! ```
-//! They open no file of the node: whatever is decided is decided there. Exit codes: 0 done, 1 refused or failed (and
+//! They open no file of the node: whatever is decided is decided there. An export writes the operator's file (draft.rs). Exit codes: 0 done, 1 refused or failed (and
 //! what [`NodeCommand::Route`] and [`NodeCommand::Import`] say of themselves), 2 a command line that cannot be read.
 
 mod account;
@@ -13,8 +13,11 @@ mod alias;
 mod at;
 mod client;
 mod domain;
+mod draft;
+mod export;
 mod failure;
 mod import;
+mod node;
 mod password;
 mod placement;
 mod progress;
@@ -52,6 +55,8 @@ pub enum NodeCommand {
     Rule(On<rule::Rule>),
     /// Stores: what holds mailboxes, ours and foreign ones.
     Store(On<store::Store>),
+    /// Nodes: what serves stores of ours, and where it is reached.
+    Node(On<node::Node>),
     /// Placements: the per-user map, stronger than every rule.
     Placement(On<placement::Placement>),
     /// The queue: mail that waits for a store.
@@ -66,6 +71,8 @@ pub enum NodeCommand {
     ///
     /// Exits with 1 while lines are bad or collide, unless they are skipped.
     Import(On<import::Import>),
+    /// Writes out what others read.
+    Export(On<export::Export>),
     /// What the node runs, and how it is.
     Status(Asked<status::Status>),
     /// Who is connected to the node.
@@ -124,11 +131,13 @@ impl NodeCommand {
             Self::Domain(On { at, what }) => run(&at, what, screen).await,
             Self::Rule(On { at, what }) => run(&at, what, screen).await,
             Self::Store(On { at, what }) => run(&at, what, screen).await,
+            Self::Node(On { at, what }) => run(&at, what, screen).await,
             Self::Placement(On { at, what }) => run(&at, what, screen).await,
             Self::Queue(On { at, what }) => run(&at, what, screen).await,
             Self::Site(On { at, what }) => run(&at, what, screen).await,
             Self::Route(Asked { at, what }) => run(&at, what, screen).await,
             Self::Import(On { at, what }) => run(&at, what, screen).await,
+            Self::Export(On { at, what }) => run(&at, what, screen).await,
             Self::Status(Asked { at, what }) => run(&at, what, screen).await,
             Self::Who(Asked { at, what }) => run(&at, what, screen).await,
             Self::Kick(Asked { at, what }) => run(&at, what, screen).await,

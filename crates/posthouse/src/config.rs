@@ -97,10 +97,25 @@ pub struct Tls {
 /// `[directory]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Directory {
-    /// The folder of the embedded engine.
-    pub path: PathBuf,
+    /// What keeps its records.
+    pub engine: DirectoryEngine,
     /// Where an account is placed that no rule places, unless the directory says so already.
     pub default_store: Option<StoreName>,
+}
+
+/// What keeps the records of the directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DirectoryEngine {
+    /// This node alone.
+    Embedded {
+        /// The folder of its file.
+        folder: PathBuf,
+    },
+    /// Whoever makes this file; this node only reads.
+    File {
+        /// Where it is.
+        path: PathBuf,
+    },
 }
 
 /// `[[store]]`

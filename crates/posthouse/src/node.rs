@@ -7,6 +7,7 @@
 //! Sockets are bound first, while we may, and listen last: whoever can connect finds a node that is ready.
 
 mod admin;
+mod directory_file;
 mod listeners;
 mod metrics;
 mod polite;
@@ -26,10 +27,11 @@ pub use pulse::Pulse;
 pub use queue::QueueStartError;
 pub use stores::StoreError;
 
-use crate::config::Config;
+use crate::config::{Config, DirectoryEngine};
 use admin::Facts;
 use directory::engine::Engine;
 use directory::{EditError, EngineError};
+use files::{DirectoryFile, ReadError};
 use kv::EmbeddedEngine;
 use listeners::Listeners;
 use metrics::Meters;
@@ -52,6 +54,8 @@ pub struct Node {
     system: System,
     sockets: Sockets,
     engine: Arc<dyn Engine>,
+    /// What the engine reads, where it only reads.
+    file: Option<DirectoryFile>,
     routes: Routes,
     stores: Arc<LocalStores>,
     local: Vec<Arc<Store>>,
@@ -96,6 +100,20 @@ pub enum NodeError {
         #[source]
         source: EngineError,
     },
+    /// The file of a directory that is only read.
+    #[error("the directory file cannot be used")]
+    DirectoryFile(#[from] ReadError),
+    /// A directory that this node may not write does not name what it runs.
+    #[error("{} does not name what this node runs:{missing}", path.display())]
+    NotNamed {
+        /// The file.
+        path: PathBuf,
+        /// What should be in it.
+        missing: String,
+    },
+    /// Signals.
+    #[error("cannot listen to signals")]
+    Signal(#[source] io::Error),
     /// Reading the directory.
     #[error("cannot read the directory")]
     Engine(#[from] EngineError),
@@ -141,12 +159,7 @@ impl Node {
         let sockets = Sockets::bind(&config)?;
         privileges::give_up(&config.node)?;
         folder(&config.node.data)?;
-        folder(&config.directory.path)?;
-        let opened = EmbeddedEngine::open(&config.directory.path.join("directory.redb"));
-        let path = &config.directory.path;
-        let failed = |source| NodeError::Directory { path: path.clone(), source };
-        let engine: Arc<dyn Engine> = Arc::new(opened.map_err(failed)?);
-        register::stores(&*engine, &config).await?;
+        let (engine, file) = open_directory(&config).await?;
         let routes = Routes::follow(Arc::clone(&engine), &system).await?;
         let mut local = Vec::with_capacity(config.stores.len());
         for store in &config.stores {
@@ -162,6 +175,7 @@ impl Node {
             system,
             sockets,
             engine,
+            file,
             routes,
             stores,
             local,
@@ -198,6 +212,9 @@ impl Node {
             queue.start(&*self.system.spawn);
         }
         self.system.spawn.task(Box::pin(self.routes.clone().run(shutdown.clone())));
+        if let Some(file) = self.file.take() {
+            directory_file::keep(file, &self.system, shutdown.clone())?;
+        }
         // Commands are answered to the end, so that operators see who is left.
         let (answered, answers) = Stopper::new();
         let monitors = monitored.iter().map(|(address, _)| *address).collect();
@@ -237,6 +254,27 @@ impl Node {
             over.await;
             stopper.cut();
         }));
+    }
+}
+
+/// The engine that the configuration names, knowing the stores of this node.
+async fn open_directory(config: &Config) -> Result<(Arc<dyn Engine>, Option<DirectoryFile>), NodeError> {
+    match &config.directory.engine {
+        DirectoryEngine::Embedded { folder: path } => {
+            folder(path)?;
+            let opened = EmbeddedEngine::open(&path.join("directory.redb"));
+            let engine = Arc::new(opened.map_err(|source| NodeError::Directory { path: path.clone(), source })?);
+            register::stores(&*engine, config).await?;
+            Ok((engine, None))
+        }
+        DirectoryEngine::File { path } => {
+            let (file, engine) = directory_file::open(path)?;
+            let missing = register::missing(&*engine, config).await?;
+            match missing.is_empty() {
+                true => Ok((engine, Some(file))),
+                false => Err(NodeError::NotNamed { path: path.clone(), missing }),
+            }
+        }
     }
 }
 

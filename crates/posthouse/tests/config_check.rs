@@ -123,7 +123,7 @@ key = 'key.pem'
     posthouse.toml:2:8: node.name: "not a name": a name has 1 to 63 letters, digits, '-', '_' or '.', and starts with a letter or digit
     posthouse.toml:3:1: node.hostnme: unknown key (did you mean hostname?)
     posthouse.toml:4:8: node.data: is a number, must be text
-    posthouse.toml:5:1: node.colour: unknown key (known here: data, hostname, name, stop_seconds)
+    posthouse.toml:5:1: node.colour: unknown key (known here: data, group, hostname, name, stop_seconds, user)
     posthouse.toml:8:10: log.format: "xml": is none of logfmt, json
     posthouse.toml:9:9: log.level: "loud=maybe": error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
     posthouse.toml:13:10: store.shards: must be from 1 to 64
@@ -138,6 +138,30 @@ key = 'key.pem'
     posthouse.toml:29:2: proxy: listens nowhere (give it one of imap, imaps, pop3, pop3s)
     posthouse.toml:32:15: tls.certificate: cannot read missing.pem: No such file or directory (os error 2)
     "#);
+}
+
+#[test]
+fn a_node_without_stores_has_a_directory_all_the_same() {
+    let relay = "[relay]\nlisten = ['127.0.0.1:2525']\n";
+    // One of another node: the directory knows it.
+    let embedded = format!("{NODE}{relay}[directory]\nengine = 'embedded'\ndefault_store = 'hedda'\n");
+    assert!(check(site(&[("posthouse.toml", &embedded)]).path()).0);
+    let file = format!("{NODE}{relay}[directory]\nengine = 'file'\npath = 'records'\n");
+    assert!(check(site(&[("posthouse.toml", &file), ("records", "")]).path()).0);
+    let mistakes = |text: &str, files: &[(&str, &str)]| {
+        let text = format!("{NODE}{relay}[directory]\n{text}\n");
+        let (good, said) = check(site(&[&[("posthouse.toml", text.as_str())], files].concat()).path());
+        assert!(!good, "{text}");
+        said
+    };
+    insta::assert_snapshot!(mistakes("engine = 'file'", &[]), @"posthouse.toml:7:2: directory.path: is missing");
+    insta::assert_snapshot!(mistakes("engine = 'redb'", &[]), @r#"posthouse.toml:8:10: directory.engine: "redb": is none of embedded, file"#);
+    insta::assert_snapshot!(mistakes("engine = 'file'\npath = 'records'\ndefault_store = 'hedda'", &[]), @r#"
+    posthouse.toml:9:8: directory.path: cannot read records: No such file or directory (os error 2) (`posthouse export directory` makes one)
+    posthouse.toml:10:17: directory.default_store: is in the directory's file, if engine is "file" (take it out; in the file it is a field of the record routing/site)
+    "#);
+    insta::assert_snapshot!(mistakes("engine = 'file'\npath = 'records'", &[("records/x", "")]), @r#"posthouse.toml:9:8: directory.path: records is no file (`posthouse export directory` makes one; a folder is for engine = "embedded")"#);
+    insta::assert_snapshot!(mistakes("path = 'records'", &[("records", "")]), @r#"posthouse.toml:8:8: directory.path: records is a file, not a folder (a node that reads its directory from a file has engine = "file")"#);
 }
 
 #[test]

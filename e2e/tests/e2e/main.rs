@@ -4,6 +4,7 @@
 mod clients;
 mod curl;
 mod delivery;
+mod directory_file;
 mod full_disk;
 mod hostile;
 mod ledger;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         sync::trials(&world),
         restart::trials(&world),
         routing::trials(&world),
+        directory_file::trials(&world),
         starttls::trials(&world),
         hostile::trials(&world),
         clients::trials(&world),

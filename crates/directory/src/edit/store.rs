@@ -32,6 +32,16 @@ impl Editor<'_> {
         }
     }
 
+    /// Makes a node known.
+    pub async fn add_node(&self, node: &NodeRecord) -> Result<Revision, EditError> {
+        self.add(node, Transaction::default()).await
+    }
+
+    /// Changes a node that was read at revision `seen`.
+    pub async fn set_node(&self, node: &NodeRecord, seen: Revision) -> Result<Revision, EditError> {
+        self.commit(put_over(Transaction::default(), node, seen)?).await
+    }
+
     /// Makes or replaces a node's record: a node writes its own when it starts.
     pub async fn put_node(&self, node: &NodeRecord) -> Result<Revision, EditError> {
         let seen = self.revision_of(&node.key()).await?;

@@ -48,10 +48,10 @@ pub struct FileError {
     pub why: String,
 }
 
-/// A value of an engine that is no JSON has no place in a file.
+/// A value that cannot be read has no place in a file: whoever reads it would refuse all of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the value of {key} is damaged: remove that record, or write it anew")]
-pub struct NotJson {
+#[error("the value of {key} cannot be read: remove that record, or write it anew")]
+pub struct Unreadable {
     /// Whose value it is.
     pub key: String,
 }
@@ -82,7 +82,7 @@ struct End {
 }
 
 /// The file of these entries, which come in the order of their keys.
-pub fn encode<'e>(entries: impl IntoIterator<Item = &'e Entry>, secrets: Secrets) -> Result<Vec<u8>, NotJson> {
+pub fn encode<'e>(entries: impl IntoIterator<Item = &'e Entry>, secrets: Secrets) -> Result<Vec<u8>, Unreadable> {
     let header = Header { format: FORMAT.into(), version: FORMAT_VERSION, secrets: secrets == Secrets::Included };
     let mut text = Vec::new();
     push_json(&mut text, &header);
@@ -98,14 +98,17 @@ pub fn encode<'e>(entries: impl IntoIterator<Item = &'e Entry>, secrets: Secrets
     Ok(text)
 }
 
-fn push_record(text: &mut Vec<u8>, entry: &Entry) -> Result<(), NotJson> {
-    let not_json = |_| NotJson { key: entry.key.clone() };
-    let value: &RawValue = serde_json::from_slice(&entry.value).map_err(not_json)?;
+fn push_record(text: &mut Vec<u8>, entry: &Entry) -> Result<(), Unreadable> {
+    let unreadable = || Unreadable { key: entry.key.clone() };
+    if !matches!(is_record(&entry.key, &entry.value), Ok(_) | Err(RecordError::Newer { .. })) {
+        return Err(unreadable());
+    }
+    let value: &RawValue = serde_json::from_slice(&entry.value).map_err(|_| unreadable())?;
     text.extend_from_slice(br#"{"key":"#);
     serde_json::to_writer(&mut *text, &entry.key).expect("a text is valid JSON, and a Vec takes all");
     text.extend_from_slice(br#","value":"#);
     if value.get().contains(['\n', '\r']) {
-        let value: serde_json::Value = serde_json::from_str(value.get()).map_err(not_json)?;
+        let value: serde_json::Value = serde_json::from_str(value.get()).map_err(|_| unreadable())?;
         text.extend_from_slice(value.to_string().as_bytes());
     } else {
         text.extend_from_slice(value.get().as_bytes());

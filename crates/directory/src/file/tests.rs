@@ -170,9 +170,11 @@ fn equal_content_is_no_change_and_a_follower_takes_what_differs() {
 }
 
 #[test]
-fn a_damaged_value_is_not_written() {
+fn a_value_that_cannot_be_read_is_not_written() {
     let error = encode(&[entry("routing/site", "{\"v\":1")], Secrets::Included).expect_err("no JSON");
     assert_eq!(error.key, "routing/site");
+    let other = entry("routing/domain/a.test", r#"{"v":1,"name":"b.test"}"#);
+    assert_eq!(encode(&[other], Secrets::Included).expect_err("another's").key, "routing/domain/a.test");
     let pretty = encode(&[entry("routing/site", "{\n\"v\":1}")], Secrets::Included).expect("JSON");
     assert_eq!(read(&pretty).expect("one line").len(), 1);
 }

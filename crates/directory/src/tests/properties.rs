@@ -3,6 +3,7 @@
 use super::*;
 use crate::engine::{Change, Changes};
 use crate::explain::{Silent, Steps};
+use crate::file;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -87,6 +88,27 @@ proptest! {
         let again = entries.into_iter().map(Change::Put).collect();
         repeated.apply(&Changes { changes: again, revision });
         prop_assert!(repeated.same_records(&updated));
+    }
+
+    /// A site that went through a file answers as before. What the engine cannot read is not written.
+    #[test]
+    fn a_site_survives_a_file(records in vec(record(), 0..40)) {
+        let kept: std::collections::BTreeMap<String, Entry> =
+            records.into_iter().map(|entry| (entry.key.clone(), entry)).collect();
+        let before = Routing::load(kept.values(), Revision::new(1));
+        let Ok(text) = file::encode(kept.values(), file::Secrets::Included) else {
+            prop_assert!(before.flaws().count() > 0, "refused for nothing");
+            return Ok(());
+        };
+        let mut reader = file::Reader::new();
+        for line in text.split_inclusive(|octet| *octet == b'\n') {
+            prop_assert_eq!(reader.line(line), Ok(()));
+        }
+        let engine = file::FileEngine::new("a test", reader.finish().expect("whole"));
+        let live = Arc::new(crate::Live::new());
+        let mut follower = crate::Follower::new(Arc::new(engine), live.clone());
+        prop_assert!(finish(follower.step()).is_ok());
+        prop_assert!(live.routing().same_records(&before));
     }
 
     #[test]

@@ -4,13 +4,13 @@ use super::at::Sockets;
 use super::failure::Failure;
 use admin::ErrorJson;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use tokio::net::UnixStream;
 
@@ -87,6 +87,26 @@ impl Client {
         target: Target,
         body: Bytes,
     ) -> Result<(StatusCode, Bytes), Failure> {
+        whole(self.send(method, target, body).await?).await
+    }
+
+    /// Writes an answer out as it comes: it may be too large to hold.
+    pub(super) async fn copy(&self, target: Target, out: &mut dyn Write) -> Result<(), Failure> {
+        let response = self.send(Method::GET, target, Bytes::new()).await?;
+        if !response.status().is_success() {
+            return accepted::<IgnoredAny>(whole(response).await?).map(drop);
+        }
+        let mut body = response.into_body();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| Failure::Answer(error.to_string()))?;
+            if let Some(octets) = frame.data_ref() {
+                out.write_all(octets)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, method: Method, target: Target, body: Bytes) -> Result<Response<Incoming>, Failure> {
         let stream = self.connect().await?;
         let unreadable = |error: &dyn std::fmt::Display| Failure::Answer(error.to_string());
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| unreadable(&e))?;
@@ -99,11 +119,7 @@ impl Client {
             .header("content-type", "application/json")
             .body(Full::new(body))
             .map_err(|error| unreadable(&error))?;
-        let response = sender.send_request(request).await.map_err(|error| unreadable(&error))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_OCTETS_MAX).collect().await;
-        let body = body.map_err(|error| Failure::Answer(error.to_string()))?;
-        Ok((status, body.to_bytes()))
+        sender.send_request(request).await.map_err(|error| unreadable(&error))
     }
 
     async fn connect(&self) -> Result<UnixStream, Failure> {
@@ -116,6 +132,13 @@ impl Client {
         }
         Err(Failure::NoNode { tried, hint: self.sockets.hint.clone() })
     }
+}
+
+async fn whole(response: Response<Incoming>) -> Result<(StatusCode, Bytes), Failure> {
+    let status = response.status();
+    let body = Limited::new(response.into_body(), ANSWER_OCTETS_MAX).collect().await;
+    let body = body.map_err(|error| Failure::Answer(error.to_string()))?;
+    Ok((status, body.to_bytes()))
 }
 
 /// The answer, or the node's refusal.

@@ -121,7 +121,8 @@ impl Settings {
     }
 }
 
-fn port(text: &str, tls: TlsMode) -> Result<(String, Value), Failure> {
+/// `imap=143`, or `imap` for the usual port.
+pub(super) fn port(text: &str, tls: TlsMode) -> Result<(String, Value), Failure> {
     let (name, port) = match text.split_once('=') {
         Some((name, port)) => (name, Some(port)),
         None => (text, None),

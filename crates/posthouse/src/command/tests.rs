@@ -1,5 +1,6 @@
 //! The commands against the API on a socket: what an operator types and sees.
 
+mod export;
 mod support;
 
 use insta::assert_snapshot;
@@ -113,6 +114,51 @@ async fn routes() {
     exit code 1
     "#);
     assert_snapshot!(site.run("route --json info@site.test").await, @r#"{"address":"info@site.test","steps":["looked up as info@site.test","alias info@site.test leads to error@site.test, zoe@far.test","looked up as error@site.test","account error@site.test exists (id ID)","placement of error@site.test: store ingrid","zoe@far.test is elsewhere"],"outcome":{"kind":"forward","targets":["error@site.test","zoe@far.test"]}}"#);
+}
+
+#[tokio::test]
+async fn nodes() {
+    let site = Site::new().await;
+    assert_snapshot!(site.run("node list").await, @"! no nodes");
+    assert_snapshot!(site.run("node add n1 --role store --role relay --address mx1.site.test --address 192.0.2.1 --port lmtp=2424").await, @"added node n1");
+    assert_snapshot!(site.run("node add n2").await, @"added node n2");
+    assert_snapshot!(site.run("node list").await, @"
+    NAME  ROLES         ADDRESSES                 PORTS
+    n1    relay, store  mx1.site.test, 192.0.2.1  lmtp=2424
+    n2    -             -                         -
+    ");
+    assert_snapshot!(site.run("node add N1").await, @"
+    ! posthouse: there is already node n1
+    exit code 1
+    ");
+    assert_snapshot!(site.run("node set n2 --address mx2.site.test --role proxy").await, @"changed node n2");
+    assert_snapshot!(site.run("node set n1 --port none --address 192.0.2.7").await, @"changed node n1");
+    assert_snapshot!(site.run("node show n1").await, @"
+    addresses  192.0.2.7
+    name       n1
+    ports
+    revision   8
+    roles      relay, store
+    ");
+    assert_snapshot!(site.run("node set n2 --role none --role proxy").await, @"
+    ! posthouse: `none` stands alone
+    exit code 1
+    ");
+    assert_snapshot!(site.run("node set n2 --address no..host").await, @r#"
+    ! posthouse: not a record of this kind: host: not a host name or an IP address: "no..host"
+    exit code 1
+    "#);
+    assert_snapshot!(site.run("store add hedda --node n2").await, @"added store hedda");
+    assert_snapshot!(site.run("node remove n2").await, @"
+    ! posthouse: node n2 is in use by store hedda
+    exit code 1
+    ");
+    assert_snapshot!(site.run("store remove hedda").await, @"removed store hedda");
+    assert_snapshot!(site.run("node remove n2 n3").await, @"
+    removed node n2
+    ! posthouse: there is no node n3; did you mean n1?
+    exit code 1
+    ");
 }
 
 #[tokio::test]

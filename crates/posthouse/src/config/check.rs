@@ -1,9 +1,14 @@
 //! From what the files say to what the node does: defaults, and the mistakes that only the whole can show.
 
 use super::problem::Problems;
-use super::raw::{RawBalancers, RawConfig, RawLimits, RawNode, RawProxy, RawRelay, RawStore, RawTls};
+use super::raw::{
+    RawBalancers, RawConfig, RawDirectory, RawEngine, RawLimits, RawNode, RawProxy, RawRelay, RawStore, RawTls,
+};
 use super::section::At;
-use super::{Admin, Config, Directory, Journal, Limits, Log, LogFormat, Node, Proxy, Relay, Store, Tls};
+use super::{
+    Admin, Config, Directory, DirectoryEngine, Journal, Limits, Log, LogFormat, Node, Proxy, Relay, Store, Tls,
+};
+use mail_types::StoreName;
 use net::{Network, ServerTls};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -26,19 +31,7 @@ pub(super) fn config(raw: RawConfig, problems: &Problems) -> Option<Config> {
     let node = node(raw.node, problems);
     let tls = raw.tls.and_then(|tls| check.tls(tls));
     let names: Vec<_> = raw.stores.iter().filter_map(|store| store.name.clone()).collect();
-    if let Some(wanted) = &raw.directory.default_store
-        && !names.iter().any(|name| name.value == wanted.value)
-    {
-        let names: Vec<&str> = names.iter().map(|name| name.value.as_str()).collect();
-        let unknown = wanted.problem(format!("there is no [[store]] named {}", wanted.value));
-        problems.add(
-            unknown.help(format!("there is: {}", if names.is_empty() { "none".into() } else { names.join(", ") })),
-        );
-    }
-    let directory = Directory {
-        path: check.folder(raw.directory.path, data.join("directory"), &raw.whole),
-        default_store: raw.directory.default_store.map(|at| at.value),
-    };
+    let directory = check.directory(raw.directory, &names, &data, &raw.whole);
     let mut stores_seen = Once::default();
     let stores = raw.stores.into_iter().filter_map(|store| check.store(store, &data, &mut stores_seen)).collect();
     Some(Config {
@@ -106,7 +99,63 @@ impl Check<'_> {
         }
     }
 
-    fn store(&mut self, raw: RawStore, data: &Path, seen: &mut Once<mail_types::StoreName>) -> Option<Store> {
+    fn directory(&mut self, raw: RawDirectory, stores: &[At<StoreName>], data: &Path, whole: &At<()>) -> Directory {
+        let RawDirectory { engine, path, default_store } = raw;
+        if let Some(wanted) = &default_store {
+            match engine {
+                RawEngine::File => {
+                    let twice = wanted.problem("is in the directory's file, if engine is \"file\"");
+                    self.problems.add(twice.help("take it out; in the file it is a field of the record routing/site"));
+                }
+                // A node without stores may name one of another node, which the directory knows.
+                RawEngine::Embedded if !stores.is_empty() => self.one_of(wanted, stores),
+                RawEngine::Embedded => {}
+            }
+        }
+        if let Some(at) = &path {
+            self.kind_of_path(at, engine);
+        }
+        let engine = match engine {
+            RawEngine::Embedded => {
+                DirectoryEngine::Embedded { folder: self.folder(path, data.join("directory"), whole) }
+            }
+            // Without a path there is a mistake already.
+            RawEngine::File => DirectoryEngine::File { path: path.map(|at| at.value).unwrap_or_default() },
+        };
+        Directory { engine, default_store: default_store.map(|at| at.value) }
+    }
+
+    fn one_of(&self, wanted: &At<StoreName>, stores: &[At<StoreName>]) {
+        if stores.iter().any(|name| name.value == wanted.value) {
+            return;
+        }
+        let names: Vec<&str> = stores.iter().map(|name| name.value.as_str()).collect();
+        let unknown = wanted.problem(format!("there is no [[store]] named {}", wanted.value));
+        self.problems.add(unknown.help(format!("there is: {}", names.join(", "))));
+    }
+
+    /// An embedded directory has a folder, which is made when it is missing; a file must be there.
+    fn kind_of_path(&self, at: &At<PathBuf>, engine: RawEngine) {
+        let shown = at.value.display();
+        match (engine, std::fs::metadata(&at.value)) {
+            (RawEngine::Embedded, Ok(found)) if !found.is_dir() => {
+                let file = at.problem(format!("{shown} is a file, not a folder"));
+                self.problems.add(file.help("a node that reads its directory from a file has engine = \"file\""));
+            }
+            (RawEngine::File, Ok(found)) if !found.is_file() => {
+                let folder = at.problem(format!("{shown} is no file"));
+                self.problems
+                    .add(folder.help("`posthouse export directory` makes one; a folder is for engine = \"embedded\""));
+            }
+            (RawEngine::File, Err(error)) => {
+                let missing = at.problem(format!("cannot read {shown}: {error}"));
+                self.problems.add(missing.help("`posthouse export directory` makes one"));
+            }
+            (RawEngine::Embedded | RawEngine::File, _) => {}
+        }
+    }
+
+    fn store(&mut self, raw: RawStore, data: &Path, seen: &mut Once<StoreName>) -> Option<Store> {
         for listener in raw.lmtp.iter().filter(|at| !at.value.ip().is_loopback()) {
             let open =
                 listener.problem(format!("{} is not on loopback: LMTP trusts whoever speaks it", listener.value));

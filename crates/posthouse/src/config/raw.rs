@@ -49,8 +49,16 @@ pub(super) struct RawTls {
 
 #[derive(Default)]
 pub(super) struct RawDirectory {
+    pub(super) engine: RawEngine,
     pub(super) path: Option<At<PathBuf>>,
     pub(super) default_store: Option<At<StoreName>>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum RawEngine {
+    #[default]
+    Embedded,
+    File,
 }
 
 pub(super) struct RawStore {
@@ -156,7 +164,15 @@ fn tls(section: &Section<'_>) -> RawTls {
 }
 
 fn directory(section: &Section<'_>) -> RawDirectory {
-    RawDirectory { path: section.path("path"), default_store: section.parsed("default_store", StoreName::parse) }
+    let engine = section.choice("engine", &[("embedded", RawEngine::Embedded), ("file", RawEngine::File)]);
+    if engine == Some(RawEngine::File) {
+        section.must_have("path");
+    }
+    RawDirectory {
+        engine: engine.unwrap_or_default(),
+        path: section.path("path"),
+        default_store: section.parsed("default_store", StoreName::parse),
+    }
 }
 
 fn store(section: &Section<'_>) -> RawStore {

@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use directory::engine::{Engine, Revision};
-use directory::{EditError, Editor, RuleChange, SiteRecord, StoreKind, StoreRecord};
+use directory::{EditError, Editor, Record, RuleChange, SiteRecord, StoreKind, StoreRecord};
 
 /// Enters the stores that the directory does not know, and the default store of a site that names none. What is there
 /// stays as it is: operators may have changed it.
@@ -27,9 +27,34 @@ pub(super) async fn stores(engine: &dyn Engine, config: &Config) -> Result<(), E
         Some(known) => (known.record, known.revision),
         None => (SiteRecord::default(), Revision::ZERO),
     };
-    if site.default_store.is_none() {
-        let site = SiteRecord { default_store: Some(default.clone()), ..site };
-        editor.change_rules(&RuleChange::SetSite(site, seen)).await?;
+    if site.default_store.is_some() {
+        return Ok(());
     }
+    if editor.find::<StoreRecord>(default.as_str()).await?.is_none() {
+        // A node without stores comes before the stores that it is to find.
+        tracing::warn!(store = %default, "the directory does not know the default store yet; it becomes the default when this node starts after `posthouse store add`");
+        return Ok(());
+    }
+    let site = SiteRecord { default_store: Some(default.clone()), ..site };
+    editor.change_rules(&RuleChange::SetSite(site, seen)).await?;
     Ok(())
+}
+
+/// What a directory that this node may not write does not say of it, a line each; empty if nothing.
+pub(super) async fn missing(engine: &dyn Engine, config: &Config) -> Result<String, EditError> {
+    let (editor, node) = (Editor::new(engine), &config.node.name);
+    let mut missing = String::new();
+    for store in &config.stores {
+        let wanted = StoreRecord::posthouse(store.name.clone(), node.clone());
+        let known = editor.find::<StoreRecord>(store.name.as_str()).await?.map(|known| known.record.kind);
+        let why = match known {
+            Some(kind) if kind == wanted.kind => continue,
+            Some(StoreKind::Posthouse { node }) => format!("store {} is of node {node} there", store.name),
+            Some(StoreKind::Foreign { host, .. }) => format!("store {} is at {host} there", store.name),
+            None => format!("store {} is not there", store.name),
+        };
+        let value = String::from_utf8_lossy(&wanted.encode()).into_owned();
+        missing += &format!("\n  {why}; the line would be\n  {{\"key\":\"{}\",\"value\":{value}}}", wanted.key());
+    }
+    Ok(missing)
 }

@@ -6,10 +6,11 @@ use admin::{
     QueueRefusal, QueuedJson, QueuedRecipientJson, Sessions, StoreFacts,
 };
 use clap::Parser;
-use directory::engine::MemoryEngine;
+use directory::engine::{Engine, MemoryEngine};
 use directory::{
     AssumeEmpty, DomainRecord, Editor, Follower, Live, Origin, RuleChange, RuleKind, RuleName, RuleRecord, StoreRecord,
 };
+use files::DirectoryFile;
 use mail_types::{Address, DeliveryId, Domain, NodeName, StoreName, UnixTime};
 use net::{OsRandom, SystemClock, TokioSpawn};
 use ports::{Badge, BoxFuture, Clock, Protocol};
@@ -102,34 +103,58 @@ struct Guests([Badge; 2]);
 /// A wall clock that always shows the same.
 struct Stopped;
 
+/// A node whose directory is a file.
+pub(crate) struct Copy {
+    pub(crate) file: DirectoryFile,
+    dir: TempDir,
+}
+
+impl Copy {
+    pub(crate) async fn of(path: &Path) -> Self {
+        let (file, _) = DirectoryFile::open(path).expect("a good file");
+        let dir = serve(Arc::new(file.engine())).await;
+        Self { file, dir }
+    }
+
+    pub(crate) async fn run(&self, line: &str) -> String {
+        run(&format!("{line} --dir {}", self.dir.path().display()), "").await
+    }
+}
+
+/// Serves commands in a folder.
+async fn serve(engine: Arc<dyn Engine>) -> TempDir {
+    let live = Arc::new(Live::new());
+    let mut follower = Follower::new(engine.clone(), live.clone());
+    follower.step().await.expect("loads");
+    tokio::spawn(async move {
+        loop {
+            if follower.step().await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        }
+    });
+    let router = admin::router(AdminState {
+        engine,
+        live,
+        mail: Arc::new(AssumeEmpty),
+        node: Arc::new(Facts),
+        queue: Some(Arc::new(Waiting::new())),
+        sessions: Arc::new(Guests::new()),
+        clock: Arc::new(Stopped),
+        random: Arc::new(OsRandom),
+        spawn: Arc::new(TokioSpawn::new(tokio::runtime::Handle::current())),
+    });
+    let dir = TempDir::new().expect("a folder");
+    let socket = tokio::net::UnixListener::bind(dir.path().join("admin.sock")).expect("a socket");
+    tokio::spawn(async move { axum::serve(socket, router).await });
+    dir
+}
+
 impl Site {
     pub(crate) async fn new() -> Self {
         let engine = MemoryEngine::new();
         seed(&engine).await;
-        let live = Arc::new(Live::new());
-        let mut follower = Follower::new(Arc::new(engine.clone()), live.clone());
-        follower.step().await.expect("loads");
-        tokio::spawn(async move {
-            loop {
-                if follower.step().await.is_err() {
-                    tokio::task::yield_now().await;
-                }
-            }
-        });
-        let router = admin::router(AdminState {
-            engine: Arc::new(engine.clone()),
-            live,
-            mail: Arc::new(AssumeEmpty),
-            node: Arc::new(Facts),
-            queue: Some(Arc::new(Waiting::new())),
-            sessions: Arc::new(Guests::new()),
-            clock: Arc::new(Stopped),
-            random: Arc::new(OsRandom),
-            spawn: Arc::new(TokioSpawn::new(tokio::runtime::Handle::current())),
-        });
-        let dir = TempDir::new().expect("a folder");
-        let socket = tokio::net::UnixListener::bind(dir.path().join("admin.sock")).expect("a socket");
-        tokio::spawn(async move { axum::serve(socket, router).await });
+        let dir = serve(Arc::new(engine.clone())).await;
         Self { engine, dir }
     }
 
@@ -153,14 +178,19 @@ impl Site {
 
     /// Whether a password opens an account.
     pub(crate) async fn lets_in(&self, address: &str, password: &str) -> bool {
-        let address = Address::parse(address).expect("an address");
-        let Origin::Found(secret) = directory::read_secret(&self.engine, &address).await else { return false };
-        let password = sasl::Password::new(password.as_bytes().to_vec()).expect("a password");
-        secret
-            .passwords
-            .iter()
-            .any(|hash| sasl::StoredPassword::parse(hash.expose()).expect("a hash of ours").verify(&password))
+        lets_in(&self.engine, address, password).await
     }
+}
+
+/// Whether a password opens an account.
+pub(crate) async fn lets_in(engine: &dyn Engine, address: &str, password: &str) -> bool {
+    let address = Address::parse(address).expect("an address");
+    let Origin::Found(secret) = directory::read_secret(engine, &address).await else { return false };
+    let password = sasl::Password::new(password.as_bytes().to_vec()).expect("a password");
+    secret
+        .passwords
+        .iter()
+        .any(|hash| sasl::StoredPassword::parse(hash.expose()).expect("a hash of ours").verify(&password))
 }
 
 async fn run(line: &str, input: &str) -> String {
