@@ -138,6 +138,7 @@ async fn serve(engine: Arc<dyn Engine>) -> TempDir {
         live,
         mail: Arc::new(AssumeEmpty),
         node: Arc::new(Facts),
+        queue: Some(Arc::new(Waiting::new())),
         sessions: Arc::new(Guests::new()),
         queue: Some(Arc::new(Waiting::new())),
         clock: Arc::new(Stopped),
