@@ -140,7 +140,6 @@ async fn serve(engine: Arc<dyn Engine>) -> TempDir {
         node: Arc::new(Facts),
         queue: Some(Arc::new(Waiting::new())),
         sessions: Arc::new(Guests::new()),
-        queue: Some(Arc::new(Waiting::new())),
         clock: Arc::new(Stopped),
         random: Arc::new(OsRandom),
         spawn: Arc::new(TokioSpawn::new(tokio::runtime::Handle::current())),
