@@ -19,7 +19,9 @@
 //! 4. A program that cannot be had makes its tests skipped by name, never passed.
 #![expect(clippy::disallowed_methods, reason = "a world: it owns sockets, files, threads and time")]
 
+pub mod differ;
 pub mod imap;
+pub mod imaptest;
 pub mod ledger;
 pub mod letter;
 pub mod limited;

@@ -3,6 +3,7 @@
 
 mod curl;
 mod delivery;
+mod differ;
 mod full_disk;
 mod hostile;
 mod ledger;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         // The long ones first: they run beside the others.
         ledger::trials(&world),
         full_disk::trials(&world),
+        differ::trials(&world),
         delivery::trials(&world),
         curl::trials(&world),
         scripts::trials(&world),
