@@ -1,6 +1,7 @@
 //! The end-to-end tests: real clients, real files, real deaths. The README beside this folder says how to run one.
 #![expect(clippy::disallowed_methods, reason = "a world: it owns files and time")]
 
+mod clients;
 mod curl;
 mod delivery;
 mod differ;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         differ::trials(&world),
         delivery::trials(&world),
         curl::trials(&world),
+        clients::trials(&world),
         scripts::trials(&world),
         sync::trials(&world),
         restart::trials(&world),
