@@ -21,8 +21,10 @@
 
 pub mod cluster;
 pub mod daemon;
+pub mod differ;
 pub mod fault;
 pub mod imap;
+pub mod imaptest;
 pub mod ledger;
 pub mod letter;
 pub mod limited;

@@ -28,10 +28,18 @@ pub enum Program {
     Openssl,
     /// Makes and stops XFS.
     Xfs,
+    /// Another IMAP server, whose answers ours are compared with.
+    Dovecot,
+    /// Synchronises a Maildir over IMAP, in its own way.
+    OfflineImap,
+    /// Reads mail in a terminal.
+    Mutt,
+    /// Fetches mail over IMAP.
+    Getmail,
 }
 
 impl Program {
-    const ALL: [Program; 7] = [
+    const ALL: [Program; 11] = [
         Program::Swaks,
         Program::Curl,
         Program::Mbsync,
@@ -39,6 +47,10 @@ impl Program {
         Program::Python,
         Program::Openssl,
         Program::Xfs,
+        Program::Dovecot,
+        Program::OfflineImap,
+        Program::Mutt,
+        Program::Getmail,
     ];
 
     /// What is typed.
@@ -51,6 +63,10 @@ impl Program {
             Program::Python => "python3",
             Program::Openssl => "openssl",
             Program::Xfs => "xfs_io",
+            Program::Dovecot => "dovecot",
+            Program::OfflineImap => "offlineimap",
+            Program::Mutt => "mutt",
+            Program::Getmail => "getmail",
         }
     }
 
@@ -64,6 +80,10 @@ impl Program {
             Program::Python => &["python3"],
             Program::Openssl => &["openssl"],
             Program::Xfs => &["xfsprogs"],
+            Program::Dovecot => &["dovecot-imapd"],
+            Program::OfflineImap => &["offlineimap3"],
+            Program::Mutt => &["mutt"],
+            Program::Getmail => &["getmail6"],
         }
     }
 
@@ -73,7 +93,14 @@ impl Program {
         command.env("PATH", path()).arg(match self {
             Program::Xfs | Program::Fetchmail => "-V",
             Program::Openssl => "version",
-            Program::Swaks | Program::Curl | Program::Mbsync | Program::Python => "--version",
+            Program::Mutt => "-v",
+            Program::Swaks
+            | Program::Curl
+            | Program::Mbsync
+            | Program::Python
+            | Program::Dovecot
+            | Program::OfflineImap
+            | Program::Getmail => "--version",
         });
         // fetchmail -V reads a configuration and fails without one.
         if self == Program::Fetchmail {
@@ -153,7 +180,8 @@ fn install() -> Result<()> {
 
 fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
-    command.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null());
+    // RUNLEVEL: a package that brings a service must not start it.
+    command.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1").stdin(Stdio::null());
     command
 }
 

@@ -1,12 +1,15 @@
-//! The ledger for as long as one likes: load, death, examination, again and again.
+//! The long runs: the ledger (load, death, examination, again and again), sessions compared with Dovecot's, ImapTest.
 //!
-//! `cargo xtask soak --rounds 300 --seed 0x51`
+//! `cargo xtask soak --rounds 300 --seed 0x51`, `cargo xtask soak --dovecot 500`, `cargo xtask soak --imaptest 600`
 #![expect(clippy::disallowed_methods, reason = "a world: it asks the time for a seed")]
 
 use anyhow::{Context, Result, bail};
+use e2e::differ::dovecot::Dovecot;
+use e2e::differ::run::{Explained, Pair};
 use e2e::ledger::{self, Death, Plan};
 use e2e::power::Image;
 use e2e::programs::Program;
+use e2e::site::Site;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -25,6 +28,56 @@ fn soak() -> Result<()> {
         print!("{USAGE}");
         return Ok(());
     };
+    match arguments.what {
+        What::Ledger => ledger(&arguments),
+        What::ImapTest { seconds } => imaptest(arguments.seed, seconds),
+        What::Dovecot { sessions } => against_dovecot(arguments.seed, sessions),
+    }
+}
+
+/// Sessions with consecutive seeds. Every difference is told; one is enough to fail.
+fn against_dovecot(seed: u64, sessions: u64) -> Result<()> {
+    if let Some(obstacle) = Dovecot::obstacle() {
+        bail!("{obstacle}");
+    }
+    let folder = tempfile::Builder::new().prefix("posthouse-soak").tempdir()?;
+    let dovecot = Dovecot::start(&folder.path().join("dovecot"))?;
+    let site = Site::start(&folder.path().join("site"), &folder.path().join("site.log"))?;
+    let pair = Pair { site: &site, dovecot: &dovecot };
+    let (mut explained, mut differing) = (Explained::new(), 0);
+    for seed in seed..seed + sessions {
+        if let Some(report) = pair.play_seed(seed, SESSION_COMMANDS, &mut explained)? {
+            println!("{report}");
+            differing += 1;
+        }
+    }
+    for (rule, times) in &explained {
+        println!("allowed {times} times: {rule}");
+    }
+    if differing > 0 {
+        bail!("{differing} of {sessions} sessions differ");
+    }
+    println!("{sessions} sessions of {SESSION_COMMANDS} commands are alike");
+    Ok(())
+}
+
+/// ImapTest's many clients of one account.
+fn imaptest(seed: u64, seconds: u64) -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("posthouse-soak").tempdir()?;
+    let site = Site::start(&folder.path().join("site"), &folder.path().join("site.log"))?;
+    let account = site.description().accounts.first().context("a site without accounts")?;
+    let report = e2e::imaptest::run(&site, account, folder.path(), seconds, seed)?;
+    for fault in &report.faults {
+        println!("{fault}");
+    }
+    println!("commands of each kind: {}; {} named messages that were just expunged", report.summary, report.expunged);
+    if !report.faults.is_empty() {
+        bail!("ImapTest complained {} times", report.faults.len());
+    }
+    Ok(())
+}
+
+fn ledger(arguments: &Arguments) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("posthouse-soak").tempdir()?;
     let obstacle = Program::Xfs.obstacle().or_else(Image::obstacle);
     let (image, deaths) = match (arguments.without_power_cuts, obstacle) {
@@ -57,18 +110,27 @@ struct Arguments {
     rounds: u32,
     seed: u64,
     without_power_cuts: bool,
+    what: What,
+}
+
+enum What {
+    Ledger,
+    Dovecot { sessions: u64 },
+    ImapTest { seconds: u64 },
 }
 
 impl Arguments {
     /// None where help is asked for.
     fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Self>> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
-        let mut arguments = Self { rounds: 30, seed: now, without_power_cuts: false };
+        let mut arguments = Self { rounds: 30, seed: now, without_power_cuts: false, what: What::Ledger };
         while let Some(word) = words.next() {
             let mut value = || words.next().with_context(|| format!("{word} needs a value"));
             match word.as_str() {
                 "--rounds" => arguments.rounds = value()?.parse().context("--rounds")?,
                 "--seed" => arguments.seed = number(&value()?).context("--seed")?,
+                "--dovecot" => arguments.what = What::Dovecot { sessions: value()?.parse().context("--dovecot")? },
+                "--imaptest" => arguments.what = What::ImapTest { seconds: value()?.parse().context("--imaptest")? },
                 "--no-power-cuts" => arguments.without_power_cuts = true,
                 "--help" | "-h" => return Ok(None),
                 unknown => bail!("unknown argument {unknown}\n{USAGE}"),
@@ -88,8 +150,15 @@ fn number(text: &str) -> Result<u64> {
 const USAGE: &str = "\
 soak [--rounds N] [--seed S] [--no-power-cuts]
   kills a site N times (30) under load and checks after each time that nothing acknowledged is lost
+soak --dovecot N [--seed S]
+  plays N IMAP sessions with Posthouse and with Dovecot, and tells where they differ
+soak --imaptest SECONDS [--seed S]
+  lets ImapTest (POSTHOUSE_IMAPTEST, else imaptest on PATH) loose on one account
 ";
 
 /// Room for a few hundred rounds.
 const IMAGE_OCTETS: u64 = 16 << 30;
 const DELIVERIES_MAX: u64 = 1500;
+
+/// Commands of one session with both servers.
+const SESSION_COMMANDS: usize = 120;

@@ -5,11 +5,13 @@ mod clients;
 mod cluster;
 mod curl;
 mod delivery;
+mod differ;
 mod directory_file;
 mod example;
 mod full_disk;
 mod hostile;
 mod ledger;
+mod networks;
 mod queue;
 mod restart;
 mod routing;
@@ -38,8 +40,10 @@ fn main() -> ExitCode {
         example::trials(&world),
         full_disk::trials(&world),
         queue::trials(&world),
+        differ::trials(&world),
         delivery::trials(&world),
         curl::trials(&world),
+        clients::trials(&world),
         scripts::trials(&world),
         sync::trials(&world),
         restart::trials(&world),
@@ -47,7 +51,7 @@ fn main() -> ExitCode {
         directory_file::trials(&world),
         starttls::trials(&world),
         hostile::trials(&world),
-        clients::trials(&world),
+        networks::trials(&world),
     ];
     let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
     let faults = world.close(conclusion.has_failed());

@@ -89,12 +89,14 @@ impl ImapSession {
         let Some(pattern) = pattern.below(reference) else {
             return self.finish(machine, Reply::ok("LSUB completed"), Tell::All);
         };
+        // RFC 3501 §6.3.9: levels above what is subscribed are told for `%` only.
+        let tells_levels = pattern.as_str().contains('%');
         let mut shown: BTreeMap<MailboxName, Vec<ListAttribute>> = BTreeMap::new();
         for name in &names.subscribed {
             if pattern.matches(name.as_str()) {
                 let there = names.mailboxes.contains_key(name);
                 shown.insert(name.clone(), if there { Vec::new() } else { vec![ListAttribute::NoSelect] });
-            } else if let Some(above) = above(name).find(|above| pattern.matches(above.as_str())) {
+            } else if let Some(above) = above(name).find(|above| tells_levels && pattern.matches(above.as_str())) {
                 shown.entry(above).or_insert_with(|| vec![ListAttribute::NoSelect]);
             }
         }
