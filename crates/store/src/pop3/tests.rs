@@ -106,6 +106,7 @@ impl<'s> Client<'s> {
             implementation: None,
             in_clear: LoginMethods::default(),
             under_tls: LoginMethods::with_user(&[]),
+            behind_login: None,
             expire: None,
             login_delay_seconds: None,
             utf8: Utf8::Offered,
