@@ -15,7 +15,8 @@ use anyhow::{Context, Result, ensure};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The nodes, running or not.
 #[derive(Debug)]
@@ -151,6 +152,21 @@ impl Cluster {
         Ok(String::from_utf8(output.stdout)?)
     }
 
+    /// Has the queue try again until nothing waits in it. Once may be too early: the front leaves a node alone for a second
+    /// that did not answer.
+    pub fn empty_the_queue(&self) -> Result<()> {
+        let until = Instant::now() + QUEUE_MAX;
+        loop {
+            let waiting = self.must(&["queue", "list", "--json"])?;
+            if waiting.trim().is_empty() || waiting.trim() == "[]" {
+                return Ok(());
+            }
+            ensure!(Instant::now() < until, "the queue still holds {waiting}");
+            self.must(&["queue", "retry", "--all"])?;
+            thread::park_timeout(QUEUE_INTERVAL);
+        }
+    }
+
     /// Writes the front's directory to the file that the stores read.
     pub fn push_directory(&self) -> Result<()> {
         let file = self.folder.join("directory.posthouse");
@@ -279,6 +295,8 @@ fn listen(addresses: &[SocketAddr]) -> Result<()> {
     Ok(())
 }
 
+const QUEUE_MAX: Duration = Duration::from_secs(60);
+const QUEUE_INTERVAL: Duration = Duration::from_millis(300);
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// The front's listeners, and where their ports are in the block.
 const FRONT: [(&str, u16); 4] = [("smtp", 25), ("lmtp", 27), ("imap", 143), ("pop3", 110)];
