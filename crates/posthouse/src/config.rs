@@ -10,6 +10,7 @@
 
 mod check;
 mod cluster;
+mod live;
 mod problem;
 mod raw;
 mod section;
@@ -221,14 +222,6 @@ impl Config {
             Some(config) if problems.is_empty() => Ok(Self { written: tree.written(), ..config }),
             Some(_) | None => Err(problems.sorted()),
         }
-    }
-}
-
-impl Config {
-    /// The keys under which `other` says something else.
-    pub(crate) fn changed_keys<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = String> + 'a {
-        let all = self.written.keys().chain(other.written.keys().filter(|key| !self.written.contains_key(*key)));
-        all.filter(|key| self.written.get(*key) != other.written.get(*key)).cloned()
     }
 }
 

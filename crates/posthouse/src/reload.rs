@@ -27,12 +27,11 @@ impl Reloader {
     /// Reads it. With a mistake anywhere nothing changes.
     pub(crate) fn reload(&mut self) {
         let new = match Config::load(&self.file) {
-            Ok(new) => Arc::new(new),
+            Ok(new) => new,
             Err(problems) => return refuse(&problems),
         };
-        let pending: Vec<String> = self.started.changed_keys(&new).filter(|key| !self.can_change(key, &new)).collect();
-        let before = self.settings.borrow().clone();
-        let changed: Vec<String> = before.changed_keys(&new).filter(|key| self.can_change(key, &new)).collect();
+        let (_, pending) = self.started.changed_keys(&new);
+        let (changed, _) = self.settings.borrow().changed_keys(&new);
         self.certificate(&new);
         self.level.set(&new.log);
         tracing::info!(file = %self.file.display(), changed = changed.join(", "), "the configuration was read again");
@@ -41,13 +40,7 @@ impl Reloader {
             let keys = pending.join(", ");
             tracing::warn!(keys, "these keys differ from those that the node was started with, and wait for a restart");
         }
-        self.settings.send_replace(new);
-    }
-
-    fn can_change(&self, key: &str, new: &Config) -> bool {
-        // Whether TLS is offered is part of what listeners are.
-        let is_of_tls = key.starts_with("tls.");
-        LIVE.contains(&key) && (!is_of_tls || self.started.tls.is_some() == new.tls.is_some())
+        self.settings.send_replace(Arc::new(self.started.with_live_of(&new)));
     }
 
     /// Sessions that are there keep their keys; new ones get the new certificate. The files may have changed although
@@ -71,16 +64,3 @@ fn refuse(problems: &Problems) {
     }
     tracing::error!("the configuration has mistakes: the node goes on with what it has");
 }
-
-/// What changes without a restart; docs/operating/service.md lists them, too.
-const LIVE: &[&str] = &[
-    "limits.connections",
-    "limits.connections_per_address",
-    "limits.message",
-    "limits.recipients",
-    "log.level",
-    "node.stop_seconds",
-    "relay.commit_wait_seconds",
-    "tls.certificate",
-    "tls.key",
-];

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         trial("an_unknown_user_is_a_reason_not_to_start", privileges::unknown),
         Trial::ignorable_test("root_is_given_up_once_the_sockets_are_bound", privileges::given_up),
         trial("sighup_changes_what_can_change", reload::what_can_change_does),
+        trial("sighup_changes_nothing_else", reload::what_waits_changes_nothing),
         trial("one_id_from_the_sender_to_the_mailbox", trace::one_id),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()

@@ -1,6 +1,6 @@
 //! SIGHUP.
 
-use crate::node::{RELAY, Served};
+use crate::node::{RELAY, Served, Talk};
 use rustix::process::Signal;
 
 pub(crate) fn what_can_change_does() {
@@ -36,4 +36,32 @@ fn size(node: &Served) -> u64 {
     let mut smtp = node.connect("smtp");
     let line = smtp.ask("EHLO far.example", "250-SIZE");
     line.rsplit(' ').next().expect("a size").parse().expect("a number")
+}
+
+/// What is told to wait for a restart waits, in every part of the node.
+pub(crate) fn what_waits_changes_nothing() {
+    let limits = |message: &str| format!("{RELAY}[limits]\nmessage = '{message}'\n");
+    let node = Served::start("", &limits("1 MB"), &[]);
+    let made = rcgen::generate_simple_self_signed(vec!["two.example".to_owned()]).expect("a certificate");
+    std::fs::write(node.folder().join("cert.pem"), made.cert.pem()).expect("written");
+    std::fs::write(node.folder().join("key.pem"), made.signing_key.serialize_pem()).expect("written");
+
+    node.configure("", &format!("{}[tls]\ncertificate = 'cert.pem'\nkey = 'key.pem'\n", limits("2 MB")));
+    let text = std::fs::read_to_string(node.config()).expect("read");
+    let text = text.replace("one.example", "two.example").replace("[proxy]", "[proxy]\nclear_from = '0.0.0.0/0'");
+    std::fs::write(node.config(), text).expect("written");
+    node.signal(Signal::HUP);
+    let line = node.log_line("wait for a restart");
+    assert!(line.contains("keys=\"node.hostname, proxy.clear_from, tls.certificate, tls.key\""), "{line}");
+    // All is told at once: whoever offers the new size has heard of the rest.
+    while size(&node) != 2_000_000 {}
+    let mut smtp = Talk::open(node.address("smtp"));
+    let greeting = smtp.hear();
+    assert!(greeting.starts_with("220 one.example"), "{greeting}");
+    smtp.send("EHLO far.example\r\n");
+    let mut offered = Vec::new();
+    while offered.last().is_none_or(|line: &String| line.starts_with("250-")) {
+        offered.push(smtp.hear());
+    }
+    assert!(!offered.iter().any(|line| line.contains("STARTTLS")), "{offered:?}");
 }
