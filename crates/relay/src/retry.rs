@@ -278,6 +278,14 @@ impl RetryQueue {
         }
     }
 
+    /// The right to name entries by their place, once all is applied that was appended before: whoever had it last may have
+    /// gone before that.
+    async fn settled(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, NotQueued> {
+        let right = self.changes.lock().await;
+        self.applied_to(self.appended()).await?;
+        Ok(right)
+    }
+
     /// Appends; waits and tries again while the journal is behind.
     async fn append(&self, append: impl Fn() -> Result<Lsn, Refused> + Send + Sync) -> Result<Lsn, Refused> {
         for _ in 0..BUSY_COUNT_MAX {

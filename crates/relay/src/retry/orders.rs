@@ -76,7 +76,7 @@ impl RetryQueue {
     /// crash. An attempt that is under way is not called back.
     pub async fn order(&self, id: DeliveryId, order: QueueOrder) -> Result<Vec<Entry>, OrderError> {
         // Nothing is moved forward meanwhile: the order names entries by their place.
-        let _unmoved = self.changes.lock().await;
+        let _unmoved = self.settled().await.map_err(|why| OrderError::NotWritten(why.to_string()))?;
         let entries = self.message(id);
         let held = entries.iter().any(|(_, entry)| entry.state == State::Held);
         match order {

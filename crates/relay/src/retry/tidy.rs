@@ -14,7 +14,7 @@ impl RetryQueue {
         self.purge();
         for _ in 0..MOVES_PER_ROUND_MAX {
             // An order that comes now waits, and finds the entry in its new place.
-            let _change = self.changes.lock().await;
+            let Ok(_change) = self.settled().await else { break };
             let Some((body, entries)) = self.in_the_way() else { break };
             if !self.has_room_to_move(body) {
                 tracing::warn!(body = %body.first, "too little space to move queued mail forward in its journal");

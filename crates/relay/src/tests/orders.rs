@@ -1,11 +1,13 @@
 //! What an operator wants of queued mail.
 
 use super::refusal;
-use super::retry::Site;
+use super::retry::{Site, in_the_way};
 use super::site::finish;
 use super::stores::Answer;
 use crate::{OrderError, QueueEntry, QueueId, QueueOrder, QueueState};
 use mail_types::{DeliveryId, Lsn};
+use std::pin::pin;
+use std::task::{Context, Waker};
 
 /// Somebody waits: cid, whose store says no.
 fn waits() -> (Site, DeliveryId) {
@@ -81,4 +83,30 @@ fn orders_are_for_one_message_with_all_its_entries() {
         order(&site, DeliveryId::from_bytes([0xff; 16]), QueueOrder::Remove),
         Err(OrderError::Gone(DeliveryId::from_bytes([0xff; 16])))
     );
+}
+
+/// Whoever gave an order may be gone before it is durable; it is carried out all the same, wherever its message is moved.
+#[test]
+fn an_order_outlives_who_gave_it() {
+    for wanted in [QueueOrder::Remove, QueueOrder::Hold] {
+        let site = in_the_way();
+        let (_, entry) = site.queue.entries_after(QueueId::new(Lsn::ZERO), 10).remove(0);
+        let mut context = Context::from_waker(Waker::noop());
+        {
+            let mut ordered = pin!(site.queue.order(entry.id, wanted));
+            assert!(ordered.as_mut().poll(&mut context).is_pending(), "it is appended, and not durable");
+        }
+        let sealed = site.queue.sealed_count();
+        // The round begins before the writer has its turn.
+        let mut round = pin!(site.relay.retry_round());
+        assert!(round.as_mut().poll(&mut context).is_pending());
+        finish(round, Some(&site.queue));
+        let count = site.queue.count();
+        if wanted == QueueOrder::Remove {
+            assert_eq!(count.recipients, 0, "it is back");
+        } else {
+            assert_eq!((count.recipients, count.held), (1, 1), "it is held no more");
+            assert!(site.queue.sealed_count() < sealed, "it was not moved: this proves nothing");
+        }
+    }
 }

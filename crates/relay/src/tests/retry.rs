@@ -349,7 +349,7 @@ fn a_sender_that_takes_very_long_does_not_keep_the_journal() {
 }
 
 /// A message that stays, in a journal that goes on behind it until it is in the way.
-fn in_the_way() -> Site {
+pub(super) fn in_the_way() -> Site {
     let site = Site::new();
     site.stores.script("south", "commits", "cid", Answer::No(refusal("550 5.7.1 Not wanted")));
     let text = "0123456789 0123456789\n".repeat(20_000);
