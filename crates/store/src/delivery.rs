@@ -24,7 +24,7 @@ impl Transaction {
     }
 
     /// Whether there is room for the message. Where its size was not declared it may be anything, so that only who is
-    /// full already is refused: nobody is later (docs/decisions/0012-quota-is-not-reserved.md).
+    /// full already is refused: nobody is later (docs/decisions/0010-quota-is-not-reserved.md).
     fn check(&self, recipient: &Recipient) -> Result<(), smtp_proto::Refusal> {
         let (account, address) = (recipient.account, &recipient.address);
         let octets = self.envelope.size.unwrap_or(0).max(1);

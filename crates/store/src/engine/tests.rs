@@ -188,7 +188,7 @@ fn over_quota_is_refused_and_frees_again() {
     assert_eq!(deliver(&world, &store, &[1], b"x\r\n", None), [true]);
 }
 
-/// docs/decisions/0012-quota-is-not-reserved.md.
+/// docs/decisions/0010-quota-is-not-reserved.md.
 #[test]
 fn who_is_full_is_refused_at_rcpt_for_now_and_what_never_fits_for_good() {
     let mut world = TestWorld::new(23);
