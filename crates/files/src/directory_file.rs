@@ -102,17 +102,15 @@ impl DirectoryFile {
     pub fn read_again(&mut self) -> Look {
         let mut file = match open(&self.path) {
             Ok(file) => file,
-            Err(source) => {
-                let seen = std::mem::replace(&mut self.seen, Seen::Away(source.kind()));
-                return match seen == self.seen {
-                    true => Look::Same,
-                    false => Look::Kept(ReadError::Unreadable { path: self.path.clone(), source }),
-                };
-            }
+            Err(source) => return self.away(source),
         };
+        let read = file.read();
+        if let Err(Failed::Disk(source)) = read {
+            return self.away(source);
+        }
         // As it was before it was read: what is written meanwhile shows at the next look.
         self.seen = Seen::File(file.stamp);
-        match file.read() {
+        match read {
             Ok(records) => {
                 let mut taken = file.taken(&records, 0);
                 let Replaced { changes, .. } = self.engine.replace(records);
@@ -120,6 +118,15 @@ impl DirectoryFile {
                 Look::Taken(taken)
             }
             Err(error) => Look::Kept(error.at(&self.path)),
+        }
+    }
+
+    /// It is there or not: nobody can say now. Asked again at each look, and told once.
+    fn away(&mut self, source: io::Error) -> Look {
+        let seen = std::mem::replace(&mut self.seen, Seen::Away(source.kind()));
+        match seen == self.seen {
+            true => Look::Same,
+            false => Look::Kept(ReadError::Unreadable { path: self.path.clone(), source }),
         }
     }
 }

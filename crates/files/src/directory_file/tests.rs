@@ -105,3 +105,20 @@ fn hashes_that_everybody_may_read_are_told() {
     std::fs::set_permissions(place.path(), Permissions::from_mode(0o644)).expect("ours");
     assert!(matches!(served.look(), Look::Taken(Taken { exposed: false, .. })));
 }
+
+/// A disk or a net that fails says nothing about the file: it is looked at again, and told once.
+#[test]
+fn what_a_disk_does_not_give_is_asked_for_again() {
+    let place = Place::new();
+    place.put(&file(&["a"]));
+    let (mut served, _) = DirectoryFile::open(&place.path()).expect("a good file");
+    // A regular file that opens, and whose first octet cannot be read.
+    std::fs::remove_file(place.path()).expect("removed");
+    std::os::unix::fs::symlink("/proc/self/mem", place.path()).expect("a link");
+    assert_eq!(said(&served.look(), &place), "cannot read directory");
+    assert!(matches!(served.seen, Seen::Away(_)), "it would not be looked at again: {:?}", served.seen);
+    assert_eq!(said(&served.look(), &place), "same");
+    assert!(has(&served, "a"));
+    place.put(&file(&["b"]));
+    assert_eq!(said(&served.look(), &place), "1 records, 2 changes");
+}
