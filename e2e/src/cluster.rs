@@ -26,7 +26,7 @@ pub struct Cluster {
     stores: Vec<StoreNode>,
     accounts: Vec<Account>,
     ports: Block,
-    has_tls: bool,
+    manner: Manner,
 }
 
 /// A node with one store.
@@ -43,36 +43,42 @@ pub struct StoreNode {
 impl Cluster {
     /// Lays it out in a folder, which also gets the logs, and starts it.
     pub fn start(folder: &Path) -> Result<Self> {
-        Self::lay_out(folder, false)
+        Self::lay_out(folder, Manner::Secret)
     }
 
     /// The same with TLS at the front, whose certificate signs itself: STARTTLS, imaps and pop3s.
     pub fn start_with_tls(folder: &Path) -> Result<Self> {
-        let mut openssl = Program::Openssl.command();
-        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
-        openssl.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);
         // Not an authority: mbsync compares only a server's own certificate with the one that it was given.
-        openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-        openssl.args(["-days", "2", "-keyout", "key.pem", "-out", "cert.pem"]).current_dir(folder);
-        output(&mut openssl).context("a certificate")?;
-        Self::lay_out(folder, true)
+        certify(folder, "cert.pem", "key.pem", &["-addext", "basicConstraints=critical,CA:FALSE"])?;
+        Self::lay_out(folder, Manner::FrontTls)
     }
 
-    fn lay_out(folder: &Path, has_tls: bool) -> Result<Self> {
+    /// The same with nodes that know each other by certificates of an authority, `authority.pem`, instead of a secret. There
+    /// are `member.pem` and `member.key` too, and `stranger.pem` with its key from elsewhere.
+    pub fn start_with_certificates(folder: &Path) -> Result<Self> {
+        certify(folder, "authority.pem", "authority.key", &[])?;
+        let from = ["-addext", "basicConstraints=critical,CA:FALSE", "-CA", "authority.pem", "-CAkey", "authority.key"];
+        for name in ["front", "n-ingrid", "n-fritz", "member"] {
+            certify(folder, &format!("{name}.pem"), &format!("{name}.key"), &from)?;
+        }
+        certify(folder, "stranger.pem", "stranger.key", &["-addext", "basicConstraints=critical,CA:FALSE"])?;
+        Self::lay_out(folder, Manner::Certificates)
+    }
+
+    fn lay_out(folder: &Path, manner: Manner) -> Result<Self> {
         let ports = Block::take()?;
         let mut stores = Vec::new();
         for (number, store) in STORES.into_iter().enumerate() {
-            stores.push(StoreNode::new(folder, &ports, store, u16::try_from(number)? * 3)?);
+            stores.push(StoreNode::new(folder, &ports, store, u16::try_from(number)? * 3, manner)?);
         }
         std::fs::write(folder.join("secret"), "forty letters and more for nodes to know")?;
-        let front = node(folder, "front", &front_file(&ports, has_tls))?;
+        let front = node(folder, "front", &front_file(&ports, manner))?;
         let accounts = PEOPLE.map(|(name, store)| Account {
             address: format!("{name}@{DOMAIN}"),
             password: format!("password of {name}"),
             store: store.to_owned(),
         });
-        let mut cluster =
-            Self { folder: folder.to_owned(), front, stores, accounts: accounts.to_vec(), ports, has_tls };
+        let mut cluster = Self { folder: folder.to_owned(), front, stores, accounts: accounts.to_vec(), ports, manner };
         cluster.start_front()?;
         cluster.fill_directory()?;
         for store in STORES {
@@ -104,7 +110,7 @@ impl Cluster {
     }
 
     fn listeners(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
-        let of_tls: &[(&str, u16)] = if self.has_tls { &FRONT_TLS } else { &[] };
+        let of_tls: &[(&str, u16)] = if self.manner == Manner::FrontTls { &FRONT_TLS } else { &[] };
         FRONT.iter().chain(of_tls).map(|(name, offset)| (*name, self.ports.loopback(*offset)))
     }
 
@@ -208,11 +214,44 @@ impl Cluster {
     }
 }
 
+/// What nodes and clients prove to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// Nodes share a secret; the front has no TLS.
+    Secret,
+    /// Nodes share a secret; the front has TLS.
+    FrontTls,
+    /// Nodes have certificates; the front has no TLS.
+    Certificates,
+}
+
+impl Manner {
+    /// The lines of `[cluster]` with which a node proves itself.
+    fn proof(self, node: &str) -> String {
+        match self {
+            Self::Secret | Self::FrontTls => "secret = \"secret\"\n".to_owned(),
+            Self::Certificates => {
+                format!("certificate = \"{node}.pem\"\nkey = \"{node}.key\"\nauthority = \"authority.pem\"\n")
+            }
+        }
+    }
+}
+
+/// Makes a key and a certificate for this machine.
+fn certify(folder: &Path, certificate: &str, key: &str, more: &[&str]) -> Result<()> {
+    let mut openssl = Program::Openssl.command();
+    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+    let subject = format!("/CN={certificate}");
+    openssl.args(["-subj", &subject, "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]).args(more);
+    openssl.args(["-days", "2", "-keyout", key, "-out", certificate]).current_dir(folder);
+    output(&mut openssl).map(drop).with_context(|| format!("making {certificate}"))
+}
+
 impl StoreNode {
-    fn new(folder: &Path, ports: &Block, store: &'static str, first: u16) -> Result<Self> {
+    fn new(folder: &Path, ports: &Block, store: &'static str, first: u16, manner: Manner) -> Result<Self> {
         let listeners: Vec<SocketAddr> = (1..=3).map(|offset| ports.loopback(first + offset)).collect();
         let ways = listeners.iter().map(|listener| FaultProxy::to(*listener)).collect::<Result<_>>()?;
-        let daemon = node(folder, &format!("n-{store}"), &store_file(store, &listeners))?;
+        let daemon = node(folder, &format!("n-{store}"), &store_file(store, &listeners, manner))?;
         Ok(Self { store, daemon, ways, listeners })
     }
 
@@ -235,6 +274,11 @@ impl StoreNode {
         }
     }
 
+    /// Where it takes deliveries from other nodes.
+    pub fn lmtp(&self) -> Option<SocketAddr> {
+        self.listeners.first().copied()
+    }
+
     /// The way of deliveries.
     pub fn deliveries(&self) -> Option<&FaultProxy> {
         self.ways.first()
@@ -251,9 +295,9 @@ fn node(folder: &Path, name: &str, text: &str) -> Result<Daemon> {
     Ok(Daemon::new(arguments, &folder.join(format!("{name}.log"))))
 }
 
-fn front_file(ports: &Block, has_tls: bool) -> String {
+fn front_file(ports: &Block, manner: Manner) -> String {
     let at = |offset| ports.loopback(offset);
-    let tls = if has_tls {
+    let tls = if manner == Manner::FrontTls {
         // In [proxy], which comes last, and a section behind it.
         format!(
             "imaps = \"{}\"\npop3s = \"{}\"\n[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n",
@@ -265,9 +309,10 @@ fn front_file(ports: &Block, has_tls: bool) -> String {
     };
     format!(
         "[directory]\ndefault_store = \"fritz\"\n\
-         [cluster]\nsecret = \"secret\"\nsource = \"127.0.0.1\"\n\
+         [cluster]\n{}source = \"127.0.0.1\"\n\
          [relay]\nlisten = \"{}\"\nlmtp = \"{}\"\nqueue = \"front/queue\"\ncommit_wait_seconds = 3\n\
          [proxy]\nimap = \"{}\"\npop3 = \"{}\"\n{tls}",
+        manner.proof("front"),
         at(25),
         at(27),
         at(143),
@@ -275,13 +320,14 @@ fn front_file(ports: &Block, has_tls: bool) -> String {
     )
 }
 
-fn store_file(store: &str, listeners: &[SocketAddr]) -> String {
+fn store_file(store: &str, listeners: &[SocketAddr], manner: Manner) -> String {
     let at = |number: usize| listeners.get(number).map_or_else(String::new, ToString::to_string);
     format!(
         "[directory]\nengine = \"file\"\npath = \"directory.posthouse\"\n\
-         [cluster]\nsecret = \"secret\"\nfrom = [\"127.0.0.1\"]\n\
+         [cluster]\n{}from = [\"127.0.0.1\"]\n\
          lmtp = \"{}\"\nimap = \"{}\"\npop3 = \"{}\"\n\
          [[store]]\nname = \"{store}\"\n",
+        manner.proof(&format!("n-{store}")),
         at(0),
         at(1),
         at(2),

@@ -32,6 +32,8 @@ pub struct FaultProxy {
 #[derive(Debug)]
 struct Shared {
     callee: SocketAddr,
+    /// What the callee hears first.
+    introduction: &'static [u8],
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -49,10 +51,20 @@ struct State {
 impl FaultProxy {
     /// Listens for whoever wants to speak to `callee`.
     pub fn to(callee: SocketAddr) -> Result<Self> {
+        Self::introducing(callee, b"")
+    }
+
+    /// The same for who does not know the PROXY protocol: every connection begins with a header that names nobody
+    /// (version 2, LOCAL).
+    pub fn announcing(callee: SocketAddr) -> Result<Self> {
+        Self::introducing(callee, b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00")
+    }
+
+    fn introducing(callee: SocketAddr, introduction: &'static [u8]) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let state = State { fault: Fault::None, connections: Vec::new(), accepted: 0, is_over: false };
-        let shared = Arc::new(Shared { callee, state: Mutex::new(state), changed: Condvar::new() });
+        let shared = Arc::new(Shared { callee, introduction, state: Mutex::new(state), changed: Condvar::new() });
         let accepting = Arc::clone(&shared);
         thread::spawn(move || {
             for caller in listener.incoming() {
@@ -113,7 +125,10 @@ impl Shared {
         if self.state().fault == Fault::Refuse {
             return;
         }
-        let Ok(callee) = TcpStream::connect(self.callee) else { return };
+        let Ok(mut callee) = TcpStream::connect(self.callee) else { return };
+        if callee.write_all(self.introduction).is_err() {
+            return;
+        }
         let ends = [(&caller, &callee, Way::There), (&callee, &caller, Way::Back)];
         for (from, to, way) in ends {
             let (Ok(from), Ok(to)) = (from.try_clone(), to.try_clone()) else { return };

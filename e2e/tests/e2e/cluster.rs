@@ -3,15 +3,20 @@
 use crate::world::{World, trial};
 use anyhow::{Context, Result, ensure};
 use e2e::cluster::Cluster;
-use e2e::fault::Fault;
+use e2e::fault::{Fault, FaultProxy};
 use e2e::imap;
 use e2e::letter::{Letter, id_of};
 use e2e::pop3;
+use e2e::programs::Program;
 use e2e::site::Account;
 use e2e::smtp::{self, Kind};
 use libtest_mimic::Trial;
 use rustix::process::Signal;
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +28,7 @@ pub(crate) fn trials(world: &Arc<World>) -> Vec<Trial> {
         trial(world, "nodes_outlive_a_store_that_dies_before_its_reply", &[], |_| with_cluster(outlive_mute)),
         trial(world, "nodes_outlive_a_frozen_store", &[], |_| with_cluster(outlive_frozen)),
         trial(world, "nodes_outlive_a_slow_way", &[], |_| with_cluster(outlive_slow)),
+        trial(world, "nodes_let_in_who_has_a_certificate", &[Program::Openssl], |_| members_only()),
     ]
 }
 
@@ -174,6 +180,42 @@ fn outlive_slow(cluster: &mut Cluster) -> Result<()> {
     let sent: Vec<&str> = sent.iter().map(String::as_str).collect();
     has(cluster, &anna, &sent)?;
     has(cluster, &xara, &sent)
+}
+
+/// Nodes with certificates instead of a secret; openssl, which is not of our making, knocks at one of them.
+fn members_only() -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("posthouse-nodes").tempdir()?;
+    let mut cluster = Cluster::start_with_certificates(folder.path())?;
+    let ran = (|| {
+        let (anna, xara) = (cluster.account("anna")?.clone(), cluster.account("xara")?.clone());
+        send(&cluster, &[&anna, &xara], "certified")?;
+        has(&cluster, &anna, &["certified"])?;
+        has(&cluster, &xara, &["certified"])?;
+        let lmtp = cluster.store("ingrid")?.lmtp().context("it has a listener")?;
+        let door = FaultProxy::announcing(lmtp)?;
+        let heard = knock(folder.path(), door.address(), Some("member"))?;
+        ensure!(heard.starts_with("220 n-ingrid.example"), "a member heard {heard:?}");
+        for other in [Some("stranger"), None] {
+            let heard = knock(folder.path(), door.address(), other)?;
+            ensure!(heard.is_empty(), "{other:?} heard {heard:?}");
+        }
+        Ok(())
+    })();
+    ran.map_err(|error: anyhow::Error| error.context(cluster.log_tail()))
+}
+
+/// What a caller with that certificate hears.
+fn knock(folder: &Path, door: SocketAddr, certificate: Option<&str>) -> Result<String> {
+    let mut openssl = Program::Openssl.command();
+    openssl.args(["s_client", "-quiet", "-verify_return_error", "-CAfile", "authority.pem"]).current_dir(folder);
+    openssl.args(["-connect", &door.to_string()]);
+    if let Some(name) = certificate {
+        openssl.args(["-cert", &format!("{name}.pem"), "-key", &format!("{name}.key")]);
+    }
+    let mut running = openssl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    // Who is not let in may have no time to listen.
+    running.stdin.take().context("a pipe")?.write_all(b"QUIT\r\n").ok();
+    Ok(String::from_utf8(running.wait_with_output()?.stdout)?)
 }
 
 fn send(cluster: &Cluster, to: &[&Account], id: &str) -> Result<()> {

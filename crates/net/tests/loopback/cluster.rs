@@ -7,9 +7,7 @@ use net::{ClusterTls, Dialer, ListenerOptions, SECRET_OCTETS_MIN, Security, TlsE
 use ports::{CallSecurity, Callee};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 /// A folder of files; removed at the end.
@@ -215,39 +213,6 @@ fn errors_name_the_file() {
     let empty = folder.file("empty.pem", "");
     let error = ClusterTls::from_pem_files(&certificate, &key, &empty).expect_err("no authority");
     assert!(matches!(error, TlsError::NoCertificate { path } if path == empty));
-}
-
-/// A peer that is not of our making.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn openssl_comes_in_with_a_certificate_only() {
-    let (strings, _events) = strings();
-    let authority = Authority::new();
-    let called = authority.node("127.0.0.1");
-    authority.issue("openssl.example");
-    // It knows no PROXY header.
-    let mut inn = open(options(Security::Tls(called.server())), &strings);
-    let (certificate, key) = (authority.path("openssl.example.pem"), authority.path("openssl.example.key"));
-    let ca = authority.path("authority.pem");
-    let address = inn.address;
-    let client = move |own: Vec<PathBuf>| {
-        let mut command = Command::new("openssl");
-        command.args(["s_client", "-quiet", "-verify_return_error", "-connect", &address.to_string(), "-CAfile"]);
-        command.arg(&ca);
-        for (option, path) in ["-cert", "-key"].iter().zip(own) {
-            command.arg(option).arg(path);
-        }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut running = command.spawn().expect("openssl is installed");
-        let _whether_it_was_taken = running.stdin.as_mut().expect("a pipe").write_all(b"echo in\r\nquit\r\n");
-        String::from_utf8(running.wait_with_output().expect("it ends").stdout).expect("text")
-    };
-    let with = client.clone();
-    let heard = tokio::task::spawn_blocking(move || with(vec![certificate, key])).await.expect("no panic");
-    assert_eq!(heard, "in\r\nbye\r\n");
-    assert!(inn.peers.recv().await.is_some());
-    let heard = tokio::task::spawn_blocking(move || client(Vec::new())).await.expect("no panic");
-    assert_eq!(heard, "");
-    assert!(inn.peers.try_recv().is_err(), "no session began");
 }
 
 const SECRET: &str = "correct horse battery staple, and so on";
