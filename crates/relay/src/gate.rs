@@ -63,7 +63,10 @@ impl Guest {
 
     /// RCPT was answered by this.
     pub(crate) fn refused(&self, refusal: &Refusal) {
-        if !refusal.reply().code().is_transient() {
+        let reply = refusal.reply();
+        // RFC 3463 §3.3, X.2: the matter of a mailbox that is there.
+        let is_there = reply.enhanced().is_some_and(|code| code.subject() == 2);
+        if !reply.code().is_transient() && !is_there {
             self.ask(Asks::RefusedRecipient);
         }
     }

@@ -98,7 +98,7 @@ impl Session {
             Event::Rcpt(rcpt) => match self.add(&rcpt).await {
                 Ok(()) => machine.accept_rcpt(),
                 Err(refusal) => {
-                    tracing::info!(client = %self.peer.address, rcpt = %rcpt.to, reply = ?refusal, "recipient refused");
+                    tracing::info!(client = %self.peer.address, rcpt = %rcpt.to, reply = %refusal, "recipient refused");
                     machine.refuse(refusal);
                 }
             },
@@ -118,7 +118,7 @@ impl Session {
 
     fn begin(&mut self, mail: Mail) -> Result<(), Refusal> {
         let (store, envelope) = self.door.open(mail).inspect_err(|refusal| {
-            tracing::warn!(client = %self.peer.address, reply = ?refusal, "a node's mail is put off");
+            tracing::warn!(client = %self.peer.address, reply = %refusal, "a node's mail is put off");
         })?;
         self.transaction = Some(Box::new(Transaction::new(store, envelope)));
         self.failed = None;

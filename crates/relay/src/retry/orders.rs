@@ -48,6 +48,17 @@ pub struct QueueCount {
     pub oldest: Option<UnixTime>,
 }
 
+impl QueueOrder {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Retry => "retry",
+            Self::Hold => "hold",
+            Self::Release => "release",
+            Self::Remove => "remove",
+        }
+    }
+}
+
 impl RetryQueue {
     /// What it holds now.
     pub fn count(&self) -> QueueCount {
@@ -74,19 +85,19 @@ impl RetryQueue {
 
     /// Carries out an order for all who wait for a message; gives what waited. When it completes, the order survives a
     /// crash. An attempt that is under way is not called back.
-    pub async fn order(&self, id: DeliveryId, order: QueueOrder) -> Result<Vec<Entry>, OrderError> {
+    pub async fn order(&self, id: DeliveryId, wanted: QueueOrder) -> Result<Vec<Entry>, OrderError> {
         // Nothing is moved forward meanwhile: the order names entries by their place.
         let _unmoved = self.settled().await.map_err(|why| OrderError::NotWritten(why.to_string()))?;
         let entries = self.message(id);
         let held = entries.iter().any(|(_, entry)| entry.state == State::Held);
-        match order {
+        match wanted {
             _ if entries.is_empty() => return Err(OrderError::Gone(id)),
             QueueOrder::Retry if held => return Err(OrderError::Held(id)),
             QueueOrder::Release if !held => return Err(OrderError::NotHeld(id)),
             QueueOrder::Retry | QueueOrder::Hold | QueueOrder::Release | QueueOrder::Remove => {}
         }
         let again = self.world.clock.now();
-        let order = match order {
+        let order = match wanted {
             QueueOrder::Retry => Order::Retry { again },
             QueueOrder::Hold => Order::Hold,
             QueueOrder::Release => Order::Release { again },
@@ -103,7 +114,7 @@ impl RetryQueue {
             Order::Retry { .. } | Order::Release { .. } => self.wake.notify_one(),
             Order::Hold | Order::Remove => {}
         }
-        tracing::info!(%id, ?order, entries = entries.len(), "an operator's order for queued mail");
+        tracing::info!(%id, order = wanted.word(), entries = entries.len(), "an operator's order for queued mail");
         Ok(entries.into_iter().map(|(_, entry)| entry).collect())
     }
 

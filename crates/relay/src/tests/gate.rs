@@ -69,4 +69,9 @@ fn who_guesses_names_learns_no_more() {
     stores.script("north", "takes", "ann", super::Answer::No(super::refusal("452 4.2.2 Mailbox full")));
     let said = other.say(&format!("{ENVELOPE}{}RCPT TO:<cid@a.example>", "RCPT TO:<ann@a.example>\n".repeat(3)));
     assert_eq!((said.matches("452 4.2.2").count(), said.matches("250 2.1.5").count()), (3, 1), "{said}");
+    // Nor is a message that is too large for a mailbox which is there.
+    let mut large = Talk::new(&stores).by(gate.admit(from("203.0.113.1")).expect("it is let in"));
+    stores.script("north", "takes", "ann", super::Answer::No(super::refusal("552 5.2.3 Larger than the mailbox")));
+    let said = large.say(&format!("{ENVELOPE}{}RCPT TO:<cid@a.example>", "RCPT TO:<ann@a.example>\n".repeat(3)));
+    assert_eq!((said.matches("552 5.2.3").count(), said.matches("250 2.1.5").count()), (3, 1), "{said}");
 }
