@@ -45,8 +45,10 @@ impl<H: Handler<M>, M: Machine<Event: Send> + Send> Handler<M> for Polite<H, M> 
 
     fn wake(&mut self) -> BoxFuture<'_, ()> {
         let Self { inner, badge, shutdown, leaving, .. } = self;
-        badge.set_idle();
+        let badge: &Badge = badge;
+        let resting = Resting::begin(badge);
         Box::pin(async move {
+            let _resting = resting;
             tokio::select! {
                 () = inner.wake() => {}
                 () = shutdown.draining() => *leaving = Some(Leave::Stop),
@@ -74,5 +76,58 @@ impl<H: Handler<M>, M: Machine<Event: Send> + Send> Handler<M> for Polite<H, M> 
 
     fn on_close<'a>(&'a mut self) -> BoxFuture<'a, ()> {
         self.inner.on_close()
+    }
+}
+
+/// While it lives, it is the peer's turn: whatever ends the wait, somebody has something to do. Where octets pass to another
+/// node there are no events that would tell.
+struct Resting<'b>(&'b Badge);
+
+impl<'b> Resting<'b> {
+    fn begin(badge: &'b Badge) -> Self {
+        badge.set_idle();
+        Self(badge)
+    }
+}
+
+impl Drop for Resting<'_> {
+    fn drop(&mut self) {
+        self.0.set_busy();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mail_types::UnixTime;
+    use net::Stopper;
+    use ports::Protocol;
+    use std::task::{Context, Waker};
+
+    struct Passing;
+
+    impl Handler<smtp_proto::server::Server<()>> for Passing {
+        fn on_event<'a>(
+            &'a mut self,
+            _machine: &'a mut smtp_proto::server::Server<()>,
+            _event: smtp_proto::server::Event,
+        ) -> BoxFuture<'a, Flow> {
+            Box::pin(async { Flow::Next })
+        }
+    }
+
+    #[test]
+    fn a_session_rests_only_while_it_waits() {
+        let client = "192.0.2.7:40000".parse().expect("an address");
+        let badge = Arc::new(Badge::new(1, Protocol::Smtp, client, UnixTime::from_secs(0)));
+        let (_stopper, shutdown) = Stopper::new();
+        let mut polite = Polite::new(Passing, &badge, &shutdown, |_, _| {});
+        for _ in 0..2 {
+            let mut wake = polite.wake();
+            assert!(wake.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            assert_eq!(badge.state(), "idle");
+            drop(wake);
+            assert_eq!(badge.state(), "busy");
+        }
     }
 }
