@@ -9,12 +9,14 @@
 use crate::daemon::Daemon;
 use crate::fault::{Fault, FaultProxy};
 use crate::ports::Block;
+use crate::programs::{Program, output};
 use crate::site::{Account, binary};
 use anyhow::{Context, Result, ensure};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// The nodes, running or not.
 #[derive(Debug)]
@@ -24,6 +26,7 @@ pub struct Cluster {
     stores: Vec<StoreNode>,
     accounts: Vec<Account>,
     ports: Block,
+    has_tls: bool,
 }
 
 /// A node with one store.
@@ -40,19 +43,36 @@ pub struct StoreNode {
 impl Cluster {
     /// Lays it out in a folder, which also gets the logs, and starts it.
     pub fn start(folder: &Path) -> Result<Self> {
+        Self::lay_out(folder, false)
+    }
+
+    /// The same with TLS at the front, whose certificate signs itself: STARTTLS, imaps and pop3s.
+    pub fn start_with_tls(folder: &Path) -> Result<Self> {
+        let mut openssl = Program::Openssl.command();
+        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+        openssl.args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);
+        // Not an authority: mbsync compares only a server's own certificate with the one that it was given.
+        openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+        openssl.args(["-days", "2", "-keyout", "key.pem", "-out", "cert.pem"]).current_dir(folder);
+        output(&mut openssl).context("a certificate")?;
+        Self::lay_out(folder, true)
+    }
+
+    fn lay_out(folder: &Path, has_tls: bool) -> Result<Self> {
         let ports = Block::take()?;
         let mut stores = Vec::new();
         for (number, store) in STORES.into_iter().enumerate() {
             stores.push(StoreNode::new(folder, &ports, store, u16::try_from(number)? * 3)?);
         }
         std::fs::write(folder.join("secret"), "forty letters and more for nodes to know")?;
-        let front = node(folder, "front", &front_file(&ports))?;
+        let front = node(folder, "front", &front_file(&ports, has_tls))?;
         let accounts = PEOPLE.map(|(name, store)| Account {
             address: format!("{name}@{DOMAIN}"),
             password: format!("password of {name}"),
             store: store.to_owned(),
         });
-        let mut cluster = Self { folder: folder.to_owned(), front, stores, accounts: accounts.to_vec(), ports };
+        let mut cluster =
+            Self { folder: folder.to_owned(), front, stores, accounts: accounts.to_vec(), ports, has_tls };
         cluster.start_front()?;
         cluster.fill_directory()?;
         for store in STORES {
@@ -77,15 +97,15 @@ impl Cluster {
         self.accounts.iter().find(|account| account.address == wanted).with_context(|| format!("no {name}"))
     }
 
-    /// The front's listener of a name: smtp, imap, pop3.
+    /// The front's listener of a name: smtp, lmtp, imap, pop3, with TLS imaps and pop3s too.
     pub fn address(&self, name: &str) -> Result<SocketAddr> {
-        let offset = match name {
-            "smtp" => 25,
-            "imap" => 143,
-            "pop3" => 110,
-            other => anyhow::bail!("the front has no listener {other}"),
-        };
-        Ok(self.ports.loopback(offset))
+        let found = self.listeners().find(|(listener, _)| *listener == name);
+        Ok(found.with_context(|| format!("the front has no listener {name}"))?.1)
+    }
+
+    fn listeners(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
+        let of_tls: &[(&str, u16)] = if self.has_tls { &FRONT_TLS } else { &[] };
+        FRONT.iter().chain(of_tls).map(|(name, offset)| (*name, self.ports.loopback(*offset)))
     }
 
     /// The node in front.
@@ -100,9 +120,14 @@ impl Cluster {
 
     /// Starts the front, and waits until it listens.
     pub fn start_front(&mut self) -> Result<()> {
-        let listeners =
-            ["smtp", "imap", "pop3"].map(|name| self.address(name)).into_iter().collect::<Result<Vec<_>>>()?;
+        let listeners: Vec<SocketAddr> = self.listeners().map(|(_, address)| address).collect();
         self.front.start(|| listen(&listeners))
+    }
+
+    /// Asks every node to end, and waits.
+    pub fn stop(&mut self) -> Result<()> {
+        self.front.stop().context("the front")?;
+        self.stores.iter_mut().try_for_each(|node| node.daemon.stop().context(node.store))
     }
 
     /// Starts a store's node, and waits until it listens.
@@ -127,10 +152,32 @@ impl Cluster {
         Ok(String::from_utf8(output.stdout)?)
     }
 
+    /// Has the queue try again until nothing waits in it. Once may be too early: the front leaves a node alone for a second
+    /// that did not answer.
+    pub fn empty_the_queue(&self) -> Result<()> {
+        let until = Instant::now() + QUEUE_MAX;
+        loop {
+            let waiting = self.must(&["queue", "list", "--json"])?;
+            if waiting.trim().is_empty() || waiting.trim() == "[]" {
+                return Ok(());
+            }
+            ensure!(Instant::now() < until, "the queue still holds {waiting}");
+            self.must(&["queue", "retry", "--all"])?;
+            thread::park_timeout(QUEUE_INTERVAL);
+        }
+    }
+
     /// Writes the front's directory to the file that the stores read.
     pub fn push_directory(&self) -> Result<()> {
         let file = self.folder.join("directory.posthouse");
         self.must(&["export", "directory", file.to_str().context("a path in UTF-8")?]).map(drop)
+    }
+
+    /// Every node's log.
+    pub fn logs(&self) -> Vec<PathBuf> {
+        let stores = self.stores.iter().map(|node| format!("n-{}", node.store));
+        let names = std::iter::once("front".to_owned()).chain(stores);
+        names.map(|name| self.folder.join(format!("{name}.log"))).collect()
     }
 
     /// The end of every log.
@@ -204,14 +251,25 @@ fn node(folder: &Path, name: &str, text: &str) -> Result<Daemon> {
     Ok(Daemon::new(arguments, &folder.join(format!("{name}.log"))))
 }
 
-fn front_file(ports: &Block) -> String {
+fn front_file(ports: &Block, has_tls: bool) -> String {
     let at = |offset| ports.loopback(offset);
+    let tls = if has_tls {
+        // In [proxy], which comes last, and a section behind it.
+        format!(
+            "imaps = \"{}\"\npop3s = \"{}\"\n[tls]\ncertificate = \"cert.pem\"\nkey = \"key.pem\"\n",
+            at(993),
+            at(995)
+        )
+    } else {
+        String::new()
+    };
     format!(
         "[directory]\ndefault_store = \"fritz\"\n\
          [cluster]\nsecret = \"secret\"\nsource = \"127.0.0.1\"\n\
-         [relay]\nlisten = \"{}\"\nqueue = \"front/queue\"\ncommit_wait_seconds = 3\n\
-         [proxy]\nimap = \"{}\"\npop3 = \"{}\"\n",
+         [relay]\nlisten = \"{}\"\nlmtp = \"{}\"\nqueue = \"front/queue\"\ncommit_wait_seconds = 3\n\
+         [proxy]\nimap = \"{}\"\npop3 = \"{}\"\n{tls}",
         at(25),
+        at(27),
         at(143),
         at(110),
     )
@@ -237,7 +295,12 @@ fn listen(addresses: &[SocketAddr]) -> Result<()> {
     Ok(())
 }
 
+const QUEUE_MAX: Duration = Duration::from_secs(60);
+const QUEUE_INTERVAL: Duration = Duration::from_millis(300);
 const CONNECT_MAX: Duration = Duration::from_secs(2);
+/// The front's listeners, and where their ports are in the block.
+const FRONT: [(&str, u16); 4] = [("smtp", 25), ("lmtp", 27), ("imap", 143), ("pop3", 110)];
+const FRONT_TLS: [(&str, u16); 2] = [("imaps", 993), ("pop3s", 995)];
 const DOMAIN: &str = "many.example";
 const STORES: [&str; 2] = ["ingrid", "fritz"];
 /// Who lives where.

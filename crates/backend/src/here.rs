@@ -1,6 +1,7 @@
 //! A store of this process is a function call; every other one is asked over the net.
 
 use mail_types::StoreName;
+use pop3_proto::Mode;
 use ports::{
     BoxFuture, Delivery, DeliveryTransaction, Envelope, ImapHandover, LoggedIn, Pop3Handover, SessionHandover,
     Unavailable,
@@ -43,8 +44,9 @@ impl SessionHandover for HereOrThere<dyn SessionHandover> {
         &'a self,
         store: &'a StoreName,
         who: LoggedIn,
+        mode: Mode,
     ) -> BoxFuture<'a, Result<Option<Pop3Handover>, Unavailable>> {
-        self.at(store).pop3(store, who)
+        self.at(store).pop3(store, who, mode)
     }
 }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use imap_proto::client as imap;
 use machine::Machine;
 use mail_types::{NodeName, StoreName};
+use pop3_proto::Mode;
 use ports::{
     BoxFuture, Call, Callee, Caller, Clock, Elsewhere, Handover, ImapHandover, LoggedIn, Passage, Pop3Handover,
     SessionHandover, Track, Unavailable,
@@ -69,10 +70,15 @@ impl Sessions {
         }
     }
 
-    async fn enter_pop3(&self, store: &StoreName, who: &LoggedIn) -> Result<Option<Pop3Handover>, Unavailable> {
+    async fn enter_pop3(
+        &self,
+        store: &StoreName,
+        who: &LoggedIn,
+        mode: Mode,
+    ) -> Result<Option<Pop3Handover>, Unavailable> {
         let there = self.reach(store, Inside::Pop3)?;
         let login = pop3_proto::Login::External { authorization: who.address.to_string() };
-        let client = pop3_proto::Client::new(login, self.clock.instant());
+        let client = pop3_proto::Client::new(login, self.clock.instant()).in_mode(mode);
         let (verdict, call) = self.ask(&*self.pop3, &there, who, client, of_pop3).await?;
         match verdict {
             Verdict::Welcome(welcome) => {
@@ -124,8 +130,9 @@ impl SessionHandover for Sessions {
         &'a self,
         store: &'a StoreName,
         who: LoggedIn,
+        mode: Mode,
     ) -> BoxFuture<'a, Result<Option<Pop3Handover>, Unavailable>> {
-        Box::pin(async move { self.enter_pop3(store, &who).await })
+        Box::pin(async move { self.enter_pop3(store, &who, mode).await })
     }
 }
 

@@ -24,7 +24,8 @@
 //! 4. `on_close` runs exactly once: also after an error, a panic of the session, or its cancellation.
 //! 5. While TLS is being agreed on, no octet is read as plain text (RFC 3207 §4.2).
 //! 6. Every wait ends: for input by the machine's time-out, for output by [`OUTPUT_STALL_MAX`], for a handshake by
-//!    [`HANDSHAKE_SPAN_MAX`], for a PROXY header by [`PROXY_HEADER_SPAN_MAX`], at the end by [`CLOSE_SPAN_MAX`].
+//!    [`HANDSHAKE_SPAN_MAX`], for a PROXY header by [`PROXY_HEADER_SPAN_MAX`], at the end by [`CLOSE_SPAN_MAX`], for
+//!    anything at all in a session that passes through by [`PASS_SILENCE_MAX`].
 //! 7. A session that passes through holds, in each direction, what one read brought and the other end did not take; it
 //!    reads no more meanwhile. The back-end is gone as soon as the client is.
 //! 8. With [`ClusterTls`], no octet is taken from, or said to, a peer that has not shown that it is of the cluster; it never
@@ -54,6 +55,7 @@ pub use exchange::{CLOSE_SPAN_MAX, OUTPUT_STALL_MAX};
 pub use line::OUTPUT_OCTETS_MAX;
 pub use listener::{BindError, Bound, Listener, ListenerHandle, ListenerOptions, Security};
 pub use network::{Network, NetworkError};
+pub use pass::PASS_SILENCE_MAX;
 pub use proxy_header::PROXY_HEADER_SPAN_MAX;
 pub use session::{SessionError, serve};
 pub use shutdown::{Shutdown, Stopper};

@@ -279,7 +279,7 @@ fn may_connect(address: SocketAddr, options: &ListenerOptions) -> bool {
     let Some(balancers) = &options.proxy_from else { return true };
     let known = balancers.iter().any(|network| network.contains(address.ip()));
     if !known {
-        tracing::warn!(listener = options.name, peer = %address, "closed: not in proxy_from");
+        tracing::warn!(listener = options.name, peer = %address, "closed: not among those who may connect here");
     }
     known
 }

@@ -20,7 +20,7 @@ use ports::{Flow, Handler, Passage, Track, Wire};
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use way::{Trouble, Way};
 
 /// Passes octets until one of the ends, or the handler, ends it. The client is still to be hung up on.
@@ -191,7 +191,9 @@ impl Passing {
         let only_backend_left = self.up.has_ended() && self.up.is_idle() && self.down.is_idle();
         let last = self.up.progress().max(self.down.progress());
         let backend_ends = only_backend_left.then(|| last + CLOSE_SPAN_MAX);
-        let first = [client_reads, backend_reads, backend_ends].into_iter().flatten().min();
+        // A system may go on to acknowledge for a process that hangs.
+        let backend_lives = Some(last + PASS_SILENCE_MAX);
+        let first = [client_reads, backend_reads, backend_ends, backend_lives].into_iter().flatten().min();
         if self.timer.poll_at(cx, first).is_pending() {
             return Ok(None);
         }
@@ -199,7 +201,12 @@ impl Passing {
         if over(client_reads) {
             return Err(SessionError::Stalled);
         }
-        tracing::debug!("the back-end does not {}", if over(backend_ends) { "end" } else { "read" });
+        let what = match () {
+            () if over(backend_ends) => "end",
+            () if over(backend_lives) => "say anything",
+            () => "read",
+        };
+        tracing::debug!("the back-end does not {what}");
         Ok(Some(Waited::Gone))
     }
 
@@ -242,3 +249,7 @@ impl Passing {
         .await;
     }
 }
+
+/// How long nothing at all may pass. A store ends a session that is silent for 30 minutes itself (RFC 9051 §5.4), and says
+/// something every two minutes while one waits in IDLE.
+pub const PASS_SILENCE_MAX: Duration = Duration::from_secs(45 * 60);

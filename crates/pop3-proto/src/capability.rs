@@ -13,6 +13,10 @@ pub struct Config {
     pub in_clear: LoginMethods,
     /// How one may log in under TLS.
     pub under_tls: LoginMethods,
+    /// The ways to log in that CAPA tells once somebody has, where they are others than those taken here: a client whose
+    /// session another node passes to us came in by that node's. RFC 2449 §5: what is told before the login is told behind
+    /// it too.
+    pub behind_login: Option<LoginMethods>,
     /// RFC 2449 §6.7.
     pub expire: Option<Expire>,
     /// RFC 2449 §6.5: seconds between two logins that we insist on.
@@ -48,6 +52,16 @@ pub enum Utf8 {
     /// It is not.
     #[default]
     Refused,
+}
+
+/// In which form messages are told (RFC 6856 §2.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Headers are ASCII: where every session begins.
+    #[default]
+    Ascii,
+    /// Headers may hold UTF-8: the client said UTF8.
+    Utf8,
 }
 
 /// How long mail stays on the server (RFC 2449 §6.7).

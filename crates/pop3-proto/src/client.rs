@@ -2,14 +2,15 @@
 //! machine reads it.
 //!
 //! ```text
-//!   Greeting ─+OK─▶ Asked ─(where the line is short, +)─▶ Answered ─+OK─▶ LoggedIn (the rest of the input: take_unread)
-//!      │ -ERR         │ -ERR: Refused                         │
-//!      └──────────────┴───────────────────────────────────────┴ the end, a time-out, anything else: Closed
+//!   Greeting ─+OK─▶ (Moded, for UTF8 ─+OK─▶) Asked, or Challenged ─+─▶ Asked ─+OK─▶ LoggedIn (the rest: take_unread)
+//!      │ -ERR                │ -ERR: Refused
+//!      └─────────────────────┴ the end, a time-out, anything else: Closed
 //! ```
 
 #[cfg(test)]
 mod tests;
 
+use crate::capability::Mode;
 use crate::command::encode_challenge;
 use crate::limits::{ANSWER_MAX, COMMAND_LINE_OCTETS_MAX, RESPONSE_LINE_OCTETS_MAX};
 use crate::line::{Line, LineBuffer};
@@ -57,6 +58,7 @@ pub enum Closing {
 /// The client's end of one connection.
 pub struct Client {
     login: Login,
+    mode: Mode,
     phase: Phase,
     input: LineBuffer,
     output: Option<Bytes>,
@@ -69,6 +71,8 @@ pub struct Client {
 enum Phase {
     /// The server has not greeted.
     Greeting,
+    /// UTF8 was sent.
+    Moded,
     /// AUTH was sent without its initial response.
     Challenged,
     /// All was sent.
@@ -84,12 +88,19 @@ impl Client {
     pub fn new(login: Login, now: Instant) -> Self {
         Self {
             login,
+            mode: Mode::default(),
             phase: Phase::Greeting,
             input: LineBuffer::default(),
             output: None,
             event: None,
             due: now + ANSWER_MAX,
         }
+    }
+
+    /// As of a client that has asked for this mode before its login (RFC 6856 §2.1: behind it nobody can). A server that
+    /// does not know it refuses us: the client was promised what it asked for.
+    pub fn in_mode(self, mode: Mode) -> Self {
+        Self { mode, ..self }
     }
 
     /// What the server said behind its answer to the login, and nobody read.
@@ -102,16 +113,14 @@ impl Client {
             return self.close(Closing::Protocol("the server answers what was not asked"));
         }
         match (self.phase, Answer::parse(line)) {
-            (Phase::Greeting | Phase::Challenged | Phase::Asked, Some(Answer::Err(refusal))) => {
+            (Phase::Greeting | Phase::Moded | Phase::Challenged | Phase::Asked, Some(Answer::Err(refusal))) => {
                 self.end(ClientEvent::Refused(refusal));
             }
-            (Phase::Greeting, Some(Answer::Ok(_))) => {
-                let command = self.login.command();
-                // RFC 5034 §4: what does not fit into a command's line waits for a challenge.
-                let fits = command.len() <= COMMAND_LINE_OCTETS_MAX;
-                let (phase, octets) = if fits { (Phase::Asked, command) } else { (Phase::Challenged, BARE.to_owned()) };
-                self.send(now, phase, octets);
-            }
+            (Phase::Greeting, Some(Answer::Ok(_))) => match self.mode {
+                Mode::Utf8 => self.send(now, Phase::Moded, UTF8.to_owned()),
+                Mode::Ascii => self.log_in(now),
+            },
+            (Phase::Moded, Some(Answer::Ok(_))) => self.log_in(now),
             (Phase::Challenged, Some(Answer::Challenge)) => {
                 let response = format!("{}\r\n", self.login.response());
                 self.send(now, Phase::Asked, response);
@@ -120,13 +129,21 @@ impl Client {
                 self.phase = Phase::LoggedIn;
                 self.event = Some(ClientEvent::LoggedIn { welcome: Bytes::copy_from_slice(text) });
             }
-            (Phase::Asked | Phase::Greeting, Some(Answer::Challenge))
+            (Phase::Asked | Phase::Moded | Phase::Greeting, Some(Answer::Challenge))
             | (Phase::Challenged, Some(Answer::Ok(_)))
-            | (Phase::Greeting | Phase::Challenged | Phase::Asked, None) => {
+            | (Phase::Greeting | Phase::Moded | Phase::Challenged | Phase::Asked, None) => {
                 self.close(Closing::Protocol("what came is no answer to the login"));
             }
             (Phase::LoggedIn | Phase::Closed, _) => {}
         }
+    }
+
+    fn log_in(&mut self, now: Instant) {
+        let command = self.login.command();
+        // RFC 5034 §4: what does not fit into a command's line waits for a challenge.
+        let fits = command.len() <= COMMAND_LINE_OCTETS_MAX;
+        let (phase, octets) = if fits { (Phase::Asked, command) } else { (Phase::Challenged, BARE.to_owned()) };
+        self.send(now, phase, octets);
     }
 
     fn send(&mut self, now: Instant, phase: Phase, line: String) {
@@ -147,7 +164,7 @@ impl Client {
 
     fn is_waiting(&self) -> bool {
         match self.phase {
-            Phase::Greeting | Phase::Challenged | Phase::Asked => true,
+            Phase::Greeting | Phase::Moded | Phase::Challenged | Phase::Asked => true,
             Phase::LoggedIn | Phase::Closed => false,
         }
     }
@@ -173,7 +190,7 @@ impl Machine for Client {
     /// What came behind the answer to the login stays to be taken.
     fn handle_eof(&mut self, _now: Instant) {
         match self.phase {
-            Phase::Greeting | Phase::Challenged | Phase::Asked => self.close(Closing::Eof),
+            Phase::Greeting | Phase::Moded | Phase::Challenged | Phase::Asked => self.close(Closing::Eof),
             Phase::LoggedIn => self.phase = Phase::Closed,
             Phase::Closed => {}
         }
@@ -252,5 +269,7 @@ impl fmt::Display for Closing {
     }
 }
 
+/// RFC 6856 §2.1.
+const UTF8: &str = "UTF8\r\n";
 /// AUTH without its initial response.
 const BARE: &str = "AUTH EXTERNAL\r\n";

@@ -36,7 +36,7 @@ mod server;
 mod track;
 mod words;
 
-pub use capability::{Config, Expire, LoginMethods, UserPass, Utf8};
+pub use capability::{Config, Expire, LoginMethods, Mode, UserPass, Utf8};
 pub use client::{Client, ClientEvent, Closing, Login};
 pub use dots::{BodyWants, Part, Stuffer};
 pub use limits::*;

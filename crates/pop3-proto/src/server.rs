@@ -4,7 +4,7 @@ mod answers;
 mod commands;
 mod timer;
 
-use crate::capability::{Config, LoginMethods, Standing};
+use crate::capability::{Config, LoginMethods, Mode, Standing};
 use crate::command::AUTH_PREFIX;
 use crate::dots::{Part, Stuffer};
 use crate::limits::{AUTH_LINE_OCTETS_MAX, COMMAND_LINE_OCTETS_MAX, OUTPUT_OCTETS_MAX};
@@ -98,7 +98,7 @@ pub struct Server {
     output: Output,
     event: Option<Event>,
     timer: Timer,
-    utf8: bool,
+    mode: Mode,
     eof: bool,
     bad_commands: u32,
     login_failures: u32,
@@ -174,7 +174,7 @@ impl Server {
             output: Output::default(),
             event: None,
             timer: Timer::new(now),
-            utf8: false,
+            mode: Mode::default(),
             eof: false,
             bad_commands: 0,
             login_failures: 0,
@@ -183,7 +183,12 @@ impl Server {
 
     /// Whether the client asked for UTF-8 mode (RFC 6856 §2.1).
     pub fn is_utf8(&self) -> bool {
-        self.utf8
+        self.mode == Mode::Utf8
+    }
+
+    /// In which form the client wants messages.
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// Who can read the connection now.
@@ -204,8 +209,9 @@ impl Server {
     }
 
     fn standing(&self) -> Standing<'_> {
+        let behind_login = self.config.behind_login.as_ref().filter(|_| self.is_logged_in());
         Standing {
-            methods: self.methods(),
+            methods: behind_login.unwrap_or_else(|| self.methods()),
             // RFC 2595 §4: in AUTHORIZATION only.
             stls: self.security == Security::ClearWithStls && !self.is_logged_in(),
             logged_in: self.is_logged_in(),

@@ -4,6 +4,7 @@
 //! ```text
 //! # purpose              comment
 //! ! as alice@…           the authorization identity
+//! ! as alice@… in UTF-8  … of a client that said UTF8
 //! S: text                the server says this and CRLF
 //! S> text                … without CRLF
 //! C: text                the client says just this
@@ -15,14 +16,15 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::panic, reason = "a test reads its transcripts")]
 
 use machine::Machine;
-use pop3_proto::{Client, Login};
+use pop3_proto::{Client, Login, Mode};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 fn run(lines: &[&str], chunk: usize) {
     let who = lines.first().and_then(|line| line.strip_prefix("! as ")).unwrap();
     let mut now = Instant::now();
-    let mut client = Client::new(Login::External { authorization: who.to_owned() }, now);
+    let (who, mode) = who.strip_suffix(" in UTF-8").map_or((who, Mode::Ascii), |who| (who, Mode::Utf8));
+    let mut client = Client::new(Login::External { authorization: who.to_owned() }, now).in_mode(mode);
     let send = |client: &mut Client, now, text: &str| {
         text.as_bytes().chunks(chunk).for_each(|piece| client.handle_input(now, piece));
     };

@@ -14,6 +14,7 @@ fn config() -> Arc<Config> {
         implementation: None,
         in_clear: LoginMethods::with_user(&["PLAIN"]),
         under_tls: LoginMethods::with_user(&["PLAIN"]),
+        behind_login: None,
         expire: None,
         login_delay_seconds: Some(60),
         utf8: Utf8::Refused,

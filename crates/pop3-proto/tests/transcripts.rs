@@ -183,6 +183,7 @@ impl Play {
             implementation: Some("Posthouse".into()),
             in_clear,
             under_tls: methods,
+            behind_login: None,
             expire: Some(Expire::Never),
             login_delay_seconds: None,
             utf8: Utf8::Offered,

@@ -3,6 +3,7 @@
 use crate::{BoxFuture, Handler, Passage, Peer};
 use bytes::Bytes;
 use mail_types::{AccountId, Address, StoreName};
+use pop3_proto::Mode;
 use std::sync::Arc;
 
 /// Something that exists cannot be asked now: `[UNAVAILABLE]`, `451`, never "no such user".
@@ -57,10 +58,12 @@ pub trait SessionHandover: Send + Sync {
     fn imap<'a>(&'a self, store: &'a StoreName, who: LoggedIn) -> BoxFuture<'a, Result<ImapHandover, Unavailable>>;
 
     /// POP3: what answers in the TRANSACTION state, with the maildrop locked; `Ok(None)` when another session has the
-    /// lock (RFC 1939 §4, `[IN-USE]`).
+    /// lock (RFC 1939 §4, `[IN-USE]`). `mode` is what the client asked for before its login, for a machine that it was not
+    /// said to.
     fn pop3<'a>(
         &'a self,
         store: &'a StoreName,
         who: LoggedIn,
+        mode: Mode,
     ) -> BoxFuture<'a, Result<Option<Pop3Handover>, Unavailable>>;
 }

@@ -40,6 +40,7 @@ impl Pop3Config {
             implementation: Some("Posthouse".to_owned()),
             in_clear: LoginMethods::default(),
             under_tls: methods.clone(),
+            behind_login: None,
             expire: Some(Expire::Never),
             login_delay_seconds: None,
             utf8: Utf8::Offered,
@@ -138,7 +139,7 @@ impl Pop3Gate {
         match self.authenticator().log_in(&self.client, credentials).await {
             Outcome::LoggedIn { store, who } => {
                 let account = Arc::clone(&who.address);
-                match self.proxy.handover.pop3(&store, who).await {
+                match self.proxy.handover.pop3(&store, who, machine.mode()).await {
                     Ok(Some(Handover::There(Elsewhere { welcome, mut passage }))) => {
                         passage.unsent = machine.pass(&welcome);
                         return Step::Pass { passage, holder: Holder { account, store } };

@@ -102,6 +102,13 @@ impl Entry {
 
     /// Those whose time has come.
     pub fn due(&self, now: UnixTime) -> impl Iterator<Item = &Waiting> {
-        self.waiting.iter().filter(move |waiting| is_due(waiting.again, now))
+        self.waiting.iter().filter(move |waiting| waiting.is_due(now))
+    }
+}
+
+impl Waiting {
+    /// Whether its time has come.
+    pub fn is_due(&self, now: UnixTime) -> bool {
+        is_due(self.again, now)
     }
 }

@@ -297,6 +297,9 @@ impl Leg {
             // Whose answer is missing, nobody can say.
             answers = vec![Err(Refusal::TRY_LATER); owed];
         }
+        if let Some(queue) = relay.queue.as_ref().filter(|_| answers.iter().any(Result::is_ok)) {
+            queue.store_answers(&self.store);
+        }
         let outcome = |(recipient, answer): (Recipient, Result<Receipt, Refusal>)| {
             let store = self.store.clone();
             Outcome { store, recipient, answer: answer.map(Proof::Store).map_err(passed_on) }
@@ -350,10 +353,14 @@ async fn queue_the_rest(
     outcomes: &mut Outcomes,
 ) {
     let owed = owed(answers, outcomes);
-    let mut waiting = Vec::new();
+    let (mut waiting, mut silent) = (Vec::new(), BTreeSet::new());
+    let queue = held.queue();
     for Outcome { store, recipient, answer } in owed.iter().filter_map(|account| outcomes.get(account)) {
         let Err(refusal) = answer else { continue };
         tracing::info!(%id, %store, rcpt = %recipient.recipient, reply = %refusal, "to the retry queue");
+        if is_unanswered(refusal) {
+            silent.insert(store.clone());
+        }
         let Recipient { account, address, recipient } = recipient.clone();
         waiting.push(queue::Recipient { store: store.clone(), account, address, recipient });
     }
@@ -362,6 +369,8 @@ async fn queue_the_rest(
     }
     match held.keep(id, envelope.from, waiting).await {
         Ok(proof) => {
+            // Not before they wait: the next message that a store takes finds them.
+            silent.iter().for_each(|store| queue.store_is_silent(store));
             for (_, outcome) in outcomes.iter_mut().filter(|(account, _)| owed.contains(account)) {
                 outcome.answer = Ok(Proof::Queue(proof));
             }

@@ -9,10 +9,14 @@
 //! would find. docs/format/queue.md has the layout; docs/decisions/0007-retry-queue.md says why it is so.
 
 mod attempt;
+mod early;
 mod held;
 mod orders;
 mod tidy;
 
+#[cfg(test)]
+pub(crate) use attempt::DUE_PER_LANE_MAX;
+use early::Early;
 pub(crate) use held::Held;
 pub use orders::{OrderError, QueueCount, QueueOrder};
 #[cfg(test)]
@@ -28,6 +32,7 @@ use queue::{Body, Queue, QueueId, Record, RecordError};
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::pin::pin;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -44,6 +49,10 @@ pub struct RetryQueue {
     applied: Notify,
     /// Held by whoever names entries by their place, and by who gives an entry another one.
     changes: tokio::sync::Mutex<()>,
+    /// Whether the state knows a store that is silent.
+    some_silent: AtomicBool,
+    /// Wakes the rounds before their time.
+    wake: Notify,
 }
 
 /// What a queue gets from outside.
@@ -101,6 +110,7 @@ struct State {
     kept: BTreeSet<Lsn>,
     /// Entries whose body could not be read.
     unreadable: BTreeSet<QueueId>,
+    early: Early,
     stopped: bool,
 }
 
@@ -120,12 +130,15 @@ impl RetryQueue {
             let (messages, recipients) = (queue.entry_count(), queue.waiting_count());
             tracing::info!(messages, recipients, "mail waits for its stores");
         }
+        let early = Early::after_start(&queue);
+        let some_silent = AtomicBool::new(early.any_silent());
         let state = State {
             queue,
             applied: journal.durable(),
             held: BTreeSet::new(),
             kept: BTreeSet::new(),
             unreadable: BTreeSet::new(),
+            early,
             stopped: false,
         };
         Ok(Self {
@@ -137,6 +150,8 @@ impl RetryQueue {
             state: Mutex::new(state),
             applied: Notify::new(),
             changes: tokio::sync::Mutex::new(()),
+            some_silent,
+            wake: Notify::new(),
         })
     }
 

@@ -208,7 +208,7 @@ impl Line {
         let refused = answers.iter().filter_map(|answer| answer.as_ref().err());
         match (refused.clone().next(), answers) {
             (None, _) if queued == 0 => self.write(format_args!("stored")),
-            (None, _) => self.write(format_args!("stored, for {queued} in the retry queue")),
+            (None, _) => self.write(format_args!("on stable storage, for {queued} of them in the retry queue")),
             (Some(why), [_]) => self.write(format_args!("{why}")),
             (Some(why), _) => {
                 let (refused, all) = (refused.count(), answers.len());

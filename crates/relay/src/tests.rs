@@ -4,6 +4,7 @@
 //! store what to do (`! south commits cid 451 4.3.0 Later`), `=` lists who has mail (`= north/ann south/cid`). Those whose
 //! name begins with `lmtp` speak LMTP.
 
+mod early;
 mod gate;
 mod orders;
 mod retry;

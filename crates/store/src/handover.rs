@@ -6,6 +6,7 @@ use crate::imap::ImapSession;
 use crate::pop3::{Maildrops, Pop3Session};
 use imap_proto::capability::Support;
 use mail_types::StoreName;
+use pop3_proto::Mode;
 use ports::{
     BoxFuture, Delivery, DeliveryTransaction, Envelope, Handover, ImapHandover, LoggedIn, Pop3Handover,
     SessionHandover, Unavailable,
@@ -83,7 +84,9 @@ impl SessionHandover for LocalStores {
         &'a self,
         store: &'a StoreName,
         who: LoggedIn,
+        _mode: Mode,
     ) -> BoxFuture<'a, Result<Option<Pop3Handover>, Unavailable>> {
+        // The session asks its machine, to which the client said it.
         Box::pin(async move {
             let local = self.local(store)?;
             let Some(lock) = local.maildrops.lock(who.account) else { return Ok(None) };

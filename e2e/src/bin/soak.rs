@@ -30,6 +30,7 @@ fn soak() -> Result<()> {
     };
     match arguments.what {
         What::Ledger => ledger(&arguments),
+        What::Nodes => across_nodes(&arguments),
         What::ImapTest { seconds } => imaptest(arguments.seed, seconds),
         What::Dovecot { sessions } => against_dovecot(arguments.seed, sessions),
     }
@@ -77,6 +78,23 @@ fn imaptest(seed: u64, seconds: u64) -> Result<()> {
     Ok(())
 }
 
+/// The ledger on a site of three nodes, of which each in turn is killed.
+fn across_nodes(arguments: &Arguments) -> Result<()> {
+    println!("seed {:#x}", arguments.seed);
+    let folder = tempfile::Builder::new().prefix("posthouse-soak").tempdir()?;
+    match ledger::run_nodes(arguments.rounds, arguments.seed, folder.path(), &mut |line| println!("{line}")) {
+        Ok(report) => {
+            let ledger::Report { deliveries, changes, deaths } = report;
+            println!("{deaths} deaths; all of {deliveries} deliveries and {changes} changes were found again");
+            Ok(())
+        }
+        Err(error) => {
+            let kept = folder.keep();
+            Err(error.context(format!("the nodes are kept in {}", kept.display())))
+        }
+    }
+}
+
 fn ledger(arguments: &Arguments) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("posthouse-soak").tempdir()?;
     let obstacle = Program::Xfs.obstacle().or_else(Image::obstacle);
@@ -115,6 +133,7 @@ struct Arguments {
 
 enum What {
     Ledger,
+    Nodes,
     Dovecot { sessions: u64 },
     ImapTest { seconds: u64 },
 }
@@ -131,6 +150,7 @@ impl Arguments {
                 "--seed" => arguments.seed = number(&value()?).context("--seed")?,
                 "--dovecot" => arguments.what = What::Dovecot { sessions: value()?.parse().context("--dovecot")? },
                 "--imaptest" => arguments.what = What::ImapTest { seconds: value()?.parse().context("--imaptest")? },
+                "--nodes" => arguments.what = What::Nodes,
                 "--no-power-cuts" => arguments.without_power_cuts = true,
                 "--help" | "-h" => return Ok(None),
                 unknown => bail!("unknown argument {unknown}\n{USAGE}"),
@@ -150,6 +170,8 @@ fn number(text: &str) -> Result<u64> {
 const USAGE: &str = "\
 soak [--rounds N] [--seed S] [--no-power-cuts]
   kills a site N times (30) under load and checks after each time that nothing acknowledged is lost
+soak --nodes [--rounds N] [--seed S]
+  the same to a relay and proxy in front of two stores: each node in turn is killed, the others go on
 soak --dovecot N [--seed S]
   plays N IMAP sessions with Posthouse and with Dovecot, and tells where they differ
 soak --imaptest SECONDS [--seed S]

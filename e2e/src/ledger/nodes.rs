@@ -9,7 +9,7 @@ use crate::smtp::{Client, Kind};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Which node dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +66,7 @@ fn live(books: &Books, cluster: &mut Cluster, doors: &Doors, victim: Victim, ran
             cluster.start_store(store)?;
         }
     }
-    empty_the_queue(cluster)
+    cluster.empty_the_queue()
 }
 
 /// Everybody gets mail while a store is away: it waits in the queue, and nobody hears that he does not exist.
@@ -88,20 +88,4 @@ fn send_meanwhile(books: &Books, doors: &Doors, random: &mut Random) -> Result<(
     Ok(())
 }
 
-/// Has the queue try again until nothing waits in it.
-fn empty_the_queue(cluster: &Cluster) -> Result<()> {
-    let until = Instant::now() + QUEUE_MAX;
-    loop {
-        let waiting = cluster.must(&["queue", "list", "--json"])?;
-        if waiting.trim().is_empty() || waiting.trim() == "[]" {
-            return Ok(());
-        }
-        ensure!(Instant::now() < until, "the queue still holds {waiting}");
-        cluster.must(&["queue", "retry", "--all"])?;
-        thread::park_timeout(QUEUE_INTERVAL);
-    }
-}
-
 const MESSAGES_MEANWHILE: u32 = 10;
-const QUEUE_MAX: Duration = Duration::from_secs(60);
-const QUEUE_INTERVAL: Duration = Duration::from_millis(300);

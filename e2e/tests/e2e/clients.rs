@@ -27,7 +27,7 @@ type State = BTreeMap<String, BTreeSet<String>>;
 fn offlineimap_both_ways(world: &World) -> Result<()> {
     for lease in world.borrow_from_each()? {
         let folder = world.scratch()?;
-        let (port, user, password) = (world.site()?.address("imap")?.port(), lease.address(), lease.password());
+        let (port, user, password) = (world.address("imap")?.port(), lease.address(), lease.password());
         let here = folder.display();
         private_file(
             &folder.join("rc"),
@@ -69,7 +69,7 @@ fn mutt_in_a_terminal(world: &World) -> Result<()> {
     let in_terminal = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/in_terminal.py");
     for lease in world.borrow_from_each()? {
         let folder = world.scratch()?;
-        let (port, user, password) = (world.site()?.address("imap")?.port(), lease.address(), lease.password());
+        let (port, user, password) = (world.address("imap")?.port(), lease.address(), lease.password());
         private_file(
             &folder.join("rc"),
             &format!(
@@ -109,7 +109,7 @@ fn getmail_takes_away(world: &World) -> Result<()> {
         if is_root {
             output(Command::new("chown").args(["-R", "nobody"]).arg(folder.join("mail")))?;
         }
-        let (port, user, password) = (world.site()?.address("imap")?.port(), lease.address(), lease.password());
+        let (port, user, password) = (world.address("imap")?.port(), lease.address(), lease.password());
         private_file(
             &folder.join("rc"),
             &format!(

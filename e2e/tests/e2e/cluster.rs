@@ -103,7 +103,7 @@ fn outlive_dead(cluster: &mut Cluster) -> Result<()> {
     send(cluster, &[&xara], "dead-only")?;
     has(cluster, &anna, &["both"])?;
     cluster.start_store("fritz")?;
-    cluster.must(&["queue", "retry", "--all"])?;
+    cluster.empty_the_queue()?;
     has(cluster, &xara, &["both", "dead-only"])?;
     has(cluster, &anna, &["both"])
 }
@@ -129,7 +129,7 @@ fn outlive_mute(cluster: &mut Cluster) -> Result<()> {
     ensure!(reply.is_good(), "{reply:?}");
     cluster.store("fritz")?.cut();
     cluster.store("fritz")?.fail(Fault::None);
-    cluster.must(&["queue", "retry", "--all"])?;
+    cluster.empty_the_queue()?;
     has(cluster, &anna, &["first", "mute"])?;
     has(cluster, &xara, &["first", "mute"])
 }
@@ -154,7 +154,7 @@ fn outlive_frozen(cluster: &mut Cluster) -> Result<()> {
     ensure!(!waiting.is_finished(), "whoever wants the frozen store was not waiting: the others prove nothing");
     waiting.join().map_err(|_| anyhow::anyhow!("the other thread panicked"))??;
     cluster.store("fritz")?.daemon().signal(Signal::CONT)?;
-    cluster.must(&["queue", "retry", "--all"])?;
+    cluster.empty_the_queue()?;
     has(cluster, &xara, &["frozen"])
 }
 
@@ -170,7 +170,7 @@ fn outlive_slow(cluster: &mut Cluster) -> Result<()> {
         cluster.store("fritz")?.cut();
     }
     cluster.store("fritz")?.fail(Fault::None);
-    cluster.must(&["queue", "retry", "--all"])?;
+    cluster.empty_the_queue()?;
     let sent: Vec<&str> = sent.iter().map(String::as_str).collect();
     has(cluster, &anna, &sent)?;
     has(cluster, &xara, &sent)

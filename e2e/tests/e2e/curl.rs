@@ -90,7 +90,7 @@ fn wrong_password(world: &World) -> Result<()> {
 }
 
 fn curl(world: &World, listener: &str, path: &str) -> Result<Command> {
-    let address = world.site()?.address(listener)?;
+    let address = world.address(listener)?;
     let mut command = Program::Curl.command();
     let url = format!("{listener}://{address}/{path}");
     command.args(["--silent", "--show-error", "--insecure", "--max-time", "60", &url]);

@@ -18,7 +18,7 @@ pub(crate) fn trials(world: &Arc<World>) -> Vec<Trial> {
         trial(world, "swaks_pipelined", BOTH, |world| arrives(world, &["--pipeline"], 2_000)),
         trial(world, "swaks_large", BOTH, |world| arrives(world, &["--suppress-data"], 10 << 20)),
         trial(world, "swaks_unknown_user", &[Program::Swaks], |world| {
-            let domain = &world.site()?.description().domain;
+            let domain = world.domain()?;
             is_refused(world, &format!("nobody@{domain}"), "550 5.1.1")
         }),
         trial(world, "swaks_foreign_domain", &[Program::Swaks], |world| {
@@ -41,7 +41,7 @@ fn one_of_two(world: &World) -> Result<()> {
     let leases = world.borrow_from_each()?;
     let lease = leases.first().context("a site without stores")?;
     let letter = Letter::new("one-of-two@e2e.example", 500);
-    let to = format!("nobody@{},{}", world.site()?.description().domain, lease.address());
+    let to = format!("nobody@{},{}", world.domain()?, lease.address());
     output(swaks(world)?.args(["--to", &to]).args(data(&letter, world)?))?;
     read_back(std::slice::from_ref(lease), &[letter])
 }
@@ -56,7 +56,7 @@ fn is_refused(world: &World, to: &str, with: &str) -> Result<()> {
 }
 
 fn swaks(world: &World) -> Result<Command> {
-    let smtp = world.site()?.address("smtp")?;
+    let smtp = world.address("smtp")?;
     let mut command = Program::Swaks.command();
     let (host, port) = (smtp.ip().to_string(), smtp.port().to_string());
     command.args(["--server", &host, "--port", &port, "--from", "sender@far.example", "--timeout", "60"]);

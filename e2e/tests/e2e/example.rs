@@ -160,8 +160,20 @@ fn fill(folder: &Path) -> Result<()> {
     command(folder, &["export", "directory", "directory.posthouse"])
 }
 
+/// Until nothing waits: the front leaves a node alone for a second that did not answer.
 fn retry(folder: &Path) -> Result<()> {
-    command(folder, &["queue", "retry", "--all"])
+    let until = Instant::now() + ARRIVAL_MAX;
+    loop {
+        let mut list = Command::new(binary()?);
+        list.current_dir(folder).args(["queue", "list", "--json", "--config", "front.toml"]);
+        let waiting = String::from_utf8(output(&mut list)?)?;
+        if waiting.trim().is_empty() || waiting.trim() == "[]" {
+            return Ok(());
+        }
+        ensure!(Instant::now() < until, "the queue still holds {waiting}");
+        command(folder, &["queue", "retry", "--all"])?;
+        thread::park_timeout(Duration::from_millis(300));
+    }
 }
 
 fn command(folder: &Path, arguments: &[&str]) -> Result<()> {

@@ -55,7 +55,7 @@ fn literal_of_4_gigabytes(world: &World) -> Result<()> {
 fn unasked_literal(world: &World) -> Result<()> {
     let watch = Watch::new(world)?;
     for command in ["a LOGIN {4294967295+}", "a LOGIN {99999999999+}", "a AUTHENTICATE PLAIN {4294967295+}"] {
-        let mut wire = Wire::connect(world.site()?.address("imap")?)?;
+        let mut wire = Wire::connect(world.address("imap")?)?;
         wire.text()?;
         wire.send(format!("{command}\r\n").as_bytes())?;
         answers_or_closes(&mut wire, FLOOD_OCTETS).with_context(|| command.to_owned())?;
@@ -96,7 +96,7 @@ fn answers_or_closes(wire: &mut Wire, octets_max: usize) -> Result<()> {
 fn ten_thousand_recipients(world: &World) -> Result<()> {
     let lease = world.borrow("ingrid")?;
     let watch = Watch::new(world)?;
-    let mut client = Client::connect(world.site()?.address("smtp")?, Kind::Smtp)?;
+    let mut client = Client::connect(world.address("smtp")?, Kind::Smtp)?;
     ensure!(client.command("MAIL FROM:<sender@far.example>")?.is_good(), "MAIL");
     let (local, domain) = lease.address().split_once('@').context("an address")?;
     let mut accepted = 0;
@@ -128,7 +128,7 @@ fn ten_thousand_recipients(world: &World) -> Result<()> {
 fn structure_is_told(world: &World, message: &[u8]) -> Result<()> {
     for lease in world.borrow_from_each()? {
         let watch = Watch::new(world)?;
-        Client::connect(world.site()?.address("smtp")?, Kind::Smtp)?.must_deliver(lease.address(), message)?;
+        Client::connect(world.address("smtp")?, Kind::Smtp)?.must_deliver(lease.address(), message)?;
         let mut client = lease.log_in()?;
         ensure!(client.select("INBOX")?.exists == 1, "it did not arrive");
         let structure = client.must("FETCH 1 (BODYSTRUCTURE)")?;
@@ -195,7 +195,7 @@ fn raw_octets(world: &World) -> Result<()> {
         ("escape", b"Subject: \x1b[2J\"\\\"\\\r\nMessage-ID: <escape@raw>\r\n\r\n\x1b[2J\r\n"),
     ];
     for (name, text) in texts {
-        let mut sender = Client::connect(world.site()?.address("smtp")?, Kind::Smtp)?;
+        let mut sender = Client::connect(world.address("smtp")?, Kind::Smtp)?;
         let reply = sender.deliver("sender@far.example", &[lease.address()], text)?.pop().context("no reply")?;
         if !reply.is_good() {
             ensure!(reply.code >= 500, "{name}: {reply:?}");
@@ -223,7 +223,7 @@ fn raw_octets(world: &World) -> Result<()> {
 fn smuggling(world: &World) -> Result<()> {
     let lease = world.borrow("fritz")?;
     for end in ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n.\r", "\r.\r\n", "\n.\r"] {
-        let mut sender = Client::connect(world.site()?.address("smtp")?, Kind::Smtp)?;
+        let mut sender = Client::connect(world.address("smtp")?, Kind::Smtp)?;
         let to = lease.address();
         sender.command("MAIL FROM:<sender@far.example>")?;
         sender.command(&format!("RCPT TO:<{to}>"))?;

@@ -22,12 +22,13 @@ mod world;
 
 use libtest_mimic::Arguments;
 use std::process::ExitCode;
-use world::World;
+use world::{Kind, World};
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let world = match World::new() {
-        Ok(world) => world,
+    let worlds = World::new(Kind::One).and_then(|one| Ok((one, World::new(Kind::Nodes)?)));
+    let (world, nodes) = match worlds {
+        Ok(worlds) => worlds,
         Err(error) => {
             eprintln!("no place for logs: {error:#}");
             return ExitCode::FAILURE;
@@ -52,9 +53,17 @@ fn main() -> ExitCode {
         starttls::trials(&world),
         hostile::trials(&world),
         networks::trials(&world),
+        // What people use, through the proxy to the nodes of both stores.
+        delivery::trials(&nodes),
+        curl::trials(&nodes),
+        clients::trials(&nodes),
+        scripts::trials(&nodes),
+        sync::trials(&nodes),
+        starttls::trials(&nodes),
     ];
     let conclusion = libtest_mimic::run(&arguments, trials.into_iter().flatten().collect());
-    let faults = world.close(conclusion.has_failed());
+    let has_failed = conclusion.has_failed();
+    let faults: Vec<String> = [world, nodes].into_iter().flat_map(|world| world.close(has_failed)).collect();
     for fault in &faults {
         eprintln!("{fault}");
     }

@@ -34,8 +34,7 @@ fn after_go_ahead(wire: &mut Wire) -> Result<Then> {
 }
 
 fn inject_smtp(world: &World) -> Result<()> {
-    let site = world.site()?;
-    let mut client = smtp::Client::connect(site.address("smtp")?, smtp::Kind::Smtp)?;
+    let mut client = smtp::Client::connect(world.address("smtp")?, smtp::Kind::Smtp)?;
     client.wire().send(b"STARTTLS\r\nMAIL FROM:<evil@far.example>\r\n")?;
     let answer = client.reply()?;
     if answer.code != 220 {
@@ -47,7 +46,7 @@ fn inject_smtp(world: &World) -> Result<()> {
         return Ok(());
     }
     let mut client = client.resume_tls()?;
-    let to = site.description().accounts.iter().map(|account| account.address.as_str()).next().unwrap_or_default();
+    let to = world.accounts()?.iter().map(|account| account.address.as_str()).next().unwrap_or_default();
     let reply = client.command(&format!("RCPT TO:<{to}>"))?;
     ensure!(reply.code == 503, "MAIL from before the handshake counts: {reply:?}");
     Ok(())
@@ -55,8 +54,7 @@ fn inject_smtp(world: &World) -> Result<()> {
 
 /// RFC 3207 §4.2: what was learnt before is forgotten, even if it came in good order.
 fn forgets_smtp(world: &World) -> Result<()> {
-    let site = world.site()?;
-    let mut client = smtp::Client::connect(site.address("smtp")?, smtp::Kind::Smtp)?;
+    let mut client = smtp::Client::connect(world.address("smtp")?, smtp::Kind::Smtp)?;
     ensure!(client.command("MAIL FROM:<early@far.example>")?.is_good(), "MAIL");
     let answer = client.command("STARTTLS")?;
     if answer.code != 220 {
@@ -65,7 +63,7 @@ fn forgets_smtp(world: &World) -> Result<()> {
         ensure!(client.command("STARTTLS")?.code == 220, "STARTTLS after RSET");
     }
     let mut client = client.resume_tls()?;
-    let to = site.description().accounts.iter().map(|account| account.address.as_str()).next().unwrap_or_default();
+    let to = world.accounts()?.iter().map(|account| account.address.as_str()).next().unwrap_or_default();
     let reply = client.command(&format!("RCPT TO:<{to}>"))?;
     ensure!(reply.code == 503, "MAIL from before the handshake counts: {reply:?}");
     ensure!(!client.extensions.iter().any(|line| line == "STARTTLS"), "STARTTLS is offered again");
@@ -73,9 +71,8 @@ fn forgets_smtp(world: &World) -> Result<()> {
 }
 
 fn inject_imap(world: &World) -> Result<()> {
-    let site = world.site()?;
     let lease = world.borrow("fritz")?;
-    let mut client = imap::Client::connect(site.address("imap")?)?;
+    let mut client = imap::Client::connect(world.address("imap")?)?;
     let login = format!("x LOGIN {} {}\r\n", imap::quoted(lease.address()), imap::quoted(lease.password()));
     client.wire().send(format!("s STARTTLS\r\n{login}").as_bytes())?;
     let answer = client.read()?;
@@ -95,9 +92,8 @@ fn inject_imap(world: &World) -> Result<()> {
 }
 
 fn inject_pop3(world: &World) -> Result<()> {
-    let site = world.site()?;
     let lease = world.borrow("fritz")?;
-    let mut client = pop3::Client::connect(site.address("pop3")?)?;
+    let mut client = pop3::Client::connect(world.address("pop3")?)?;
     let login = format!("USER {}\r\nPASS {}\r\n", lease.address(), lease.password());
     client.wire().send(format!("STLS\r\n{login}").as_bytes())?;
     let answer = client.wire().text()?;

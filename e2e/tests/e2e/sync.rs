@@ -76,7 +76,7 @@ type State = BTreeMap<(String, String), String>;
 
 /// New mail, a flag, an expunge.
 fn change_server(world: &World, lease: &Lease<'_>, client: &mut imap::Client) -> Result<()> {
-    let mut sender = Client::connect(world.site()?.address("smtp")?, Kind::Smtp)?;
+    let mut sender = Client::connect(world.address("smtp")?, Kind::Smtp)?;
     sender.must_deliver(lease.address(), &Letter::new("f@sync", 2_000).bytes)?;
     client.select("INBOX")?;
     for message in client.fetch_all()? {
@@ -163,7 +163,7 @@ fn files(folder: &Path) -> Result<BTreeSet<PathBuf>> {
 }
 
 fn configure_mbsync(world: &World, lease: &Lease<'_>, folder: &Path) -> Result<()> {
-    let imaps = world.site()?.address("imaps")?;
+    let imaps = world.address("imaps")?;
     let mut shown = Program::Openssl.command();
     let shown = output(shown.args(["s_client", "-showcerts", "-connect", &imaps.to_string()]))?;
     let shown = String::from_utf8_lossy(&shown);
@@ -184,7 +184,7 @@ fn configure_mbsync(world: &World, lease: &Lease<'_>, folder: &Path) -> Result<(
 
 /// Takes all mail of an account away and hands each message to a script.
 fn fetchmail(world: &World, listener: &str, protocol: &str, security: &str) -> Result<()> {
-    let port = world.site()?.address(listener)?.port();
+    let port = world.address(listener)?.port();
     for lease in world.borrow_from_each()? {
         let folder = world.scratch()?;
         let ids = ["one@fetch", "two@fetch", "three@fetch"];

@@ -1,26 +1,46 @@
 //! What the trials share: one site, its accounts one borrower at a time, and the programs.
+//!
+//! There are two such worlds, one around a site of a single process, one around a site of several nodes, whose clients
+//! come through the proxy. Most trials do not mind in which they are.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use e2e::cluster::Cluster;
 use e2e::imap;
 use e2e::programs::{Program, output};
 use e2e::site::{Account, Site};
 use libtest_mimic::{Completion, Trial};
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use tempfile::TempDir;
 
 /// Lives as long as the trials.
 pub(crate) struct World {
+    kind: Kind,
     /// Started by the first trial that asks.
     shared: OnceLock<Result<Shared, String>>,
     /// Logs stay here when something failed.
     logs: TempDir,
 }
 
+/// What the site of a world is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// One process: `posthouse quickstart`.
+    One,
+    /// A front and two store nodes.
+    Nodes,
+}
+
+enum Place {
+    One(Site),
+    Nodes(Cluster),
+}
+
 struct Shared {
-    site: Site,
+    place: Place,
     borrowed: Mutex<BTreeSet<String>>,
     returned: Condvar,
     _folder: TempDir,
@@ -33,20 +53,39 @@ pub(crate) struct Lease<'a> {
 }
 
 impl World {
-    pub(crate) fn new() -> Result<Arc<Self>> {
+    pub(crate) fn new(kind: Kind) -> Result<Arc<Self>> {
         let logs = tempfile::Builder::new().prefix("posthouse-e2e").tempdir()?;
-        Ok(Arc::new(Self { shared: OnceLock::new(), logs }))
+        Ok(Arc::new(Self { kind, shared: OnceLock::new(), logs }))
     }
 
-    /// The site that trials share. Who stops, kills or fills a site starts his own.
+    /// The one process that trials share. Who stops, kills or fills a site starts his own.
     pub(crate) fn site(&self) -> Result<&Site> {
-        Ok(&self.shared()?.site)
+        match &self.shared()?.place {
+            Place::One(site) => Ok(site),
+            Place::Nodes(_) => bail!("this trial is not for a site of several nodes"),
+        }
+    }
+
+    /// The shared site's listener of a name.
+    pub(crate) fn address(&self, name: &str) -> Result<SocketAddr> {
+        self.shared()?.place.address(name)
+    }
+
+    /// The shared site's mail domain.
+    pub(crate) fn domain(&self) -> Result<&str> {
+        Ok(self.shared()?.place.domain())
+    }
+
+    /// Everybody on the shared site.
+    pub(crate) fn accounts(&self) -> Result<&[Account]> {
+        Ok(self.shared()?.place.accounts())
     }
 
     /// An account of a store, for as long as the lease lives.
     pub(crate) fn borrow(&self, store: &str) -> Result<Lease<'_>> {
         let shared = self.shared()?;
-        let of_store = shared.site.accounts_on(store);
+        let accounts = shared.place.accounts().iter();
+        let of_store: Vec<Account> = accounts.filter(|account| account.store == store).cloned().collect();
         ensure!(!of_store.is_empty(), "nobody lives on {store}");
         let account = shared.take(&of_store);
         let lease = Lease { account, shared };
@@ -56,8 +95,7 @@ impl World {
 
     /// One account of each store. All trials take them in this order, so that none waits for another in a circle.
     pub(crate) fn borrow_from_each(&self) -> Result<Vec<Lease<'_>>> {
-        let stores: BTreeSet<String> =
-            self.site()?.description().accounts.iter().map(|account| account.store.clone()).collect();
+        let stores: BTreeSet<String> = self.accounts()?.iter().map(|account| account.store.clone()).collect();
         ensure!(stores.len() >= 2, "a site of one store: {stores:?}");
         stores.iter().map(|store| self.borrow(store)).collect()
     }
@@ -79,8 +117,11 @@ impl World {
 
     fn start(&self) -> Result<Shared> {
         let folder = tempfile::tempdir()?;
-        let site = Site::start(&folder.path().join("site"), &self.log("shared"))?;
-        Ok(Shared { site, borrowed: Mutex::default(), returned: Condvar::new(), _folder: folder })
+        let place = match self.kind {
+            Kind::One => Place::One(Site::start(&folder.path().join("site"), &self.log("shared"))?),
+            Kind::Nodes => Place::Nodes(Cluster::start_with_tls(folder.path())?),
+        };
+        Ok(Shared { place, borrowed: Mutex::default(), returned: Condvar::new(), _folder: folder })
     }
 
     /// Ends it all; the faults that no single trial would see.
@@ -88,7 +129,7 @@ impl World {
         let Ok(mut world) = Arc::try_unwrap(self).map_err(|_| ()) else { return vec!["a trial is still there".into()] };
         let mut faults = Vec::new();
         if let Some(Ok(shared)) = world.shared.get_mut()
-            && let Err(error) = shared.site.stop()
+            && let Err(error) = shared.place.stop(world.logs.path())
         {
             faults.push(format!("the shared site: {error:#}"));
         }
@@ -113,6 +154,50 @@ fn panics(logs: &Path) -> Result<Vec<String>> {
         found.extend(log.lines().filter(|line| line.contains("panicked at")).map(|line| format!("a panic: {line}")));
     }
     Ok(found)
+}
+
+impl Place {
+    fn address(&self, name: &str) -> Result<SocketAddr> {
+        match self {
+            Self::One(site) => site.address(name),
+            Self::Nodes(cluster) => cluster.address(name),
+        }
+    }
+
+    fn domain(&self) -> &str {
+        match self {
+            Self::One(site) => &site.description().domain,
+            Self::Nodes(cluster) => cluster.domain(),
+        }
+    }
+
+    fn accounts(&self) -> &[Account] {
+        match self {
+            Self::One(site) => &site.description().accounts,
+            Self::Nodes(cluster) => cluster.accounts(),
+        }
+    }
+
+    fn log_tail(&self) -> String {
+        match self {
+            Self::One(site) => site.log_tail(),
+            Self::Nodes(cluster) => cluster.log_tail(),
+        }
+    }
+
+    /// Ends it; the logs of nodes, which lie in their folder, go where the others are.
+    fn stop(&mut self, logs: &Path) -> Result<()> {
+        match self {
+            Self::One(site) => site.stop(),
+            Self::Nodes(cluster) => {
+                let stopped = cluster.stop();
+                for log in cluster.logs() {
+                    std::fs::copy(&log, logs.join(log.file_name().context("a log without a name")?))?;
+                }
+                stopped
+            }
+        }
+    }
 }
 
 impl Shared {
@@ -152,7 +237,7 @@ impl Lease<'_> {
 
     /// A session over TLS.
     pub(crate) fn log_in(&self) -> Result<imap::Client> {
-        let mut client = imap::Client::connect_tls(self.shared.site.address("imaps")?)?;
+        let mut client = imap::Client::connect_tls(self.shared.place.address("imaps")?)?;
         client.login(self.address(), self.password())?;
         Ok(client)
     }
@@ -163,11 +248,11 @@ impl Lease<'_> {
 
     /// Runs one of our scripts on this account; `more` is merged into what it is told.
     pub(crate) fn run_script(&self, name: &str, more: serde_json::Value) -> Result<()> {
-        let site = &self.shared.site;
+        let place = &self.shared.place;
         let account = json!({ "address": self.address(), "password": self.password(), "store": self.store() });
-        let mut told = json!({ "domain": site.description().domain, "account": account });
+        let mut told = json!({ "domain": place.domain(), "account": account });
         for listener in ["smtp", "lmtp", "imap", "imaps", "pop3", "pop3s"] {
-            merge(&mut told, json!({ listener: site.address(listener)?.port() }));
+            merge(&mut told, json!({ listener: place.address(listener)?.port() }));
         }
         merge(&mut told, more);
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name);
@@ -196,8 +281,13 @@ pub(crate) fn trial_unless(
     run: fn(&World) -> Result<()>,
 ) -> Trial {
     let world = Arc::clone(world);
+    let name = match world.kind {
+        Kind::One => name.to_owned(),
+        Kind::Nodes => format!("through_the_proxy::{name}"),
+    };
     Trial::ignorable_test(name, move || {
-        if let Some(obstacle) = obstacle() {
+        let of_world = || if world.kind == Kind::Nodes { Program::Openssl.obstacle() } else { None };
+        if let Some(obstacle) = of_world().or_else(obstacle) {
             return Ok(Completion::ignored_with(obstacle));
         }
         run(&world).map_err(|error| report(&world, &error))?;
@@ -207,7 +297,7 @@ pub(crate) fn trial_unless(
 
 fn report(world: &World, error: &anyhow::Error) -> libtest_mimic::Failed {
     let log = match world.shared.get() {
-        Some(Ok(shared)) => shared.site.log_tail(),
+        Some(Ok(shared)) => shared.place.log_tail(),
         Some(Err(_)) | None => String::new(),
     };
     format!("{error:#}\n{log}").into()

@@ -17,9 +17,9 @@ pub fn imap_client(data: &[u8]) {
 
 /// What POP3 servers say, to a short name and to a long one: as [`imap_client`].
 pub fn pop3_client(data: &[u8]) {
-    use pop3_proto::{Client, ClientEvent, Login};
-    for octets in [1, 300] {
-        let client = |now| Client::new(Login::External { authorization: "a".repeat(octets) }, now);
+    use pop3_proto::{Client, ClientEvent, Login, Mode};
+    for (octets, mode) in [(1, Mode::Ascii), (300, Mode::Ascii), (300, Mode::Utf8)] {
+        let client = |now| Client::new(Login::External { authorization: "a".repeat(octets) }, now).in_mode(mode);
         each_split(data, client, Client::take_unread, |event| match event {
             ClientEvent::LoggedIn { welcome } => Some(welcome),
             ClientEvent::Refused(_) | ClientEvent::Closed(_) => None,

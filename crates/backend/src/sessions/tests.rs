@@ -218,7 +218,11 @@ impl Site {
     }
 
     fn pop3(&self) -> Result<Option<Pop3Handover>, Unavailable> {
-        finish(self.sessions.pop3(&store("far"), who()))
+        self.pop3_in(Mode::Ascii)
+    }
+
+    fn pop3_in(&self, mode: Mode) -> Result<Option<Pop3Handover>, Unavailable> {
+        finish(self.sessions.pop3(&store("far"), who(), mode))
     }
 }
 
@@ -249,6 +253,16 @@ fn a_pop3_session_is_entered_as_the_account() {
     let heard = site.heard.lock().unwrap();
     assert_eq!(heard.said, "AUTH EXTERNAL QWxpY2VAZXhhbXBsZS50ZXN0\r\n");
     assert_eq!(heard.calls.first().unwrap().0.port, 1110);
+}
+
+#[test]
+fn what_a_client_said_before_its_login_is_said_again() {
+    let site = Site::new(&["+OK hi\r\n", "+OK utf8\r\n", "+OK 2 messages\r\n+OK"], Then::Silent);
+    let there = there(site.pop3_in(Mode::Utf8).unwrap().unwrap());
+    assert_eq!(there, ("2 messages".to_owned(), "+OK".to_owned()));
+    assert_eq!(site.heard.lock().unwrap().said, "UTF8\r\nAUTH EXTERNAL QWxpY2VAZXhhbXBsZS50ZXN0\r\n");
+    let site = Site::new(&["+OK hi\r\n", "-ERR what?\r\n"], Then::Silent);
+    assert_eq!(site.pop3_in(Mode::Utf8).err().unwrap().why, "it refused us: what?", "the client was promised it");
 }
 
 #[test]
@@ -317,6 +331,7 @@ impl SessionHandover for Near {
         &'a self,
         _store: &'a StoreName,
         _who: LoggedIn,
+        _mode: Mode,
     ) -> BoxFuture<'a, Result<Option<Pop3Handover>, Unavailable>> {
         Box::pin(async { Ok(None) })
     }

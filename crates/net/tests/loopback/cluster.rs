@@ -3,13 +3,14 @@
 use crate::dialer::{call, callee};
 use crate::listener::{Inn, open, options};
 use crate::toy::{Strings, strings};
-use net::{ClusterTls, Dialer, SECRET_OCTETS_MIN, Security, TlsError};
+use net::{ClusterTls, Dialer, ListenerOptions, SECRET_OCTETS_MIN, Security, TlsError};
 use ports::{CallSecurity, Callee};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 /// A folder of files; removed at the end.
 struct Folder(PathBuf);
@@ -80,7 +81,9 @@ impl Authority {
 
 /// A node that others of the cluster can call.
 fn inn(cluster: &ClusterTls, strings: &Strings) -> (Inn, Callee) {
-    let inn = open(options(Security::Tls(cluster.server())), strings);
+    // Between nodes a header says for whom a call is, also where it is for nobody.
+    let proxy_from = Some(Arc::new(["127.0.0.1".parse().expect("a network")]) as Arc<[_]>);
+    let inn = open(ListenerOptions { proxy_from, ..options(Security::Tls(cluster.server())) }, strings);
     let to = callee(&["127.0.0.1"], inn.address.port(), CallSecurity::Cluster);
     (inn, to)
 }
@@ -221,7 +224,8 @@ async fn openssl_comes_in_with_a_certificate_only() {
     let authority = Authority::new();
     let called = authority.node("127.0.0.1");
     authority.issue("openssl.example");
-    let (mut inn, _) = inn(&called, &strings);
+    // It knows no PROXY header.
+    let mut inn = open(options(Security::Tls(called.server())), &strings);
     let (certificate, key) = (authority.path("openssl.example.pem"), authority.path("openssl.example.key"));
     let ca = authority.path("authority.pem");
     let address = inn.address;

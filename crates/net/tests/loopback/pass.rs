@@ -3,7 +3,7 @@
 use crate::tls::Certificate;
 use crate::toy::{Toy, drain, expect, pair, say};
 use bytes::Bytes;
-use net::{OUTPUT_STALL_MAX, SessionError, Stream, serve};
+use net::{OUTPUT_STALL_MAX, PASS_SILENCE_MAX, SessionError, Stream, serve};
 use ports::{BoxFuture, Flow, Handler, Passage, Track, Wire};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -325,6 +325,20 @@ async fn a_backend_that_does_not_read_is_gone() {
     assert!(started.elapsed() >= OUTPUT_STALL_MAX);
     session.await.expect("no panic").expect("a polite end");
     writing.await.expect("no panic");
+    drop(backend);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_hangs_is_gone() {
+    let watch = Watch::default();
+    watch.farewell.store(true, Ordering::Relaxed);
+    let Passed { mut client, backend, session, .. } = passed(&watch).await;
+    let started = tokio::time::Instant::now();
+    say(&mut client, "are you there?\r\n").await;
+    expect(&mut client, "farewell\r\n").await;
+    assert!(started.elapsed() >= PASS_SILENCE_MAX);
+    drop(client);
+    session.await.expect("no panic").expect("a polite end");
     drop(backend);
 }
 

@@ -3,6 +3,7 @@
 //! Where the conversation has ended meanwhile (the client is gone, the timer fired), answers are ignored.
 
 use super::{Phase, Question, Security, Server, TlsStart};
+use crate::capability::Mode;
 use crate::command::encode_challenge;
 use crate::dots::{BodyWants, Part, Stuffer};
 use crate::limits::{LOGIN_FAILURE_COUNT_MAX, OUTPUT_OCTETS_MAX};
@@ -58,7 +59,7 @@ impl Server {
     pub fn tls_started(&mut self) {
         let Phase::Handshake = self.phase else { return self.not_asked("tls_started") };
         self.security = Security::Tls;
-        self.utf8 = false;
+        self.mode = Mode::default();
         self.bad_commands = 0;
         self.phase = Phase::Authorization { user: None };
         self.advance();

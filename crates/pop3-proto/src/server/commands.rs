@@ -1,7 +1,7 @@
 //! The client's turn: a command in a state (RFC 1939 §§4–6).
 
 use super::{Event, Phase, Question, Security, Server};
-use crate::capability::{self, UserPass, Utf8};
+use crate::capability::{self, Mode, UserPass, Utf8};
 use crate::command::{self, AuthCommand, Command};
 use crate::dots::Part;
 use crate::limits::BAD_COMMAND_COUNT_MAX;
@@ -167,7 +167,7 @@ impl Server {
     fn utf8(&mut self) {
         match self.config.utf8 {
             Utf8::Offered => {
-                self.utf8 = true;
+                self.mode = Mode::Utf8;
                 self.output.push(&ok("UTF-8 mode"));
             }
             Utf8::Refused => self.bad_command("UTF8 is not offered"),

@@ -6,7 +6,8 @@ use super::section::{At, Section};
 use net::{ClusterTls, Network};
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// `[cluster]`
@@ -137,6 +138,13 @@ impl RawCluster {
 }
 
 impl Proof {
+    /// The file that nobody but the node may read, if others can.
+    pub fn is_open(&self) -> Option<&Path> {
+        let (Self::Secret(path) | Self::Certificate { key: path, .. }) = self;
+        let mode = std::fs::metadata(path).ok()?.permissions().mode();
+        (mode & READ_BY_OTHERS != 0).then_some(path)
+    }
+
     /// Reads the files.
     pub fn read(&self) -> Result<ClusterTls, net::TlsError> {
         match self {
@@ -158,3 +166,6 @@ fn read(proof: &Proof, place: &At<()>, problems: &Problems) -> Option<ClusterTls
         }
     }
 }
+
+/// Everybody but the owner and its group.
+const READ_BY_OTHERS: u32 = 0o004;

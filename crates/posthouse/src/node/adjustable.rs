@@ -23,7 +23,10 @@ pub(super) struct Adjustable {
     pub(super) inside_lmtp: Current<smtp::Config>,
     pub(super) inside_imap: Current<ImapInsideConfig>,
     stores: Arc<dyn SessionHandover>,
-    handles: Vec<ListenerHandle>,
+    /// Of listeners whose clients are counted by their address.
+    counted: Vec<ListenerHandle>,
+    /// Of those to which one of ours comes with many connections.
+    trusting: Vec<ListenerHandle>,
     relay: Arc<Relay>,
 }
 
@@ -66,7 +69,8 @@ impl Adjustable {
             )),
             inside_imap: Current::new(inside_imap_config(config, &stores)),
             stores,
-            handles: listeners.limited(),
+            counted: listeners.counted(),
+            trusting: listeners.trusting(),
             relay,
         }
     }
@@ -94,8 +98,11 @@ impl Adjustable {
         self.imap.set(imap_config(config));
         self.inside_lmtp.set(smtp::Config::cluster(config.node.hostname.clone(), config.limits.message_octets));
         self.inside_imap.set(inside_imap_config(config, &self.stores));
-        for handle in &self.handles {
+        for handle in &self.counted {
             handle.set_limits(config.limits.connections, config.limits.connections_per_address);
+        }
+        for handle in &self.trusting {
+            handle.set_limits(config.limits.connections, config.limits.connections);
         }
         if let Some(relay) = &config.relay {
             self.relay.set_commit_wait(relay.commit_wait);

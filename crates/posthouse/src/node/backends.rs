@@ -25,6 +25,9 @@ impl Backends {
         let (delivery, handover) =
             (Arc::clone(stores) as Arc<dyn Delivery>, Arc::clone(stores) as Arc<dyn SessionHandover>);
         let Some(cluster) = &config.cluster else { return Self { delivery, handover, remote: None } };
+        if let Some(file) = cluster.proof.is_open() {
+            tracing::warn!(file = %file.display(), "others on this machine can read what nodes prove themselves with, and so all mail");
+        }
         let dialer = Arc::new(Dialer::new().with_cluster(cluster.tls.client()).with_sources(cluster.sources.clone()));
         let nodes: Arc<dyn Nodes> = Arc::new(ClusterNodes { routes: routes.clone(), own: config.node.name.clone() });
         let (clock, host) = (&system.clock, config.node.hostname.clone());

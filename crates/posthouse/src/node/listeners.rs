@@ -87,9 +87,14 @@ impl Listeners {
     }
 
     /// The handles of those whose clients are counted by their address.
-    pub(super) fn limited(&self) -> Vec<ListenerHandle> {
+    pub(super) fn counted(&self) -> Vec<ListenerHandle> {
         let fronts = self.smtp.iter().chain(&self.imap).chain(&self.pop3);
         fronts.chain(self.lmtp.iter().map(|(listener, _)| listener)).map(Listener::handle).collect()
+    }
+
+    /// The handles of those to which mail servers and nodes of ours come, with many connections each.
+    pub(super) fn trusting(&self) -> Vec<ListenerHandle> {
+        self.relay_lmtp.iter().chain(self.inside.all()).map(Listener::handle).collect()
     }
 
     /// Serves until the shutdown; completes when the last session has ended.

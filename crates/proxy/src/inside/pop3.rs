@@ -39,6 +39,7 @@ impl Pop3InsideConfig {
             implementation: Some("Posthouse".to_owned()),
             in_clear: external.clone(),
             under_tls: external,
+            behind_login: Some(LoginMethods::with_user(&Mechanism::ALL.map(Mechanism::name))),
             expire: Some(Expire::Never),
             login_delay_seconds: None,
             utf8: Utf8::Offered,
@@ -115,7 +116,7 @@ impl Pop3InsideGate {
             Ok(admitted) => admitted,
             Err(why) => return self.refuse(machine, whom, &why),
         };
-        match self.stores.pop3(&store, who.clone()).await {
+        match self.stores.pop3(&store, who.clone(), machine.mode()).await {
             Ok(Some(Handover::Here(session))) => {
                 log_entered(&self.client, &store, &who);
                 return answer_login(machine, session, Holder { account: who.address, store }).await;

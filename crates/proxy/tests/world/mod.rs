@@ -8,6 +8,7 @@ use directory::{
 };
 use imap_proto::{Reply, server::Event as ImapEvent};
 use mail_types::{AccountId, Address, Domain, NodeName, StoreName, UnixTime};
+use pop3_proto::Mode;
 use ports::{
     BoxFuture, Clock, Elsewhere, Flow, Handler, Handover, ImapHandover, LoggedIn, Passage, Peer, Pop3Handover,
     SessionHandover, Spawn, Track, Unavailable, Wire,
@@ -240,12 +241,17 @@ impl SessionHandover for FakeStore {
         &'a self,
         store: &'a StoreName,
         who: LoggedIn,
+        mode: Mode,
     ) -> BoxFuture<'a, Result<Option<Pop3Handover>, Unavailable>> {
         Box::pin(async move {
             if who.address.local().as_str() == "busy" {
                 return Ok(None);
             }
-            Ok(Some(self.hand_over(store, &who, "7 messages")?))
+            let welcome = match mode {
+                Mode::Ascii => "7 messages",
+                Mode::Utf8 => "7 messages in UTF-8",
+            };
+            Ok(Some(self.hand_over(store, &who, welcome)?))
         })
     }
 }

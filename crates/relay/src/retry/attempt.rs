@@ -1,6 +1,6 @@
 //! Trying again.
 
-use super::{EPOCH, NotQueued, RetryQueue, journal_kind};
+use super::{EPOCH, NotQueued, RetryQueue, State, journal_kind};
 use crate::Relay;
 use crate::message::{SILENT, is_unanswered, passed_on};
 use crate::together::{all, within};
@@ -15,6 +15,8 @@ use std::time::Duration;
 /// A message that is due for recipients of one store.
 struct Due {
     id: QueueId,
+    /// Its time has not come; its store answers again.
+    early: bool,
     /// With those only who are due there.
     entry: Entry,
 }
@@ -23,17 +25,18 @@ impl Relay {
     /// Tries what is due, again and again; never ends. Dropped in the middle of an attempt, it leaves the recipients in
     /// the queue, and their store knows the delivery id again.
     pub async fn retry(&self) {
+        let Some(queue) = &self.queue else { return std::future::pending().await };
         let rounds = async {
             loop {
                 self.retry_round().await;
-                self.clock.sleep(LOOK_EVERY).await;
+                within(&*self.clock, LOOK_EVERY, Box::pin(queue.wake.notified())).await;
             }
         };
         // Apart: a store may take long in a round, and large messages fill the journal meanwhile.
         let purges = async {
             loop {
                 self.clock.sleep(PURGE_EVERY).await;
-                self.queue.iter().for_each(|queue| queue.purge());
+                queue.purge();
             }
         };
         all::<()>(vec![Box::pin(rounds), Box::pin(purges)]).await;
@@ -59,13 +62,13 @@ impl Relay {
         let (mut last, began) = (None, self.clock.instant());
         // Once the store does not answer, nobody else waits for it in vain.
         let mut away: Option<Refusal> = None;
-        for Due { id, entry } in due {
+        for Due { id, early, entry } in due {
             // What is left stays due. A store that is slow must not keep the others waiting for the next round.
             if self.clock.instant().saturating_duration_since(began) >= LANE_SPAN_MAX && away.is_none() {
                 break;
             }
             // An operator may have held or removed it since the round began.
-            if !queue.may_be_tried(id) {
+            if !queue.may_be_tried(id) || (early && away.is_some()) {
                 continue;
             }
             let answers = match &away {
@@ -76,8 +79,11 @@ impl Relay {
                 answers.iter().find_map(|answer| answer.as_ref().err().filter(|refusal| is_unanswered(refusal)));
             if let (Some(refusal), None) = (silent, &away) {
                 tracing::info!(%store, reply = %refusal, "the store does not take queued mail yet");
+                queue.store_is_silent(&store);
                 away = Some(refusal.clone());
             }
+            queue.was_tried(&store, id);
+            let stored = answers.iter().any(Result::is_ok);
             // One for all: those who wait on wait together.
             let chance = queue.chance();
             let outcome = |(waiting, answer)| queue.outcome(&entry, waiting, answer, chance);
@@ -85,6 +91,9 @@ impl Relay {
             match queue.tried(Record::Tried { entry: id, outcomes }).await {
                 Ok(lsn) => last = Some(lsn),
                 Err(why) => tracing::warn!(entry = %id, %why, "an attempt is not written down; it is made again"),
+            }
+            if stored {
+                queue.store_answers(&store);
             }
         }
         last
@@ -160,28 +169,17 @@ impl Relay {
 }
 
 impl RetryQueue {
-    /// What is due, by store.
+    /// What is due, by store; behind it, what is tried early.
     fn lanes(&self, now: UnixTime) -> BTreeMap<StoreName, Vec<Due>> {
-        let state = self.state();
-        let mut lanes: BTreeMap<StoreName, Vec<Due>> = BTreeMap::new();
-        for (id, entry) in state.queue.due(now) {
-            for waiting in entry.due(now) {
-                let store = &waiting.recipient.store;
-                if !lanes.contains_key(store) {
-                    lanes.insert(store.clone(), Vec::new());
-                }
-                let Some(lane) = lanes.get_mut(store) else { continue };
-                let full = lane.len() >= DUE_PER_LANE_MAX;
-                match lane.last_mut() {
-                    Some(last) if last.id == id => last.entry.waiting.push(waiting.clone()),
-                    // A limit of its own for each, or what waits for one store would take the places of the others.
-                    Some(_) if full => {}
-                    Some(_) | None => {
-                        let waiting = vec![waiting.clone()];
-                        lane.push(Due { id, entry: Entry { from: entry.from.clone(), waiting, ..*entry } });
-                    }
-                }
-            }
+        let mut state = self.state();
+        let State { queue, early, .. } = &mut *state;
+        early.forget_gone(queue);
+        let mut lanes = BTreeMap::new();
+        for (id, entry) in queue.due(now) {
+            entry.due(now).for_each(|waiting| into_lane(&mut lanes, id, false, entry, waiting));
+        }
+        for (id, entry, waiting) in early.beside_due(queue, now) {
+            into_lane(&mut lanes, id, true, entry, waiting);
         }
         lanes
     }
@@ -223,10 +221,29 @@ impl RetryQueue {
     }
 }
 
+/// Adds a recipient to what is tried at its store.
+fn into_lane(lanes: &mut BTreeMap<StoreName, Vec<Due>>, id: QueueId, early: bool, entry: &Entry, waiting: &Waiting) {
+    let store = &waiting.recipient.store;
+    if !lanes.contains_key(store) {
+        lanes.insert(store.clone(), Vec::new());
+    }
+    let Some(lane) = lanes.get_mut(store) else { return };
+    let full = lane.len() >= DUE_PER_LANE_MAX;
+    match lane.last_mut() {
+        Some(last) if last.id == id => last.entry.waiting.push(waiting.clone()),
+        // A limit of its own for each, or what waits for one store would take the places of the others.
+        Some(_) if full => {}
+        Some(_) | None => {
+            let waiting = vec![waiting.clone()];
+            lane.push(Due { id, early, entry: Entry { from: entry.from.clone(), waiting, ..*entry } });
+        }
+    }
+}
+
 /// How often to look what is due: much shorter than the first interval.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Entries that one round tries at a store, which bounds its memory.
-const DUE_PER_LANE_MAX: usize = 500;
+pub(crate) const DUE_PER_LANE_MAX: usize = 500;
 /// How long a round tries at one store before the next round begins.
 const LANE_SPAN_MAX: Duration = Duration::from_secs(60);
 /// How often segments are removed beside the rounds.

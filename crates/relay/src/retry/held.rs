@@ -44,6 +44,11 @@ impl Held {
         Self { space: Space::Reserve, ..Self::new(queue) }
     }
 
+    /// Where it would wait.
+    pub(crate) fn queue(&self) -> Arc<RetryQueue> {
+        Arc::clone(&self.queue)
+    }
+
     /// How many octets are in memory.
     #[cfg(test)]
     pub(crate) fn in_memory(&self) -> usize {

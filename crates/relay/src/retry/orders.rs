@@ -8,7 +8,7 @@ use queue::{Entry, Order, QueueId, Record, State};
 /// What an operator may want of a message that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueOrder {
-    /// Tried in the next round, for everybody who waits.
+    /// Tried now, for everybody who waits.
     Retry,
     /// Not tried before it is released.
     Hold,
@@ -99,6 +99,10 @@ impl RetryQueue {
             Err(refused) => Err(refused.into()),
         };
         applied.map_err(|why| OrderError::NotWritten(why.to_string()))?;
+        match order {
+            Order::Retry { .. } | Order::Release { .. } => self.wake.notify_one(),
+            Order::Hold | Order::Remove => {}
+        }
         tracing::info!(%id, ?order, entries = entries.len(), "an operator's order for queued mail");
         Ok(entries.into_iter().map(|(_, entry)| entry).collect())
     }

@@ -19,7 +19,7 @@ pub(super) struct Site {
     disk: SimDisk,
     pub(super) world: Arc<World>,
     pub(super) queue: Arc<RetryQueue>,
-    relay: Arc<Relay>,
+    pub(super) relay: Arc<Relay>,
 }
 
 impl Site {

@@ -52,6 +52,10 @@ impl View {
     /// The UIDs of a range of sequence numbers; numbers above the highest are passed over.
     pub(super) fn uids_of(&self, first: u32, last: u32) -> Vec<(Uid, Uid)> {
         let last = last.min(self.count);
+        // A client may name any number: what is above all must not be added to a UID.
+        if first > last {
+            return Vec::new();
+        }
         let mut ranges = Vec::new();
         let mut at = self.before.partition_point(|before| *before < first).saturating_sub(1);
         while let (Some(run), Some(before)) = (self.uids.ranges().get(at), self.before.get(at)) {
@@ -133,6 +137,9 @@ mod tests {
             for uid in 1..last + 3 {
                 let expected = (1u32..).zip(&model).find(|(_, known)| **known == uid).map(|(number, _)| number);
                 prop_assert_eq!(view.seq(Uid::new(uid).expect("not zero")).map(SeqNum::number), expected);
+            }
+            for first in [view.count() + 1, u32::MAX - 1, u32::MAX] {
+                prop_assert_eq!(view.uids_of(first, u32::MAX), []);
             }
             for first in 1..=view.count() + 2 {
                 for end in first..=view.count() + 2 {

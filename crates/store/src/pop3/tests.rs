@@ -48,7 +48,7 @@ impl Site {
     }
 
     fn hand_over(&self, store: &StoreName) -> Result<Option<Pop3Handler>, ports::Unavailable> {
-        let given = self.run(self.stores.pop3(store, who(1)))?;
+        let given = self.run(self.stores.pop3(store, who(1), pop3_proto::Mode::default()))?;
         Ok(given.map(|handover| match handover {
             Handover::Here(session) => session,
             Handover::There(_) => panic!("the store is of this process"),
@@ -106,6 +106,7 @@ impl<'s> Client<'s> {
             implementation: None,
             in_clear: LoginMethods::default(),
             under_tls: LoginMethods::with_user(&[]),
+            behind_login: None,
             expire: None,
             login_delay_seconds: None,
             utf8: Utf8::Offered,
@@ -273,7 +274,11 @@ fn one_session_at_a_time_and_the_lock_goes_with_it() {
     let mut client = site.log_in();
     assert!(site.is_locked());
     // Other accounts and other entrances are free.
-    assert!(site.run(site.stores.pop3(site.store.name(), who(2))).expect("available").is_some());
+    assert!(
+        site.run(site.stores.pop3(site.store.name(), who(2), pop3_proto::Mode::default()))
+            .expect("available")
+            .is_some()
+    );
     assert!(site.run(site.stores.imap(site.store.name(), who(1))).is_ok());
     site.deliver("two");
     assert!(client.say("STAT").contains("+OK 1 "), "the session sees what it saw at its login");
