@@ -81,7 +81,7 @@ impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Unavailable { .. } | EngineError::Compacted { .. } => Self::temporary(error),
-            EngineError::ReadOnly { .. } => Self::new(StatusCode::FORBIDDEN, error),
+            EngineError::ReadOnly { .. } | EngineError::Live { .. } => Self::new(StatusCode::FORBIDDEN, error),
             EngineError::Invalid { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error),
             EngineError::Damaged { .. } => Self::new(StatusCode::INTERNAL_SERVER_ERROR, error),
         }

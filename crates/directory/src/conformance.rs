@@ -65,7 +65,11 @@ impl Pen for Commits {
     }
 }
 
-async fn run_reading(make: &mut dyn FnMut() -> Readable) {
+/// Runs the half of the suite that asks nothing of writes through the engine.
+///
+/// # Panics
+/// With the rule that the engine breaks.
+pub async fn run_reading(make: &mut dyn FnMut() -> Readable) {
     reads_what_is_kept(make()).await;
     pages_are_ordered_and_complete(make()).await;
     pages_name_their_revision(make()).await;

@@ -201,6 +201,14 @@ pub enum EngineError {
         /// Where its records come from.
         kept_in: String,
     },
+    /// The key is one of a map that is read live ([`crate::overlay`]).
+    #[error("{key} is read live from {kept_in}: change it there")]
+    Live {
+        /// The key.
+        key: String,
+        /// The map, and the line.
+        kept_in: String,
+    },
     /// The request breaks a limit or a rule of this module: a fault of the caller.
     #[error("not a valid request to the directory's engine: {why}")]
     Invalid {

@@ -47,15 +47,20 @@ pub struct Strange {
     pub line: usize,
 }
 
-#[derive(Debug)]
-struct Held {
-    key: Box<str>,
-    value: Box<[u8]>,
-    revision: Revision,
-    line: usize,
+#[derive(Clone, Debug)]
+pub(crate) struct Held {
+    pub(crate) key: Box<str>,
+    pub(crate) value: Box<[u8]>,
+    pub(crate) revision: Revision,
+    pub(crate) line: usize,
 }
 
 impl Records {
+    /// These, which are in the order of keys, each key once.
+    pub(crate) fn of(held: Vec<Held>) -> Self {
+        Self { held, secrets: Secrets::Included, strange: None }
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.held.len()

@@ -8,7 +8,7 @@
 //! it keeps hashes apart from routing and hands them to whoever asks for one account's.
 //!
 //! ```text
-//!  operators ─▶ Editor ──compare-and-swap──▶ Engine (embedded | etcd | file | memory)
+//!  operators ─▶ Editor ──compare-and-swap──▶ Engine (embedded | etcd | file | memory), live maps over it
 //!  old maps ──▶ import ──▶ Editor                │ range once, then watch
 //!                                                ▼
 //!                                            Follower ──▶ Live ──▶ Arc<Routing>   a full copy in memory
@@ -48,6 +48,7 @@ pub mod import;
 mod key;
 mod login;
 mod nearest;
+pub mod overlay;
 mod record;
 mod reply;
 mod route_json;

@@ -102,14 +102,16 @@ impl FileEngine {
         (Arc::clone(&state.records), state.revision)
     }
 
-    fn read(&self, key: &str) -> Result<Option<Entry>, EngineError> {
+    /// The entry of a key.
+    pub(crate) fn read(&self, key: &str) -> Result<Option<Entry>, EngineError> {
         let (records, _) = self.now();
         self.refuse_left_out(&records, key)?;
         let found = records.held.binary_search_by(|held| (*held.key).cmp(key));
         Ok(found.ok().and_then(|at| records.held.get(at)).map(Held::entry))
     }
 
-    fn page(&self, range: Range<'_>) -> Result<Page, EngineError> {
+    /// Some entries in order.
+    pub(crate) fn page(&self, range: Range<'_>) -> Result<Page, EngineError> {
         let (records, revision) = self.now();
         self.refuse_left_out(&records, range.prefix)?;
         let first = records

@@ -1,0 +1,158 @@
+//! What a live map says: aliases, each with the line that it stands on.
+
+use crate::edit::{EditError, Editor};
+use crate::engine::{Engine, Revision};
+use crate::file::{Held, Records};
+use crate::import::{Entry, Parsed, StoreMap, aliases, postfix_virtual, user_map};
+use crate::record::Record;
+use mail_types::Domain;
+use std::fmt;
+use std::sync::Arc;
+
+/// How a map is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapKind {
+    /// Sendmail's and Postfix's aliases; the lists that it includes stand in it already.
+    Aliases,
+    /// Postfix's virtual table.
+    Virtual,
+    /// Sendmail's user map and virtusertable.
+    UserMap,
+}
+
+/// What the names of a map are read against.
+#[derive(Clone, Debug)]
+pub struct MapNames {
+    /// The domains of names that have none.
+    own: Vec<Domain>,
+    /// All domains of the directory.
+    ours: Vec<Domain>,
+    stores: StoreMap,
+}
+
+/// A map as it was read.
+#[derive(Debug, Default)]
+pub struct LiveMap {
+    path: Box<str>,
+    /// In the order of keys.
+    held: Vec<Held>,
+    /// What its lines say that no record can hold, with their numbers.
+    ignored: Vec<(usize, String)>,
+}
+
+/// Why a map is not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapError {
+    /// The first bad line.
+    pub line: usize,
+    /// What is wrong with it.
+    pub why: String,
+    /// How many lines are bad.
+    pub bad: usize,
+}
+
+impl MapNames {
+    /// As the directory has them now. `own` are the domains of names that have none.
+    pub async fn of(engine: &dyn Engine, own: Vec<Domain>) -> Result<Self, EditError> {
+        let routing = Editor::new(engine).rules_and_stores().await?;
+        let ours = routing.domains().map(|domain| domain.name.clone()).collect();
+        Ok(Self { own, ours, stores: StoreMap::of(&routing) })
+    }
+}
+
+impl LiveMap {
+    /// Reads a map whole. `path` tells operators where it is.
+    pub fn read(path: &str, kind: MapKind, octets: &[u8], names: &MapNames) -> Result<Self, MapError> {
+        let MapNames { own, ours, stores } = names;
+        let parsed = match kind {
+            MapKind::Aliases => aliases(octets, own, stores),
+            MapKind::Virtual => postfix_virtual(octets, own, ours, stores),
+            MapKind::UserMap => user_map(octets, own, stores),
+        };
+        Self::of(path, parsed)
+    }
+
+    /// How many aliases it has.
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// What its lines say that no record can hold, with their numbers.
+    pub fn ignored(&self) -> &[(usize, String)] {
+        &self.ignored
+    }
+
+    fn of(path: &str, parsed: Parsed<Entry>) -> Result<Self, MapError> {
+        let mut bad: Vec<_> = parsed.bad.into_iter().map(|bad| (bad.number, bad.error.to_string())).collect();
+        let mut held = Vec::with_capacity(parsed.items.len());
+        for line in parsed.items {
+            match line.item {
+                Entry::Alias(alias) => held.push(Held {
+                    key: alias.key().into(),
+                    value: alias.encode().into(),
+                    revision: Revision::ZERO,
+                    line: line.number,
+                }),
+                Entry::Placement(placed) => bad.push((line.number, format!("{}: {NO_PLACEMENT}", placed.address))),
+                Entry::CatchAll { domain, .. } => bad.push((line.number, format!("@{domain}: {NO_CATCH_ALL}"))),
+                // Of files of other kinds.
+                Entry::Rule(_) | Entry::DomainStore { .. } => bad.push((line.number, NO_RULE.to_owned())),
+            }
+        }
+        if let Some((line, why)) = bad.iter().min().cloned() {
+            return Err(MapError { line, why, bad: bad.len() });
+        }
+        // The parsers take no key twice.
+        held.sort_by(|one, other| one.key.cmp(&other.key));
+        let ignored = parsed.ignored.into_iter().map(|line| (line.number, line.item)).collect();
+        Ok(Self { path: path.into(), held, ignored })
+    }
+
+    /// `path:line` of a key that it has.
+    pub(super) fn place_of(&self, key: &str) -> Option<String> {
+        let at = self.held.binary_search_by(|held| (*held.key).cmp(key)).ok()?;
+        self.held.get(at).map(|held| format!("{}:{}", self.path, held.line))
+    }
+}
+
+/// What the maps say together: of each key, what the first says that has it.
+pub(super) fn together(maps: &[Arc<LiveMap>]) -> Records {
+    let mut all: Vec<(&Held, usize)> =
+        maps.iter().enumerate().flat_map(|(nth, map)| map.held.iter().map(move |held| (held, nth))).collect();
+    all.sort_by(|(one, nth), (other, other_nth)| (&one.key, nth).cmp(&(&other.key, other_nth)));
+    all.dedup_by(|(later, _), (first, _)| later.key == first.key);
+    Records::of(all.into_iter().map(|(held, _)| held.clone()).collect())
+}
+
+impl fmt::Display for MapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)?;
+        match self.bad {
+            0 | 1 => Ok(()),
+            bad => write!(f, " (and {} more bad lines)", bad - 1),
+        }
+    }
+}
+
+const NO_PLACEMENT: &str = "a map that is read live holds aliases, and this is a user at a store; import it";
+const NO_CATCH_ALL: &str = "a map that is read live holds aliases; a catch-all belongs to its domain, import it";
+const NO_RULE: &str = "a map that is read live holds aliases; import it";
+
+#[cfg(test)]
+impl LiveMap {
+    /// These, whatever they are.
+    pub(super) fn holding(entries: &std::collections::BTreeMap<String, Vec<u8>>) -> Self {
+        let held = entries.iter().map(|(key, value)| Held {
+            key: key.as_str().into(),
+            value: value.as_slice().into(),
+            revision: Revision::ZERO,
+            line: 1,
+        });
+        Self { path: "a test".into(), held: held.collect(), ignored: Vec::new() }
+    }
+}
