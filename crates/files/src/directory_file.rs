@@ -1,6 +1,7 @@
 //! The file of the directory's `file` engine.
 
-use crate::stamp::Stamp;
+use crate::error::ReadError;
+use crate::stamp::{self, Stamp};
 use directory::file::{FileEngine, FileError, LINE_OCTETS_MAX, Reader, Records, Replaced, Secrets, Strange};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -45,28 +46,6 @@ pub struct Taken {
     pub strange: Option<Strange>,
     /// It holds password hashes, and every user of the machine may read it.
     pub exposed: bool,
-}
-
-/// Why a file is not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// It cannot be read.
-    #[error("cannot read {}", path.display())]
-    Unreadable {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// What is in it.
-    #[error("{}:{}: {}", path.display(), error.line, error.why)]
-    Content {
-        /// Which.
-        path: PathBuf,
-        /// Where, and what.
-        error: FileError,
-    },
 }
 
 impl DirectoryFile {
@@ -143,12 +122,7 @@ enum Failed {
 }
 
 fn open(path: &Path) -> io::Result<Opened> {
-    // Asked first: to open a pipe would wait for who writes to it.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let file = File::open(path)?;
-    let about = file.metadata()?;
+    let (file, about) = stamp::open(path)?;
     let for_everybody = about.permissions().mode() & READ_BY_OTHERS != 0;
     Ok(Opened { stamp: Stamp::of(&about), for_everybody, content: BufReader::with_capacity(BUFFER_OCTETS, file) })
 }

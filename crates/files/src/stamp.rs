@@ -1,7 +1,9 @@
 //! Whether a file is another than it was.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// What differs when a file was replaced or written to. A rename brings another inode, a write another time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,4 +25,15 @@ impl Stamp {
             changed: (file.ctime(), file.ctime_nsec()),
         }
     }
+}
+
+/// Opens a file that has an end.
+pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {
+    // Asked first: to open a pipe would wait for who writes to it.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let file = File::open(path)?;
+    let about = file.metadata()?;
+    Ok((file, about))
 }

@@ -5,7 +5,8 @@ use crate::engine::{Engine, Revision};
 use crate::file::{Held, Records};
 use crate::import::{Entry, Parsed, StoreMap, aliases, postfix_virtual, user_map};
 use crate::record::Record;
-use mail_types::Domain;
+use crate::routing::Routing;
+use mail_types::{Domain, StoreName};
 use std::fmt;
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ pub enum MapKind {
 }
 
 /// What the names of a map are read against.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MapNames {
     /// The domains of names that have none.
     own: Vec<Domain>,
@@ -54,9 +55,19 @@ pub struct MapError {
 impl MapNames {
     /// As the directory has them now. `own` are the domains of names that have none.
     pub async fn of(engine: &dyn Engine, own: Vec<Domain>) -> Result<Self, EditError> {
-        let routing = Editor::new(engine).rules_and_stores().await?;
+        Ok(Self::in_copy(&Editor::new(engine).rules_and_stores().await?, own))
+    }
+
+    /// As a copy of the directory has them.
+    pub fn in_copy(routing: &Routing, own: Vec<Domain>) -> Self {
         let ours = routing.domains().map(|domain| domain.name.clone()).collect();
-        Ok(Self { own, ours, stores: StoreMap::of(&routing) })
+        Self { own, ours, stores: StoreMap::of(routing) }
+    }
+
+    /// Adds what an operator said: `host` or `host:port` means `store`.
+    #[must_use]
+    pub fn with_host(self, host: &str, store: StoreName) -> Self {
+        Self { stores: self.stores.with(host, store), ..self }
     }
 }
 

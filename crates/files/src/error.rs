@@ -1,0 +1,36 @@
+//! Why a file is not taken.
+
+use directory::file::FileError;
+use directory::overlay::MapError;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a file is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It cannot be read.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// What is in it.
+    #[error("{}:{}: {}", path.display(), error.line, error.why)]
+    Content {
+        /// Which.
+        path: PathBuf,
+        /// Where, and what.
+        error: FileError,
+    },
+    /// What is in a map.
+    #[error("{}:{}: {error}", path.display(), error.line)]
+    Map {
+        /// Which.
+        path: PathBuf,
+        /// Where, and what.
+        error: MapError,
+    },
+}
