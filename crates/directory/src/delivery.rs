@@ -77,6 +77,9 @@ impl Routing {
                 return Delivery::TempFail(Reply::DIRECTORY_UNAVAILABLE);
             }
         }
+        if let Some(delivery) = self.undecided(explain) {
+            return delivery;
+        }
         let mut expansion = Expansion::new(self, explain);
         let visited = expansion.visit(address);
         expansion.finish(visited)
@@ -90,10 +93,20 @@ impl Routing {
         }
     }
 
+    /// While a map that is read live was never read, any address may be an alias: mail waits where it is.
+    fn undecided(&self, explain: &mut impl Explain) -> Option<Delivery> {
+        let unread = self.unread_map()?;
+        explain.step(|| Step::Unreadable(unread.to_owned()));
+        Some(Delivery::TempFail(Reply::DIRECTORY_UNAVAILABLE))
+    }
+
     fn postmaster(&self, explain: &mut impl Explain) -> Delivery {
         if self.revision().is_none() {
             explain.step(|| Step::NotLoaded);
             return Delivery::TempFail(Reply::DIRECTORY_UNAVAILABLE);
+        }
+        if let Some(delivery) = self.undecided(explain) {
+            return delivery;
         }
         explain.step(|| Step::SitePostmaster);
         let main = || Some(Address::new(LocalPart::parse("postmaster").ok()?, self.main_domain()?.clone()));

@@ -198,7 +198,7 @@ impl<'e> Editor<'e> {
     }
 
     /// What rules need: everything but names.
-    pub(crate) async fn rules_and_stores(&self) -> Result<Routing, EditError> {
+    pub async fn rules_and_stores(&self) -> Result<Routing, EditError> {
         let mut routing = Routing::default();
         let mut first = None;
         for prefix in [SiteRecord::PREFIX, DomainRecord::PREFIX, RuleRecord::PREFIX, StoreRecord::PREFIX] {

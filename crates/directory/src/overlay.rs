@@ -24,6 +24,7 @@ mod tests;
 mod watch;
 
 pub use map::{LiveMap, MapError, MapKind, MapNames};
+pub(crate) use map::{UNREAD_PREFIX, may_place};
 
 use crate::engine::{
     BoxFuture, Change, Commit, Engine, EngineError, Entry, Lease, LeaseId, Page, Range, Revision, Transaction, Watch,

@@ -3,6 +3,7 @@
 use crate::engine::{Change, Changes, Entry, Revision};
 use crate::explain::{Explain, Silent, Step};
 use crate::key::AddressKey;
+use crate::overlay;
 use crate::record::{
     AccountRecord, AccountState, AliasRecord, BackendLogin, DomainRecord, Host, NodeRecord, PlacementRecord, Protocol,
     Record, RecordError, RuleRecord, SecretRecord, SiteRecord, StoreKind, StoreRecord, TlsMode,
@@ -247,8 +248,9 @@ impl Routing {
     }
 
     fn by_rules(&self, key: &AddressKey, explain: &mut impl Explain) -> Result<&StoreName, Reply> {
-        // A rule that cannot be read might be the one that matches.
-        if let Some((flawed, _)) = self.flaws().find(|(flawed, _)| flawed.starts_with(RuleRecord::PREFIX)) {
+        // A rule that cannot be read might be the one that matches, and a map might have a placement.
+        let mut flawed = self.flaws.keys().map(String::as_str).filter(|flawed| flawed.starts_with(RuleRecord::PREFIX));
+        if let Some(flawed) = flawed.next().or_else(|| self.unread_placements()) {
             explain.step(|| Step::Unreadable(flawed.to_owned()));
             return Err(Reply::DIRECTORY_UNAVAILABLE);
         }
@@ -308,8 +310,23 @@ impl Routing {
         !self.flaws.is_empty() && self.flaws.contains_key(&key())
     }
 
+    /// A map that nobody has read yet, and that may say something of any address.
+    pub(crate) fn unread_map(&self) -> Option<&str> {
+        self.unread().next()
+    }
+
+    /// The same, of maps that may say where accounts are.
+    fn unread_placements(&self) -> Option<&str> {
+        self.unread().find(|key| overlay::may_place(key))
+    }
+
+    fn unread(&self) -> impl Iterator<Item = &str> {
+        let keys = self.flaws.range(overlay::UNREAD_PREFIX.to_owned()..).map(|(key, _)| key.as_str());
+        keys.take_while(|key| key.starts_with(overlay::UNREAD_PREFIX))
+    }
+
     /// The domain that completes a login name, and that `<postmaster>` belongs to.
-    pub(crate) fn main_domain(&self) -> Option<&Domain> {
+    pub fn main_domain(&self) -> Option<&Domain> {
         let mut ours = self.domains.values().filter(|domain| domain.local).map(|domain| &domain.name);
         let only = || ours.next().filter(|_| ours.next().is_none());
         self.site.login_domain.as_ref().or_else(only)
@@ -357,6 +374,7 @@ impl Routing {
                 self.names.change(&key, |name| name.alias = targets);
             }),
             Slot::Placement(key) => decode(entry).map(|placement| self.put_placement(&key, placement)),
+            Slot::Unread => Err(RecordError::field("map", "nothing could be read of it yet")),
             Slot::Foreign => return,
         };
         match taken {
@@ -384,7 +402,7 @@ impl Routing {
             Slot::Account(key) => self.names.change(&key, |name| name.account = None),
             Slot::Alias(key) => self.names.change(&key, |name| name.alias = None),
             Slot::Placement(key) => self.names.change(&key, |name| name.placement = None),
-            Slot::Foreign => {}
+            Slot::Unread | Slot::Foreign => {}
         }
         self.mend(key);
     }
@@ -456,6 +474,8 @@ enum Slot<'k> {
     Account(AddressKey),
     Alias(AddressKey),
     Placement(AddressKey),
+    /// A map that nobody has read yet.
+    Unread,
     /// A key of a later release, or one that no record of ours makes.
     Foreign,
 }
@@ -477,6 +497,8 @@ impl<'k> Slot<'k> {
             StoreName::parse(name).ok().map(Self::Store)
         } else if let Some(name) = after(NodeRecord::PREFIX) {
             NodeName::parse(name).ok().map(Self::Node)
+        } else if after(overlay::UNREAD_PREFIX).is_some() {
+            Some(Self::Unread)
         } else {
             after(RuleRecord::PREFIX).map(Self::Rule)
         };
@@ -508,6 +530,7 @@ pub(crate) fn is_record(key: &str, value: &[u8]) -> Result<bool, RecordError> {
         Slot::Account(_) => decode_at::<AccountRecord>(key, value).map(drop),
         Slot::Alias(_) => decode_at::<AliasRecord>(key, value).map(drop),
         Slot::Placement(_) => decode_at::<PlacementRecord>(key, value).map(drop),
+        Slot::Unread => Ok(()),
         Slot::Foreign if key.starts_with(SecretRecord::PREFIX) => decode_at::<SecretRecord>(key, value).map(drop),
         Slot::Foreign => return Ok(false),
     }?;

@@ -12,7 +12,7 @@ pub struct MapFile {
     source: MapSource,
     /// What was read, good or bad, and against which names.
     read: Seen,
-    names: MapNames,
+    names: Option<MapNames>,
     /// What differs from that, as of the last look.
     changing: Option<(Seen, MapNames)>,
     /// Why it could not be read, if it could not.
@@ -44,12 +44,10 @@ pub enum MapLook {
 struct Seen(Vec<(PathBuf, Option<Stamp>)>);
 
 impl MapFile {
-    /// Reads a map for the first time.
-    pub fn open(source: MapSource, names: MapNames) -> Result<(Self, LiveMap), ReadError> {
-        let (read, octets) = source.octets();
-        let octets = octets.map_err(|error| ReadError::Unreadable { path: source.path.clone(), source: error })?;
-        let map = source.parse(&octets, &names)?;
-        Ok((Self { source, read, names, changing: None, away: None }, map))
+    /// A map that was not read yet.
+    pub fn new(source: MapSource) -> Self {
+        let read = Seen(vec![(source.path.clone(), None)]);
+        Self { source, read, names: None, changing: None, away: None }
     }
 
     /// Where it is.
@@ -61,7 +59,7 @@ impl MapFile {
     /// been so since the last look. Takes as long as that does: seconds for a million lines.
     pub fn look(&mut self, names: &MapNames) -> MapLook {
         let now = (self.read.again(), names.clone());
-        if now.0 == self.read && now.1 == self.names && self.away.is_none() {
+        if now.0 == self.read && Some(&now.1) == self.names.as_ref() && self.away.is_none() {
             self.changing = None;
             return MapLook::Same;
         }
@@ -84,7 +82,7 @@ impl MapFile {
             self.changing = Some((now, names.clone()));
             return MapLook::Same;
         }
-        (self.read, self.names, self.changing, self.away) = (read, names.clone(), None, None);
+        (self.read, self.names, self.changing, self.away) = (read, Some(names.clone()), None, None);
         match self.source.parse(&octets, names) {
             Ok(map) => MapLook::Read(map),
             Err(error) => MapLook::Kept(error),

@@ -52,6 +52,20 @@ pub struct MapError {
     pub bad: usize,
 }
 
+impl MapKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Aliases, Self::Virtual, Self::UserMap];
+
+    /// As `posthouse import` calls it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Aliases => "aliases",
+            Self::Virtual => "virtual",
+            Self::UserMap => "user-map",
+        }
+    }
+}
+
 impl MapNames {
     /// As the directory has them now. `own` are the domains of names that have none.
     pub async fn of(engine: &dyn Engine, own: Vec<Domain>) -> Result<Self, EditError> {
@@ -81,6 +95,14 @@ impl LiveMap {
             MapKind::UserMap => user_map(octets, own, stores),
         };
         Self::of(path, parsed)
+    }
+
+    /// A map of which nothing could be read yet. While it is laid, whatever it may decide is put off: an address that
+    /// nobody else has is not unknown.
+    pub fn unread(path: &str, kind: MapKind) -> Self {
+        let key = format!("{UNREAD_PREFIX}{}/{path}", kind.name());
+        let held = Held { key: key.into(), value: Box::default(), revision: Revision::ZERO, line: 0 };
+        Self { path: path.into(), held: vec![held], ignored: Vec::new() }
     }
 
     /// How many aliases it has.
@@ -149,6 +171,15 @@ impl fmt::Display for MapError {
         }
     }
 }
+
+/// Whether a map of the kind that this key of an unread one names may say where accounts are.
+pub(crate) fn may_place(key: &str) -> bool {
+    let kind = key.strip_prefix(UNREAD_PREFIX).and_then(|rest| rest.split_once('/'));
+    kind.is_none_or(|(kind, _)| kind != MapKind::Aliases.name())
+}
+
+/// The keys of maps that were never read.
+pub(crate) const UNREAD_PREFIX: &str = "routing/unread/";
 
 const NO_PLACEMENT: &str = "a map that is read live holds aliases, and this is a user at a store; import it";
 const NO_CATCH_ALL: &str = "a map that is read live holds aliases; a catch-all belongs to its domain, import it";

@@ -278,3 +278,53 @@ proptest! {
         prop_assert_eq!(paged, expected);
     }
 }
+
+#[test]
+fn while_a_map_is_unread_nobody_is_unknown() {
+    let base = site();
+    let account = crate::record::AccountRecord::from_operator(json!({
+        "address": "anna@site.test", "id": "00000000000000000000000000000001", "created": 0
+    }));
+    let account = account.expect("an account");
+    let placed = crate::record::PlacementRecord {
+        address: account.address.clone(),
+        store: mail_types::StoreName::parse("ingrid").expect("a name"),
+        user: None,
+    };
+    let both = Transaction::default().put(account.key(), account.encode()).put(placed.key(), placed.encode());
+    finish(base.commit(both)).expect("written");
+    let overlay = Overlay::new(Arc::new(base), vec![LiveMap::unread("/etc/aliases", MapKind::Aliases)]);
+    let live = Arc::new(Live::new());
+    let mut follower = Follower::new(Arc::new(overlay.clone()), Arc::clone(&live));
+    finish(follower.step()).expect("loads");
+    let asked = |name: &str| {
+        let mut steps = Steps::default();
+        let address = Address::parse(name).expect(name);
+        (live.routing().delivery(&address, &mut steps), steps.sentences())
+    };
+    let unavailable = Delivery::TempFail(crate::Reply::DIRECTORY_UNAVAILABLE);
+    let (delivery, steps) = asked("nobody@site.test");
+    assert_eq!(delivery, unavailable);
+    let why = "the record routing/unread/aliases//etc/aliases cannot be read: nothing is decided without it";
+    assert_eq!(steps, [why]);
+    assert_eq!(asked("anna@site.test").0, unavailable, "the map may forward her mail");
+    assert!(matches!(live.routing().login("anna@site.test", &mut crate::Silent), crate::Login::Account(_)));
+    overlay.replace(0, aliases("/etc/aliases", "root: anna\n"));
+    finish(follower.step()).expect("follows");
+    assert!(matches!(asked("nobody@site.test").0, Delivery::Reject(_)));
+    assert!(matches!(asked("root@site.test").0, Delivery::Deliver(_)));
+    assert_eq!(live.routing().flaws().count(), 0);
+}
+
+#[test]
+fn a_map_that_may_place_keeps_rules_from_placing() {
+    let base = site();
+    for (kind, available) in [(MapKind::Aliases, true), (MapKind::UserMap, false)] {
+        let overlay = Overlay::new(Arc::new(base.clone()), vec![LiveMap::unread("/etc/users", kind)]);
+        let routing = finish(Editor::new(&overlay).routing()).expect("loads");
+        let address = Address::parse("anna@site.test").expect("an address");
+        let placed = routing.place_new_account(&address, &mut crate::Silent);
+        let expected = if available { crate::Reply::MISCONFIGURED } else { crate::Reply::DIRECTORY_UNAVAILABLE };
+        assert_eq!(placed, Err(expected), "{kind:?}");
+    }
+}
