@@ -71,6 +71,27 @@ pub struct NodeFacts {
     /// Why its copy of the directory is behind what it reads, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory_trouble: Option<String>,
+    /// The maps that it reads live.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maps: Vec<MapFacts>,
+}
+
+/// A map that a node reads live.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapFacts {
+    /// Its file.
+    pub path: String,
+    /// How it is written, as in `aliases`.
+    pub kind: String,
+    /// How many entries are in service; `None` where it was never read, so that mail waits for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entries: Option<usize>,
+    /// Lines that say what the directory has no place for.
+    #[serde(default)]
+    pub ignored: usize,
+    /// Why the file that is there is not the one in service, if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// How far a node is.

@@ -11,12 +11,14 @@
 mod check;
 mod cluster;
 mod live;
+mod maps;
 mod problem;
 mod raw;
 mod section;
 mod tree;
 
 pub use cluster::{Cluster, Proof};
+pub use maps::Map;
 pub use problem::{Problem, Problems};
 
 use mail_types::{Domain, NodeName, StoreName};
@@ -109,6 +111,8 @@ pub struct Directory {
     pub engine: DirectoryEngine,
     /// Where an account is placed that no rule places, unless the directory says so already.
     pub default_store: Option<StoreName>,
+    /// What is laid over the records, the strongest first.
+    pub maps: Vec<Map>,
 }
 
 /// What keeps the records of the directory.

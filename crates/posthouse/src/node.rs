@@ -13,6 +13,7 @@ mod directory_file;
 mod door;
 mod inside;
 mod listeners;
+mod maps;
 mod metrics;
 mod nodes;
 mod polite;
@@ -41,6 +42,7 @@ use directory_file::Trouble;
 use files::{DirectoryFile, ReadError};
 use kv::EmbeddedEngine;
 use listeners::Listeners;
+use maps::{MapStates, Maps};
 use metrics::Meters;
 use net::{BindError, OsRandom, Shutdown, Stopper, SystemClock, TokioSpawn};
 use ports::{Clock, Random, Spawn};
@@ -68,6 +70,9 @@ pub struct Node {
     file: Option<DirectoryFile>,
     /// What is wrong with what it reads.
     trouble: Trouble,
+    /// What is laid over the engine, if anything is, and how it is.
+    maps: Option<Maps>,
+    map_states: MapStates,
     routes: Routes,
     stores: Arc<LocalStores>,
     local: Vec<Arc<Store>>,
@@ -173,6 +178,7 @@ impl Node {
         privileges::give_up(&config.node)?;
         folder(&config.node.data)?;
         let (engine, file) = open_directory(&config).await?;
+        let (engine, maps, map_states) = maps::lay(&config.directory.maps, engine).await?;
         let routes = Routes::follow(Arc::clone(&engine), &system).await?;
         let mut local = Vec::with_capacity(config.stores.len());
         for store in &config.stores {
@@ -193,6 +199,8 @@ impl Node {
             engine,
             file,
             trouble: Trouble::default(),
+            maps,
+            map_states,
             routes,
             stores,
             local,
@@ -237,6 +245,9 @@ impl Node {
         self.system.spawn.task(Box::pin(self.routes.clone().run(shutdown.clone())));
         if let Some(file) = self.file.take() {
             directory_file::keep(file, &self, shutdown.clone())?;
+        }
+        if let Some(maps) = self.maps.take() {
+            maps.keep(&self, shutdown.clone())?;
         }
         // Commands are answered to the end, so that operators see who is left.
         let (answered, answers) = Stopper::new();

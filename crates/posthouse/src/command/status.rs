@@ -5,7 +5,7 @@ use super::client::{Client, Target};
 use super::failure::Failure;
 use super::screen::Screen;
 use super::table::{plain, sheet};
-use admin::{ListenerFacts, NodeState, QueueFacts, StatusJson, StoreFacts};
+use admin::{ListenerFacts, MapFacts, NodeState, QueueFacts, StatusJson, StoreFacts};
 use mail_types::UnixTime;
 
 /// `posthouse status`
@@ -69,7 +69,22 @@ fn lines(status: &StatusJson) -> Vec<(String, String)> {
     if let Some(trouble) = &node.directory_trouble {
         lines.push(("directory file".to_owned(), format!("{trouble}; what was read before stays in service")));
     }
+    lines.extend(node.maps.iter().map(|map| (format!("{} {}", map.kind, map.path), of_map(map))));
     lines
+}
+
+fn of_map(map: &MapFacts) -> String {
+    let ignored = if map.ignored > 0 { format!(", {} lines ignored", map.ignored) } else { String::new() };
+    match (map.entries, &map.trouble) {
+        (Some(entries), None) => format!("entries {entries}{ignored}"),
+        (Some(entries), Some(trouble)) => {
+            format!("entries {entries}{ignored}; {trouble}; what was read before stays in service")
+        }
+        (None, trouble) => {
+            let why = trouble.as_deref().unwrap_or("not read yet");
+            format!("{why}; until it is read, mail waits: any address may be in it")
+        }
+    }
 }
 
 fn state(state: NodeState, sessions: usize) -> String {

@@ -20,8 +20,13 @@ use std::time::Duration;
 
 /// Checks all of it; nothing when there is nothing to run with.
 pub(super) fn config(raw: RawConfig, problems: &Problems) -> Option<Config> {
-    let mut check =
-        Check { problems, tls_is_offered: raw.tls.is_some(), addresses: Once::default(), folders: Once::default() };
+    let mut check = Check {
+        problems,
+        tls_is_offered: raw.tls.is_some(),
+        addresses: Once::default(),
+        folders: Once::default(),
+        maps: Once::default(),
+    };
     if raw.stores.is_empty() && raw.relay.is_none() && raw.proxy.is_none() {
         let idle = raw.whole.problem("the node has nothing to do");
         problems.add(idle.help("it needs a [relay], a [proxy] or a [[store]]"));
@@ -87,6 +92,7 @@ pub(super) struct Check<'a> {
     tls_is_offered: bool,
     addresses: Once<SocketAddr>,
     folders: Once<PathBuf>,
+    maps: Once<PathBuf>,
 }
 
 impl Check<'_> {
@@ -104,7 +110,7 @@ impl Check<'_> {
     }
 
     fn directory(&mut self, raw: RawDirectory, stores: &[At<StoreName>], data: &Path, whole: &At<()>) -> Directory {
-        let RawDirectory { engine, path, default_store } = raw;
+        let RawDirectory { engine, path, default_store, maps } = raw;
         if let Some(wanted) = &default_store {
             match engine {
                 RawEngine::File => {
@@ -126,7 +132,18 @@ impl Check<'_> {
             // Without a path there is a mistake already.
             RawEngine::File => DirectoryEngine::File { path: path.map(|at| at.value).unwrap_or_default() },
         };
-        Directory { engine, default_store: default_store.map(|at| at.value) }
+        let maps = maps.into_iter().filter_map(|map| map.check(self)).collect();
+        Directory { engine, default_store: default_store.map(|at| at.value), maps }
+    }
+
+    /// A map is read by this node alone or by others too; here it stands once.
+    pub(super) fn map(&mut self, path: &At<PathBuf>) {
+        let shown = path.value.display();
+        match std::fs::metadata(&path.value) {
+            Ok(found) if found.is_file() => self.maps.note(path, shown, self.problems),
+            Ok(_) => self.problems.add(path.problem(format!("{shown} is no file"))),
+            Err(error) => self.problems.add(path.problem(format!("cannot read {shown}: {error}"))),
+        }
     }
 
     fn one_of(&self, wanted: &At<StoreName>, stores: &[At<StoreName>]) {

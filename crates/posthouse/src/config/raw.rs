@@ -2,6 +2,7 @@
 
 use super::LogFormat;
 use super::cluster::RawCluster;
+use super::maps::RawMap;
 use super::problem::Problems;
 use super::section::{At, Section};
 use super::tree::Node;
@@ -54,6 +55,7 @@ pub(super) struct RawDirectory {
     pub(super) engine: RawEngine,
     pub(super) path: Option<At<PathBuf>>,
     pub(super) default_store: Option<At<StoreName>>,
+    pub(super) maps: Vec<RawMap>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -176,6 +178,7 @@ fn directory(section: &Section<'_>) -> RawDirectory {
         engine: engine.unwrap_or_default(),
         path: section.path("path"),
         default_store: section.parsed("default_store", StoreName::parse),
+        maps: section.sections("map", RawMap::read),
     }
 }
 

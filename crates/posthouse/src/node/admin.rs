@@ -2,6 +2,7 @@
 
 use super::directory_file::Trouble;
 use super::listeners::Listeners;
+use super::maps::MapStates;
 use super::metrics::Meters;
 use super::queue::{self, QueueHere};
 use super::routing::Routes;
@@ -86,6 +87,7 @@ impl MailBehind for MailHere {
 pub(super) struct Facts {
     fixed: NodeFacts,
     directory: Trouble,
+    maps: MapStates,
     stores: Vec<Arc<Store>>,
     queue: Option<Arc<RetryQueue>>,
     sessions: Arc<Register>,
@@ -124,8 +126,8 @@ impl Facts {
         fixed.roles = roles.iter().filter(|(_, runs)| *runs).map(|(role, _)| (*role).to_owned()).collect();
         let (sessions, spawn) = (Arc::clone(&node.sessions), Arc::clone(&node.system.spawn));
         let queue = node.queue.clone();
-        let directory = node.trouble.clone();
-        Self { fixed, directory, stores: node.local.clone(), queue, sessions, meters, shutdown, spawn }
+        let (directory, maps) = (node.trouble.clone(), node.map_states.clone());
+        Self { fixed, directory, maps, stores: node.local.clone(), queue, sessions, meters, shutdown, spawn }
     }
 }
 
@@ -136,7 +138,8 @@ impl NodeStatus for Facts {
 
     fn facts(&self) -> BoxFuture<'_, NodeFacts> {
         Box::pin(async move {
-            let mut facts = NodeFacts { directory_trouble: self.directory.now(), ..self.fixed.clone() };
+            let mut facts = self.fixed.clone();
+            (facts.directory_trouble, facts.maps) = (self.directory.now(), self.maps.now());
             if self.shutdown.is_draining() {
                 facts.state = NodeState::Draining;
             }

@@ -1,0 +1,61 @@
+//! `[[directory.map]]`: maps that others edit, read live.
+
+use super::check::Check;
+use super::section::{At, Section};
+use directory::overlay::MapKind;
+use mail_types::{Domain, StoreName};
+use std::path::PathBuf;
+
+/// `[[directory.map]]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Map {
+    /// How it is written.
+    pub kind: MapKind,
+    /// The file.
+    pub path: PathBuf,
+    /// The domains of its keys that have none.
+    pub domains: Vec<Domain>,
+    /// What its hosts mean, where they are no names of stores: `host` or `host:port`, and the store.
+    pub hosts: Vec<(String, StoreName)>,
+}
+
+/// What the file says.
+pub(super) struct RawMap {
+    kind: Option<MapKind>,
+    path: Option<At<PathBuf>>,
+    domains: Vec<At<Domain>>,
+    hosts: Vec<At<(String, StoreName)>>,
+}
+
+impl RawMap {
+    pub(super) fn read(section: &Section<'_>) -> Self {
+        section.must_have("kind");
+        section.must_have("path");
+        Self {
+            kind: section.choice("kind", &MapKind::ALL.map(|kind| (kind.name(), kind))),
+            path: section.path("path"),
+            domains: section.parsed_list("domains", Domain::parse),
+            hosts: section.parsed_list("stores", host_and_store),
+        }
+    }
+
+    /// The file must be there now, as it must at the start.
+    pub(super) fn check(self, check: &mut Check<'_>) -> Option<Map> {
+        let path = self.path?;
+        check.map(&path);
+        Some(Map {
+            kind: self.kind?,
+            path: path.value,
+            domains: self.domains.into_iter().map(|at| at.value).collect(),
+            hosts: self.hosts.into_iter().map(|at| at.value).collect(),
+        })
+    }
+}
+
+/// `HOST=NAME`, as `posthouse import --store` takes it.
+fn host_and_store(text: &str) -> Result<(String, StoreName), String> {
+    let wrong = || "is not of the form host=store".to_owned();
+    let (host, store) = text.split_once('=').filter(|(host, _)| !host.trim().is_empty()).ok_or_else(wrong)?;
+    let store = StoreName::parse(store.trim()).map_err(|error| error.to_string())?;
+    Ok((host.trim().to_owned(), store))
+}
