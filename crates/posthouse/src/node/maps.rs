@@ -4,12 +4,13 @@ use super::{Node, NodeError};
 use crate::config::Map;
 use admin::MapFacts;
 use directory::engine::Engine;
-use directory::overlay::{LiveMap, MapNames, Overlay};
+use directory::overlay::{Draft, LiveMap, MapKind, MapNames, Overlay, Taken};
 use directory::{Editor, Routing};
-use files::{MapFile, MapLook, MapSource};
+use files::{MapFile, MapLook, MapSource, ReadError};
 use net::Shutdown;
+use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The maps of a node, before they are kept.
@@ -23,6 +24,23 @@ struct Watched {
     told: Map,
     file: MapFile,
     names: MapNames,
+    /// When one that was read and could not be laid is tried again.
+    again: Option<Instant>,
+}
+
+/// What came of a look.
+enum Found {
+    Same,
+    Draft(Draft, Content),
+    Kept(ReadError),
+}
+
+/// What is in a map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Content {
+    entries: usize,
+    /// What the directory has no place for, with line numbers.
+    ignored: Vec<(usize, String)>,
 }
 
 /// How each map is, for operators.
@@ -43,11 +61,17 @@ pub(super) async fn lay(
     let mut maps: Vec<Watched> = told.iter().map(|told| Watched::of(told, &routing)).collect();
     let mut read = Vec::with_capacity(maps.len());
     for (nth, map) in maps.iter_mut().enumerate() {
-        let look = map.file.read_again(&map.names);
-        states.tell(nth, &look);
-        read.push(match look {
-            MapLook::Read(map) => map,
-            MapLook::Same | MapLook::Kept(_) => LiveMap::unread(&map.told.path.display().to_string(), map.told.kind),
+        read.push(match map.file.read_again(&map.names) {
+            MapLook::Read(map) => {
+                states.tell(nth, &Content::of(&map), &Taken::default());
+                map
+            }
+            MapLook::Kept(error) => {
+                states.tell_kept(nth, &error);
+                map.unread()
+            }
+            // It is being written.
+            MapLook::Same => map.unread(),
         });
     }
     let overlay = Overlay::new(base, read);
@@ -74,45 +98,88 @@ impl Maps {
                     maps.iter_mut().for_each(|map| map.names = names(&map.told, &now));
                     routing = now;
                 }
-                let (over, told) = (overlay.clone(), states.clone());
-                // None: the program stops.
-                let Some(same) = ports::blocking(&*spawn, move || look(maps, asked, &over, &told)).await else {
-                    return;
-                };
-                maps = same;
+                let mut seen = Vec::with_capacity(maps.len());
+                for (nth, map) in maps.into_iter().enumerate() {
+                    let (over, now) = (overlay.clone(), clock.instant());
+                    let look = move || map.look(nth, asked, now, &over);
+                    // None: the program stops.
+                    let Some((mut map, found)) = ports::blocking(&*spawn, look).await else { return };
+                    if let Some(taken) = take(nth, found, &overlay, &states).await {
+                        map.again = if taken { None } else { Some(clock.instant() + AGAIN_AFTER) };
+                    }
+                    seen.push(map);
+                }
+                maps = seen;
             }
         }));
         Ok(())
     }
 }
 
-/// Reads what is to be read, and lays it over the directory; takes as long as that does.
-fn look(mut maps: Vec<Watched>, asked: bool, overlay: &Overlay, states: &MapStates) -> Vec<Watched> {
-    for (nth, map) in maps.iter_mut().enumerate() {
-        let look = if asked { map.file.read_again(&map.names) } else { map.file.look(&map.names) };
-        states.tell(nth, &look);
-        if let MapLook::Read(read) = look {
-            overlay.replace(nth, read);
+/// Lays what was found, and tells whether that went well; nothing when nothing was found.
+async fn take(nth: usize, found: Found, overlay: &Overlay, states: &MapStates) -> Option<bool> {
+    match found {
+        Found::Same => None,
+        Found::Kept(error) => {
+            states.tell_kept(nth, &error);
+            Some(true)
         }
+        Found::Draft(draft, content) => match overlay.take(draft).await {
+            Ok(taken) => {
+                states.tell(nth, &content, &taken);
+                Some(true)
+            }
+            Err(error) => {
+                states.tell_kept(nth, &error);
+                Some(false)
+            }
+        },
     }
-    maps
 }
 
 impl Watched {
     fn of(told: &Map, routing: &Routing) -> Self {
         let source = MapSource { path: told.path.clone(), kind: told.kind };
-        Self { told: told.clone(), file: MapFile::new(source), names: names(told, routing) }
+        Self { told: told.clone(), file: MapFile::new(source), names: names(told, routing), again: None }
+    }
+
+    /// What stands for it while it was never read.
+    fn unread(&self) -> LiveMap {
+        LiveMap::unread(&self.told.path.display().to_string(), self.told.kind)
+    }
+
+    /// Reads it if it is to be read, and lays it together with the others; takes as long as that does.
+    fn look(mut self, nth: usize, asked: bool, now: Instant, overlay: &Overlay) -> (Self, Found) {
+        let due = self.again.is_some_and(|at| at <= now);
+        let look = if asked || due { self.file.read_again(&self.names) } else { self.file.look(&self.names) };
+        let found = match look {
+            MapLook::Same => Found::Same,
+            MapLook::Kept(error) => Found::Kept(error),
+            MapLook::Read(map) => {
+                let content = Content::of(&map);
+                Found::Draft(overlay.draft(nth, map), content)
+            }
+        };
+        (self, found)
     }
 }
 
 /// What a map's names are read against, as the directory has it now.
 fn names(told: &Map, routing: &Routing) -> MapNames {
-    let own = match told.domains.is_empty() {
-        true => routing.main_domain().cloned().into_iter().collect(),
-        false => told.domains.clone(),
+    let own = match (told.domains.is_empty(), told.kind) {
+        // Its rules hold in all domains.
+        (true, MapKind::RegexMap) => Vec::new(),
+        (true, _) => routing.main_domain().cloned().into_iter().collect(),
+        (false, _) => told.domains.clone(),
     };
     let names = MapNames::in_copy(routing, own);
     told.hosts.iter().fold(names, |names, (host, store)| names.with_host(host, store.clone()))
+}
+
+impl Content {
+    fn of(map: &LiveMap) -> Self {
+        Self { entries: map.len(), ignored: map.ignored().to_vec() }
+    }
 }
 
 impl MapStates {
@@ -131,27 +198,29 @@ impl MapStates {
         self.lock().clone()
     }
 
-    fn tell(&self, nth: usize, look: &MapLook) {
+    fn tell(&self, nth: usize, content: &Content, taken: &Taken) {
+        let Content { entries, ignored } = content;
+        let Taken { changes, pinned } = taken;
         let mut states = self.lock();
         let Some(state) = states.get_mut(nth) else { return };
-        match look {
-            MapLook::Same => {}
-            MapLook::Read(map) => {
-                (state.entries, state.ignored, state.trouble) = (Some(map.len()), map.ignored().len(), None);
-                tracing::info!(map = state.path, entries = map.len(), ignored = state.ignored, "the map was read");
-                for (line, text) in map.ignored().iter().take(IGNORED_TOLD_MAX) {
-                    tracing::warn!(map = state.path, line, text, "the directory has no place for this");
-                }
-            }
-            MapLook::Kept(error) => {
-                let stays = match state.entries {
-                    Some(_) => "the map is not taken; what was read before stays in service",
-                    None => "the map cannot be read: mail waits for it, since any address may be in it",
-                };
-                tracing::error!(error = error as &dyn std::error::Error, "{stays}");
-                state.trouble = Some(with_cause(error));
+        (state.entries, state.ignored, state.trouble) = (Some(*entries), ignored.len(), None);
+        tracing::info!(map = state.path, entries, changes, pinned = pinned.len(), "the map was read");
+        for (line, text) in ignored.iter().take(IGNORED_TOLD_MAX) {
+            tracing::warn!(map = state.path, line, text, "the directory has no place for this");
+        }
+    }
+
+    fn tell_kept(&self, nth: usize, error: &(dyn Error + 'static)) {
+        let mut states = self.lock();
+        let Some(state) = states.get_mut(nth) else { return };
+        let map = state.path.as_str();
+        match state.entries {
+            Some(_) => tracing::error!(map, error, "the map is not taken; what was read before stays in service"),
+            None => {
+                tracing::error!(map, error, "the map cannot be read; mail waits for it, since any address may be in it")
             }
         }
+        state.trouble = Some(error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")));
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<MapFacts>> {
@@ -159,10 +228,8 @@ impl MapStates {
     }
 }
 
-fn with_cause(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
-}
-
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The directory did not answer, or does not take what must be written before.
+const AGAIN_AFTER: Duration = Duration::from_secs(30);
 /// Lines of a map that say what no record can hold, as far as they are logged; `status` has their count.
 const IGNORED_TOLD_MAX: usize = 20;

@@ -3,6 +3,7 @@
 #![expect(clippy::indexing_slicing, reason = "a test: JSON that is not as expected is a failure")]
 
 mod draining;
+mod maps;
 mod metrics;
 mod node;
 mod privileges;
@@ -26,6 +27,8 @@ fn main() -> ExitCode {
         Trial::ignorable_test("root_is_given_up_once_the_sockets_are_bound", privileges::given_up),
         trial("sighup_changes_what_can_change", reload::what_can_change_does),
         trial("sighup_changes_nothing_else", reload::what_waits_changes_nothing),
+        trial("a_map_is_followed_while_mail_comes", maps::followed),
+        trial("mail_waits_for_a_map_that_was_never_read", maps::awaited),
         trial("one_id_from_the_sender_to_the_mailbox", trace::one_id),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()

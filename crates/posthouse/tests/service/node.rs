@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -89,16 +89,27 @@ impl Served {
 
     /// Runs a command of ours that must succeed; gives what it prints.
     pub(crate) fn say(&self, words: &[&str], input: &str) -> String {
+        let output = self.run(words, input);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{words:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        said
+    }
+
+    /// Runs a command of ours that must fail; gives its complaint.
+    pub(crate) fn fail(&self, words: &[&str]) -> String {
+        let output = self.run(words, "");
+        assert!(!output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stdout));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    fn run(&self, words: &[&str], input: &str) -> Output {
         let mut command = Command::new(PROGRAM);
         // By its data folder: the configuration may have a mistake just now.
         command.args(words).arg("--dir").arg(self.folder().join("data"));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("written");
-        let output = child.wait_with_output().expect("it ends");
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(output.status.success(), "{words:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
-        said
+        child.wait_with_output().expect("it ends")
     }
 
     pub(crate) fn json(&self, words: &[&str]) -> Value {

@@ -1,0 +1,79 @@
+//! Maps that operators edit while the node serves.
+
+use crate::node::{ANNA, RELAY, Served};
+use rustix::process::Signal;
+
+/// An aliases file beside the configuration, with what it says before the node starts.
+fn start(aliases: Option<&str>) -> Served {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("aliases");
+    // The configuration is checked with the file there; what is in it comes later.
+    std::fs::write(&path, aliases.unwrap_or("no line of aliases\n")).expect("written");
+    let map = "[[directory.map]]\nkind = 'aliases'\npath = 'aliases'\n";
+    Served::start_in(folder, "", &format!("{RELAY}{map}"), &[])
+}
+
+fn write(node: &Served, aliases: &str) {
+    std::fs::write(node.folder().join("aliases"), aliases).expect("written");
+}
+
+/// What a sender hears for a recipient.
+fn rcpt(node: &Served, address: &str) -> String {
+    let mut smtp = node.connect("smtp");
+    smtp.ask("EHLO far.example", "250 ");
+    smtp.ask("MAIL FROM:<sender@far.example>", "250 ");
+    let answer = smtp.ask(&format!("RCPT TO:<{address}>"), "");
+    smtp.ask("QUIT", "221 ");
+    answer
+}
+
+pub(crate) fn followed() {
+    let node = start(Some("webmaster: anna\n"));
+    // Its keys belong to the domain, which came after the start.
+    node.log_line("mail waits for it");
+    let line = node.log_line("the map was read");
+    assert!(line.contains("entries=1"), "{line}");
+    assert!(rcpt(&node, "webmaster@site.test").starts_with("250 "));
+    assert!(rcpt(&node, "hostmaster@site.test").starts_with("550 5.1.1"));
+
+    write(&node, "webmaster: anna\nhostmaster: anna, bert\n");
+    let line = node.log_line("the map was read");
+    assert!(line.contains("entries=2 changes=1"), "{line}");
+    while !rcpt(&node, "hostmaster@site.test").starts_with("250 ") {}
+
+    // A bad line changes nothing, and is told.
+    write(&node, "webmaster: anna\nhostmaster anna\n");
+    let line = node.log_line("the map is not taken; what was read before stays in service");
+    assert!(line.contains("aliases:2: "), "{line}");
+    assert!(rcpt(&node, "hostmaster@site.test").starts_with("250 "));
+    let status = node.say(&["status"], "");
+    assert!(status.contains("entries 2; ") && status.contains("aliases:2: "), "{status}");
+
+    // At once, on a signal; and what is taken out of the map is gone.
+    write(&node, "webmaster: anna\n");
+    node.signal(Signal::HUP);
+    node.log_line("the map was read");
+    while !rcpt(&node, "hostmaster@site.test").starts_with("550 5.1.1") {}
+    let status = node.json(&["status", "--json"]);
+    assert_eq!(status["maps"][0]["entries"], 1);
+    assert_eq!(status["maps"][0]["kind"], "aliases");
+    assert!(status["maps"][0].get("trouble").is_none(), "{status}");
+
+    // What the map has is changed there.
+    let refused = node.fail(&["alias", "remove", "webmaster@site.test"]);
+    assert!(refused.contains("aliases:1: change it there"), "{refused}");
+}
+
+pub(crate) fn awaited() {
+    let node = start(None);
+    node.log_line("mail waits for it");
+    assert!(rcpt(&node, ANNA).starts_with("451 4.4.3"), "the map may send her mail elsewhere");
+    node.log_in();
+    let status = node.say(&["status"], "");
+    assert!(status.contains("until it is read, mail waits"), "{status}");
+    write(&node, "webmaster: anna\n");
+    node.log_line("the map was read");
+    while !rcpt(&node, ANNA).starts_with("250 ") {}
+    assert!(rcpt(&node, "webmaster@site.test").starts_with("250 "));
+    assert!(rcpt(&node, "nobody@site.test").starts_with("550 5.1.1"));
+}
