@@ -18,17 +18,21 @@
 //! 5. A copy that follows is the copy that a fresh load gives. What a map gives back is told as the base has it then, so a
 //!    change of the base may be told twice.
 
+mod kind;
+mod lay;
 mod map;
 #[cfg(test)]
 mod tests;
 mod watch;
 
-pub use map::{LiveMap, MapError, MapKind, MapNames};
+pub use kind::{MapKind, UnknownKind};
+pub use lay::{Draft, TakeError, Taken};
+pub use map::{LiveMap, MapError, MapNames};
 
 use crate::engine::{
     BoxFuture, Change, Commit, Engine, EngineError, Entry, Lease, LeaseId, Page, Range, Revision, Transaction, Watch,
 };
-use crate::file::{FileEngine, Records, Replaced};
+use crate::file::FileEngine;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -39,44 +43,22 @@ use watch::OverlayWatch;
 pub struct Overlay {
     base: Arc<dyn Engine>,
     layer: FileEngine,
-    maps: Arc<Mutex<Vec<Arc<LiveMap>>>>,
-    /// Held by who lays maps together, which takes a while.
-    replacing: Arc<Mutex<()>>,
+    maps: Arc<Mutex<Maps>>,
+}
+
+/// The maps that are laid, the strongest first.
+#[derive(Clone, Default)]
+struct Maps {
+    list: Vec<Arc<LiveMap>>,
+    /// Counts how often they changed.
+    version: u64,
 }
 
 impl Overlay {
-    /// Lays these maps over `base`, the strongest first.
-    pub fn new(base: Arc<dyn Engine>, maps: Vec<LiveMap>) -> Self {
-        // Empty at first, so that no entry of a map has the revision of a key that is not there.
-        let overlay = Self {
-            base,
-            layer: FileEngine::new("live maps", Records::default()),
-            maps: Arc::new(Mutex::new(maps.into_iter().map(Arc::new).collect())),
-            replacing: Arc::default(),
-        };
-        overlay.lay();
-        overlay
-    }
-
-    /// Another reading of the `nth` map; what differs is one commit. Takes as long as the maps are long: call it where
-    /// that holds up nobody.
-    pub fn replace(&self, nth: usize, map: LiveMap) -> Replaced {
-        if let Some(place) = lock(&self.maps).get_mut(nth) {
-            *place = Arc::new(map);
-        }
-        self.lay()
-    }
-
-    fn lay(&self) -> Replaced {
-        let _one_at_a_time = lock(&self.replacing);
-        let maps = lock(&self.maps).clone();
-        self.layer.replace(map::together(&maps))
-    }
-
     /// Where a key stands that a map has.
     fn kept_in(&self, key: &str) -> String {
         let maps = lock(&self.maps).clone();
-        maps.iter().find_map(|map| map.place_of(key)).unwrap_or_else(|| "a map that is read live".to_owned())
+        maps.list.iter().find_map(|map| map.place_of(key)).unwrap_or_else(|| "a map that is read live".to_owned())
     }
 
     /// The entry of a key that a map has.

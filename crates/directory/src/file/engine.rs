@@ -50,6 +50,16 @@ pub struct Replaced {
     pub revision: Revision,
 }
 
+/// Records that may be served next, and how they differ from those that are.
+#[derive(Debug)]
+pub(crate) struct Compared {
+    records: Records,
+    changes: Vec<Change>,
+    differs: bool,
+    /// Since when those are served that they were compared with.
+    revision: Revision,
+}
+
 impl FileEngine {
     /// Serves these records. `kept_in` tells operators where they come from.
     pub fn new(kept_in: impl Into<String>, mut records: Records) -> Self {
@@ -68,24 +78,33 @@ impl FileEngine {
 
     /// Serves these records from now on; what differs is one commit. The comparison takes as long as reading did: call
     /// it where that holds up nobody.
-    pub fn replace(&self, mut records: Records) -> Replaced {
+    pub fn replace(&self, records: Records) -> Replaced {
         let _one_at_a_time = self.shared.replacing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (old, revision) = {
-            let state = self.lock();
-            (Arc::clone(&state.records), state.revision)
-        };
-        let next = revision.next();
-        let changes = compare(&old.held, &mut records.held, next);
-        let count = changes.len();
-        if count == 0 && records.secrets == old.secrets {
+        self.serve(self.compare(records))
+    }
+
+    /// Compares records with those that are served; this is what takes long. Whoever compares lets nobody else replace
+    /// them until these are served.
+    pub(crate) fn compare(&self, mut records: Records) -> Compared {
+        let (old, revision) = self.now();
+        let changes = compare(&old.held, &mut records.held, revision.next());
+        let differs = !changes.is_empty() || records.secrets != old.secrets;
+        Compared { records, changes, differs, revision }
+    }
+
+    /// Serves what was compared.
+    pub(crate) fn serve(&self, compared: Compared) -> Replaced {
+        let Compared { records, changes, differs, revision } = compared;
+        if !differs {
             return Replaced { changes: 0, revision };
         }
-        let waiting = {
+        let (count, next) = (changes.len(), revision.next());
+        let (waiting, _old) = {
             let mut state = self.lock();
-            state.records = Arc::new(records);
+            let old = std::mem::replace(&mut state.records, Arc::new(records));
             state.revision = next;
             state.remember(changes);
-            std::mem::take(&mut state.waiting)
+            (std::mem::take(&mut state.waiting), old)
         };
         waiting.into_iter().for_each(Waker::wake);
         Replaced { changes: count, revision: next }

@@ -8,7 +8,7 @@ use mail_types::{Domain, StoreName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Which store a host of a map means.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreMap {
     known: BTreeSet<StoreName>,
     /// `host` or `host:port`, in lower case. `None`: several stores are there, so the port must tell.

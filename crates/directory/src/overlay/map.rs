@@ -1,27 +1,17 @@
 //! What a live map says: aliases, each with the line that it stands on.
 
+use super::MapKind;
 use crate::edit::{EditError, Editor};
 use crate::engine::{Engine, Revision};
 use crate::file::{Held, Records};
-use crate::import::{Entry, Parsed, StoreMap, aliases, postfix_virtual, user_map};
+use crate::import::{Entry, Parsed, StoreMap};
 use crate::record::Record;
 use mail_types::Domain;
 use std::fmt;
 use std::sync::Arc;
 
-/// How a map is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MapKind {
-    /// Sendmail's and Postfix's aliases; the lists that it includes stand in it already.
-    Aliases,
-    /// Postfix's virtual table.
-    Virtual,
-    /// Sendmail's user map and virtusertable.
-    UserMap,
-}
-
-/// What the names of a map are read against.
-#[derive(Clone, Debug)]
+/// What the names of a map are read against. Where it has changed, the map is read again.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MapNames {
     /// The domains of names that have none.
     own: Vec<Domain>,
@@ -30,7 +20,7 @@ pub struct MapNames {
     stores: StoreMap,
 }
 
-/// A map as it was read.
+/// A map as it was read. The default is one that nobody has read yet: it holds nothing.
 #[derive(Debug, Default)]
 pub struct LiveMap {
     path: Box<str>,
@@ -61,18 +51,14 @@ impl MapNames {
 }
 
 impl LiveMap {
-    /// Reads a map whole. `path` tells operators where it is.
+    /// Reads a map whole. `path` tells operators where it is. Takes a second for some hundred thousand lines: call it where
+    /// that holds up nobody.
     pub fn read(path: &str, kind: MapKind, octets: &[u8], names: &MapNames) -> Result<Self, MapError> {
         let MapNames { own, ours, stores } = names;
-        let parsed = match kind {
-            MapKind::Aliases => aliases(octets, own, stores),
-            MapKind::Virtual => postfix_virtual(octets, own, ours, stores),
-            MapKind::UserMap => user_map(octets, own, stores),
-        };
-        Self::of(path, parsed)
+        Self::of(path, kind.entries(octets, own, ours, stores))
     }
 
-    /// How many aliases it has.
+    /// How many records it has.
     pub fn len(&self) -> usize {
         self.held.len()
     }

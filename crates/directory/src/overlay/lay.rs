@@ -1,0 +1,116 @@
+//! Laying maps: what takes long before, what must be certain in between, and one commit in the end.
+
+use super::{LiveMap, Maps, Overlay, lock, map};
+use crate::edit::EditError;
+use crate::engine::Engine;
+use crate::file::{Compared, FileEngine, Records};
+use crate::routing::Pin;
+use mail_types::Address;
+use std::sync::{Arc, Mutex};
+
+/// Another reading of one map, laid together with the others and compared with what is served.
+#[derive(Debug)]
+pub struct Draft {
+    nth: usize,
+    map: Arc<LiveMap>,
+    compared: Compared,
+    /// The version of the maps that it was laid together with.
+    version: u64,
+}
+
+/// A draft that was laid together with maps that are others by now.
+struct Stale {
+    nth: usize,
+    map: Arc<LiveMap>,
+}
+
+/// What another reading of a map did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// How many records are others now.
+    pub changes: usize,
+    /// The accounts that were pinned where they are, because the map would have had them looked for elsewhere.
+    pub pinned: Vec<Pin>,
+}
+
+/// Why another reading of a map is not taken: what was read before stays.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeError {
+    /// Accounts would be looked for elsewhere, and the directory takes no placements that would keep them where they are.
+    #[error("{first}{} would be looked for elsewhere, and the directory takes no placements: place them where it is made", and_more(*count))]
+    ReadOnly {
+        /// One of the accounts.
+        first: Address,
+        /// How many there are.
+        count: usize,
+    },
+    /// The engine below could not do its work.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+}
+
+fn and_more(count: usize) -> String {
+    match count {
+        0 | 1 => String::new(),
+        count => format!(" and {} more accounts", count - 1),
+    }
+}
+
+impl Overlay {
+    /// Lays these maps over `base`, the strongest first. Takes as long as the maps are long: call it where that holds up
+    /// nobody.
+    ///
+    /// A map that could not be read yet is [`LiveMap::default`].
+    pub fn new(base: Arc<dyn Engine>, maps: Vec<LiveMap>) -> Self {
+        // Empty at first, so that no entry of a map has the revision of a key that is not there.
+        let layer = FileEngine::new("live maps", Records::default());
+        let list: Vec<_> = maps.into_iter().map(Arc::new).collect();
+        layer.replace(map::together(&list));
+        Self { base, layer, maps: Arc::new(Mutex::new(Maps { list, version: 0 })) }
+    }
+
+    /// What the maps say together with another reading of the `nth`, compared with what they say now.
+    ///
+    /// This is the heavy part: it takes as long as the maps are long, and waits for nobody. Call it where that holds up
+    /// nobody, on a thread for such work. [`Overlay::take`] does the rest.
+    pub fn draft(&self, nth: usize, map: LiveMap) -> Draft {
+        self.draft_of(nth, Arc::new(map))
+    }
+
+    fn draft_of(&self, nth: usize, map: Arc<LiveMap>) -> Draft {
+        let Maps { mut list, version } = lock(&self.maps).clone();
+        if let Some(place) = list.get_mut(nth) {
+            *place = Arc::clone(&map);
+        }
+        let compared = self.layer.compare(map::together(&list));
+        Draft { nth, map, compared, version }
+    }
+
+    /// Takes another reading of a map; what differs is one commit. Waits for the engine below, and for nothing else, unless
+    /// another map was taken since the draft was made: then it is made anew. Whoever takes one map after the other never
+    /// sees that.
+    #[expect(clippy::unused_async, reason = "what must be written to the engine below comes before")]
+    pub async fn take(&self, mut draft: Draft) -> Result<Taken, TakeError> {
+        loop {
+            match self.lay(draft) {
+                Ok(changes) => return Ok(Taken { changes, pinned: Vec::new() }),
+                Err(Stale { nth, map }) => draft = self.draft_of(nth, map),
+            }
+        }
+    }
+
+    /// Serves a draft, unless the maps are others by now. Gives how many records changed.
+    fn lay(&self, draft: Draft) -> Result<usize, Stale> {
+        let Draft { nth, map, compared, version } = draft;
+        let mut maps = lock(&self.maps);
+        if maps.version != version {
+            return Err(Stale { nth, map });
+        }
+        let replaced = self.layer.serve(compared);
+        if let Some(place) = maps.list.get_mut(nth) {
+            *place = map;
+        }
+        maps.version += 1;
+        Ok(replaced.changes)
+    }
+}
