@@ -18,6 +18,12 @@ pub struct Draft {
     version: u64,
 }
 
+/// A draft that was laid together with maps that are others by now.
+struct Stale {
+    nth: usize,
+    map: Arc<LiveMap>,
+}
+
 /// What another reading of a map did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
@@ -88,20 +94,21 @@ impl Overlay {
         loop {
             match self.lay(draft) {
                 Ok(changes) => return Ok(Taken { changes, pinned: Vec::new() }),
-                Err(stale) => draft = self.draft_of(stale.nth, stale.map),
+                Err(Stale { nth, map }) => draft = self.draft_of(nth, map),
             }
         }
     }
 
-    /// Serves a draft, or gives it back where the maps are others by now.
-    fn lay(&self, draft: Draft) -> Result<usize, Box<Draft>> {
+    /// Serves a draft, unless the maps are others by now. Gives how many records changed.
+    fn lay(&self, draft: Draft) -> Result<usize, Stale> {
+        let Draft { nth, map, compared, version } = draft;
         let mut maps = lock(&self.maps);
-        if maps.version != draft.version {
-            return Err(Box::new(draft));
+        if maps.version != version {
+            return Err(Stale { nth, map });
         }
-        let replaced = self.layer.serve(draft.compared);
-        if let Some(place) = maps.list.get_mut(draft.nth) {
-            *place = draft.map;
+        let replaced = self.layer.serve(compared);
+        if let Some(place) = maps.list.get_mut(nth) {
+            *place = map;
         }
         maps.version += 1;
         Ok(replaced.changes)

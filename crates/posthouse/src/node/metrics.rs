@@ -13,6 +13,7 @@ pub(super) use http::{listen, serve};
 
 use super::Node;
 use super::listeners::Listeners;
+use super::maps::MapStates;
 use super::routing::Routes;
 use super::sessions::Register;
 use admin::{Enough, ListenerFacts, Sessions};
@@ -40,6 +41,7 @@ pub(super) struct Meters {
     listeners: Vec<(ListenerFacts, ListenerHandle)>,
     stores: Vec<(Arc<Store>, PathBuf)>,
     queue: Option<Arc<RetryQueue>>,
+    maps: MapStates,
 }
 
 /// What the operating system says of this process, and the disks of the journals.
@@ -68,6 +70,7 @@ impl Meters {
             listeners: listeners.all(),
             stores: node.local.iter().cloned().zip(journals).collect(),
             queue: node.queue.clone(),
+            maps: node.map_states.clone(),
         })
     }
 
@@ -211,6 +214,23 @@ impl Meters {
         let help = "The revision of the directory that this node routes by.";
         let revision = self.routes.now().revision().map_or(0, |revision| revision.number());
         page.family("posthouse_directory_revision", Kind::Gauge, help).sample(&[], revision);
+        self.maps(page);
+    }
+
+    fn maps(&self, page: &mut Page) {
+        let maps = self.maps.now();
+        let help = "Entries in service of a map that is read live; without a sample while it was never read.";
+        let mut entries = page.family("posthouse_map_entries", Kind::Gauge, help);
+        for map in &maps {
+            if let Some(count) = map.entries {
+                entries.sample(&[("map", &map.path)], count);
+            }
+        }
+        let help = "1 while the file of a map is not the one in service: it is away or has bad lines.";
+        let mut trouble = page.family("posthouse_map_trouble", Kind::Gauge, help);
+        for map in &maps {
+            trouble.sample(&[("map", &map.path)], u8::from(map.trouble.is_some()));
+        }
     }
 }
 

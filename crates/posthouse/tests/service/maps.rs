@@ -27,6 +27,12 @@ fn rcpt(node: &Served, address: &str) -> String {
     answer
 }
 
+/// The value of a metric that has one sample.
+fn metric(node: &Served, name: &str) -> Option<f64> {
+    let page = crate::metrics::scrape(node);
+    page.iter().find(|(sample, _)| sample.split('{').next() == Some(name)).map(|(_, value)| *value)
+}
+
 pub(crate) fn followed() {
     let node = start(Some("webmaster: anna\n"));
     // Its keys belong to the domain, which came after the start.
@@ -48,6 +54,8 @@ pub(crate) fn followed() {
     assert!(rcpt(&node, "hostmaster@site.test").starts_with("250 "));
     let status = node.say(&["status"], "");
     assert!(status.contains("entries 2; ") && status.contains("aliases:2: "), "{status}");
+    assert_eq!(metric(&node, "posthouse_map_entries"), Some(2.0));
+    assert_eq!(metric(&node, "posthouse_map_trouble"), Some(1.0));
 
     // At once, on a signal; and what is taken out of the map is gone.
     write(&node, "webmaster: anna\n");
@@ -56,6 +64,7 @@ pub(crate) fn followed() {
     while !rcpt(&node, "hostmaster@site.test").starts_with("550 5.1.1") {}
     let status = node.json(&["status", "--json"]);
     assert_eq!(status["maps"][0]["entries"], 1);
+    assert_eq!(metric(&node, "posthouse_map_trouble"), Some(0.0));
     assert_eq!(status["maps"][0]["kind"], "aliases");
     assert!(status["maps"][0].get("trouble").is_none(), "{status}");
 
@@ -69,6 +78,7 @@ pub(crate) fn awaited() {
     node.log_line("mail waits for it");
     assert!(rcpt(&node, ANNA).starts_with("451 4.4.3"), "the map may send her mail elsewhere");
     node.log_in();
+    assert_eq!(metric(&node, "posthouse_map_entries"), None);
     let status = node.say(&["status"], "");
     assert!(status.contains("until it is read, mail waits"), "{status}");
     write(&node, "webmaster: anna\n");

@@ -52,7 +52,7 @@ pub(crate) fn counters_move() {
     assert!(answer.contains("text/plain; version=0.0.4") && answer.contains("\nposthouse_info{"), "{answer}");
 }
 
-fn scrape(node: &Served) -> BTreeMap<String, f64> {
+pub(crate) fn scrape(node: &Served) -> BTreeMap<String, f64> {
     let mut talk = Talk::open(node.address("metrics"));
     talk.send("GET /metrics HTTP/1.1\r\nHost: n\r\nAccept: text/plain\r\n\r\n");
     let answer = talk.rest();
