@@ -300,3 +300,36 @@ fn the_reference_holds() {
         }
     }
 }
+
+#[test]
+fn maps_that_are_read_live_are_checked() {
+    let node = format!("{NODE}[relay]\nlisten = ['127.0.0.1:2525']\n");
+    let map = |text: &str| {
+        let text = format!("{node}[[directory.map]]\n{text}\n");
+        check(site(&[("posthouse.toml", &text), ("aliases", ""), ("folder/x", "")]).path())
+    };
+    assert!(
+        map("kind = 'aliases'\npath = 'aliases'\ndomains = 'one.example'\nstores = ['mail7.old.example=ingrid']").0
+    );
+    assert!(map("kind = 'aliases'\npath = 'it comes later'").0);
+    let mistakes = |text: &str| {
+        let (good, said) = map(text);
+        assert!(!good, "{text}");
+        said
+    };
+    insta::assert_snapshot!(mistakes("kind = 'alias'\npath = 'folder'\ndomain = 'one.example'"), @r#"
+    posthouse.toml:8:8: directory.map.kind: "alias": is none of aliases, popmap, regex-map, transport, user-map, virtual, virtusertable
+    posthouse.toml:9:8: directory.map.path: folder is no file
+    posthouse.toml:10:1: directory.map.domain: unknown key (did you mean domains?)
+    "#);
+    insta::assert_snapshot!(mistakes("stores = ['mail7', 'mail7=not a name', '=ingrid']\ndomains = '-'"), @r#"
+    posthouse.toml:7:1: directory.map.kind: is missing
+    posthouse.toml:7:1: directory.map.path: is missing
+    posthouse.toml:8:11: directory.map.stores: "mail7": is not of the form host=store
+    posthouse.toml:8:20: directory.map.stores: "mail7=not a name": a name has 1 to 63 letters, digits, '-', '_' or '.', and starts with a letter or digit
+    posthouse.toml:8:40: directory.map.stores: "=ingrid": is not of the form host=store
+    posthouse.toml:9:11: directory.map.domains: "-": the domain is not a host name or an address literal (or is over 255 octets)
+    "#);
+    let twice = "kind = 'aliases'\npath = 'aliases'\n[[directory.map]]\nkind = 'virtual'\npath = 'aliases'";
+    insta::assert_snapshot!(mistakes(twice), @r#"posthouse.toml:12:8: directory.map.path: aliases is taken by directory.map.path (posthouse.toml:9)"#);
+}

@@ -136,13 +136,12 @@ impl Check<'_> {
         Directory { engine, default_store: default_store.map(|at| at.value), maps }
     }
 
-    /// A map is read by this node alone or by others too; here it stands once.
+    /// A file is one map. It may be away now: a node starts without it.
     pub(super) fn map(&mut self, path: &At<PathBuf>) {
         let shown = path.value.display();
         match std::fs::metadata(&path.value) {
-            Ok(found) if found.is_file() => self.maps.note(path, shown, self.problems),
-            Ok(_) => self.problems.add(path.problem(format!("{shown} is no file"))),
-            Err(error) => self.problems.add(path.problem(format!("cannot read {shown}: {error}"))),
+            Ok(found) if !found.is_file() => self.problems.add(path.problem(format!("{shown} is no file"))),
+            Ok(_) | Err(_) => self.maps.note(path, shown, self.problems),
         }
     }
 

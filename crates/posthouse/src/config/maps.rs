@@ -32,14 +32,14 @@ impl RawMap {
         section.must_have("kind");
         section.must_have("path");
         Self {
-            kind: section.choice("kind", &MapKind::ALL.map(|kind| (kind.name(), kind))),
+            kind: section.parsed("kind", kind).map(|at| at.value),
             path: section.path("path"),
             domains: section.parsed_list("domains", Domain::parse),
             hosts: section.parsed_list("stores", host_and_store),
         }
     }
 
-    /// The file must be there now, as it must at the start.
+    /// What it is used for, once.
     pub(super) fn check(self, check: &mut Check<'_>) -> Option<Map> {
         let path = self.path?;
         check.map(&path);
@@ -50,6 +50,14 @@ impl RawMap {
             hosts: self.hosts.into_iter().map(|at| at.value).collect(),
         })
     }
+}
+
+fn kind(text: &str) -> Result<MapKind, String> {
+    let names = || MapKind::names().collect::<Vec<_>>().join(", ");
+    MapKind::parse(text).map_err(|error| match error.nearest {
+        Some(_) => error.to_string(),
+        None => format!("is none of {}", names()),
+    })
 }
 
 /// `HOST=NAME`, as `posthouse import --store` takes it.
