@@ -160,7 +160,9 @@ fn of_pop3(event: pop3_proto::ClientEvent) -> Verdict {
     use pop3_proto::{ClientEvent, ResponseCode};
     match event {
         ClientEvent::LoggedIn { welcome } => Verdict::Welcome(welcome),
-        ClientEvent::Refused(refusal) => match refusal.code() {
+        // Nobody asks a node for it: TLS came first.
+        ClientEvent::StartTls => Verdict::Refused("it starts TLS within TLS".to_owned()),
+        ClientEvent::Refused { refusal, .. } => match refusal.code() {
             // RFC 2449 §8.1.2.
             Some(ResponseCode::InUse) => Verdict::InUse,
             Some(code) => Verdict::Refused(format!("it refused us: [{}] {}", code.name(), refusal.text())),

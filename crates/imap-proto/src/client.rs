@@ -252,7 +252,7 @@ impl Client {
         let behind_tag = line.strip_prefix(self.tag().as_bytes()).and_then(|rest| rest.strip_prefix(b" "));
         match behind_tag.and_then(condition) {
             Some((Condition::Ok, text)) => self.on_ok(now, text),
-            Some((Condition::No, text)) => self.on_no(text, |code| Refusal::of_code(code)),
+            Some((Condition::No, text)) => self.on_no(text, Refusal::of_code),
             // The command was not understood, so nobody has looked at the credentials.
             Some((Condition::Bad, text)) => self.on_no(text, |_| Refusal::Unavailable),
             Some((Condition::Bye | Condition::PreAuth, _)) | None => {

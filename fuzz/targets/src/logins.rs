@@ -36,21 +36,33 @@ pub fn imap_client(data: &[u8]) {
     }
 }
 
-/// What POP3 servers say, to a short name and to a long one: as [`imap_client`].
+/// What POP3 servers say, to each kind of login, with short and long names: as [`imap_client`].
 pub fn pop3_client(data: &[u8]) {
-    use pop3_proto::{Client, ClientEvent, Login, Mode};
-    for (octets, mode) in [(1, Mode::Ascii), (300, Mode::Ascii), (300, Mode::Utf8)] {
-        let client = |now| Client::new(Login::External { authorization: "a".repeat(octets) }, now).in_mode(mode);
-        each_split(
-            data,
-            client,
-            |_, _| {},
-            Client::take_unread,
-            |event| match event {
-                ClientEvent::LoggedIn { welcome } => Said::Welcome(welcome.to_vec()),
-                ClientEvent::Refused(_) | ClientEvent::Closed(_) => Said::End,
-            },
-        );
+    use pop3_proto::{Capabilities, Client, ClientEvent, Login, Mode, Secret};
+    let external = |octets: usize| Login::External { authorization: "a".repeat(octets) };
+    let password = |octets: usize, authorization: Option<&str>| Login::Password {
+        authorization: authorization.map(str::to_owned),
+        authentication: "ann".to_owned(),
+        password: Secret::new(b"s".repeat(octets)),
+    };
+    let known = || Capabilities { sasl_plain: true, ..Capabilities::default() };
+    let user = || Capabilities { user: true, pipelining: true, ..Capabilities::default() };
+    let clients: [&dyn Fn(Instant) -> Client; 8] = [
+        &|now| Client::new(external(1), now),
+        &|now| Client::new(external(300), now),
+        &|now| Client::new(external(300), now).in_mode(Mode::Utf8),
+        &|now| Client::new(password(6, None), now),
+        &|now| Client::new(password(6, None), now).with_starttls(),
+        &|now| Client::new(password(300, Some("bob")), now).knowing(known()).with_starttls(),
+        &|now| Client::new(password(6, Some("bob")), now).in_mode(Mode::Utf8),
+        &|now| Client::new(password(6, None), now).knowing(user()),
+    ];
+    for client in clients {
+        each_split(data, client, Client::tls_started, Client::take_unread, |event| match event {
+            ClientEvent::StartTls => Said::StartTls,
+            ClientEvent::LoggedIn { welcome } => Said::Welcome(welcome.to_vec()),
+            ClientEvent::Refused { .. } | ClientEvent::Closed(_) => Said::End,
+        });
     }
 }
 
