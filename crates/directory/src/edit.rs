@@ -10,6 +10,7 @@ mod rules;
 mod store;
 
 pub use account::{NewAccount, Placed};
+pub(crate) use placement::Seen;
 pub use placement::{AssumeEmpty, Behind, MailBehind};
 pub use rules::RuleChange;
 
