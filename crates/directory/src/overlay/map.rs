@@ -1,4 +1,4 @@
-//! What a live map says: aliases, each with the line that it stands on.
+//! What a live map says: records, each with the line that it stands on.
 
 use super::MapKind;
 use crate::edit::{EditError, Editor};
@@ -25,6 +25,7 @@ pub struct MapNames {
 #[derive(Debug, Default)]
 pub struct LiveMap {
     path: Box<str>,
+    is_read: bool,
     /// In the order of keys.
     held: Vec<Held>,
     /// What its lines say that no record can hold, with their numbers.
@@ -73,8 +74,8 @@ impl LiveMap {
     /// nobody else has is not unknown.
     pub fn unread(path: &str, kind: MapKind) -> Self {
         let key = format!("{UNREAD_PREFIX}{}/{path}", kind.name());
-        let held = Held { key: key.into(), value: Box::default(), revision: Revision::ZERO, line: 0 };
-        Self { path: path.into(), held: vec![held], ignored: Vec::new() }
+        let held = Held { key: key.into(), value: Arc::default(), revision: Revision::ZERO, line: 0 };
+        Self { path: path.into(), is_read: false, held: vec![held], ignored: Vec::new() }
     }
 
     /// How many records it has.
@@ -97,16 +98,11 @@ impl LiveMap {
         let mut held = Vec::with_capacity(parsed.items.len());
         for line in parsed.items {
             match line.item {
-                Entry::Alias(alias) => held.push(Held {
-                    key: alias.key().into(),
-                    value: alias.encode().into(),
-                    revision: Revision::ZERO,
-                    line: line.number,
-                }),
-                Entry::Placement(placed) => bad.push((line.number, format!("{}: {NO_PLACEMENT}", placed.address))),
+                Entry::Alias(alias) => held.push(held_at(line.number, &alias)),
+                Entry::Placement(placement) => held.push(held_at(line.number, &placement)),
                 Entry::CatchAll { domain, .. } => bad.push((line.number, format!("@{domain}: {NO_CATCH_ALL}"))),
-                // Of files of other kinds.
-                Entry::Rule(_) | Entry::DomainStore { .. } => bad.push((line.number, NO_RULE.to_owned())),
+                Entry::DomainStore { domain, .. } => bad.push((line.number, format!("{domain}: {NO_DOMAIN_STORE}"))),
+                Entry::Rule(_) => bad.push((line.number, NO_RULE.to_owned())),
             }
         }
         if let Some((line, why)) = bad.iter().min().cloned() {
@@ -115,7 +111,12 @@ impl LiveMap {
         // The parsers take no key twice.
         held.sort_by(|one, other| one.key.cmp(&other.key));
         let ignored = parsed.ignored.into_iter().map(|line| (line.number, line.item)).collect();
-        Ok(Self { path: path.into(), held, ignored })
+        Ok(Self { path: path.into(), is_read: true, held, ignored })
+    }
+
+    /// Whether it is the reading of a file, be it an empty one.
+    pub(super) fn is_read(&self) -> bool {
+        self.is_read
     }
 
     /// `path:line` of a key that it has.
@@ -123,6 +124,10 @@ impl LiveMap {
         let at = self.held.binary_search_by(|held| (*held.key).cmp(key)).ok()?;
         self.held.get(at).map(|held| format!("{}:{}", self.path, held.line))
     }
+}
+
+fn held_at<R: Record>(line: usize, record: &R) -> Held {
+    Held { key: record.key().into(), value: record.encode().into(), revision: Revision::ZERO, line }
 }
 
 /// What the maps say together: of each key, what the first says that has it.
@@ -144,18 +149,12 @@ impl fmt::Display for MapError {
     }
 }
 
-/// Whether a map of the kind that this key of an unread one names may say where accounts are.
-pub(crate) fn may_place(key: &str) -> bool {
-    let kind = key.strip_prefix(UNREAD_PREFIX).and_then(|rest| rest.split_once('/'));
-    kind.is_none_or(|(kind, _)| kind != MapKind::Aliases.name())
-}
-
 /// The keys of maps that were never read.
 pub(crate) const UNREAD_PREFIX: &str = "routing/unread/";
 
-const NO_PLACEMENT: &str = "a map that is read live holds aliases, and this is a user at a store; import it";
-const NO_CATCH_ALL: &str = "a map that is read live holds aliases; a catch-all belongs to its domain, import it";
-const NO_RULE: &str = "a map that is read live holds aliases; import it";
+const NO_CATCH_ALL: &str = "a catch-all is not read live; import it";
+const NO_DOMAIN_STORE: &str = "the store of a domain is not read live; import it";
+const NO_RULE: &str = "a rule is not read live; import it";
 
 #[cfg(test)]
 impl LiveMap {
@@ -167,6 +166,6 @@ impl LiveMap {
             revision: Revision::ZERO,
             line: 1,
         });
-        Self { path: "a test".into(), held: held.collect(), ignored: Vec::new() }
+        Self { path: "a test".into(), is_read: true, held: held.collect(), ignored: Vec::new() }
     }
 }
