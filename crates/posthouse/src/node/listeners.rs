@@ -17,6 +17,7 @@ use relay::{Gate, Relay, RelaySession};
 use smtp_proto::server as smtp;
 use smtp_proto::{Dialect, Refusal};
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
 use store::{Lmtp, Store};
 use tokio::task::JoinSet;
@@ -173,7 +174,7 @@ impl Listeners {
         let System { clock, spawn, .. } = &node.system;
         let authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn));
         let proxy = Proxy {
-            authenticator: Arc::new(authenticator.with_counts(Arc::clone(&node.logins))),
+            authenticator: Arc::new(authenticator.with_counts(Arc::clone(&node.logins)).hashing_at_once(cores())),
             handover: Arc::clone(&node.backends.handover),
             clock: Arc::clone(clock),
         };
@@ -202,6 +203,10 @@ impl Listeners {
             }));
         }
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Makes listeners with what all of them share.

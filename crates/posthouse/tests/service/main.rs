@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         trial("a_kick_is_told_and_ends_the_session", sessions::kick),
         trial("counters_move_when_mail_comes", metrics::counters_move),
         trial("a_node_that_drains_says_so", draining::status),
+        trial("messages_under_way_come_to_their_end", draining::messages_come_to_their_end),
         trial("a_service_manager_is_told", systemd::told),
         trial("a_watchdog_of_another_process_is_not_fed", systemd::not_for_us),
         trial("an_unknown_user_is_a_reason_not_to_start", privileges::unknown),
