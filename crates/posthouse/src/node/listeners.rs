@@ -143,7 +143,8 @@ impl Listeners {
         }
 
         for (listener, store) in self.lmtp.drain(..) {
-            let recipients = Arc::new(StoreRecipients { store: store.name().clone(), routes: node.routes.clone() });
+            let (own, routes) = (node.config.node.name.clone(), node.routes.clone());
+            let recipients = Arc::new(StoreRecipients { store: store.name().clone(), own, routes });
             let (config, clock, ending) = (adjustable.lmtp.clone(), clock.clone(), shutdown.clone());
             let sessions = node.sessions.clone();
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {

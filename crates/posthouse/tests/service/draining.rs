@@ -17,8 +17,10 @@ pub(crate) fn status() {
     let said = node.say(&["status"], "");
     assert!(said.contains("draining, 1 session left"), "{said}");
     assert!(!node.has_ended());
-    drop(imap);
+    // Asked again, it does not wait for the session any more.
+    node.signal(Signal::TERM);
     assert!(node.wait().success());
+    drop(imap);
 }
 
 /// A message that is on its way to us is taken, and then its sender hears good-bye.
