@@ -210,7 +210,7 @@ pub enum EngineError {
     /// The key is one of a map that is read live ([`crate::overlay`]).
     #[error("{key} is read live from {kept_in}: change it there")]
     Live {
-        /// The key.
+        /// The key, and the field where a map says no more than that.
         key: String,
         /// The map, and the line.
         kept_in: String,

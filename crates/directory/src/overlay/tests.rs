@@ -1,10 +1,12 @@
 //! The overlay as an engine, and the copies that follow it.
 
+mod domains;
 mod placements;
 mod property;
 
 use super::*;
 use crate::conformance::{self, Pen, Readable, finish};
+use crate::edit::Shown;
 use crate::engine::{MemoryEngine, Write};
 use crate::record::{AccountRecord, AliasRecord, DomainRecord, PlacementRecord, Record, SiteRecord, StoreRecord};
 use crate::{Delivery, EditError, Editor, Follower, Live, Steps};
@@ -160,7 +162,6 @@ fn a_map_is_taken_whole_or_not() {
             2,
             "it is a program, and mail is not handed to programs (and 1 more bad lines)",
         ),
-        (MapKind::Virtual, "@site.test anna\n", 1, "@site.test: a catch-all is not read live; import it"),
         (MapKind::UserMap, "a b\nA c\n", 2, "\"A@site.test\" is the same address as a@site.test on line 1"),
     ] {
         let error = read("/etc/map", kind, text).expect_err(text);
