@@ -73,7 +73,11 @@ impl Relay {
             }
             let answers = match &away {
                 Some(refusal) => vec![Err(refusal.clone()); entry.waiting.len()],
-                None => self.attempt(queue, &store, &entry).await,
+                None => {
+                    let answers = self.attempt(queue, &store, &entry).await;
+                    queue.was_tried(&store, id);
+                    answers
+                }
             };
             let silent =
                 answers.iter().find_map(|answer| answer.as_ref().err().filter(|refusal| is_unanswered(refusal)));
@@ -82,7 +86,6 @@ impl Relay {
                 queue.store_is_silent(&store);
                 away = Some(refusal.clone());
             }
-            queue.was_tried(&store, id);
             let stored = answers.iter().any(Result::is_ok);
             // One for all: those who wait on wait together.
             let chance = queue.chance();
@@ -102,7 +105,7 @@ impl Relay {
     /// An answer for each recipient, in order.
     async fn attempt(&self, queue: &RetryQueue, store: &StoreName, entry: &Entry) -> Vec<Result<(), Refusal>> {
         let envelope = Envelope { from: entry.from.clone(), id: Some(entry.id), size: Some(entry.body.octets) };
-        let mut transaction = match self.ask(self.delivery.open(store, envelope)).await {
+        let mut transaction = match self.ask_for(STEP_WAIT, self.delivery.open(store, envelope)).await {
             Ok(transaction) => transaction,
             Err(refusal) => return vec![Err(refusal); entry.waiting.len()],
         };
@@ -113,7 +116,7 @@ impl Relay {
                 address: recipient.address.clone(),
                 recipient: recipient.recipient.clone(),
             };
-            let answer = self.ask(transaction.rcpt(recipient)).await;
+            let answer = self.ask_for(STEP_WAIT, transaction.rcpt(recipient)).await;
             if let Err(refusal) = &answer
                 && is_unanswered(refusal)
             {
@@ -157,13 +160,13 @@ impl Relay {
                 }
             };
             octets += u64::try_from(chunk.len()).expect("a length fits 64 bits");
-            self.ask(transaction.write(chunk)).await?;
+            self.ask_for(STEP_WAIT, transaction.write(chunk)).await?;
         }
         if octets != entry.body.octets {
             tracing::error!(id = %entry.id, octets, "the journal has not all of a queued message");
             return Err(Refusal::TRY_LATER);
         }
-        let answers = within(&*self.clock, self.patience(), transaction.commit()).await.ok_or(SILENT)?;
+        let answers = within(&*self.clock, COMMIT_WAIT, transaction.commit()).await.ok_or(SILENT)?;
         Ok(answers.into_iter().map(|answer| answer.map(drop).map_err(passed_on)).collect())
     }
 }
@@ -173,7 +176,7 @@ impl RetryQueue {
     fn lanes(&self, now: UnixTime) -> BTreeMap<StoreName, Vec<Due>> {
         let mut state = self.state();
         let State { queue, early, .. } = &mut *state;
-        early.forget_gone(queue);
+        early.forget(queue, self.world.clock.instant());
         let mut lanes = BTreeMap::new();
         for (id, entry) in queue.due(now) {
             entry.due(now).for_each(|waiting| into_lane(&mut lanes, id, false, entry, waiting));
@@ -240,6 +243,12 @@ fn into_lane(lanes: &mut BTreeMap<StoreName, Vec<Due>>, id: QueueId, early: bool
     }
 }
 
+/// How long a store may think about one question, and how long a piece may take. No sender waits here, so it is not what
+/// `commit_wait` says.
+const STEP_WAIT: Duration = Duration::from_secs(60);
+/// How long it may think about the end of a message. RFC 5321 §4.5.3.2.6 gives a server 10 minutes; a store of ours that has
+/// needed half of them is not well, and others wait behind this one.
+const COMMIT_WAIT: Duration = Duration::from_secs(5 * 60);
 /// How often to look what is due: much shorter than the first interval.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Entries that one round tries at a store, which bounds its memory.

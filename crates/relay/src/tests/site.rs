@@ -186,17 +186,19 @@ pub(super) fn finish<F: Future>(future: F, queue: Option<&RetryQueue>) -> F::Out
     panic!("it waits for something that does not come");
 }
 
-const POLL_COUNT_MAX: usize = 1_000;
+const POLL_COUNT_MAX: usize = 10_000;
 
-/// A clock on which any wait is over when it has been looked at often enough, and a counter for chance.
+/// A clock on which a wait is over when it has been looked at once for each of its seconds, or a few times where it is
+/// short, and a counter for chance.
 pub(super) struct World {
     chance: AtomicU8,
+    began: Instant,
     secs: AtomicI64,
 }
 
 impl World {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { chance: AtomicU8::new(0), secs: AtomicI64::new(880_127_706) })
+        Arc::new(Self { chance: AtomicU8::new(0), began: start(), secs: AtomicI64::new(BEGAN_SECS) })
     }
 
     pub(super) fn pass(&self, span: Duration) {
@@ -210,17 +212,25 @@ impl Clock for World {
     }
 
     fn instant(&self) -> Instant {
-        start()
+        self.began + Duration::from_secs((self.secs.load(Ordering::Relaxed) - BEGAN_SECS).unsigned_abs())
     }
 
-    fn sleep(&self, _span: Duration) -> BoxFuture<'static, ()> {
-        let mut looks = 0;
-        Box::pin(std::future::poll_fn(move |_| {
-            looks += 1;
-            if looks > 20 { Poll::Ready(()) } else { Poll::Pending }
-        }))
+    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(looks(span.as_secs().max(20)))
     }
 }
+
+/// Is there when it has been looked at so often.
+pub(super) async fn looks(mut rest: u64) {
+    std::future::poll_fn(|_| {
+        let over = rest == 0;
+        rest = rest.saturating_sub(1);
+        if over { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+const BEGAN_SECS: i64 = 880_127_706;
 
 impl Random for World {
     fn fill(&self, buffer: &mut [u8]) {
