@@ -14,7 +14,7 @@ use smtp_proto::server::{Config, Event, Server};
 use smtp_proto::{Dialect, Security};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -194,11 +194,22 @@ pub(super) struct World {
     chance: AtomicU8,
     began: Instant,
     secs: AtomicI64,
+    still: AtomicBool,
 }
 
 impl World {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { chance: AtomicU8::new(0), began: start(), secs: AtomicI64::new(BEGAN_SECS) })
+        Arc::new(Self {
+            chance: AtomicU8::new(0),
+            began: start(),
+            secs: AtomicI64::new(BEGAN_SECS),
+            still: AtomicBool::new(false),
+        })
+    }
+
+    /// No wait that begins from now on is ever over.
+    pub(super) fn stand_still(&self) {
+        self.still.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn pass(&self, span: Duration) {
@@ -216,6 +227,9 @@ impl Clock for World {
     }
 
     fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
+        if self.still.load(Ordering::Relaxed) {
+            return Box::pin(std::future::pending());
+        }
         Box::pin(looks(span.as_secs().max(20)))
     }
 }
