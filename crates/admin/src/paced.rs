@@ -69,6 +69,10 @@ impl Engine for Paced<'_> {
         self.engine.watch(prefix, after)
     }
 
+    fn beneath(&self, key: &str) -> Result<Option<Entry>, EngineError> {
+        self.engine.beneath(key)
+    }
+
     fn grant_lease(&self, lifetime: Duration) -> BoxFuture<'_, Result<LeaseId, EngineError>> {
         self.engine.grant_lease(lifetime)
     }

@@ -46,6 +46,12 @@ pub trait Engine: Send + Sync {
     /// shares what a watch needs.
     fn watch<'a>(&'a self, prefix: &'a str, after: Revision) -> BoxFuture<'a, Result<Box<dyn Watch>, EngineError>>;
 
+    /// What a map that is read live says beneath a key ([`crate::overlay`]): it is seen while the key has no entry of its
+    /// own. Other engines have no such thing.
+    fn beneath(&self, _key: &str) -> Result<Option<Entry>, EngineError> {
+        Ok(None)
+    }
+
     /// A new lease. Keys put under it are deleted when it ends.
     ///
     /// An engine of one process may end all leases when it starts: whoever held them is gone.
@@ -204,7 +210,7 @@ pub enum EngineError {
     /// The key is one of a map that is read live ([`crate::overlay`]).
     #[error("{key} is read live from {kept_in}: change it there")]
     Live {
-        /// The key.
+        /// The key, and the field where a map says no more than that.
         key: String,
         /// The map, and the line.
         kept_in: String,

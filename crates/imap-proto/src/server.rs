@@ -324,6 +324,25 @@ impl Machine for Server {
     fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed) && self.event.is_none()
     }
+
+    /// An APPEND comes in.
+    fn is_receiving(&self) -> bool {
+        match self.phase {
+            Phase::AppendAsked { .. } | Phase::AppendBody { .. } | Phase::AppendTail { .. } => true,
+            Phase::Line
+            | Phase::Literal { .. }
+            | Phase::Drain { .. }
+            | Phase::DrainLine { .. }
+            | Phase::Busy { .. }
+            | Phase::StartTlsAsked { .. }
+            | Phase::Handshake
+            | Phase::AuthLine { .. }
+            | Phase::IdleAsked { .. }
+            | Phase::Idle { .. }
+            | Phase::Passed
+            | Phase::Closed => false,
+        }
+    }
 }
 
 impl Server {

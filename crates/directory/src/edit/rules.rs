@@ -111,12 +111,12 @@ impl Editor<'_> {
 
     async fn pin(&self, pins: &[Pin]) -> Result<(), EditError> {
         let mut commit = Transaction::default();
-        for Pin { address, store, .. } in pins {
+        for Pin { address, store, user, .. } in pins {
             let account = self.revision_of(&key_of(address)).await?;
             // An account that went meanwhile needs no pin.
             if account != Revision::ZERO {
                 commit = commit.expect(key_of(address), account);
-                let pin = PlacementRecord { address: address.clone(), store: store.clone(), user: None };
+                let pin = PlacementRecord { address: address.clone(), store: store.clone(), user: user.clone() };
                 commit = put_new(commit, &pin)?;
             }
         }
