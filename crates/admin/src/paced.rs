@@ -65,8 +65,16 @@ impl Engine for Paced<'_> {
         })
     }
 
+    fn may_commit<'a>(&'a self, transaction: &'a Transaction) -> BoxFuture<'a, Result<(), EngineError>> {
+        self.engine.may_commit(transaction)
+    }
+
     fn watch<'a>(&'a self, prefix: &'a str, after: Revision) -> BoxFuture<'a, Result<Box<dyn Watch>, EngineError>> {
         self.engine.watch(prefix, after)
+    }
+
+    fn beneath(&self, key: &str) -> Result<Option<Entry>, EngineError> {
+        self.engine.beneath(key)
     }
 
     fn grant_lease(&self, lifetime: Duration) -> BoxFuture<'_, Result<LeaseId, EngineError>> {

@@ -140,7 +140,7 @@ fn name_of(change: &RuleChange) -> String {
     }
 }
 
-fn sentence(Pin { address, store, changed }: &Pin) -> String {
+fn sentence(Pin { address, store, changed, .. }: &Pin) -> String {
     match changed {
         Some(changed) => format!("{address} stays at store {store} (the change says {changed})"),
         None => format!("{address} stays at store {store} (the change gives it none)"),

@@ -10,12 +10,14 @@ mod rules;
 mod store;
 
 pub use account::{NewAccount, Placed};
+pub(crate) use placement::Seen;
 pub use placement::{AssumeEmpty, Behind, MailBehind};
 pub use rules::RuleChange;
 
 use crate::engine::{Commit, Engine, EngineError, Entry, Range, Revision, Transaction};
 use crate::key::ROUTING_PREFIX;
 use crate::nearest::nearest;
+use crate::overlay::UNREAD_PREFIX;
 use crate::record::{AliasRecord, DomainRecord, NodeRecord, Record, RecordError, RuleRecord, SiteRecord, StoreRecord};
 use crate::routing::Routing;
 use mail_types::{Address, Domain, StoreName};
@@ -201,7 +203,8 @@ impl<'e> Editor<'e> {
     pub async fn rules_and_stores(&self) -> Result<Routing, EditError> {
         let mut routing = Routing::default();
         let mut first = None;
-        for prefix in [SiteRecord::PREFIX, DomainRecord::PREFIX, RuleRecord::PREFIX, StoreRecord::PREFIX] {
+        let records = [SiteRecord::PREFIX, DomainRecord::PREFIX, RuleRecord::PREFIX, StoreRecord::PREFIX];
+        for prefix in records.into_iter().chain([UNREAD_PREFIX]) {
             let revision = self.each(prefix, |entry| routing.put(entry)).await?;
             first.get_or_insert(revision);
         }
@@ -238,6 +241,11 @@ impl<'e> Editor<'e> {
             Commit::Done(revision) => Ok(revision),
             Commit::Conflict { key } => Err(EditError::Conflict { key }),
         }
+    }
+
+    /// Whether a commit would be refused, whatever else it meets.
+    pub(crate) async fn may_commit(&self, transaction: &Transaction) -> Result<(), EditError> {
+        Ok(self.engine.may_commit(transaction).await?)
     }
 
     /// Adds a record whose key is new.

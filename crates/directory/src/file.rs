@@ -28,6 +28,7 @@ pub use engine::{FileEngine, Replaced};
 pub use format::{FORMAT_VERSION, FileError, LINE_OCTETS_MAX, RECORDS_MAX, Reader, Secrets, Unreadable, encode};
 
 use crate::engine::Revision;
+use std::sync::Arc;
 
 /// What a file holds: all of it, in the order of keys, each key once.
 #[derive(Debug, Default)]
@@ -48,10 +49,11 @@ pub struct Strange {
     pub line: usize,
 }
 
+/// A record with its line. A copy shares key and value.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
-    pub(crate) key: Box<str>,
-    pub(crate) value: Box<[u8]>,
+    pub(crate) key: Arc<str>,
+    pub(crate) value: Arc<[u8]>,
     pub(crate) revision: Revision,
     pub(crate) line: usize,
 }

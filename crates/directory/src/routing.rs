@@ -90,6 +90,8 @@ pub struct Pin {
     pub store: StoreName,
     /// Where the changed rules would look for it; `None` where they give no store.
     pub changed: Option<StoreName>,
+    /// The user's name at the back-end, where a map says it that is read live.
+    pub user: Option<String>,
 }
 
 impl Routing {
@@ -206,20 +208,44 @@ impl Routing {
     ///
     /// Addresses of domains with unchecked accounts that have no record cannot be listed.
     pub fn pins(&self, changed: &Self) -> Vec<Pin> {
-        let mut pins: Vec<_> =
-            self.names.iter().filter_map(|name| Some((name.key(), self.pin(name, changed)?))).collect();
+        self.pins_where(changed, |name| name.placement.is_none())
+    }
+
+    /// The same of accounts whose placements, if they have any, may change: those of maps that are read live.
+    pub(crate) fn pins_of_all(&self, changed: &Self) -> Vec<Pin> {
+        self.pins_where(changed, |_| true)
+    }
+
+    fn pins_where(&self, changed: &Self, may_move: impl Fn(&Name) -> bool) -> Vec<Pin> {
+        let names = self.names.iter().filter(|name| may_move(name));
+        let mut pins: Vec<_> = names.filter_map(|name| Some((name.key(), self.pin(name, changed)?))).collect();
         pins.sort_by_key(|(key, _)| *key);
         pins.into_iter().map(|(_, pin)| pin).collect()
     }
 
     fn pin(&self, name: &Name, changed: &Self) -> Option<Pin> {
-        if name.account.is_none() || name.placement.is_some() {
-            return None;
-        }
+        name.account.as_ref()?;
         let store = self.home(name.key(), Some(name), &mut Silent).ok()?;
-        let changed = changed.home(name.key(), Some(name), &mut Silent).ok();
+        let changed = changed.home(name.key(), changed.names.get(name.key()), &mut Silent).ok();
         (changed.as_ref() != Some(&store)).then_some(())?;
-        Some(Pin { address: spelling(name)?, store, changed })
+        let user = name.placement.as_ref().and_then(|placed| placed.user.as_deref()).map(str::to_owned);
+        Some(Pin { address: spelling(name)?, store, changed, user })
+    }
+
+    /// Whether everybody without a placement is looked for at the same store.
+    pub(crate) fn decides_as(&self, other: &Self) -> bool {
+        let defaults = |routing: &Self| -> Vec<_> {
+            let of = |domain: &DomainRecord| (domain.name.clone(), domain.default_store.clone());
+            routing.domains().map(of).filter(|(_, store)| store.is_some()).collect()
+        };
+        // Names and orders decide nothing, once the rules stand in their order.
+        let rules = |routing: &Self| -> Vec<_> {
+            routing.rules().map(|rule| (rule.domain.clone(), rule.kind.clone())).collect()
+        };
+        rules(self) == rules(other)
+            && self.site.default_store == other.site.default_store
+            && defaults(self) == defaults(other)
+            && self.flaws == other.flaws
     }
 
     /// Where an address is: its placement, else the first rule that matches, else the domain's default, else the
@@ -250,7 +276,7 @@ impl Routing {
     fn by_rules(&self, key: &AddressKey, explain: &mut impl Explain) -> Result<&StoreName, Reply> {
         // A rule that cannot be read might be the one that matches, and a map might have a placement.
         let mut flawed = self.flaws.keys().map(String::as_str).filter(|flawed| flawed.starts_with(RuleRecord::PREFIX));
-        if let Some(flawed) = flawed.next().or_else(|| self.unread_placements()) {
+        if let Some(flawed) = flawed.next().or_else(|| self.unread_map()) {
             explain.step(|| Step::Unreadable(flawed.to_owned()));
             return Err(Reply::DIRECTORY_UNAVAILABLE);
         }
@@ -312,17 +338,8 @@ impl Routing {
 
     /// A map that nobody has read yet, and that may say something of any address.
     pub(crate) fn unread_map(&self) -> Option<&str> {
-        self.unread().next()
-    }
-
-    /// The same, of maps that may say where accounts are.
-    fn unread_placements(&self) -> Option<&str> {
-        self.unread().find(|key| overlay::may_place(key))
-    }
-
-    fn unread(&self) -> impl Iterator<Item = &str> {
-        let keys = self.flaws.range(overlay::UNREAD_PREFIX.to_owned()..).map(|(key, _)| key.as_str());
-        keys.take_while(|key| key.starts_with(overlay::UNREAD_PREFIX))
+        let (key, _) = self.flaws.range(overlay::UNREAD_PREFIX.to_owned()..).next()?;
+        key.starts_with(overlay::UNREAD_PREFIX).then_some(key)
     }
 
     /// The domain that completes a login name, and that `<postmaster>` belongs to.

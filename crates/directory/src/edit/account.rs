@@ -1,5 +1,6 @@
 //! Accounts: made where the rules say, renamed with everything that is theirs.
 
+use super::placement::Seen;
 use super::{EditError, Editor, Shown, put_new, put_over};
 use crate::engine::{EngineError, Revision, Transaction};
 use crate::explain::Steps;
@@ -36,8 +37,8 @@ impl Editor<'_> {
         let address = &new.account.address;
         let (domain, domain_revision) = self.open_domain(address.domain()).await?;
         self.refuse_taken(address).await?;
-        let placement = self.read::<PlacementRecord>(&placement_key(address)).await?;
-        let (store, steps) = self.choose_store(new, placement.as_ref()).await?;
+        let placement = self.placement_of(address).await?;
+        let (store, steps) = self.choose_store(new, &placement).await?;
         let secret = SecretRecord { address: address.clone(), passwords: new.passwords.clone() };
         let mut commit = Transaction::default()
             .expect(domain, domain_revision)
@@ -46,8 +47,11 @@ impl Editor<'_> {
         commit = put_new(put_new(commit, &new.account)?, &secret)?;
         commit = match placement {
             // What the map already says stays, with the name that a back-end knows its user by.
-            Some(Shown { record, revision }) => commit.expect(record.key(), revision),
-            None => put_new(commit, &PlacementRecord { address: address.clone(), store: store.clone(), user: None })?,
+            Seen::Kept(Shown { record, revision }) => commit.expect(record.key(), revision),
+            Seen::Live(Shown { record, revision }) => put_over(commit, &record, revision)?,
+            Seen::Nothing => {
+                put_new(commit, &PlacementRecord { address: address.clone(), store: store.clone(), user: None })?
+            }
         };
         let revision = self.commit(commit).await?;
         Ok(Placed { store, steps, revision })
@@ -77,7 +81,7 @@ impl Editor<'_> {
     pub async fn rename_account(&self, from: &Address, to: &Address) -> Result<Revision, EditError> {
         let old = self.show::<AccountRecord>(&from.to_string()).await?;
         let (domain, domain_revision) = self.open_domain(to.domain()).await?;
-        let placement = self.read::<PlacementRecord>(&placement_key(from)).await?;
+        let (placement, other) = (self.placement_of(from).await?, self.placement_of(to).await?);
         let secret = self.read::<SecretRecord>(&address_key(SecretRecord::PREFIX, from)).await?;
         let renamed = AccountRecord { address: to.clone(), ..old.record };
         if AddressKey::of(from) == AddressKey::of(to) {
@@ -92,13 +96,20 @@ impl Editor<'_> {
         commit = commit.expect(key_of(from), old.revision).delete(key_of(from));
         // The account stays where it is, whatever the rules say of its new name.
         let (store, user) = match &placement {
-            Some(shown) => (shown.record.store.clone(), shown.record.user.clone()),
-            None => (self.home(from).await?.0, None),
+            Seen::Kept(shown) | Seen::Live(shown) => (shown.record.store.clone(), shown.record.user.clone()),
+            Seen::Nothing => (self.home(from).await?.0, None),
         };
-        commit = put_new(commit, &PlacementRecord { address: to.clone(), store, user })?;
-        if let Some(shown) = placement {
-            commit = commit.expect(shown.record.key(), shown.revision).delete(shown.record.key());
-        }
+        let placed = PlacementRecord { address: to.clone(), store, user };
+        commit = match other {
+            Seen::Live(shown) => put_over(commit, &placed, shown.revision)?,
+            Seen::Kept(_) | Seen::Nothing => put_new(commit, &placed)?,
+        };
+        commit = match placement {
+            Seen::Kept(shown) => commit.expect(shown.record.key(), shown.revision).delete(shown.record.key()),
+            // The line stays, for an address that nobody has.
+            Seen::Live(shown) => commit.expect(shown.record.key(), shown.revision),
+            Seen::Nothing => commit,
+        };
         if let Some(shown) = secret {
             commit = commit.expect(shown.record.key(), shown.revision).delete(shown.record.key());
             commit = put_new(commit, &SecretRecord { address: to.clone(), ..shown.record })?;
@@ -129,19 +140,17 @@ impl Editor<'_> {
         Ok(())
     }
 
-    async fn choose_store(
-        &self,
-        new: &NewAccount,
-        placement: Option<&Shown<PlacementRecord>>,
-    ) -> Result<(StoreName, Steps), EditError> {
+    async fn choose_store(&self, new: &NewAccount, placement: &Seen) -> Result<(StoreName, Steps), EditError> {
         let address = &new.account.address;
         match (&new.store, placement) {
-            (Some(wanted), Some(Shown { record, .. })) if *wanted != record.store => {
+            (Some(wanted), Seen::Kept(Shown { record, .. }) | Seen::Live(Shown { record, .. }))
+                if *wanted != record.store =>
+            {
                 let name = format!("{address} at store {}", record.store);
                 Err(EditError::Taken { kind: PlacementRecord::KIND, name })
             }
-            (Some(wanted), Some(_) | None) => Ok((wanted.clone(), Steps::new())),
-            (None, Some(_) | None) => self.home(address).await,
+            (Some(wanted), _) => Ok((wanted.clone(), Steps::new())),
+            (None, _) => self.home(address).await,
         }
     }
 
@@ -154,6 +163,10 @@ impl Editor<'_> {
         let mut steps = Steps::new();
         match routing.place_new_account(address, &mut steps) {
             Ok(store) => Ok((store, steps)),
+            Err(Reply::DIRECTORY_UNAVAILABLE) if routing.unread_map().is_some() => {
+                let why = "a map that is read live, and may place this account, could not be read yet; see status";
+                Err(EngineError::Unavailable { why: why.to_owned(), source: None }.into())
+            }
             Err(Reply::DIRECTORY_UNAVAILABLE) => {
                 let why = format!("a rule or a record of {address} cannot be read");
                 Err(EngineError::Damaged { why }.into())

@@ -1,7 +1,7 @@
 //! The per-user map. A placement with mail behind it changes by a move only.
 
 use super::account::placement_key;
-use super::{EditError, Editor, put_new, put_over};
+use super::{EditError, Editor, Shown, put_over};
 use crate::engine::{BoxFuture, Revision, Transaction, ready};
 use crate::record::{PlacementRecord, Record};
 use mail_types::{Address, StoreName};
@@ -33,23 +33,48 @@ impl MailBehind for AssumeEmpty {
     }
 }
 
+/// What is seen of an address's placement.
+pub(crate) enum Seen {
+    /// The directory has it.
+    Kept(Shown<PlacementRecord>),
+    /// A map that is read live says it, and the directory has none.
+    Live(Shown<PlacementRecord>),
+    /// There is none.
+    Nothing,
+}
+
 impl Editor<'_> {
-    /// Places an address that has no placement.
+    /// The placement of an address, and whose it is.
+    pub(crate) async fn placement_of(&self, address: &Address) -> Result<Seen, EditError> {
+        let key = placement_key(address);
+        let beneath = self.engine.beneath(&key)?;
+        Ok(match (self.read::<PlacementRecord>(&key).await?, beneath) {
+            (Some(shown), Some(beneath)) if beneath.revision == shown.revision => Seen::Live(shown),
+            (Some(shown), _) => Seen::Kept(shown),
+            (None, _) => Seen::Nothing,
+        })
+    }
+
+    /// Places an address that has no placement of the directory's.
     pub async fn add_placement(
         &self,
         placement: &PlacementRecord,
         mail: &dyn MailBehind,
     ) -> Result<Revision, EditError> {
         let address = &placement.address;
-        if let Some(shown) = self.read::<PlacementRecord>(&placement.key()).await? {
-            let name = format!("{address} at store {}", shown.record.store);
-            return Err(EditError::Taken { kind: PlacementRecord::KIND, name });
-        }
+        let seen = match self.placement_of(address).await? {
+            Seen::Kept(shown) => {
+                let name = format!("{address} at store {}", shown.record.store);
+                return Err(EditError::Taken { kind: PlacementRecord::KIND, name });
+            }
+            Seen::Live(shown) => shown.revision,
+            Seen::Nothing => Revision::ZERO,
+        };
         let (domain, domain_revision) = self.open_domain(address.domain()).await?;
         self.refuse_re_homing(address, &placement.store, mail).await?;
         let commit = Transaction::default().expect(domain, domain_revision);
         let commit = self.expect_stores(commit, [&placement.store]).await?;
-        self.commit(put_new(commit, placement)?).await
+        self.commit(put_over(commit, placement, seen)?).await
     }
 
     /// Changes a placement that was read at revision `seen`.
@@ -64,14 +89,17 @@ impl Editor<'_> {
         self.commit(put_over(commit, placement, seen)?).await
     }
 
-    /// Removes a placement: the rules hold for the address again.
+    /// Removes a placement: what a map says that is read live, else the rules hold for the address again.
     pub async fn remove_placement(&self, address: &Address, mail: &dyn MailBehind) -> Result<Revision, EditError> {
         let shown = self.show::<PlacementRecord>(&address.to_string()).await?;
-        let by_rules = self.rules_and_stores().await?.place_new_account(address, &mut crate::Silent);
-        if by_rules.as_ref() != Ok(&shown.record.store) {
+        let key = placement_key(address);
+        let mut without = self.rules_and_stores().await?;
+        if let Some(beneath) = self.engine.beneath(&key)? {
+            without.put(&beneath);
+        }
+        if without.place_new_account(address, &mut crate::Silent).as_ref() != Ok(&shown.record.store) {
             self.refuse_mail(address, &shown.record.store, mail).await?;
         }
-        let key = placement_key(address);
         self.commit(Transaction::default().expect(&key, shown.revision).delete(key)).await
     }
 

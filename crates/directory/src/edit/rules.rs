@@ -41,6 +41,7 @@ impl Editor<'_> {
     /// A crash in between leaves pins that say what was true before; doing it again goes on.
     pub async fn change_rules(&self, change: &RuleChange) -> Result<Vec<Pin>, EditError> {
         let commit = self.prepare(change).await?;
+        self.may_commit(&commit).await?;
         let pins = self.pins(change).await?;
         self.pin_all(&pins).await?;
         self.commit(commit).await?;
@@ -111,12 +112,12 @@ impl Editor<'_> {
 
     async fn pin(&self, pins: &[Pin]) -> Result<(), EditError> {
         let mut commit = Transaction::default();
-        for Pin { address, store, .. } in pins {
+        for Pin { address, store, user, .. } in pins {
             let account = self.revision_of(&key_of(address)).await?;
             // An account that went meanwhile needs no pin.
             if account != Revision::ZERO {
                 commit = commit.expect(key_of(address), account);
-                let pin = PlacementRecord { address: address.clone(), store: store.clone(), user: None };
+                let pin = PlacementRecord { address: address.clone(), store: store.clone(), user: user.clone() };
                 commit = put_new(commit, &pin)?;
             }
         }

@@ -60,6 +60,25 @@ pub(crate) struct Compared {
     revision: Revision,
 }
 
+impl Compared {
+    /// What differs, in the order of keys.
+    pub(crate) fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    /// The entry of a key, as it will be.
+    pub(crate) fn read(&self, key: &str) -> Option<Entry> {
+        self.records.find(key).map(Held::entry)
+    }
+}
+
+impl Records {
+    fn find(&self, key: &str) -> Option<&Held> {
+        let at = self.held.binary_search_by(|held| (*held.key).cmp(key)).ok()?;
+        self.held.get(at)
+    }
+}
+
 impl FileEngine {
     /// Serves these records. `kept_in` tells operators where they come from.
     pub fn new(kept_in: impl Into<String>, mut records: Records) -> Self {
@@ -125,8 +144,7 @@ impl FileEngine {
     pub(crate) fn read(&self, key: &str) -> Result<Option<Entry>, EngineError> {
         let (records, _) = self.now();
         self.refuse_left_out(&records, key)?;
-        let found = records.held.binary_search_by(|held| (*held.key).cmp(key));
-        Ok(found.ok().and_then(|at| records.held.get(at)).map(Held::entry))
+        Ok(records.find(key).map(Held::entry))
     }
 
     /// Some entries in order.

@@ -4,7 +4,7 @@ mod aliases;
 mod entries;
 
 use super::{Line, LineError, Parsed, PasswdUser};
-use crate::edit::{Behind, EditError, Editor, MailBehind};
+use crate::edit::{Behind, EditError, Editor, MailBehind, Seen, Shown};
 use crate::engine::{Revision, TRANSACTION_OCTETS_MAX, TRANSACTION_OPERATIONS_MAX, Transaction};
 use crate::explain::Silent;
 use crate::key::AddressKey;
@@ -171,6 +171,10 @@ impl<'e> Import<'e> {
             BadLines::Skip => true,
         };
         if options.mode == Mode::Write && may_write {
+            // A line about what a map says that is read live is refused before anything is written.
+            for one in &self.plan {
+                self.editor.may_commit(one).await?;
+            }
             self.editor.pin_all(&self.pins).await?;
             let mut batch = Transaction::default();
             for one in self.plan {
@@ -213,9 +217,18 @@ impl<'e> Import<'e> {
         };
         let Some(mut commit) = self.hold(line.number, commit, Reference::Store(&store)).await? else { return Ok(None) };
         commit = commit.expect(address_key(AliasRecord::PREFIX, &address), Revision::ZERO);
-        if !self.routing.has_placement(&AddressKey::of(&address)) {
-            commit = add(commit, &PlacementRecord { address: address.clone(), store, user: None });
-        }
+        let key = AddressKey::of(&address);
+        let seen = match self.routing.has_placement(&key) {
+            true => self.editor.placement_of(&address).await?,
+            false => Seen::Nothing,
+        };
+        commit = match seen {
+            Seen::Kept(_) => commit,
+            Seen::Live(Shown { record, revision }) => {
+                commit.expect(record.key(), revision).put(record.key(), record.encode())
+            }
+            Seen::Nothing => add(commit, &PlacementRecord { address: address.clone(), store, user: None }),
+        };
         commit = add(commit, &SecretRecord { address: address.clone(), passwords: password.into_iter().collect() });
         let account =
             AccountRecord { address, id, state, quota_bytes, quota_messages, forward: Vec::new(), created: now };

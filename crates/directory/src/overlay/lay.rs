@@ -1,8 +1,8 @@
 //! Laying maps: what takes long before, what must be certain in between, and one commit in the end.
 
 use super::{LiveMap, Maps, Overlay, lock, map};
-use crate::edit::EditError;
-use crate::engine::Engine;
+use crate::edit::{EditError, Editor};
+use crate::engine::{Engine, EngineError};
 use crate::file::{Compared, FileEngine, Records};
 use crate::routing::Pin;
 use mail_types::Address;
@@ -11,9 +11,9 @@ use std::sync::{Arc, Mutex};
 /// Another reading of one map, laid together with the others and compared with what is served.
 #[derive(Debug)]
 pub struct Draft {
-    nth: usize,
+    pub(super) nth: usize,
     map: Arc<LiveMap>,
-    compared: Compared,
+    pub(super) compared: Compared,
     /// The version of the maps that it was laid together with.
     version: u64,
 }
@@ -52,6 +52,7 @@ pub enum TakeError {
 fn and_more(count: usize) -> String {
     match count {
         0 | 1 => String::new(),
+        2 => " and one more account".to_owned(),
         count => format!(" and {} more accounts", count - 1),
     }
 }
@@ -60,7 +61,8 @@ impl Overlay {
     /// Lays these maps over `base`, the strongest first. Takes as long as the maps are long: call it where that holds up
     /// nobody.
     ///
-    /// A map that could not be read yet is [`LiveMap::unread`].
+    /// A map that could not be read yet is [`LiveMap::unread`]. Nobody knows what the maps said before the program
+    /// started, so nobody is pinned now, nor when such a map is read for the first time.
     pub fn new(base: Arc<dyn Engine>, maps: Vec<LiveMap>) -> Self {
         // Empty at first, so that no entry of a map has the revision of a key that is not there.
         let layer = FileEngine::new("live maps", Records::default());
@@ -86,31 +88,46 @@ impl Overlay {
         Draft { nth, map, compared, version }
     }
 
-    /// Takes another reading of a map; what differs is one commit. Waits for the engine below, and for nothing else, unless
-    /// another map was taken since the draft was made: then it is made anew. Whoever takes one map after the other never
-    /// sees that.
-    #[expect(clippy::unused_async, reason = "what must be written to the engine below comes before")]
+    /// Takes another reading of a map; what differs is one commit. First, accounts that only rules and maps place, and that
+    /// would be looked for elsewhere, are placed in the directory where they are.
+    ///
+    /// Waits for the engine below, and holds up nobody for long, unless another map was taken since the draft was made: then
+    /// it is made anew. Whoever takes one map after the other never sees that.
     pub async fn take(&self, mut draft: Draft) -> Result<Taken, TakeError> {
         loop {
+            let pinned = self.pins(&draft).await?;
+            self.pin(&pinned).await?;
             match self.lay(draft) {
-                Ok(changes) => return Ok(Taken { changes, pinned: Vec::new() }),
+                Ok(changes) => return Ok(Taken { changes, pinned }),
                 Err(Stale { nth, map }) => draft = self.draft_of(nth, map),
             }
         }
     }
 
+    async fn pin(&self, pins: &[Pin]) -> Result<(), TakeError> {
+        let Some(first) = pins.first() else { return Ok(()) };
+        match Editor::new(&*self.base).pin_all(pins).await {
+            Err(EditError::Engine(EngineError::ReadOnly { .. })) => {
+                Err(TakeError::ReadOnly { first: first.address.clone(), count: pins.len() })
+            }
+            done => Ok(done?),
+        }
+    }
+
     /// Serves a draft, unless the maps are others by now. Gives how many records changed.
     fn lay(&self, draft: Draft) -> Result<usize, Stale> {
-        let Draft { nth, map, compared, version } = draft;
+        let Draft { nth, mut map, compared, version } = draft;
         let mut maps = lock(&self.maps);
         if maps.version != version {
             return Err(Stale { nth, map });
         }
         let replaced = self.layer.serve(compared);
         if let Some(place) = maps.list.get_mut(nth) {
-            *place = map;
+            // What was read before goes when nobody waits for the lock any more: it may be long.
+            std::mem::swap(place, &mut map);
         }
         maps.version += 1;
+        drop(maps);
         Ok(replaced.changes)
     }
 }

@@ -1,7 +1,9 @@
 //! The changes of both: of the maps first, then of the base.
 
-use super::{Moment, NO_MAP, Overlay, change_from_base, from_base, from_layer};
-use crate::engine::{BoxFuture, Change, Changes, EngineError, Revision, Watch};
+use super::Overlay;
+use super::moment::{Moment, NO_MAP};
+use super::seen::{Layered, seen};
+use crate::engine::{BoxFuture, Change, Changes, EngineError, Entry, Revision, Watch};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::task::Poll;
@@ -12,7 +14,7 @@ pub(super) struct OverlayWatch {
     of_base: Box<dyn Watch>,
     /// Everything up to here has been given.
     given: Moment,
-    /// A commit of the maps that is being given: of what they gave back, the base is asked what it has.
+    /// A commit of the maps that is being given: the base is asked what it has.
     taken: Option<Taken>,
 }
 
@@ -49,34 +51,40 @@ impl OverlayWatch {
         .await
     }
 
-    /// Of the base's changes, those of keys that no map has now. One that a map takes later is told then.
-    fn shown(&mut self, changes: Changes) -> Result<Option<Changes>, EngineError> {
+    /// What the base's changes do to what is seen, with what the maps say now. What they say later is told then.
+    fn of_base(&mut self, changes: Changes) -> Result<Option<Changes>, EngineError> {
         self.given.base = changes.revision;
-        let mut shown = Vec::with_capacity(changes.changes.len());
+        let mut told = Vec::with_capacity(changes.changes.len());
         for change in changes.changes {
-            if self.overlay.layer.read(change.key())?.is_none() {
-                shown.push(change_from_base(change)?);
+            let held = self.overlay.layer.read(change.key())?;
+            if held.is_some() && Layered::of(change.key()) == Layered::Over {
+                continue;
             }
+            let (key, moment) = (change.key().to_owned(), Moment { base: change.revision(), layer: NO_MAP });
+            let entry = match change {
+                Change::Put(entry) => Some(entry),
+                Change::Delete { .. } => None,
+            };
+            let seen = seen(&key, entry, held)?;
+            told.push(told_as(key, seen, moment)?);
         }
         let revision = self.given.revision()?;
-        Ok((!shown.is_empty()).then_some(Changes { changes: shown, revision }))
+        Ok((!told.is_empty()).then_some(Changes { changes: told, revision }))
     }
 
     /// Gives a commit of the maps. Dropped on the way, it goes on where it was.
     async fn give(&mut self) -> Result<Option<Changes>, EngineError> {
         let Some(taken) = &mut self.taken else { return Ok(None) };
         while let Some(change) = taken.left.front() {
-            let told = match change {
-                Change::Put(entry) => Change::Put(from_layer(entry.clone())?),
-                Change::Delete { key, revision } => match self.overlay.base.get(key).await? {
-                    Some(entry) => Change::Put(from_base(entry)?),
-                    None => {
-                        let revision = Moment { base: Revision::ZERO, layer: *revision }.revision()?;
-                        Change::Delete { key: key.clone(), revision }
-                    }
-                },
+            let key = change.key();
+            let (held, is_over) = match change {
+                Change::Put(entry) => (Some(entry.clone()), Layered::of(key) == Layered::Over),
+                Change::Delete { .. } => (None, false),
             };
-            taken.done.push(told);
+            let base = if is_over { None } else { self.overlay.base.get(key).await? };
+            let moment = Moment { base: Revision::ZERO, layer: change.revision() };
+            let seen = seen(key, base, held)?;
+            taken.done.push(told_as(key.to_owned(), seen, moment)?);
             taken.left.pop_front();
         }
         self.given.layer = taken.revision;
@@ -98,7 +106,7 @@ impl Watch for OverlayWatch {
                         self.taken = Some(Taken { left: changes.into(), done: Vec::new(), revision });
                     }
                     Next::Base(changes) => {
-                        if let Some(changes) = self.shown(changes)? {
+                        if let Some(changes) = self.of_base(changes)? {
                             return Ok(changes);
                         }
                     }
@@ -106,6 +114,13 @@ impl Watch for OverlayWatch {
             }
         })
     }
+}
+
+fn told_as(key: String, seen: Option<Entry>, moment: Moment) -> Result<Change, EngineError> {
+    Ok(match seen {
+        Some(entry) => Change::Put(entry),
+        None => Change::Delete { key, revision: moment.revision()? },
+    })
 }
 
 fn of_layer_error(error: EngineError) -> EngineError {

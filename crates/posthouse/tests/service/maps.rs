@@ -3,14 +3,12 @@
 use crate::node::{ANNA, RELAY, Served};
 use rustix::process::Signal;
 
-/// An aliases file beside the configuration, with what it says before the node starts.
-fn start(aliases: Option<&str>) -> Served {
+/// A node that reads its aliases from this file, beside its configuration; it has no domain yet.
+fn serve(aliases: &str, domains: &str) -> Served {
     let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("aliases");
-    // The configuration is checked with the file there; what is in it comes later.
-    std::fs::write(&path, aliases.unwrap_or("no line of aliases\n")).expect("written");
-    let map = "[[directory.map]]\nkind = 'aliases'\npath = 'aliases'\n";
-    Served::start_in(folder, "", &format!("{RELAY}{map}"), &[])
+    std::fs::write(folder.path().join("aliases"), aliases).expect("written");
+    let map = format!("[[directory.map]]\nkind = 'aliases'\npath = 'aliases'\n{domains}\n");
+    Served::serve_in(folder, "", &format!("{RELAY}{map}"), &[])
 }
 
 fn write(node: &Served, aliases: &str) {
@@ -34,11 +32,12 @@ fn metric(node: &Served, name: &str) -> Option<f64> {
 }
 
 pub(crate) fn followed() {
-    let node = start(Some("webmaster: anna\n"));
-    // Its keys belong to the domain, which came after the start.
-    node.log_line("mail waits for it");
+    let node = serve("webmaster: anna\n", "domains = 'site.test'");
     let line = node.log_line("the map was read");
     assert!(line.contains("entries=1"), "{line}");
+    node.say(&["domain", "add", "site.test"], "");
+    node.say(&["account", "add", ANNA, "--generate-password"], "");
+    while !rcpt(&node, ANNA).starts_with("250 ") {}
     assert!(rcpt(&node, "webmaster@site.test").starts_with("250 "));
     assert!(rcpt(&node, "hostmaster@site.test").starts_with("550 5.1.1"));
 
@@ -74,16 +73,51 @@ pub(crate) fn followed() {
 }
 
 pub(crate) fn awaited() {
-    let node = start(None);
+    // Whose aliases these are is not known before there is a domain.
+    let node = serve("webmaster: anna\n", "");
     node.log_line("mail waits for it");
-    assert!(rcpt(&node, ANNA).starts_with("451 4.4.3"), "the map may send her mail elsewhere");
-    node.log_in();
-    assert_eq!(metric(&node, "posthouse_map_entries"), None);
     let status = node.say(&["status"], "");
     assert!(status.contains("until it is read, mail waits"), "{status}");
+    assert_eq!(metric(&node, "posthouse_map_entries"), None);
+    write(&node, "no line of aliases\n");
+    node.say(&["domain", "add", "site.test"], "");
+    node.log_line("mail waits for it");
+    assert!(rcpt(&node, ANNA).starts_with("451 4.4.3"), "the map may have it");
+    let refused = node.fail(&["account", "add", ANNA, "--generate-password"]);
+    assert!(refused.contains("could not be read yet"), "the map may say where it is: {refused}");
     write(&node, "webmaster: anna\n");
     node.log_line("the map was read");
-    while !rcpt(&node, ANNA).starts_with("250 ") {}
-    assert!(rcpt(&node, "webmaster@site.test").starts_with("250 "));
-    assert!(rcpt(&node, "nobody@site.test").starts_with("550 5.1.1"));
+    while !rcpt(&node, ANNA).starts_with("550 5.1.1") {}
+    node.say(&["account", "add", ANNA, "--generate-password"], "");
+    while !rcpt(&node, "webmaster@site.test").starts_with("250 ") {}
+}
+
+/// A user map places those who have no place yet, and moves nobody.
+pub(crate) fn places() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("users"), "# nobody\n").expect("written");
+    let map = "[[directory.map]]\nkind = 'user-map'\npath = 'users'\ndomains = 'site.test'\n";
+    let node = Served::start_in(folder, "", &format!("{RELAY}{map}[[store]]\nname = 'fritz'\n"), &[]);
+    std::fs::write(node.folder().join("users"), "anna anna@fritz\n").expect("written");
+    let store = |address: &str| {
+        let route = node.json(&["route", "--json", address]);
+        route["outcome"]["targets"][0]["store"].as_str().or(route["outcome"]["store"].as_str()).map(str::to_owned)
+    };
+    assert_eq!(store(ANNA).as_deref(), Some("ingrid"), "she had a place before the map was read");
+    let told = node.log_line("a map does not move anybody");
+    assert!(told.contains("anna@site.test is at ingrid") && told.contains("users:1 says fritz"), "{told}");
+    let status = node.json(&["status", "--json"]);
+    assert_eq!(status["map_difference_count"], 1, "{status}");
+
+    std::fs::write(node.folder().join("users"), "bert bert@fritz\n").expect("written");
+    node.log_line("the map was read");
+    let added = node.say(&["account", "add", "bert@site.test", "--generate-password"], "");
+    assert!(added.contains("at store fritz"), "the map comes before the rules: {added}");
+    assert_eq!(store("bert@site.test").as_deref(), Some("fritz"));
+    assert_eq!(node.json(&["status", "--json"])["map_difference_count"], 0);
+
+    // A line that is taken out takes nobody along.
+    std::fs::write(node.folder().join("users"), "# nobody\n").expect("written");
+    node.log_line("the map was read");
+    assert_eq!(store("bert@site.test").as_deref(), Some("fritz"));
 }

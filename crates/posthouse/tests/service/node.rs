@@ -36,6 +36,14 @@ impl Served {
 
     /// The same in a folder that is there.
     pub(crate) fn start_in(folder: TempDir, head: &str, tail: &str, environment: &[(&str, &str)]) -> Self {
+        let served = Self::serve_in(folder, head, tail, environment);
+        served.say(&["domain", "add", "site.test"], "");
+        served.say(&["account", "add", ANNA, "--password-stdin"], PASSWORD);
+        served
+    }
+
+    /// A node without a domain.
+    pub(crate) fn serve_in(folder: TempDir, head: &str, tail: &str, environment: &[(&str, &str)]) -> Self {
         let file = folder.path().join("posthouse.toml");
         std::fs::write(&file, configuration(head, tail)).expect("written");
         let mut command = Command::new(PROGRAM);
@@ -55,8 +63,6 @@ impl Served {
             let log = served.end_log();
             panic!("it is not ready\n{log}");
         }
-        served.say(&["domain", "add", "site.test"], "");
-        served.say(&["account", "add", ANNA, "--password-stdin"], PASSWORD);
         served
     }
 
