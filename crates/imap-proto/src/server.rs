@@ -100,6 +100,8 @@ pub struct Server {
     logged_in: bool,
     eof: bool,
     bad_count: u32,
+    /// A literal that follows an APPEND which is being refused.
+    unwanted_octets: Option<u64>,
     now: Instant,
     /// Until when there must be a login.
     login_due: Instant,
@@ -183,6 +185,7 @@ impl Server {
             logged_in: false,
             eof: false,
             bad_count: 0,
+            unwanted_octets: None,
             now,
             quiet_since: now,
             was_busy: false,
