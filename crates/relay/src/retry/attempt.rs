@@ -102,7 +102,7 @@ impl Relay {
     /// An answer for each recipient, in order.
     async fn attempt(&self, queue: &RetryQueue, store: &StoreName, entry: &Entry) -> Vec<Result<(), Refusal>> {
         let envelope = Envelope { from: entry.from.clone(), id: Some(entry.id), size: Some(entry.body.octets) };
-        let mut transaction = match self.ask_for(STEP_WAIT, self.delivery.open(store, envelope)).await {
+        let mut transaction = match self.ask_for(STEP_WAIT, self.queue_delivery.open(store, envelope)).await {
             Ok(transaction) => transaction,
             Err(refusal) => return vec![Err(refusal); entry.waiting.len()],
         };
