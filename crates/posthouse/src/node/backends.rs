@@ -5,11 +5,12 @@ use super::nodes::ClusterNodes;
 use super::routing::Routes;
 use crate::config::Config;
 use backend::{Deliveries, HereOrThere, Nodes, Sessions};
-use mail_types::StoreName;
+use directory::{NodeRecord, Routing, StoreAt};
+use mail_types::{NodeName, StoreName};
 use net::{Dialer, Shutdown};
 use ports::{Delivery, SessionHandover};
 use std::sync::Arc;
-use store::LocalStores;
+use store::{LocalStores, Store};
 
 /// What relay and proxy are given.
 #[derive(Clone)]
@@ -20,6 +21,21 @@ pub(super) struct Backends {
     pub(super) handover: Arc<dyn SessionHandover>,
     /// To other nodes, where there are any.
     remote: Option<Arc<Deliveries>>,
+}
+
+/// The stores of this process, each of them served as long as the directory says that it is here.
+pub(super) fn stores(local: &[Arc<Store>], own: &NodeName, routes: &Routes) -> LocalStores {
+    let (own, routes) = (own.clone(), routes.clone());
+    LocalStores::new(local.iter().cloned()).owned_where(move |store| is_here(&routes.now(), &own, store))
+}
+
+/// A store without a record is here: nobody else can have it.
+pub(super) fn is_here(routing: &Routing, own: &NodeName, store: &StoreName) -> bool {
+    match routing.store_at(store) {
+        None => true,
+        Some(StoreAt::Node(NodeRecord { name, .. }) | StoreAt::UnknownNode(name)) => name == own,
+        Some(StoreAt::Foreign { .. }) => false,
+    }
 }
 
 impl Backends {
@@ -38,14 +54,14 @@ impl Backends {
         let (clock, host) = (&system.clock, config.node.hostname.clone());
         let remote = Arc::new(Deliveries::new(Arc::clone(&nodes), dialer.clone(), Arc::clone(clock), host));
         let sessions = Sessions::new(nodes, dialer.clone(), dialer, Arc::clone(clock));
-        let is_here = |stores: &Arc<LocalStores>| {
+        let serves = |stores: &Arc<LocalStores>| {
             let stores = Arc::clone(stores);
-            move |store: &StoreName| stores.store(store).is_some()
+            move |store: &StoreName| stores.serves(store)
         };
         let queue_delivery =
-            HereOrThere::<dyn Delivery>::new(is_here(stores), Arc::clone(&delivery), Arc::new(remote.for_queue()));
-        let delivery = HereOrThere::<dyn Delivery>::new(is_here(stores), delivery, remote.clone());
-        let handover = HereOrThere::<dyn SessionHandover>::new(is_here(stores), handover, Arc::new(sessions));
+            HereOrThere::<dyn Delivery>::new(serves(stores), Arc::clone(&delivery), Arc::new(remote.for_queue()));
+        let delivery = HereOrThere::<dyn Delivery>::new(serves(stores), delivery, remote.clone());
+        let handover = HereOrThere::<dyn SessionHandover>::new(serves(stores), handover, Arc::new(sessions));
         let (delivery, queue_delivery) = (Arc::new(delivery), Arc::new(queue_delivery));
         Self { delivery, queue_delivery, handover: Arc::new(handover), remote: Some(remote) }
     }
