@@ -16,7 +16,7 @@ mod transaction;
 
 use crate::nodes::{Inside, Nodes, Reach};
 use answers::{NOWHERE, SILENT};
-use lines::{Line, Lines};
+use lines::{Line, Lines, Whose};
 use machine::Machine;
 use mail_types::{Domain, NodeName, StoreName};
 use ports::{BoxFuture, Call, Callee, Caller, Clock, Delivery, DeliveryTransaction, Envelope};
@@ -30,6 +30,7 @@ use transaction::Transaction;
 /// The way into stores that other nodes serve. Nothing here waits for one node with another's lock in hand.
 pub struct Deliveries {
     world: Arc<World>,
+    whose: Whose,
 }
 
 /// What a transaction needs of the world.
@@ -58,7 +59,15 @@ impl Deliveries {
         let mut config = client::Config::cluster(host);
         config.timeouts.reply = REPLY_WAIT;
         config.timeouts.data_reply = REPLY_WAIT;
-        Self { world: Arc::new(World { nodes, caller, clock, config, lines: Lines::default() }) }
+        let world = World { nodes, caller, clock, config, lines: Lines::default() };
+        Self { world: Arc::new(world), whose: Whose::Senders }
+    }
+
+    /// The same way for mail that waits in a queue, with few connections of its own to each node: senders who use up theirs,
+    /// each for as long as it likes, leave these alone.
+    #[must_use]
+    pub fn for_queue(&self) -> Self {
+        Self { world: Arc::clone(&self.world), whose: Whose::Queue }
     }
 
     /// Ends connections that nobody has used for a while; never ends itself. Without it they end when their node is called
@@ -87,14 +96,19 @@ impl Delivery for Deliveries {
         envelope: Envelope,
     ) -> BoxFuture<'a, Result<Box<dyn DeliveryTransaction>, Refusal>> {
         Box::pin(async move {
-            let transaction = World::open(&self.world, store, envelope).await?;
+            let transaction = World::open(&self.world, self.whose, store, envelope).await?;
             Ok(Box::new(transaction) as Box<dyn DeliveryTransaction>)
         })
     }
 }
 
 impl World {
-    async fn open(world: &Arc<Self>, store: &StoreName, envelope: Envelope) -> Result<Transaction, Refusal> {
+    async fn open(
+        world: &Arc<Self>,
+        whose: Whose,
+        store: &StoreName,
+        envelope: Envelope,
+    ) -> Result<Transaction, Refusal> {
         let (name, callee) = match world.nodes.reach(store, Inside::Lmtp) {
             Reach::Node { name, callee } => (name, callee),
             Reach::Nowhere(why) => {
@@ -102,7 +116,7 @@ impl World {
                 return Err(NOWHERE);
             }
         };
-        let line = world.lines.to(&callee, world.clock.instant());
+        let line = world.lines.to(&callee, whose, world.clock.instant());
         let node = Node { name, callee, line };
         let turn = world.turn(&node).await?;
         let mut mail = Mail::new(envelope.from);
@@ -123,7 +137,7 @@ impl World {
         match turn {
             Some(Ok(turn)) => Ok(turn),
             Some(Err(_)) | None => {
-                tracing::warn!(node = %node.name, "too many deliveries to one node at once");
+                tracing::warn!(node = %node.name, whose = ?node.line.whose, "too many deliveries to one node at once");
                 Err(SILENT)
             }
         }

@@ -68,6 +68,8 @@ pub struct Relay {
     random: Arc<dyn Random>,
     store_wait: Duration,
     queue: Option<Arc<RetryQueue>>,
+    /// The way of what waits in the queue.
+    queue_delivery: Arc<dyn Delivery>,
     /// In milliseconds; changes while messages come in.
     commit_wait: AtomicU64,
     counts: Arc<Counts>,
@@ -84,15 +86,18 @@ impl Relay {
         let routing = Box::new(routing);
         let counts = Arc::default();
         let (store_wait, commit_wait) = (STORE_WAIT, AtomicU64::new(0));
-        let relay = Self { delivery, routing, clock, random, store_wait, queue: None, commit_wait, counts };
+        let queue_delivery = Arc::clone(&delivery);
+        let relay =
+            Self { delivery, routing, clock, random, store_wait, queue: None, queue_delivery, commit_wait, counts };
         relay.set_commit_wait(COMMIT_WAIT);
         relay
     }
 
-    /// With a queue: a store that does not answer no longer keeps the sender waiting.
+    /// With a queue: a store that does not answer no longer keeps the sender waiting. What waits goes by `delivery`, which
+    /// must have something left when senders use up all that they may have.
     #[must_use]
-    pub fn with_queue(mut self, queue: Arc<RetryQueue>) -> Self {
-        self.queue = Some(queue);
+    pub fn with_queue(mut self, queue: Arc<RetryQueue>, delivery: Arc<dyn Delivery>) -> Self {
+        (self.queue, self.queue_delivery) = (Some(queue), delivery);
         self
     }
 

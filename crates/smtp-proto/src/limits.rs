@@ -73,6 +73,11 @@ pub const OUTPUT_OCTETS_MAX: usize = 64 << 10;
 /// What a server waits for the next command (RFC 5321 §4.5.3.2.7).
 pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
+/// What a server waits for a whole envelope, from MAIL to DATA, whatever is said meanwhile: an open envelope may hold a
+/// connection to the store of each recipient, and NOOP keeps the conversation alive for hours. RFC 5321 §4.5.3.2.7 bounds
+/// the single command only.
+pub const ENVELOPE_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+
 /// What a server waits for the next octets of a message, and a client to be rid of them (RFC 5321 §4.5.3.2.5).
 pub const DATA_TIMEOUT: Duration = Duration::from_secs(3 * 60);
 

@@ -50,6 +50,8 @@ pub struct Server<Receipt> {
     output: Output,
     events: VecDeque<Event>,
     timer: Timer,
+    /// When an envelope must have come to its DATA; while it is open.
+    envelope_until: Option<Instant>,
     /// When the octets of a message must be there; while they come.
     octets_until: Option<Instant>,
     eof: bool,
@@ -74,6 +76,7 @@ impl<Receipt> Server<Receipt> {
             output: Output::default(),
             events: VecDeque::new(),
             timer: Timer::new(now),
+            envelope_until: None,
             octets_until: None,
             eof: false,
             bad_commands: 0,
@@ -124,7 +127,7 @@ impl<Receipt> Server<Receipt> {
         self.events.push_back(Event::Closed(closing));
         self.input.clear();
         self.timer.start_never();
-        self.octets_until = None;
+        (self.envelope_until, self.octets_until) = (None, None);
         self.phase = Phase::Closed;
         Phase::Closed
     }
@@ -244,26 +247,42 @@ impl<Receipt> Server<Receipt> {
         self.watch_total();
     }
 
-    /// The octets of a message have one time for all of them, from the first on, that no octet restarts.
+    /// An envelope has one time from its MAIL on, and the octets of a message have one from the first on, that nothing which
+    /// comes meanwhile restarts.
     fn watch_total(&mut self) {
+        let from = self.timer.heard();
         match self.phase {
-            Phase::Content(..) | Phase::Between(..) | Phase::Drain { .. } => {
-                let from = self.timer.heard();
+            Phase::Envelope(..) | Phase::RcptAsked(..) | Phase::DataAsked(..) => {
+                self.octets_until = None;
+                self.envelope_until.get_or_insert(from + self.config.limits.envelope_timeout);
+            }
+            Phase::Content(..) | Phase::Between(..) => {
+                self.envelope_until = None;
                 self.octets_until.get_or_insert(from + self.config.data_span());
             }
+            // Of a BDAT that was refused in an envelope, which goes on behind it.
+            Phase::Drain { .. } => {
+                self.octets_until.get_or_insert(from + self.config.data_span());
+            }
+            // If it is refused, what was before goes on.
+            Phase::HelloAsked { .. } => {}
             Phase::Fresh
             | Phase::Ready(_)
-            | Phase::Envelope(..)
             | Phase::AuthLine(_)
-            | Phase::HelloAsked { .. }
             | Phase::MailAsked(..)
-            | Phase::RcptAsked(..)
-            | Phase::DataAsked(..)
             | Phase::EndAsked { .. }
             | Phase::AuthAsked(_)
             | Phase::TlsAsked(_)
             | Phase::Handshake
-            | Phase::Closed => self.octets_until = None,
+            | Phase::Closed => (self.envelope_until, self.octets_until) = (None, None),
+        }
+    }
+
+    /// When what is under way must be complete. Time that the role takes counts, and ends nothing before it has answered.
+    fn total_until(&self) -> Option<Instant> {
+        match self.phase.waits() {
+            Waits::Line | Waits::Octets => self.octets_until.or(self.envelope_until),
+            Waits::Role | Waits::Nothing => None,
         }
     }
 }
@@ -307,7 +326,7 @@ impl<Receipt> Machine for Server<Receipt> {
     }
 
     fn handle_timeout(&mut self, now: Instant) {
-        if self.octets_until.is_some_and(|until| now >= until) {
+        if self.total_until().is_some_and(|until| now >= until) {
             self.say(Refusal::TOO_SLOW.reply());
             self.close(Closing::Slow);
         } else if self.timer.fires(now) {
@@ -329,7 +348,7 @@ impl<Receipt> Machine for Server<Receipt> {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        self.timer.deadline().into_iter().chain(self.octets_until).min()
+        self.timer.deadline().into_iter().chain(self.total_until()).min()
     }
 
     fn wants_input(&self) -> bool {

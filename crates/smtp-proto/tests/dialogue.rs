@@ -136,6 +136,53 @@ fn an_octet_a_minute_is_no_message() {
 }
 
 #[test]
+fn an_envelope_has_its_time_whatever_is_said_in_it() {
+    let start = Instant::now();
+    for said_in_it in ["NOOP\r\n", "RCPT TO:<a@b.test>\r\n", "DATA x\r\n", "MAIL FROM:<a@b.test>\r\n", "BDAT 1\r\nx"] {
+        let mut config = role::config(Dialect::Smtp);
+        config.extensions.chunking = said_in_it.starts_with("BDAT");
+        let (mut server, mut role) = (Server::new(Arc::new(config), Security::Plain, start), Role::default());
+        server.handle_input(start, b"HELO a\r\nMAIL FROM:<a@b.test>\r\n");
+        role.answer(&mut server);
+        let mut now = start;
+        for _ in 1..10 {
+            now += Duration::from_secs(60);
+            server.handle_timeout(now);
+            server.handle_input(now, said_in_it.as_bytes());
+            role.answer(&mut server);
+        }
+        assert_eq!(server.poll_timeout(), Some(start + limits::ENVELOPE_TIMEOUT), "{said_in_it:?}");
+        server.handle_timeout(start + limits::ENVELOPE_TIMEOUT);
+        role.answer(&mut server);
+        assert!(said(&mut server).ends_with("421 4.4.2 Message takes too long, closing\r\n"), "{said_in_it:?}");
+        assert_eq!(role.seen.last().map(String::as_str), Some("closed Slow"));
+    }
+}
+
+#[test]
+fn each_envelope_has_its_own_time() {
+    let start = Instant::now();
+    let (mut server, mut role) = (server(start), Role::default());
+    server.handle_input(start, b"HELO a\r\n");
+    role.answer(&mut server);
+    let mut now = start;
+    for end in ["RSET\r\n", "EHLO a\r\n", "DATA\r\nx\r\n.\r\n"] {
+        server.handle_input(now, b"MAIL FROM:<a@b.test>\r\nRCPT TO:<a@b.test>\r\n");
+        role.answer(&mut server);
+        for _ in 0..2 {
+            now += limits::ENVELOPE_TIMEOUT / 3;
+            server.handle_timeout(now);
+            server.handle_input(now, b"NOOP\r\n");
+            role.answer(&mut server);
+        }
+        server.handle_input(now, end.as_bytes());
+        role.answer(&mut server);
+        assert_eq!(server.poll_timeout(), Some(now + limits::COMMAND_TIMEOUT), "{end:?}");
+    }
+    assert_eq!(role.messages.len(), 1);
+}
+
+#[test]
 fn each_message_has_its_own_time_and_a_large_one_has_more() {
     let start = Instant::now();
     let mut config = role::config(Dialect::Smtp);

@@ -10,10 +10,20 @@ use tokio::sync::Semaphore;
 
 /// By node. Nodes that are called no more are forgotten.
 #[derive(Default)]
-pub(super) struct Lines(Mutex<BTreeMap<Callee, Arc<Line>>>);
+pub(super) struct Lines(Mutex<BTreeMap<(Callee, Whose), Arc<Line>>>);
 
-/// All connections to one node.
+/// Whose mail it is that goes to a node: what is in nobody's hand but ours must not wait for what strangers hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Whose {
+    /// Of senders, who wait.
+    Senders,
+    /// Of a queue.
+    Queue,
+}
+
+/// All connections to one node for one of these.
 pub(super) struct Line {
+    pub(super) whose: Whose,
     /// One for each transaction.
     pub(super) turns: Arc<Semaphore>,
     state: Mutex<State>,
@@ -41,15 +51,20 @@ pub(super) struct Attempt<'l> {
 
 impl Lines {
     /// Those to a node.
-    pub(super) fn to(&self, callee: &Callee, now: Instant) -> Arc<Line> {
+    pub(super) fn to(&self, callee: &Callee, whose: Whose, now: Instant) -> Arc<Line> {
         let mut lines = lock(&self.0);
-        if let Some(line) = lines.get(callee) {
+        let key = (callee.clone(), whose);
+        if let Some(line) = lines.get(&key) {
             return Arc::clone(line);
         }
         // A node with another address is another entry: the old one goes when its connections have.
         lines.retain(|_, line| Arc::strong_count(line) > 1 || !line.is_forgotten(now));
-        let line = Arc::new(Line { turns: Arc::new(Semaphore::new(TURN_COUNT_MAX)), state: Mutex::default() });
-        lines.insert(callee.clone(), Arc::clone(&line));
+        let turns = match whose {
+            Whose::Senders => TURN_COUNT_MAX,
+            Whose::Queue => QUEUE_TURN_COUNT_MAX,
+        };
+        let line = Arc::new(Line { whose, turns: Arc::new(Semaphore::new(turns)), state: Mutex::default() });
+        lines.insert(key, Arc::clone(&line));
         line
     }
 
@@ -137,8 +152,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Transactions with one node at a time. Each lasts as long as its sender takes, so a few slow senders must not use them up.
+/// Transactions of senders with one node at a time. Each lasts as long as its sender takes, so a few slow senders must not use
+/// them up.
 pub(super) const TURN_COUNT_MAX: usize = 1_000;
+/// Those of a queue: it has one with each store of the node, and none of them waits for a stranger.
+pub(super) const QUEUE_TURN_COUNT_MAX: usize = 16;
 /// Connections to one node that wait for a message: as many as a busy relay has transactions with it at once, or each message beyond
 /// calls anew, and the TLS handshakes cost more than all the rest. A lull ends them by age.
 pub(super) const KEPT_COUNT_MAX: usize = 256;

@@ -16,6 +16,8 @@ use store::{LocalStores, Store};
 #[derive(Clone)]
 pub(super) struct Backends {
     pub(super) delivery: Arc<dyn Delivery>,
+    /// For mail that waits in the retry queue.
+    pub(super) queue_delivery: Arc<dyn Delivery>,
     pub(super) handover: Arc<dyn SessionHandover>,
     /// To other nodes, where there are any.
     remote: Option<Arc<Deliveries>>,
@@ -41,7 +43,9 @@ impl Backends {
     pub(super) fn of(config: &Config, stores: &Arc<LocalStores>, routes: &Routes, system: &System) -> Self {
         let (delivery, handover) =
             (Arc::clone(stores) as Arc<dyn Delivery>, Arc::clone(stores) as Arc<dyn SessionHandover>);
-        let Some(cluster) = &config.cluster else { return Self { delivery, handover, remote: None } };
+        let Some(cluster) = &config.cluster else {
+            return Self { queue_delivery: Arc::clone(&delivery), delivery, handover, remote: None };
+        };
         if let Some(file) = cluster.proof.is_open() {
             tracing::warn!(file = %file.display(), "others on this machine can read what nodes prove themselves with, and so all mail");
         }
@@ -50,11 +54,16 @@ impl Backends {
         let (clock, host) = (&system.clock, config.node.hostname.clone());
         let remote = Arc::new(Deliveries::new(Arc::clone(&nodes), dialer.clone(), Arc::clone(clock), host));
         let sessions = Sessions::new(nodes, dialer.clone(), dialer, Arc::clone(clock));
-        let (here, also_here) = (Arc::clone(stores), Arc::clone(stores));
-        let delivery = HereOrThere::<dyn Delivery>::new(move |store| here.serves(store), delivery, remote.clone());
-        let handover =
-            HereOrThere::<dyn SessionHandover>::new(move |store| also_here.serves(store), handover, Arc::new(sessions));
-        Self { delivery: Arc::new(delivery), handover: Arc::new(handover), remote: Some(remote) }
+        let serves = |stores: &Arc<LocalStores>| {
+            let stores = Arc::clone(stores);
+            move |store: &StoreName| stores.serves(store)
+        };
+        let queue_delivery =
+            HereOrThere::<dyn Delivery>::new(serves(stores), Arc::clone(&delivery), Arc::new(remote.for_queue()));
+        let delivery = HereOrThere::<dyn Delivery>::new(serves(stores), delivery, remote.clone());
+        let handover = HereOrThere::<dyn SessionHandover>::new(serves(stores), handover, Arc::new(sessions));
+        let (delivery, queue_delivery) = (Arc::new(delivery), Arc::new(queue_delivery));
+        Self { delivery, queue_delivery, handover: Arc::new(handover), remote: Some(remote) }
     }
 
     /// Looks after the connections that are kept, until the node stops; then ends them.

@@ -288,7 +288,7 @@ fn relay(node: &Node) -> Relay {
         relay = relay.with_commit_wait(config.commit_wait);
     }
     match &node.queue {
-        Some(queue) => relay.with_queue(Arc::clone(queue)),
+        Some(queue) => relay.with_queue(Arc::clone(queue), Arc::clone(&node.backends.queue_delivery)),
         None => relay,
     }
 }

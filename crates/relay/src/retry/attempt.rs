@@ -12,8 +12,25 @@ use smtp_proto::Refusal;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// What is tried at one store, one message after the other.
+#[derive(Default)]
+pub(super) struct Lane {
+    due: Vec<Due>,
+    rest: Rest,
+}
+
+/// What a lane leaves behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// Nothing that could be tried now.
+    #[default]
+    Nothing,
+    /// More than it had places or time for.
+    More,
+}
+
 /// A message that is due for recipients of one store.
-pub(super) struct Due {
+struct Due {
     id: QueueId,
     /// Its time has not come; its store answers again.
     early: bool,
@@ -23,13 +40,15 @@ pub(super) struct Due {
 
 impl Relay {
     /// Tries what waits for one store, one message after the other. When it completes, what came of them is in the state.
-    pub(super) async fn lane(&self, queue: &RetryQueue, store: StoreName, due: Vec<Due>) {
+    pub(super) async fn lane(&self, queue: &RetryQueue, store: StoreName, lane: Lane) -> Rest {
         let (mut last, began) = (None, self.clock.instant());
+        let Lane { due, mut rest } = lane;
         // Once the store does not answer, nobody else waits for it in vain.
         let mut away: Option<Refusal> = None;
         for Due { id, early, entry } in due {
             // What is left stays due: the next lane knows in which order by then.
             if self.clock.instant().saturating_duration_since(began) >= LANE_SPAN_MAX && away.is_none() {
+                rest = Rest::More;
                 break;
             }
             if early && away.is_some() {
@@ -50,6 +69,8 @@ impl Relay {
             if let (Some(refusal), None) = (silent, &away) {
                 tracing::info!(%store, reply = %refusal, "the store does not take queued mail yet");
                 queue.store_is_silent(&store);
+                // Whoever is left waits until the next look.
+                rest = Rest::Nothing;
                 away = Some(refusal.clone());
             }
             let stored = answers.iter().any(Result::is_ok);
@@ -59,7 +80,11 @@ impl Relay {
             let outcomes = entry.waiting.iter().zip(answers).map(outcome).collect();
             match queue.tried(Record::Tried { entry: id, outcomes }).await {
                 Ok(lsn) => last = Some(lsn),
-                Err(why) => tracing::warn!(entry = %id, %why, "an attempt is not written down; it is made again"),
+                Err(why) => {
+                    tracing::warn!(entry = %id, %why, "an attempt is not written down; it is made again");
+                    rest = Rest::Nothing;
+                    break;
+                }
             }
             if stored {
                 queue.store_answers(&store);
@@ -69,13 +94,15 @@ impl Relay {
             && let Err(why) = queue.applied_to(last).await
         {
             tracing::warn!(%why, "what became of queued mail is not written down; it is tried again");
+            rest = Rest::Nothing;
         }
+        rest
     }
 
     /// An answer for each recipient, in order.
     async fn attempt(&self, queue: &RetryQueue, store: &StoreName, entry: &Entry) -> Vec<Result<(), Refusal>> {
         let envelope = Envelope { from: entry.from.clone(), id: Some(entry.id), size: Some(entry.body.octets) };
-        let mut transaction = match self.ask_for(STEP_WAIT, self.delivery.open(store, envelope)).await {
+        let mut transaction = match self.ask_for(STEP_WAIT, self.queue_delivery.open(store, envelope)).await {
             Ok(transaction) => transaction,
             Err(refusal) => return vec![Err(refusal); entry.waiting.len()],
         };
@@ -143,7 +170,7 @@ impl Relay {
 
 impl RetryQueue {
     /// What is due, by store; behind it, what is tried early. Nothing for stores that are `busy`.
-    pub(super) fn lanes(&self, now: UnixTime, busy: impl Fn(&StoreName) -> bool) -> BTreeMap<StoreName, Vec<Due>> {
+    pub(super) fn lanes(&self, now: UnixTime, busy: impl Fn(&StoreName) -> bool) -> BTreeMap<StoreName, Lane> {
         let mut state = self.state();
         let State { queue, early, .. } = &mut *state;
         early.forget(queue, self.world.clock.instant());
@@ -196,20 +223,20 @@ impl RetryQueue {
 }
 
 /// Adds a recipient to what is tried at its store.
-fn into_lane(lanes: &mut BTreeMap<StoreName, Vec<Due>>, id: QueueId, early: bool, entry: &Entry, waiting: &Waiting) {
+fn into_lane(lanes: &mut BTreeMap<StoreName, Lane>, id: QueueId, early: bool, entry: &Entry, waiting: &Waiting) {
     let store = &waiting.recipient.store;
     if !lanes.contains_key(store) {
-        lanes.insert(store.clone(), Vec::new());
+        lanes.insert(store.clone(), Lane::default());
     }
-    let Some(lane) = lanes.get_mut(store) else { return };
-    let full = lane.len() >= DUE_PER_LANE_MAX;
-    match lane.last_mut() {
+    let Some(Lane { due, rest }) = lanes.get_mut(store) else { return };
+    let full = due.len() >= DUE_PER_LANE_MAX;
+    match due.last_mut() {
         Some(last) if last.id == id => last.entry.waiting.push(waiting.clone()),
         // A limit of its own for each, or what waits for one store would take the places of the others.
-        Some(_) if full => {}
+        Some(_) if full => *rest = Rest::More,
         Some(_) | None => {
             let waiting = vec![waiting.clone()];
-            lane.push(Due { id, early, entry: Entry { from: entry.from.clone(), waiting, ..*entry } });
+            due.push(Due { id, early, entry: Entry { from: entry.from.clone(), waiting, ..*entry } });
         }
     }
 }

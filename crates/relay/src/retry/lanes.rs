@@ -7,17 +7,19 @@
 //! ```
 
 use super::RetryQueue;
+use super::attempt::Rest;
 use crate::Relay;
 use crate::together::{all, within};
 use mail_types::StoreName;
 use ports::BoxFuture;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 /// The lanes that are under way, at most one for each store.
 #[derive(Default)]
-struct Lanes<'r>(Vec<(StoreName, BoxFuture<'r, ()>)>);
+struct Lanes<'r>(Vec<(StoreName, BoxFuture<'r, Rest>)>);
 
 impl Relay {
     /// Tries what is due, again and again; never ends. Dropped in the middle of an attempt, it leaves the recipients in
@@ -38,7 +40,7 @@ impl Relay {
     pub async fn retry_round(&self) {
         let Some(queue) = &self.queue else { return };
         let lanes = queue.lanes(self.clock.now(), |_| false);
-        let lanes = lanes.into_iter().map(|(store, due)| Box::pin(self.lane(queue, store, due)) as BoxFuture<'_, _>);
+        let lanes = lanes.into_iter().map(|(store, lane)| Box::pin(self.lane(queue, store, lane)) as BoxFuture<'_, _>);
         all(lanes.collect()).await;
         queue.tidy().await;
     }
@@ -47,9 +49,9 @@ impl Relay {
     async fn rounds(&self, queue: &Arc<RetryQueue>) {
         let mut lanes = Lanes::default();
         loop {
-            for (store, due) in queue.lanes(self.clock.now(), |store| lanes.has(store)) {
-                let lane = Box::pin(self.lane(queue, store.clone(), due));
-                lanes.0.push((store, lane));
+            for (store, lane) in queue.lanes(self.clock.now(), |store| lanes.has(store)) {
+                let running = Box::pin(self.lane(queue, store.clone(), lane));
+                lanes.0.push((store, running));
             }
             let look = within(&*self.clock, LOOK_EVERY, Box::pin(queue.wake.notified()));
             lanes.run_until(Box::pin(look)).await;
@@ -62,11 +64,22 @@ impl Lanes<'_> {
         self.0.iter().any(|(busy, _)| busy == store)
     }
 
-    /// Lets them go on until it is time to look.
+    /// Lets them go on until it is time to look: at once where one has left something behind.
     async fn run_until(&mut self, mut look: BoxFuture<'_, Option<()>>) {
         poll_fn(|cx| {
-            self.0.retain_mut(|(_, lane)| lane.as_mut().poll(cx).is_pending());
-            look.as_mut().poll(cx).map(drop)
+            let mut rest = Rest::Nothing;
+            self.0.retain_mut(|(_, lane)| match lane.as_mut().poll(cx) {
+                Poll::Ready(Rest::More) => {
+                    rest = Rest::More;
+                    false
+                }
+                Poll::Ready(Rest::Nothing) => false,
+                Poll::Pending => true,
+            });
+            match rest {
+                Rest::More => Poll::Ready(()),
+                Rest::Nothing => look.as_mut().poll(cx).map(drop),
+            }
         })
         .await;
     }

@@ -3,6 +3,7 @@
 use super::retry::{Site, in_the_way, keep};
 use super::site::finish;
 use super::stores::Answer;
+use crate::retry::DUE_PER_LANE_MAX;
 use crate::{QueueId, QueueOrder};
 use mail_types::{DeliveryId, Lsn};
 use std::pin::{Pin, pin};
@@ -72,4 +73,17 @@ fn what_is_being_sent_stays_where_it_is() {
     assert_eq!((site.queue.waiting_count(), site.stores.repeated()), (0, 0));
     finish(site.queue.tidy(), Some(&site.queue));
     assert!(site.queue.sealed_count() < 3);
+}
+
+#[test]
+fn what_a_lane_has_no_place_for_is_next_at_once() {
+    let site = Site::new();
+    let count = u16::try_from(DUE_PER_LANE_MAX).expect("few") + 1;
+    for number in 0..count {
+        keep(&site, number, "cid", "south", 1).expect("it is durable");
+    }
+    site.world.pass(queue::INTERVAL_MIN);
+    let mut rounds = pin!(site.relay.retry());
+    look(&site, &mut rounds, 100);
+    assert_eq!((site.stores.mail().len(), site.queue.waiting_count()), (usize::from(count), 0));
 }

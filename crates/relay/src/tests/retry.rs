@@ -43,7 +43,8 @@ impl Site {
         };
         let queue = Arc::new(RetryQueue::open(&config, queue_world).expect("a queue"));
         let routing = Arc::new(routing());
-        let relay = relay(&stores, move || Some(Arc::clone(&routing)), world.clone()).with_queue(Arc::clone(&queue));
+        let relay = relay(&stores, move || Some(Arc::clone(&routing)), world.clone());
+        let relay = relay.with_queue(Arc::clone(&queue), Arc::new(stores.clone()));
         Self { stores, disk, world, queue, relay: Arc::new(relay) }
     }
 

@@ -54,6 +54,8 @@ pub struct Limits {
     pub body_chunk_octets_max: usize,
     /// See [`limits::COMMAND_TIMEOUT`].
     pub command_timeout: Duration,
+    /// See [`limits::ENVELOPE_TIMEOUT`].
+    pub envelope_timeout: Duration,
     /// See [`limits::DATA_TIMEOUT`].
     pub data_timeout: Duration,
     /// See [`limits::DATA_TOTAL_TIMEOUT`].
@@ -80,6 +82,7 @@ impl Config {
         let limits = Limits {
             rcpt_count_max: limits::CLUSTER_RCPT_COUNT_MAX,
             command_timeout: limits::CLUSTER_TIMEOUT,
+            envelope_timeout: limits::CLUSTER_TIMEOUT,
             data_timeout: limits::CLUSTER_TIMEOUT,
             ..Limits::default()
         };
@@ -105,6 +108,7 @@ impl Default for Limits {
             text_line_octets_max: limits::TEXT_LINE_OCTETS_MAX,
             body_chunk_octets_max: limits::BODY_CHUNK_OCTETS_MAX,
             command_timeout: limits::COMMAND_TIMEOUT,
+            envelope_timeout: limits::ENVELOPE_TIMEOUT,
             data_timeout: limits::DATA_TIMEOUT,
             data_total_timeout: limits::DATA_TOTAL_TIMEOUT,
         }

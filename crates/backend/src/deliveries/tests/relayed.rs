@@ -1,11 +1,12 @@
 //! A relay whose stores are all on other nodes, with its retry queue on a simulated disk.
 
+use super::lines::TURN_COUNT_MAX;
 use super::node::{Cluster, NodeHandle, Say, TestClock};
 use directory::engine::{Entry, Revision};
 use directory::{AccountRecord, DomainRecord, PlacementRecord, Record, Routing, StoreRecord};
 use machine::Machine as _;
 use mail_types::{AccountId, Address, Domain, NodeName, StoreName};
-use ports::{Handler, Peer, Random};
+use ports::{Delivery, Handler, Peer, Random};
 use relay::{QueueWorld, Relay, RelaySession, RetryQueue};
 use smtp_proto::server::{Config, Server};
 use smtp_proto::{Dialect, Security};
@@ -71,7 +72,7 @@ impl Site {
         let queue = Arc::new(RetryQueue::open(&config, world).expect("a queue"));
         let routing = Arc::new(routing());
         let relay = Relay::new(Arc::clone(&cluster.deliveries) as _, move || Some(Arc::clone(&routing)), clock, random)
-            .with_queue(Arc::clone(&queue));
+            .with_queue(Arc::clone(&queue), Arc::new(cluster.deliveries.for_queue()));
         Self { cluster, north, south, relay: Arc::new(relay), queue }
     }
 
@@ -203,4 +204,19 @@ fn a_node_that_answers_for_some_only_leaves_the_others_to_the_queue() {
     assert_eq!((site.queue.waiting_count(), site.north.promised()), (1, vec!["ann".to_owned()]));
     site.later();
     assert_eq!((site.queue.waiting_count(), site.north.promised()), (0, vec!["ann".to_owned(), "bob".to_owned()]));
+}
+
+/// A thousand envelopes that nobody ends hold all that senders may have at a node.
+#[test]
+fn what_senders_hold_does_not_keep_the_queue() {
+    let site = Site::new();
+    site.south.says("connect", Say::Break);
+    assert_stored(&site.send(&["cid"]));
+    site.south.recovers();
+    site.cluster.clock.pass(queue::INTERVAL_MAX);
+    let south = StoreName::parse("south").expect("a name");
+    let open = || site.finish(site.cluster.deliveries.open(&south, super::envelope()));
+    let _idle: Vec<_> = (0..TURN_COUNT_MAX).map(|_| open().expect("a transaction")).collect();
+    site.finish(site.relay.retry_round());
+    assert_eq!(site.counts(), (0, 0, 1));
 }
