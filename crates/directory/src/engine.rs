@@ -42,6 +42,12 @@ pub trait Engine: Send + Sync {
     /// Does all of a transaction or nothing.
     fn commit(&self, transaction: Transaction) -> BoxFuture<'_, Result<Commit, EngineError>>;
 
+    /// Whether a commit would be refused, for whoever does something else before it: an error is the one that it would give.
+    /// What is expected may be broken all the same.
+    fn may_commit<'a>(&'a self, transaction: &'a Transaction) -> BoxFuture<'a, Result<(), EngineError>> {
+        ready(transaction.check())
+    }
+
     /// The changes after a revision of keys that start with `prefix`. The watch outlives this borrow: an engine
     /// shares what a watch needs.
     fn watch<'a>(&'a self, prefix: &'a str, after: Revision) -> BoxFuture<'a, Result<Box<dyn Watch>, EngineError>>;

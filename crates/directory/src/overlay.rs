@@ -7,7 +7,7 @@
 //! ```text
 //!   /etc/aliases  ─▶ LiveMap ─┐ the first that has a key
 //!   /etc/popmap   ─▶ LiveMap ─┴▶ draft ─▶ pins to the base ─▶ FileEngine ──┐
-//!                                                                          │ an alias hides the base's, a placement stands
+//!                                                                          │ an alias or a rule hides the base's, a placement stands
 //!   Editor ── what no map hides ──▶ base Engine ───────────────────────────┴▶ beneath it, a domain gets fields
 //!                                                                             ─▶ get, range, watch
 //! ```
@@ -31,6 +31,7 @@ mod lay;
 mod map;
 mod moment;
 mod pins;
+mod rules;
 mod seen;
 #[cfg(test)]
 mod tests;
@@ -74,17 +75,18 @@ struct Maps {
 impl Overlay {
     /// Where a key stands that a map has.
     fn kept_in(&self, key: &str) -> String {
-        self.place(|map| map.place_of(key))
+        self.place(|nth, map| map.place_of(key, nth))
     }
 
     /// Where a field of a domain stands that a map says.
     fn kept_in_field(&self, key: &str, field: Field) -> String {
-        self.place(|map| map.place_of_field(key, field))
+        self.place(|_, map| map.place_of_field(key, field))
     }
 
-    fn place(&self, place: impl Fn(&LiveMap) -> Option<String>) -> String {
+    fn place(&self, place: impl Fn(usize, &LiveMap) -> Option<String>) -> String {
         let maps = lock(&self.maps).clone();
-        maps.list.iter().find_map(|map| place(map)).unwrap_or_else(|| "a map that is read live".to_owned())
+        let mut maps = maps.list.iter().enumerate();
+        maps.find_map(|(nth, map)| place(nth, map)).unwrap_or_else(|| "a map that is read live".to_owned())
     }
 }
 
@@ -134,6 +136,13 @@ impl Engine for Overlay {
                     conflict @ Commit::Conflict { .. } => Ok(conflict),
                 },
             }
+        })
+    }
+
+    fn may_commit<'a>(&'a self, transaction: &'a Transaction) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move {
+            transaction.check()?;
+            self.for_base(transaction.clone()).await.map(|_| ())
         })
     }
 

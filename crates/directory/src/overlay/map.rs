@@ -2,6 +2,7 @@
 
 use super::MapKind;
 use super::fields::{Field, Fields};
+use super::rules::LiveRules;
 use crate::edit::{EditError, Editor};
 use crate::engine::{Engine, Revision};
 use crate::file::{Held, Records};
@@ -32,6 +33,7 @@ pub struct LiveMap {
     held: Vec<Held>,
     /// What it says of domains, by their keys.
     domains: BTreeMap<Box<str>, OfDomain>,
+    rules: LiveRules,
     /// What its lines say that no record can hold, with their numbers.
     ignored: Vec<(usize, String)>,
 }
@@ -93,7 +95,7 @@ impl LiveMap {
     pub fn len(&self) -> usize {
         let of =
             |domain: &OfDomain| usize::from(domain.catch_all.is_some()) + usize::from(domain.default_store.is_some());
-        self.held.len() + self.domains.values().map(of).sum::<usize>()
+        self.held.len() + self.rules.len() + self.domains.values().map(of).sum::<usize>()
     }
 
     /// Whether it has none.
@@ -109,7 +111,7 @@ impl LiveMap {
     fn of(path: &str, parsed: Parsed<Entry>, ours: &[Domain]) -> Result<Self, MapError> {
         let mut bad: Vec<_> = parsed.bad.into_iter().map(|bad| (bad.number, bad.error.to_string())).collect();
         let mut held = Vec::with_capacity(parsed.items.len());
-        let mut domains = BTreeMap::<Box<str>, OfDomain>::new();
+        let (mut domains, mut rules) = (BTreeMap::<Box<str>, OfDomain>::new(), LiveRules::default());
         let ours: BTreeSet<_> = ours.iter().collect();
         for line in parsed.items {
             match line.item {
@@ -124,7 +126,7 @@ impl LiveMap {
                 }
                 Entry::Alias(alias) => held.push(held_at(line.number, &alias)),
                 Entry::Placement(placement) => held.push(held_at(line.number, &placement)),
-                Entry::Rule(_) => bad.push((line.number, NO_RULE.to_owned())),
+                Entry::Rule(rule) => rules.push(line.number, rule),
             }
         }
         if let Some((line, why)) = bad.iter().min().cloned() {
@@ -133,7 +135,7 @@ impl LiveMap {
         // The parsers take no key twice.
         held.sort_by(|one, other| one.key.cmp(&other.key));
         let ignored = parsed.ignored.into_iter().map(|line| (line.number, line.item)).collect();
-        Ok(Self { path: path.into(), is_read: true, held, domains, ignored })
+        Ok(Self { path: path.into(), is_read: true, held, domains, rules, ignored })
     }
 
     /// Whether it is the reading of a file, be it an empty one.
@@ -141,10 +143,11 @@ impl LiveMap {
         self.is_read
     }
 
-    /// `path:line` of a key that it has.
-    pub(super) fn place_of(&self, key: &str) -> Option<String> {
-        let at = self.held.binary_search_by(|held| (*held.key).cmp(key)).ok()?;
-        self.held.get(at).map(|held| self.place(held.line))
+    /// `path:line` of a key that it has as the `nth` map.
+    pub(super) fn place_of(&self, key: &str, nth: usize) -> Option<String> {
+        let at = self.held.binary_search_by(|held| (*held.key).cmp(key)).ok();
+        let line = at.and_then(|at| self.held.get(at)).map(|held| held.line);
+        line.or_else(|| self.rules.line_of(key, nth, &self.path)).map(|line| self.place(line))
     }
 
     /// `path:line` of a field of a domain that it says.
@@ -172,9 +175,10 @@ fn key_of(domain: &Domain) -> Box<str> {
 
 /// What the maps say together: of each key, and of each field of a domain, what the first says that has it.
 pub(super) fn together(maps: &[Arc<LiveMap>]) -> Records {
-    let domains = domains_together(maps);
+    let mut few = domains_together(maps);
+    few.extend(maps.iter().enumerate().flat_map(|(nth, map)| map.rules.held(nth, &map.path)));
     let of_maps = maps.iter().enumerate().flat_map(|(nth, map)| map.held.iter().map(move |held| (held, nth)));
-    let mut all: Vec<(&Held, usize)> = of_maps.chain(domains.iter().map(|held| (held, 0))).collect();
+    let mut all: Vec<(&Held, usize)> = of_maps.chain(few.iter().map(|held| (held, 0))).collect();
     // Each map is in order already: this merges them.
     all.sort_by(|(one, nth), (other, other_nth)| (&one.key, nth).cmp(&(&other.key, other_nth)));
     all.dedup_by(|(later, _), (first, _)| later.key == first.key);
@@ -212,8 +216,6 @@ impl fmt::Display for MapError {
 
 /// The keys of maps that were never read.
 pub(crate) const UNREAD_PREFIX: &str = "routing/unread/";
-
-const NO_RULE: &str = "a rule is not read live; import it";
 
 #[cfg(test)]
 impl LiveMap {

@@ -64,6 +64,14 @@ impl ClientTls {
         Ok(Self { name: Some(name), ..self })
     }
 
+    /// From now on demands and shows what the other does: files were read again. So do all clones, each under the name that it
+    /// has; nobody resumes what was agreed on before.
+    pub fn follow(&self, fresh: &Self) {
+        let mut config = ClientConfig::clone(&fresh.current());
+        config.resumption = Resumption::default();
+        self.exchange(config);
+    }
+
     pub(super) fn of(config: ClientConfig) -> Self {
         Self { config: Arc::new(RwLock::new(Arc::new(config))), name: None }
     }

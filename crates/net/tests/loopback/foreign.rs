@@ -114,6 +114,19 @@ async fn a_certificate_is_shown_to_who_demands_one() {
     assert!(matches!(misfit, TlsError::Misfit { key, .. } if key == other));
 }
 
+#[tokio::test]
+async fn demands_change_while_the_dialer_runs() {
+    let (strings, _events) = strings();
+    let (old, new) = (Authority::new(), Authority::new());
+    let (_inn, to) = backend(&old, "127.0.0.1", &strings);
+    let tls = trusting(&old);
+    let dialer = told(tls.clone());
+    answered(&dialer, &to).await.expect("trusted");
+    tls.follow(&trusting(&new));
+    let why = answered(&dialer, &to).await.expect_err("not any more");
+    assert!(why.contains("UnknownIssuer"), "{why}");
+}
+
 /// Without one authority nobody is ever trusted: that is found when the file is read, not at the first call.
 #[test]
 fn a_file_without_an_authority_is_refused() {

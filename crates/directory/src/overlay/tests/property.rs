@@ -8,8 +8,15 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 /// The maps of the test, the strongest first.
-const KINDS: [MapKind; 5] =
-    [MapKind::UserMap, MapKind::Virtual, MapKind::Transport, MapKind::Popmap, MapKind::Transport];
+const KINDS: [MapKind; 7] = [
+    MapKind::UserMap,
+    MapKind::RegexMap,
+    MapKind::Virtual,
+    MapKind::Transport,
+    MapKind::Popmap,
+    MapKind::RegexMap,
+    MapKind::Transport,
+];
 
 #[derive(Clone, Debug)]
 enum Edit {
@@ -27,6 +34,7 @@ enum Says {
     Placed(String, String),
     CatchAll(String),
     DomainStore(String),
+    Rule(String, String),
 }
 
 fn local() -> impl Strategy<Value = String> {
@@ -43,6 +51,7 @@ fn says() -> impl Strategy<Value = Says> {
         (local(), store()).prop_map(|(key, store)| Says::Placed(key, store)),
         local().prop_map(Says::CatchAll),
         store().prop_map(Says::DomainStore),
+        (local(), store()).prop_map(|(key, store)| Says::Rule(key, store)),
     ]
 }
 
@@ -68,6 +77,7 @@ impl Says {
             Self::Alias(key, _) | Self::Placed(key, _) => key.clone(),
             Self::CatchAll(_) => "@".to_owned(),
             Self::DomainStore(_) => "site.test".to_owned(),
+            Self::Rule(pattern, _) => format!("^{pattern}"),
         }
     }
 
@@ -79,6 +89,7 @@ impl Says {
             (Self::Placed(key, store), MapKind::Popmap) => Some(format!("{key}: {store}\n")),
             (Self::Placed(key, store), MapKind::Transport) => Some(format!("{key}@site.test lmtp:{store}\n")),
             (Self::CatchAll(to), MapKind::UserMap | MapKind::Virtual) => Some(format!("@site.test {to}\n")),
+            (Self::Rule(pattern, store), MapKind::RegexMap) => Some(format!("^{pattern}: {store}\n")),
             (Self::DomainStore(store), MapKind::Transport) => Some(format!("site.test lmtp:{store}\n")),
             _ => None,
         }
@@ -91,6 +102,7 @@ impl Says {
             Self::Placed(key, store) => placed(key, store, None),
             Self::CatchAll(to) => of_domain(json!({"name": "site.test", "catch_all": format!("{to}@site.test")})),
             Self::DomainStore(store) => of_domain(json!({"name": "site.test", "default_store": store})),
+            Self::Rule(pattern, store) => rule(&format!("r-{pattern}"), 2001, pattern, None, store),
         }
     }
 
@@ -106,6 +118,13 @@ fn keyed<R: Record>(record: &R) -> (String, Vec<u8>) {
 fn placed(key: &str, store: &str, user: Option<&str>) -> (String, Vec<u8>) {
     let address = format!("{key}@site.test");
     keyed(&super::record::<PlacementRecord>(json!({"address": address, "store": store, "user": user})))
+}
+
+fn rule(name: &str, order: usize, pattern: &str, domain: Option<&str>, store: &str) -> (String, Vec<u8>) {
+    let pattern = format!("^{pattern}");
+    let value =
+        json!({"name": name, "order": order, "kind": "regex", "pattern": pattern, "domain": domain, "store": store});
+    keyed(&super::record::<RuleRecord>(value))
 }
 
 fn of_domain(value: serde_json::Value) -> (String, Vec<u8>) {
@@ -124,18 +143,21 @@ impl Model {
     fn expected(&self) -> Vec<Entry> {
         let mut seen = self.below.clone();
         // The strongest last.
-        for (kind, says) in
-            KINDS.into_iter().zip(&self.maps).rev().flat_map(|(kind, map)| map.iter().map(move |says| (kind, says)))
-        {
-            self.lay(&mut seen, kind, says);
+        for (nth, map) in self.maps.iter().enumerate().rev() {
+            map.iter().enumerate().for_each(|(line, says)| self.lay(&mut seen, nth, line, says));
         }
         seen.into_iter().map(|(key, value)| Entry { key, value, revision: Revision::ZERO }).collect()
     }
 
-    fn lay(&self, seen: &mut BTreeMap<String, Vec<u8>>, kind: MapKind, says: &Says) {
+    fn lay(&self, seen: &mut BTreeMap<String, Vec<u8>>, nth: usize, line: usize, says: &Says) {
         let (key, value) = match says {
             Says::Placed(key, store) => {
-                placed(key, store, Some(key).filter(|_| kind != MapKind::Transport).map(String::as_str))
+                let user = Some(key.as_str()).filter(|_| KINDS[nth] != MapKind::Transport);
+                placed(key, store, user)
+            }
+            Says::Rule(pattern, store) => {
+                let (name, order) = (format!("live-{}-map-{}", nth + 1, line + 1), 1000 * (nth + 1) + line);
+                rule(&name, order, pattern, Some("site.test"), store)
             }
             Says::Alias(..) | Says::CatchAll(_) | Says::DomainStore(_) => says.record(),
         };
@@ -145,7 +167,7 @@ impl Model {
             match says {
                 Says::CatchAll(to) => record.catch_all = Address::parse(&format!("{to}@site.test")).ok(),
                 Says::DomainStore(store) => record.default_store = mail_types::StoreName::parse(store).ok(),
-                Says::Alias(..) | Says::Placed(..) => {}
+                Says::Alias(..) | Says::Placed(..) | Says::Rule(..) => {}
             }
             *value = record.encode();
         } else if !matches!(says, Says::Placed(..)) || !self.below.contains_key(&key) {
