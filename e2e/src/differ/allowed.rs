@@ -145,28 +145,32 @@ fn says(difference: &Difference, fact: &str, ours: &str) -> bool {
 }
 
 fn special_use_of_renamed(command: &str, difference: &Difference) -> bool {
-    let without = |told: &Option<String>| {
-        let words = told.as_deref()?.split_whitespace().filter(|word| !SPECIAL.contains(word));
-        Some(words.map(str::to_owned).collect::<Vec<_>>())
-    };
-    let has_use = difference.ours.as_deref().is_some_and(|ours| SPECIAL.iter().any(|word| ours.contains(word)));
     let is_left_out = command.starts_with("LIST (SPECIAL-USE") && difference.theirs.is_none();
+    if is_left_out && difference.fact.starts_with("STATUS ") {
+        return true;
+    }
+    let has_use = difference.ours.as_deref().is_some_and(|ours| SPECIAL.iter().any(|word| ours.contains(word)));
     let is_asked = command.contains("SPECIAL-USE") && difference.fact.starts_with("LIST ");
-    is_asked && has_use && (is_left_out || without(&difference.ours) == without(&difference.theirs))
+    is_asked && has_use && (is_left_out || alike_without(difference, unasked_children(command), SPECIAL))
 }
 
 fn attributes_unasked(command: &str, difference: &Difference) -> bool {
-    const CHILDREN: &[&str] = &["\\hasnochildren", "\\haschildren"];
-    let unasked = |asked: &str, words: &'static [&'static str]| -> &'static [&'static str] {
-        if command.contains(asked) { &[] } else { words }
-    };
-    let (children, special) = (unasked("CHILDREN", CHILDREN), unasked("SPECIAL-USE", SPECIAL));
-    let asked = |told: &Option<String>| {
-        let words =
-            told.as_deref()?.split_whitespace().filter(|word| !children.contains(word) && !special.contains(word));
-        Some(words.map(str::to_owned).collect::<Vec<_>>())
-    };
-    command.starts_with("LIST ") && asked(&difference.ours) == asked(&difference.theirs)
+    let special: &[&str] = if command.contains("SPECIAL-USE") { &[] } else { SPECIAL };
+    command.starts_with("LIST ") && alike_without(difference, unasked_children(command), special)
 }
 
+fn unasked_children(command: &str) -> &'static [&'static str] {
+    if command.contains("CHILDREN") { &[] } else { CHILDREN }
+}
+
+/// Whether both say the same, apart from these attributes.
+fn alike_without(difference: &Difference, some: &[&str], others: &[&str]) -> bool {
+    let rest = |told: &Option<String>| {
+        let words = told.as_deref()?.split_whitespace().filter(|word| !some.contains(word) && !others.contains(word));
+        Some(words.map(str::to_owned).collect::<Vec<_>>())
+    };
+    rest(&difference.ours) == rest(&difference.theirs)
+}
+
+const CHILDREN: &[&str] = &["\\hasnochildren", "\\haschildren"];
 const SPECIAL: &[&str] = &["\\archive", "\\drafts", "\\junk", "\\sent", "\\trash"];
