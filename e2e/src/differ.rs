@@ -13,6 +13,7 @@
 //! 1. The same seed gives the same session, whatever is answered.
 //! 2. A client hears the news (NOOP) before each command that could change something, so that both servers number alike.
 //! 3. What a client was told is kept: numbers that shift when they must not are a violation of either server.
+//! 4. A client that comes back with what it kept must end with the view of one that reads everything anew, at each server.
 
 pub mod act;
 pub mod allowed;

@@ -53,8 +53,8 @@ const RULES: &[Rule] = &[
         applies: |_, difference| {
             let stem = difference.ours.as_deref().and_then(|ours| ours.strip_suffix('"'));
             let more = stem.zip(difference.theirs.as_deref()).and_then(|(stem, theirs)| theirs.strip_prefix(stem));
-            // Half of the line, where the client asked for so many octets only.
-            difference.fact.contains("HEADER.FIELDS") && matches!(more, Some("\\r\\n\"" | "\\r\""))
+            // Half of the line, where the client asked for so many octets only; two, where the last field has no line end.
+            difference.fact.contains("HEADER.FIELDS") && matches!(more, Some("\\r\\n\"" | "\\r\"" | "\\r\\n\\r\\n\""))
         },
     },
     // RFC 9051 §6.4.5: no word on parts that are not there; NIL says it, an empty string may. Dovecot also takes the part 1
@@ -107,6 +107,27 @@ const RULES: &[Rule] = &[
             command.starts_with("LIST ") && command.ends_with(" \"\"") && difference.fact.starts_with("LIST ")
         },
     },
+    // RFC 4978 §3: an algorithm that is not known is BAD.
+    Rule {
+        name: "compress-unknown",
+        applies: |command, difference| command.starts_with("COMPRESS ") && says(difference, "status", "BAD"),
+    },
+    // RFC 9051 §3: a command in the wrong state is BAD or NO. We see the charset first.
+    Rule {
+        name: "charset-without-a-mailbox",
+        applies: |command, difference| {
+            command.starts_with("SEARCH ") && command.contains("CHARSET X-BOGUS") && says(difference, "status", "NO")
+        },
+    },
+    // RFC 7162 §3.1.5: NOT turns round what MODSEQ says. Dovecot finds nothing where the number is above all.
+    Rule {
+        name: "not-modseq-above-all",
+        applies: |command, difference| {
+            command.contains("NOT ") && command.contains("MODSEQ") && difference.fact.contains("SEARCH")
+        },
+    },
+    // RFC 6154 §2: a use belongs to a mailbox; ours keeps it when it is renamed. Dovecot's belongs to a configured name.
+    Rule { name: "special-use-of-renamed", applies: special_use_of_renamed },
     // RFC 9051 §6.3.7: a server may refuse to subscribe to what is not there. We take it (§6.3.7 forbids to forget it later).
     Rule {
         name: "subscribe-to-nothing",
@@ -123,17 +144,33 @@ fn says(difference: &Difference, fact: &str, ours: &str) -> bool {
     difference.fact == fact && difference.ours.as_deref() == Some(ours)
 }
 
+fn special_use_of_renamed(command: &str, difference: &Difference) -> bool {
+    let is_left_out = command.starts_with("LIST (SPECIAL-USE") && difference.theirs.is_none();
+    if is_left_out && difference.fact.starts_with("STATUS ") {
+        return true;
+    }
+    let has_use = difference.ours.as_deref().is_some_and(|ours| SPECIAL.iter().any(|word| ours.contains(word)));
+    let is_asked = command.contains("SPECIAL-USE") && difference.fact.starts_with("LIST ");
+    is_asked && has_use && (is_left_out || alike_without(difference, unasked_children(command), SPECIAL))
+}
+
 fn attributes_unasked(command: &str, difference: &Difference) -> bool {
-    const CHILDREN: &[&str] = &["\\hasnochildren", "\\haschildren"];
-    const SPECIAL: &[&str] = &["\\archive", "\\drafts", "\\junk", "\\sent", "\\trash"];
-    let unasked = |asked: &str, words: &'static [&'static str]| -> &'static [&'static str] {
-        if command.contains(asked) { &[] } else { words }
-    };
-    let (children, special) = (unasked("CHILDREN", CHILDREN), unasked("SPECIAL-USE", SPECIAL));
-    let asked = |told: &Option<String>| {
-        let words =
-            told.as_deref()?.split_whitespace().filter(|word| !children.contains(word) && !special.contains(word));
+    let special: &[&str] = if command.contains("SPECIAL-USE") { &[] } else { SPECIAL };
+    command.starts_with("LIST ") && alike_without(difference, unasked_children(command), special)
+}
+
+fn unasked_children(command: &str) -> &'static [&'static str] {
+    if command.contains("CHILDREN") { &[] } else { CHILDREN }
+}
+
+/// Whether both say the same, apart from these attributes.
+fn alike_without(difference: &Difference, some: &[&str], others: &[&str]) -> bool {
+    let rest = |told: &Option<String>| {
+        let words = told.as_deref()?.split_whitespace().filter(|word| !some.contains(word) && !others.contains(word));
         Some(words.map(str::to_owned).collect::<Vec<_>>())
     };
-    command.starts_with("LIST ") && asked(&difference.ours) == asked(&difference.theirs)
+    rest(&difference.ours) == rest(&difference.theirs)
 }
+
+const CHILDREN: &[&str] = &["\\hasnochildren", "\\haschildren"];
+const SPECIAL: &[&str] = &["\\archive", "\\drafts", "\\junk", "\\sent", "\\trash"];

@@ -46,7 +46,6 @@ pub(super) const MALFORMED: &[&str] = &[
     "UID FETCH 1 (FLAGS) (VANISHED)",
     "SELECT A (QRESYNC)",
     "SELECT A (QRESYNC (1))",
-    "SELECT A (QRESYNC (0 1))",
     "SELECT A (QRESYNC (1 x))",
     "SELECT A (BOGUS)",
     "SELECT A ()",

@@ -312,3 +312,18 @@ fn literal_at_end(line: &[u8]) -> Option<usize> {
 
 /// A small account answers much faster, also on a machine that compiles beside the tests.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uid_that_was_never_told_has_a_place() {
+        let view = [Some(1), None, Some(5), None];
+        let places = [(5, Some(2)), (3, Some(1)), (9, Some(3))];
+        for (uid, place) in places {
+            assert_eq!(place_of(&view, uid), place, "{uid}");
+        }
+        assert_eq!(place_of(&[Some(1)], 9), None);
+    }
+}
