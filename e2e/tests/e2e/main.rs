@@ -11,6 +11,7 @@ mod example;
 mod full_disk;
 mod hostile;
 mod ledger;
+mod libraries;
 mod networks;
 mod queue;
 mod restart;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         curl::trials(&world),
         clients::trials(&world),
         scripts::trials(&world),
+        libraries::trials(&world),
         sync::trials(&world),
         restart::trials(&world),
         routing::trials(&world),
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         curl::trials(&nodes),
         clients::trials(&nodes),
         scripts::trials(&nodes),
+        libraries::trials(&nodes),
         sync::trials(&nodes),
         starttls::trials(&nodes),
     ];
