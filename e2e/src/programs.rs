@@ -38,10 +38,12 @@ pub enum Program {
     Getmail,
     /// Fetches Python's libraries.
     Pip,
+    /// A mail server, which sends to ours.
+    Postfix,
 }
 
 impl Program {
-    const ALL: [Program; 12] = [
+    const ALL: [Program; 13] = [
         Program::Swaks,
         Program::Curl,
         Program::Mbsync,
@@ -54,6 +56,7 @@ impl Program {
         Program::Mutt,
         Program::Getmail,
         Program::Pip,
+        Program::Postfix,
     ];
 
     /// What is typed.
@@ -71,6 +74,7 @@ impl Program {
             Program::Mutt => "mutt",
             Program::Getmail => "getmail",
             Program::Pip => "pip3",
+            Program::Postfix => "postfix",
         }
     }
 
@@ -89,13 +93,16 @@ impl Program {
             Program::Mutt => &["mutt"],
             Program::Getmail => &["getmail6"],
             Program::Pip => &["python3-pip"],
+            Program::Postfix => &["postfix"],
         }
     }
 
     /// A call that shows that it runs.
     fn probe(self) -> Command {
-        let mut command = Command::new(self.name());
+        // postfix itself does nothing without a configuration.
+        let mut command = Command::new(if self == Program::Postfix { "postconf" } else { self.name() });
         command.env("PATH", path()).arg(match self {
+            Program::Postfix => "-d",
             Program::Xfs | Program::Fetchmail => "-V",
             Program::Openssl => "version",
             Program::Mutt => "-v",
@@ -154,6 +161,13 @@ impl Program {
         command
     }
 
+    /// A call of a program that comes with it.
+    pub(crate) fn companion(self, name: &str) -> Command {
+        let mut command = Command::new(name);
+        command.env("PATH", path()).stdin(Stdio::null());
+        command
+    }
+
     /// The same as what another program, which is `around` it, is told to call.
     pub(crate) fn command_within(self, mut around: Command) -> Command {
         around.env("PATH", path()).stdin(Stdio::null()).arg(self.name());
@@ -194,6 +208,7 @@ fn install() -> Result<()> {
         return unpack(&packages);
     }
     run(apt_get().args(["-q", "update"]))?;
+    answer_postfix()?;
     if install_packages(&packages).is_ok() {
         return Ok(());
     }
@@ -204,9 +219,18 @@ fn install() -> Result<()> {
     Ok(())
 }
 
-/// Nothing that is there goes away for it.
+/// Nothing that is there goes away for it: another mail server would, for Postfix.
 fn install_packages(packages: &[&str]) -> Result<()> {
     run(apt_get().args(["-q", "install", "-y", "--no-install-recommends", "--no-remove"]).args(packages))
+}
+
+/// The package of Postfix asks what kind of mail server this machine shall be: none, so that it never starts by itself.
+fn answer_postfix() -> Result<()> {
+    if Program::Postfix.runs() {
+        return Ok(());
+    }
+    let answer = "echo 'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections";
+    run(Command::new("sh").args(["-c", answer]))
 }
 
 fn apt_get() -> Command {

@@ -13,6 +13,7 @@ mod hostile;
 mod ledger;
 mod libraries;
 mod networks;
+mod postfix;
 mod queue;
 mod restart;
 mod routing;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         // The long ones first: they run beside the others.
         ledger::trials(&world),
         cluster::trials(&world),
+        postfix::trials(&world),
         example::trials(&world),
         full_disk::trials(&world),
         queue::trials(&world),
