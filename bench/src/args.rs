@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) const USAGE: &str = "\
-cargo run --release -p bench -- [--quick] [--dir DIR] [--only SERVER] [--posthouse FILE] [lmtp|fetch|sessions|idle|exists|tail|all]…
+cargo run --release -p bench -- [--quick] [--dir DIR] [--only SERVER] [--posthouse FILE] [ROW|all]…
 
+  ROW               lmtp, smtp, fetch, sessions, idle, large, exists, tail
   --quick           a few minutes instead of a quarter of an hour: shorter runs, fewer of them
   --dir DIR         where the servers keep their mail (default: the temporary folder); its disk is what is measured
   --only SERVER     posthouse or dovecot alone
@@ -16,22 +17,27 @@ cargo run --release -p bench -- [--quick] [--dir DIR] [--only SERVER] [--posthou
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Row {
     Lmtp,
+    Smtp,
     Fetch,
     Sessions,
     Idle,
+    Large,
     Exists,
     Tail,
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 6] = [Self::Lmtp, Self::Fetch, Self::Sessions, Self::Idle, Self::Exists, Self::Tail];
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Lmtp, Self::Smtp, Self::Fetch, Self::Sessions, Self::Idle, Self::Large, Self::Exists, Self::Tail];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Lmtp => "lmtp",
+            Self::Smtp => "smtp",
             Self::Fetch => "fetch",
             Self::Sessions => "sessions",
             Self::Idle => "idle",
+            Self::Large => "large",
             Self::Exists => "exists",
             Self::Tail => "tail",
         }
@@ -99,7 +105,7 @@ mod tests {
         assert!(args.quick && args.wants(Row::Lmtp) && args.wants(Row::Tail) && !args.wants(Row::Idle));
         assert!(parse("").expect("right").expect("no help").wants(Row::Idle));
         assert!(parse("--help").expect("right").is_none());
-        assert!(parse("smtp").is_err());
+        assert!(parse("uucp").is_err());
         assert!(parse("--dir").is_err());
     }
 }

@@ -13,6 +13,7 @@ pub(crate) struct Client {
     buffer: Vec<u8>,
     /// The last, unfinished line.
     tail: Vec<u8>,
+    wait: Duration,
 }
 
 impl Client {
@@ -20,16 +21,34 @@ impl Client {
     pub(crate) async fn login(address: SocketAddr, user: &str) -> Result<Self> {
         let stream = TcpStream::connect(address).await.context("connecting to IMAP")?;
         stream.set_nodelay(true).context("TCP_NODELAY")?;
-        let mut client = Self { stream, buffer: vec![0; BUFFER_OCTETS], tail: Vec::new() };
+        let mut client = Self { stream, buffer: vec![0; BUFFER_OCTETS], tail: Vec::new(), wait: ANSWER_WAIT };
         client.read_until("* OK").await.context("the greeting")?;
         client.command(&format!("LOGIN {user} {PASSWORD}")).await?;
         Ok(client)
+    }
+
+    /// From now on the server may be silent for so long.
+    pub(crate) fn wait_for(&mut self, wait: Duration) {
+        self.wait = wait;
     }
 
     /// Says a command and reads all of its answer; gives the answer's octets.
     pub(crate) async fn command(&mut self, command: &str) -> Result<usize> {
         self.stream.write_all(format!("t {command}\r\n").as_bytes()).await.context("writing a command")?;
         self.read_until("t OK").await.with_context(|| format!("the answer to {command}"))
+    }
+
+    /// How many messages are in INBOX.
+    pub(crate) async fn messages(&mut self) -> Result<usize> {
+        self.stream.write_all(b"t STATUS INBOX (MESSAGES)\r\n").await.context("writing a command")?;
+        let mut count = None;
+        let end = |text: &str| {
+            let answer = text.split_once("(MESSAGES ").and_then(|(_, rest)| rest.split_once(')'));
+            count = count.or_else(|| answer.and_then(|(digits, _)| digits.parse().ok()));
+            last_line(text).starts_with("t OK")
+        };
+        self.read(end).await.context("the answer to STATUS")?;
+        count.context("STATUS was answered without a count")
     }
 
     /// Appends a message to INBOX, in one packet with its command (RFC 7888).
@@ -63,11 +82,11 @@ impl Client {
 
     /// Reads until what came last, which is whole lines, is what was waited for. Octets in literals are lines too, and the
     /// messages of this load have none that looks like an answer.
-    async fn read(&mut self, is_end: impl Fn(&str) -> bool) -> Result<usize> {
+    async fn read(&mut self, mut is_end: impl FnMut(&str) -> bool) -> Result<usize> {
         let mut octets = 0;
         self.buffer.resize(BUFFER_OCTETS, 0);
         loop {
-            let read = tokio::time::timeout(ANSWER_WAIT, self.stream.read(&mut self.buffer)).await;
+            let read = tokio::time::timeout(self.wait, self.stream.read(&mut self.buffer)).await;
             let count = read.context("the server says nothing")?.context("reading")?;
             if count == 0 {
                 bail!("the server closed the connection");
@@ -134,12 +153,20 @@ mod tests {
         let address = listener.local_addr().expect("an address");
         let big = format!("* 1 FETCH (BODY[] {{600006}}\r\n{}\r\n\r\n)\r\nt OK done\r\n", "x".repeat(600_000));
         let octets = big.len();
-        let answers = ["* OK hello\r\n", "t OK logged in\r\n", &big, "+ idling\r\n", "t NO never\r\n"];
+        let answers = [
+            "* OK hello\r\n",
+            "t OK logged in\r\n",
+            &big,
+            "* STATUS INBOX (MESSAGES 42)\r\nt OK done\r\n",
+            "+ idling\r\n",
+            "t NO never\r\n",
+        ];
         let set = LocalSet::new();
         set.spawn_local(serve(listener, answers.map(|answer| answer.as_bytes().to_vec()).to_vec()));
         let talk = async {
             let mut client = Client::login(address, "u0@bench.example").await?;
             assert_eq!(client.command("FETCH 1 BODY[]").await?, octets);
+            assert_eq!(client.messages().await?, 42);
             client.idle().await?;
             Ok::<_, anyhow::Error>(client.command("NOOP").await)
         };

@@ -1,27 +1,27 @@
 //! Posthouse beside its peers, in one run.
 //!
-//! What this is: one program that starts Posthouse and, where it is installed, Dovecot on one disk, drives them in turns with
+//! What this is: one program that starts Posthouse and, where they are installed, Dovecot and Postfix on one disk, drives them in turns with
 //! the same load, and prints what each did, at what cost, and the ratio. `bench/README.md` says what each row means.
 //!
 //! What it is not: a test. Nothing fails because a number is bad; it fails when a server does not do its work.
 //!
 //! ```text
 //!   args ─▶ server/ starts each one in a folder of its own ─▶ rows/ drives them in turns ─▶ table
-//!                     │ pid                                      │ lmtp.rs, imap.rs: one thread
+//!                     │ pid                                      │ load.rs, imap.rs: one thread
 //!                     └─▶ procs.rs: CPU and memory from /proc ◀──┘
 //! ```
 //!
 //! Invariants:
 //! 1. Everything is on loopback, on free ports, in one temporary folder; servers are ended by their pid.
 //! 2. Every run is bounded in time and in octets.
-//! 3. A delivery counts when its `250` was read; the load generator's own CPU is told beside the server's.
+//! 3. A delivery counts when its `250` was read, or in `smtp` when the mail is in the mailbox; the load generator's own CPU is told beside the server's.
 //!
-//! RFCs: 2033 (LMTP), 2920 (pipelining), 9051 (IMAP), 2177 (IDLE): as a client, as little as the load needs.
+//! RFCs: 5321 (SMTP), 2033 (LMTP), 2920 (pipelining), 9051 (IMAP), 2177 (IDLE): as a client, as little as the load needs.
 #![allow(clippy::disallowed_methods, reason = "a world: it has clocks, sockets, files and processes")]
 
 mod args;
 mod imap;
-mod lmtp;
+mod load;
 mod message;
 mod pop3;
 mod procs;
@@ -34,7 +34,7 @@ use anyhow::{Context, Result};
 use args::{Args, Row};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use server::Kind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 fn main() -> Result<()> {
     let Some(args) = Args::parse(std::env::args().skip(1))? else {
@@ -55,9 +55,11 @@ fn main() -> Result<()> {
         let run = async {
             match row {
                 Row::Lmtp => rows::lmtp::run(&args, &kinds, base.path()).await,
+                Row::Smtp => rows::smtp::run(&args, &kinds, base.path()).await,
                 Row::Fetch => rows::fetch::run(&args, &kinds, base.path()).await,
                 Row::Sessions => rows::sessions::run(&args, &kinds, base.path()).await,
                 Row::Idle => rows::idle::run(&args, &kinds, base.path()).await,
+                Row::Large => rows::large::run(&args, &kinds, base.path()).await,
                 Row::Exists => rows::exists::run(&args, &kinds, base.path()).await,
                 Row::Tail => rows::tail::run(&args, &kinds, base.path()).await,
             }
@@ -68,11 +70,18 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The ends of the servers' logs, which go away with their folders.
+/// The ends of the servers' logs, which go away with their folders; a site has its servers a level deeper.
 fn show_logs(base: &Path) {
-    let folders =
-        std::fs::read_dir(base).into_iter().flatten().filter_map(|entry| entry.ok().map(|entry| entry.path()));
-    for log in folders.map(|folder| folder.join("log")).filter(|log| log.exists()) {
+    let inside = |folder: &Path| -> Vec<PathBuf> {
+        std::fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+            .collect()
+    };
+    let folders = inside(base);
+    let deeper: Vec<PathBuf> = folders.iter().flat_map(|folder| inside(folder)).collect();
+    for log in folders.iter().chain(&deeper).map(|folder| folder.join("log")).filter(|log| log.is_file()) {
         eprintln!("{}:\n{}", log.display(), server::end_of(&log));
     }
 }

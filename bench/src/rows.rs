@@ -4,11 +4,13 @@ pub(crate) mod access;
 pub(crate) mod exists;
 pub(crate) mod fetch;
 pub(crate) mod idle;
+pub(crate) mod large;
 pub(crate) mod lmtp;
 pub(crate) mod sessions;
+pub(crate) mod smtp;
 pub(crate) mod tail;
 
-use crate::lmtp::{Load, deliver};
+use crate::load::{Load, deliver};
 use crate::message;
 use crate::server::{Hash, Kind, Server};
 use anyhow::{Context, Result};
@@ -60,6 +62,7 @@ async fn fill(server: &Server, accounts: usize, count: usize, octets: usize) -> 
         octets_max: count * message.len(),
         message,
         accounts,
+        recipients: 1,
         span: Duration::from_secs(120),
         pace: None,
         seed: 99,
@@ -72,4 +75,9 @@ async fn fill(server: &Server, accounts: usize, count: usize, octets: usize) -> 
 /// For numbers a thousand: CPU seconds for each 1,000 operations.
 fn per_thousand(cpu: Duration, count: usize) -> f64 {
     cpu.as_secs_f64() * 1000.0 / crate::stats::as_f64(count.max(1))
+}
+
+/// For people.
+fn megabytes(octets: u64) -> f64 {
+    crate::stats::as_f64(usize::try_from(octets).unwrap_or(usize::MAX)) / 1e6
 }

@@ -1,17 +1,19 @@
 //! The servers, each in a folder of its own and ended by its pid.
 
 mod dovecot;
+mod nodes;
+mod postfix;
 mod posthouse;
+mod process;
+mod records;
+pub(crate) mod site;
 
 use crate::args::Args;
-use crate::procs;
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
-use std::io::Read;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use process::{Process, Sign};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Child;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Which server.
 #[derive(Clone, Debug)]
@@ -24,8 +26,8 @@ pub(crate) enum Kind {
 
 /// A server that runs.
 pub(crate) struct Server {
-    name: &'static str,
-    child: Child,
+    kind: Kind,
+    process: Process,
     /// Where it speaks LMTP.
     pub(crate) lmtp: SocketAddr,
     /// Where it speaks IMAP.
@@ -63,21 +65,32 @@ impl Kind {
 
     /// Starts it with accounts `u0`, `u1` … of `bench.example` and waits until it answers.
     pub(crate) async fn start(&self, base: &Path, accounts: usize, hash: Hash) -> Result<Server> {
-        let stored = hash.of_password()?;
         let folder = base.join(format!("{}-{accounts}", self.name().to_lowercase()));
+        self.start_in(folder, accounts, hash).await
+    }
+
+    async fn start_in(&self, folder: PathBuf, accounts: usize, hash: Hash) -> Result<Server> {
+        let stored = hash.of_password()?;
         std::fs::create_dir_all(&folder).context("making the folder of a server")?;
         let ports = [free_port()?, free_port()?, free_port()?];
-        let started = match self {
-            Self::Posthouse(program) => posthouse::start(program, &folder, ports, accounts, &stored).await,
-            Self::Dovecot => dovecot::start(&folder, ports, accounts, &stored),
+        let prepared = match self {
+            Self::Posthouse(_) => posthouse::prepare(&folder, ports, accounts, &stored).await,
+            Self::Dovecot => dovecot::prepare(&folder, ports, accounts, &stored),
         };
-        let child = started.with_context(|| format!("starting {}", self.name()))?;
-        let [lmtp, imap, pop3] = ports.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        let mut server = Server { name: self.name(), child, lmtp, imap, pop3, folder };
-        server.wait_for(lmtp)?;
-        server.wait_for(imap)?;
-        server.wait_for(pop3)?;
+        prepared.with_context(|| format!("preparing {}", self.name()))?;
+        let process = self.launch(&folder)?;
+        let [lmtp, imap, pop3] = ports.map(loopback);
+        let mut server = Server { kind: self.clone(), process, lmtp, imap, pop3, folder };
+        server.wait()?;
         Ok(server)
+    }
+
+    /// Starts it with what is in its folder.
+    fn launch(&self, folder: &Path) -> Result<Process> {
+        match self {
+            Self::Posthouse(program) => posthouse::launch(program, folder),
+            Self::Dovecot => dovecot::launch(folder),
+        }
     }
 }
 
@@ -105,56 +118,29 @@ impl Hash {
 impl Server {
     /// Its first process.
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.process.pid()
     }
 
     /// CPU time used so far, by all its processes.
     pub(crate) fn cpu(&self) -> Result<Duration> {
-        procs::cpu(self.pid())
+        self.process.cpu()
     }
 
     /// Ends it and removes its mail.
     pub(crate) fn stop(mut self) -> Result<()> {
-        self.end()?;
+        self.process.end()?;
         std::fs::remove_dir_all(&self.folder).context("removing the folder of a server")
     }
 
-    fn wait_for(&mut self, address: SocketAddr) -> Result<()> {
-        let deadline = Instant::now() + START_WAIT;
-        while !greets(address) {
-            if let Some(status) = self.child.try_wait().context("asking whether the server runs")? {
-                bail!("{} ended with {status}", self.name);
-            }
-            if Instant::now() > deadline {
-                bail!("{} does not answer at {address}", self.name);
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
+    /// Ends it and starts it again with its mail: what it kept in memory is gone.
+    pub(crate) fn restart(&mut self) -> Result<()> {
+        self.process.end()?;
+        self.process = self.kind.launch(&self.folder)?;
+        self.wait()
     }
 
-    fn end(&mut self) -> Result<()> {
-        if self.child.try_wait().context("asking whether the server runs")?.is_some() {
-            return Ok(());
-        }
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).context("a pid")?;
-        kill_process(pid, Signal::TERM).context("ending a server")?;
-        let deadline = Instant::now() + STOP_WAIT;
-        while self.child.try_wait().context("waiting for a server to end")?.is_none() {
-            if Instant::now() > deadline {
-                self.child.kill().context("killing a server")?;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Err(error) = self.end() {
-            eprintln!("{}: {error:#}", self.name);
-        }
+    fn wait(&mut self) -> Result<()> {
+        [self.lmtp, self.imap, self.pop3].into_iter().try_for_each(|at| self.process.wait_for(at, Sign::Greeting))
     }
 }
 
@@ -170,16 +156,14 @@ pub(crate) fn end_of(log: &Path) -> String {
     lines.get(lines.len().saturating_sub(LOG_LINES)..).unwrap_or_default().join("\n")
 }
 
-fn greets(address: SocketAddr) -> bool {
-    let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else { return false };
-    let timeout = stream.set_read_timeout(Some(Duration::from_secs(5)));
-    timeout.is_ok() && matches!(stream.read(&mut [0; 64]), Ok(octets) if octets > 0)
-}
-
 /// A port that was free a moment ago; the system does not give it away again at once.
 fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("looking for a free port")?;
     Ok(listener.local_addr().context("looking for a free port")?.port())
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
 /// The domain of all accounts.
@@ -188,6 +172,3 @@ pub(crate) const DOMAIN: &str = "bench.example";
 pub(crate) const PASSWORD: &str = "secret";
 /// What is shown of a log when something went wrong.
 const LOG_LINES: usize = 20;
-const START_WAIT: Duration = Duration::from_secs(30);
-/// After this a server that was asked to end is killed.
-const STOP_WAIT: Duration = Duration::from_secs(20);

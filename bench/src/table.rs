@@ -46,6 +46,8 @@ fn show(cell: &Cell) -> String {
 /// With as many digits as mean something.
 fn number(value: f64) -> String {
     match value {
+        // Nothing to compare with.
+        value if !value.is_finite() => "-".to_owned(),
         value if value.abs() >= 100.0 => format!("{value:.0}"),
         value if value.abs() >= 10.0 => format!("{value:.1}"),
         value if value.abs() >= 0.1 => format!("{value:.2}"),
@@ -61,6 +63,7 @@ mod tests {
     fn digits() {
         let shown = [12_345.6, 12.34, 0.126, 0.000_54].map(number);
         assert_eq!(shown, ["12346", "12.3", "0.13", "0.0005"]);
+        assert_eq!(number(f64::NAN), "-");
         assert_eq!(show(&Cell { value: 943.0, cost: Some(1.86), note: String::new() }), "943 (1.86)");
     }
 }

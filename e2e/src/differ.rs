@@ -14,6 +14,7 @@
 //! 2. A client hears the news (NOOP) before each command that could change something, so that both servers number alike.
 //! 3. What a client was told is kept: numbers that shift when they must not are a violation of either server.
 
+pub mod act;
 pub mod allowed;
 pub mod dovecot;
 pub mod facts;
@@ -22,5 +23,8 @@ pub mod run;
 pub mod script;
 pub mod value;
 
+mod idle;
 mod letters;
+mod malformed;
+mod memory;
 mod search;

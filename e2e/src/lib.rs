@@ -40,4 +40,6 @@ pub mod smtp;
 pub mod wire;
 
 pub mod ports;
+
+mod deflate;
 mod tls;

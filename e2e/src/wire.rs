@@ -1,5 +1,6 @@
 //! A connection as bytes and lines, with a deadline on every wait.
 
+use crate::deflate::Deflated;
 use crate::tls::{self, TlsStream};
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{ErrorKind, Read, Write};
@@ -10,6 +11,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Wire {
     stream: Stream,
+    /// Between the stream and us, once it was agreed on.
+    deflated: Option<Box<Deflated>>,
     /// Read from the socket and not yet taken: everything from `taken` on.
     buffer: Vec<u8>,
     taken: usize,
@@ -29,7 +32,7 @@ impl Wire {
         stream.set_read_timeout(Some(WAIT_MAX))?;
         stream.set_write_timeout(Some(WAIT_MAX))?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: Stream::Plain(stream), buffer: Vec::new(), taken: 0 })
+        Ok(Self { stream: Stream::Plain(stream), deflated: None, buffer: Vec::new(), taken: 0 })
     }
 
     /// Shakes hands for TLS. What the server sent in plain text after its go-ahead is an error.
@@ -37,7 +40,12 @@ impl Wire {
         ensure!(self.taken == self.buffer.len(), "the server sent more in plain text after its go-ahead");
         let Stream::Plain(stream) = self.stream else { bail!("there is TLS already") };
         let stream = tls::connect(stream).context("TLS handshake")?;
-        Ok(Self { stream: Stream::Tls(Box::new(stream)), buffer: Vec::new(), taken: 0 })
+        Ok(Self { stream: Stream::Tls(Box::new(stream)), deflated: None, buffer: Vec::new(), taken: 0 })
+    }
+
+    /// From here on both ends compress (RFC 4978); the server has said OK, and nothing after it that was not read.
+    pub fn compress(&mut self) {
+        self.deflated = Some(Box::new(Deflated::new()));
     }
 
     /// How long a read or write may wait.
@@ -50,6 +58,8 @@ impl Wire {
 
     /// Sends all of it.
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        let deflated = self.deflated.as_mut().map(|deflated| deflated.deflate(bytes)).transpose()?;
+        let bytes = deflated.as_deref().unwrap_or(bytes);
         match &mut self.stream {
             Stream::Plain(stream) => stream.write_all(bytes),
             Stream::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
@@ -139,7 +149,11 @@ impl Wire {
         match read {
             Ok(0) => Ok(Filled::End),
             Ok(octets) => {
-                self.buffer.extend_from_slice(chunk.get(..octets).unwrap_or_default());
+                let came = chunk.get(..octets).unwrap_or_default();
+                match &mut self.deflated {
+                    Some(deflated) => deflated.inflate(came, &mut self.buffer)?,
+                    None => self.buffer.extend_from_slice(came),
+                }
                 Ok(Filled::Some)
             }
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => Ok(Filled::Nothing),

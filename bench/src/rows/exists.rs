@@ -2,10 +2,11 @@
 
 use super::{start_all, stop_all};
 use crate::args::Args;
+use crate::load::{self, Protocol};
 use crate::server::{Kind, Server, user};
 use crate::stats::percentile;
 use crate::table::{self, Cell};
-use crate::{imap, lmtp, message};
+use crate::{imap, message};
 use anyhow::{Context, Result};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -30,16 +31,16 @@ pub(crate) async fn run(args: &Args, kinds: &[Kind], base: &Path) -> Result<()> 
 }
 
 async fn measure(server: &Server, deliveries: usize) -> Result<Vec<Duration>> {
-    let mut sender = lmtp::Client::connect(server.lmtp).await?;
+    let mut sender = load::Client::connect(server.lmtp, Protocol::Lmtp).await?;
     let message = message::wire(4 << 10);
     // The first delivery makes the mailbox.
-    sender.deliver(&user(0), &message).await?;
+    sender.deliver(&[user(0)], &message).await?;
     let mut reader = imap::Client::login(server.imap, &user(0)).await?;
     reader.command("SELECT INBOX").await?;
     reader.idle().await?;
     let mut delays = Vec::new();
     for _ in 0..deliveries {
-        let to = user(0);
+        let to = [user(0)];
         let sent = async {
             sender.deliver(&to, &message).await?;
             Ok::<Instant, anyhow::Error>(Instant::now())

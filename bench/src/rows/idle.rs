@@ -1,6 +1,6 @@
 //! Memory of sessions that wait.
 
-use super::{start_all, stop_all};
+use super::{megabytes, start_all, stop_all};
 use crate::args::Args;
 use crate::imap::Client;
 use crate::procs;
@@ -38,7 +38,6 @@ async fn measure(server: &Server, sessions: usize) -> Result<Cell> {
     // Servers tidy up after a moment.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let after = procs::pss(server.pid())?;
-    let megabytes = |octets: u64| as_f64(usize::try_from(octets).unwrap_or(usize::MAX)) / 1e6;
     let each = megabytes(after.saturating_sub(before)) * 1000.0 / as_f64(sessions);
     let note = format!("{:.0} MB before, {} processes with them", megabytes(before), procs::count(server.pid())?);
     drop(clients);

@@ -2,7 +2,7 @@
 
 use super::{per_thousand, start_all, stop_all};
 use crate::args::Args;
-use crate::lmtp::{Delivered, Load, deliver};
+use crate::load::{Delivered, Load, deliver};
 use crate::message;
 use crate::server::Kind;
 use crate::stats::{as_f64, median, percentile};
@@ -41,6 +41,7 @@ fn load(args: &Args, connections: usize, message: &Bytes, accounts: usize, round
         connections,
         message: message.clone(),
         accounts,
+        recipients: 1,
         span: args.span(),
         octets_max: RUN_OCTETS_MAX,
         pace: None,

@@ -2,7 +2,7 @@
 
 use super::{start_all, stop_all};
 use crate::args::Args;
-use crate::lmtp::{Delivered, Load, deliver};
+use crate::load::{Delivered, Load, deliver};
 use crate::message;
 use crate::server::{Kind, Server};
 use crate::stats::percentile;
@@ -34,7 +34,7 @@ pub(crate) async fn run(args: &Args, kinds: &[Kind], base: &Path) -> Result<()> 
 async fn with_large(server: &Server, span: Duration) -> Result<Cell> {
     let message = message::wire(LARGE_OCTETS);
     let octets_max = LARGE_COUNT_MAX * message.len();
-    let large = Load { connections: 2, message, accounts: 1_000, span, octets_max, pace: None, seed: 2 };
+    let large = Load { connections: 2, message, accounts: 1_000, recipients: 1, span, octets_max, pace: None, seed: 2 };
     let (small, large) = tokio::try_join!(deliver_small(server, span), deliver(server, &large))?;
     let mut cell = cell(&small);
     cell.note = format!("{}; {} large ones", cell.note, large.count());
@@ -50,6 +50,7 @@ fn small(span: Duration) -> Load {
         connections: 16,
         message: message::wire(4 << 10),
         accounts: 1_000,
+        recipients: 1,
         span,
         octets_max: usize::MAX,
         pace: Some(PACE),

@@ -1,13 +1,14 @@
 //! Dovecot 2.3 as its operators tune it: mdbox, processes reused, its own fsync discipline left on.
 
+use super::process::Process;
 use super::{Kind, user};
 use crate::args::Args;
 use anyhow::{Context, Result, bail};
 use std::fmt::Write;
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 
 /// Dovecot, if it is installed and we may start it.
 pub(super) fn find(_args: &Args) -> Result<Kind> {
@@ -23,15 +24,13 @@ pub(super) fn find(_args: &Args) -> Result<Kind> {
     Ok(Kind::Dovecot)
 }
 
-pub(super) fn start(folder: &Path, ports: [u16; 3], accounts: usize, stored: &str) -> Result<Child> {
+/// Lays it out in a folder.
+pub(super) fn prepare(folder: &Path, ports: [u16; 3], accounts: usize, stored: &str) -> Result<()> {
     let (uid, gid) = (user_id("nobody")?, NOGROUP);
     let mail = folder.join("mail");
     fs::create_dir_all(&mail).context("making Dovecot's mail folder")?;
     chown(&mail, Some(uid), Some(gid)).context("giving away Dovecot's mail folder")?;
-    // Dovecot's processes must reach it through ours.
-    for dir in folder.ancestors().take(2) {
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).context("opening the folder")?;
-    }
+    open_to_others(folder, 2)?;
     // Spread over folders, as sites do: a single one with 100,000 entries would be slow.
     let line = |number: usize| {
         let home = format!("{}/{:03}/{number}", mail.display(), number % 1000);
@@ -39,16 +38,15 @@ pub(super) fn start(folder: &Path, ports: [u16; 3], accounts: usize, stored: &st
     };
     let users: String = (0..accounts).map(line).collect();
     fs::write(folder.join("users"), users).context("writing Dovecot's users")?;
-    let config = folder.join("dovecot.conf");
-    fs::write(&config, configuration(folder, ports)).context("writing Dovecot's configuration")?;
-    let log = File::create(folder.join("log")).context("making Dovecot's log")?;
-    Command::new(PROGRAM)
-        .args(["-F", "-c"])
-        .arg(&config)
-        .stdout(log.try_clone().context("sharing Dovecot's log")?)
-        .stderr(log)
-        .spawn()
-        .context("starting dovecot")
+    fs::write(folder.join(CONFIG), configuration(folder, ports)).context("writing Dovecot's configuration")?;
+    Ok(())
+}
+
+/// Starts what is laid out there.
+pub(super) fn launch(folder: &Path) -> Result<Process> {
+    let mut command = Command::new(PROGRAM);
+    command.args(["-F", "-c"]).arg(folder.join(CONFIG));
+    Process::spawn("Dovecot", &mut command, &folder.join("log"))
 }
 
 fn configuration(folder: &Path, [lmtp, imap, pop3]: [u16; 3]) -> String {
@@ -80,7 +78,15 @@ fn configuration(folder: &Path, [lmtp, imap, pop3]: [u16; 3]) -> String {
     text
 }
 
-fn user_id(name: &str) -> Result<u32> {
+/// Processes of other users must reach it through so many of the folders that lead to it and are ours.
+pub(super) fn open_to_others(folder: &Path, ours: usize) -> Result<()> {
+    for dir in folder.ancestors().take(ours) {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).context("opening the folder")?;
+    }
+    Ok(())
+}
+
+pub(super) fn user_id(name: &str) -> Result<u32> {
     let users = fs::read_to_string("/etc/passwd").context("reading /etc/passwd")?;
     let mut lines = users.lines().map(|line| line.split(':').collect::<Vec<_>>());
     let line = lines.find(|fields| fields.first() == Some(&name)).with_context(|| format!("no user {name}"))?;
@@ -88,4 +94,5 @@ fn user_id(name: &str) -> Result<u32> {
 }
 
 const PROGRAM: &str = "/usr/sbin/dovecot";
+const CONFIG: &str = "dovecot.conf";
 const NOGROUP: u32 = 65_534;

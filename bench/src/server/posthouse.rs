@@ -1,17 +1,16 @@
 //! Posthouse: one node with one store and a proxy. What is not a folder, a port or a limit of connections is the default,
 //! the log line for every message included; Dovecot writes one too.
 
-use super::{DOMAIN, Kind, user};
+use super::process::Process;
+use super::records::Records;
+use super::{DOMAIN, Kind};
 use crate::args::Args;
-use crate::message::Chance;
 use anyhow::{Context, Result, bail};
-use directory::engine::{Commit, Engine, Transaction};
-use directory::{AccountRecord, DomainRecord, PasswordHash, Record, SecretRecord, SiteRecord, StoreRecord};
-use kv::EmbeddedEngine;
-use mail_types::{AccountId, Address, Domain, NodeName, StoreName};
-use std::fs::{self, File};
+use directory::StoreRecord;
+use mail_types::{NodeName, StoreName};
+use std::fs;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Command;
 
 /// The program of this tree, built the way this one was, unless another is named.
 pub(super) fn find(args: &Args) -> Result<Kind> {
@@ -39,60 +38,21 @@ pub(super) fn find(args: &Args) -> Result<Kind> {
     Ok(Kind::Posthouse(program))
 }
 
-pub(super) async fn start(
-    program: &Path,
-    folder: &Path,
-    ports: [u16; 3],
-    accounts: usize,
-    stored: &str,
-) -> Result<Child> {
-    let config = folder.join("posthouse.toml");
-    fs::write(&config, configuration(folder, ports)).context("writing Posthouse's configuration")?;
-    fill_directory(&folder.join("data/directory"), accounts, stored).await.context("filling the directory")?;
-    let log = File::create(folder.join("log")).context("making Posthouse's log")?;
-    Command::new(program)
-        .args(["serve", "--config"])
-        .arg(&config)
-        .stdout(log.try_clone().context("sharing Posthouse's log")?)
-        .stderr(log)
-        .spawn()
-        .context("starting posthouse")
-}
-
-/// Writes the records before the server starts: how quickly accounts are made is not what is measured.
-async fn fill_directory(folder: &Path, accounts: usize, stored: &str) -> Result<()> {
-    fs::create_dir_all(folder).context("making the directory's folder")?;
-    let engine = EmbeddedEngine::open(&folder.join("directory.redb"))?;
-    let store = StoreName::parse(STORE)?;
-    let site = SiteRecord { default_store: Some(store.clone()), ..SiteRecord::default() };
-    let store = StoreRecord::posthouse(store, NodeName::parse(NODE)?);
-    let domain = DomainRecord::new(Domain::parse(DOMAIN)?);
-    let first = put(put(put(Transaction::default(), &site), &store), &domain);
-    commit(&engine, first).await?;
-    let mut chance = Chance::new(3);
-    for from in (0..accounts).step_by(ACCOUNTS_AT_ONCE) {
-        let mut batch = Transaction::default();
-        for number in from..accounts.min(from + ACCOUNTS_AT_ONCE) {
-            let address = Address::parse(&user(number))?;
-            let id = u128::from(chance.next()) << 64 | u128::from(chance.next());
-            let passwords = vec![PasswordHash::parse(stored)?];
-            batch = put(batch, &AccountRecord::new(address.clone(), AccountId::from_bytes(id.to_be_bytes())));
-            batch = put(batch, &SecretRecord { address, passwords });
-        }
-        commit(&engine, batch).await?;
-    }
+/// Lays it out in a folder.
+pub(super) async fn prepare(folder: &Path, ports: [u16; 3], accounts: usize, stored: &str) -> Result<()> {
+    fs::write(folder.join(CONFIG), configuration(folder, ports)).context("writing Posthouse's configuration")?;
+    let store = StoreRecord::posthouse(StoreName::parse(STORE)?, NodeName::parse(NODE)?);
+    Records::make(&folder.join("data/directory"), &[], &[store], accounts, stored)
+        .await
+        .context("filling the directory")?;
     Ok(())
 }
 
-fn put(transaction: Transaction, record: &impl Record) -> Transaction {
-    transaction.put(record.key(), record.encode())
-}
-
-async fn commit(engine: &EmbeddedEngine, transaction: Transaction) -> Result<()> {
-    match engine.commit(transaction).await? {
-        Commit::Done(_) => Ok(()),
-        Commit::Conflict { key } => bail!("{key} was there already"),
-    }
+/// Starts what is laid out there.
+pub(super) fn launch(program: &Path, folder: &Path) -> Result<Process> {
+    let mut command = Command::new(program);
+    command.args(["serve", "--config"]).arg(folder.join(CONFIG));
+    Process::spawn("Posthouse", &mut command, &folder.join("log"))
 }
 
 fn configuration(folder: &Path, [lmtp, imap, pop3]: [u16; 3]) -> String {
@@ -107,7 +67,6 @@ fn configuration(folder: &Path, [lmtp, imap, pop3]: [u16; 3]) -> String {
     )
 }
 
+pub(super) const CONFIG: &str = "posthouse.toml";
 const NODE: &str = "bench";
 const STORE: &str = "one";
-/// Two records each, in a transaction of at most 128.
-const ACCOUNTS_AT_ONCE: usize = 64;

@@ -65,6 +65,10 @@ impl Engine for Paced<'_> {
         })
     }
 
+    fn may_commit<'a>(&'a self, transaction: &'a Transaction) -> BoxFuture<'a, Result<(), EngineError>> {
+        self.engine.may_commit(transaction)
+    }
+
     fn watch<'a>(&'a self, prefix: &'a str, after: Revision) -> BoxFuture<'a, Result<Box<dyn Watch>, EngineError>> {
         self.engine.watch(prefix, after)
     }

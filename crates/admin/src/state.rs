@@ -74,6 +74,12 @@ pub struct NodeFacts {
     /// The maps that it reads live.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub maps: Vec<MapFacts>,
+    /// Accounts that are elsewhere than a map says, a hundred of them at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub map_differences: Vec<String>,
+    /// How many such accounts there are.
+    #[serde(default)]
+    pub map_difference_count: usize,
 }
 
 /// A map that a node reads live.

@@ -144,9 +144,14 @@ impl There {
 
 fn of_imap(event: imap::Event) -> Verdict {
     match event {
-        imap::Event::LoggedIn { welcome } => Verdict::Welcome(welcome),
-        imap::Event::Refused { code: None, text } => Verdict::Refused(format!("it refused us: {text}")),
-        imap::Event::Refused { code: Some(code), text } => Verdict::Refused(format!("it refused us: [{code}] {text}")),
+        // A node tells what it offers in the code of its welcome.
+        imap::Event::LoggedIn { welcome, .. } => Verdict::Welcome(welcome),
+        // Nobody asks a node for it: TLS came first.
+        imap::Event::StartTls => Verdict::Refused("it starts TLS within TLS".to_owned()),
+        imap::Event::Refused { code: None, text, .. } => Verdict::Refused(format!("it refused us: {text}")),
+        imap::Event::Refused { code: Some(code), text, .. } => {
+            Verdict::Refused(format!("it refused us: [{code}] {text}"))
+        }
         imap::Event::Closed(closing) => Verdict::Refused(closing.to_string()),
     }
 }
@@ -155,7 +160,9 @@ fn of_pop3(event: pop3_proto::ClientEvent) -> Verdict {
     use pop3_proto::{ClientEvent, ResponseCode};
     match event {
         ClientEvent::LoggedIn { welcome } => Verdict::Welcome(welcome),
-        ClientEvent::Refused(refusal) => match refusal.code() {
+        // Nobody asks a node for it: TLS came first.
+        ClientEvent::StartTls => Verdict::Refused("it starts TLS within TLS".to_owned()),
+        ClientEvent::Refused { refusal, .. } => match refusal.code() {
             // RFC 2449 §8.1.2.
             Some(ResponseCode::InUse) => Verdict::InUse,
             Some(code) => Verdict::Refused(format!("it refused us: [{}] {}", code.name(), refusal.text())),

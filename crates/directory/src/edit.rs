@@ -243,6 +243,11 @@ impl<'e> Editor<'e> {
         }
     }
 
+    /// Whether a commit would be refused, whatever else it meets.
+    pub(crate) async fn may_commit(&self, transaction: &Transaction) -> Result<(), EditError> {
+        Ok(self.engine.may_commit(transaction).await?)
+    }
+
     /// Adds a record whose key is new.
     async fn add<R: Record>(&self, record: &R, commit: Transaction) -> Result<Revision, EditError> {
         if self.revision_of(&record.key()).await? != Revision::ZERO {

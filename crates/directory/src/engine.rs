@@ -42,6 +42,12 @@ pub trait Engine: Send + Sync {
     /// Does all of a transaction or nothing.
     fn commit(&self, transaction: Transaction) -> BoxFuture<'_, Result<Commit, EngineError>>;
 
+    /// Whether a commit would be refused, for whoever does something else before it: an error is the one that it would give.
+    /// What is expected may be broken all the same.
+    fn may_commit<'a>(&'a self, transaction: &'a Transaction) -> BoxFuture<'a, Result<(), EngineError>> {
+        ready(transaction.check())
+    }
+
     /// The changes after a revision of keys that start with `prefix`. The watch outlives this borrow: an engine
     /// shares what a watch needs.
     fn watch<'a>(&'a self, prefix: &'a str, after: Revision) -> BoxFuture<'a, Result<Box<dyn Watch>, EngineError>>;
@@ -210,7 +216,7 @@ pub enum EngineError {
     /// The key is one of a map that is read live ([`crate::overlay`]).
     #[error("{key} is read live from {kept_in}: change it there")]
     Live {
-        /// The key.
+        /// The key, and the field where a map says no more than that.
         key: String,
         /// The map, and the line.
         kept_in: String,

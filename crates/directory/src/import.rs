@@ -34,6 +34,7 @@ pub use passwd::{PasswdUser, passwd_file};
 pub use popmap::{StoreMap, popmap};
 pub use postfix::{postfix_virtual, transport};
 pub use regex_map::regex_map;
+pub(crate) use regex_map::{ENTRIES_MAX, FIRST_ORDER};
 pub use sendmail::user_map;
 
 use crate::key::parse_local;

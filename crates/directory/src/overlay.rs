@@ -7,8 +7,8 @@
 //! ```text
 //!   /etc/aliases  ─▶ LiveMap ─┐ the first that has a key
 //!   /etc/popmap   ─▶ LiveMap ─┴▶ draft ─▶ pins to the base ─▶ FileEngine ──┐
-//!                                                                          │ an alias hides the base's,
-//!   Editor ── what no map hides ──▶ base Engine ───────────────────────────┴▶ a placement stands beneath it
+//!                                                                          │ an alias or a rule hides the base's, a placement stands
+//!   Editor ── what no map hides ──▶ base Engine ───────────────────────────┴▶ beneath it, a domain gets fields
 //!                                                                             ─▶ get, range, watch
 //! ```
 //!
@@ -17,18 +17,21 @@
 //! 2. Nothing of a map is written to the base. Only pins are: placements of accounts that another reading of a map would
 //!    have had looked for elsewhere.
 //! 3. Of two maps the earlier of the list has a key. A map has it before the base, but for placements: those the base has
-//!    before any map, since with mail behind it a placement changes by a move only.
+//!    before any map, since with mail behind it a placement changes by a move only. Of a domain that the base has, a map has
+//!    the fields that it says, and no others; they never get into the base's record.
 //! 4. Who writes a key that a map hides is told where to change it. All other writes are the base's.
 //! 5. A copy that follows is the copy that a fresh load gives. What both sides have is told as it is when it is told, so a
 //!    change may be told twice.
 
 mod commit;
 mod differences;
+mod fields;
 mod kind;
 mod lay;
 mod map;
 mod moment;
 mod pins;
+mod rules;
 mod seen;
 #[cfg(test)]
 mod tests;
@@ -44,6 +47,7 @@ use crate::engine::{
     BoxFuture, Commit, Engine, EngineError, Entry, Lease, LeaseId, Page, Range, Revision, Transaction, Watch,
 };
 use crate::file::FileEngine;
+use fields::Field;
 use moment::{Moment, NO_MAP, from_layer};
 use seen::{Layered, Seen, page_of, seen};
 use std::future::poll_fn;
@@ -71,8 +75,18 @@ struct Maps {
 impl Overlay {
     /// Where a key stands that a map has.
     fn kept_in(&self, key: &str) -> String {
+        self.place(|nth, map| map.place_of(key, nth))
+    }
+
+    /// Where a field of a domain stands that a map says.
+    fn kept_in_field(&self, key: &str, field: Field) -> String {
+        self.place(|_, map| map.place_of_field(key, field))
+    }
+
+    fn place(&self, place: impl Fn(usize, &LiveMap) -> Option<String>) -> String {
         let maps = lock(&self.maps).clone();
-        maps.list.iter().find_map(|map| map.place_of(key)).unwrap_or_else(|| "a map that is read live".to_owned())
+        let mut maps = maps.list.iter().enumerate();
+        maps.find_map(|(nth, map)| place(nth, map)).unwrap_or_else(|| "a map that is read live".to_owned())
     }
 }
 
@@ -81,7 +95,7 @@ impl Engine for Overlay {
         Box::pin(async move {
             match (Layered::of(key), self.layer.read(key)?) {
                 (Layered::Over, held @ Some(_)) => seen(key, None, held),
-                (Layered::Over | Layered::Under, held) => seen(key, self.base.get(key).await?, held),
+                (Layered::Over | Layered::Under | Layered::Within, held) => seen(key, self.base.get(key).await?, held),
             }
         })
     }
@@ -107,7 +121,7 @@ impl Engine for Overlay {
     fn beneath(&self, key: &str) -> Result<Option<Entry>, EngineError> {
         match (Layered::of(key), self.layer.read(key)?) {
             (Layered::Under, Some(held)) => from_layer(held),
-            (Layered::Over | Layered::Under, _) => Ok(None),
+            (Layered::Over | Layered::Under | Layered::Within, _) => Ok(None),
         }
     }
 
@@ -115,13 +129,20 @@ impl Engine for Overlay {
         Box::pin(async move {
             transaction.check()?;
             // A map that is read again from here on counts as read after the commit.
-            match self.for_base(transaction)? {
+            match self.for_base(transaction).await? {
                 Err(conflict) => Ok(conflict),
                 Ok(transaction) => match self.base.commit(transaction).await? {
                     Commit::Done(base) => Ok(Commit::Done(Moment { base, layer: NO_MAP }.revision()?)),
                     conflict @ Commit::Conflict { .. } => Ok(conflict),
                 },
             }
+        })
+    }
+
+    fn may_commit<'a>(&'a self, transaction: &'a Transaction) -> BoxFuture<'a, Result<(), EngineError>> {
+        Box::pin(async move {
+            transaction.check()?;
+            self.for_base(transaction.clone()).await.map(|_| ())
         })
     }
 

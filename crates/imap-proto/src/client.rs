@@ -2,42 +2,51 @@
 //! machine reads it.
 //!
 //! ```text
-//!   Greeting ──* OK──▶ Asked ──tag OK──▶ LoggedIn (the rest of the input is left as it is: take_unread)
-//!      │ * BYE           │ tag NO, tag BAD: Refused
-//!      └─────────────────┴ * BYE, + …, the end, a time-out: Closed
+//!   Greeting ─▶ (StartTls ─tag OK─▶ Handshake ─tls_started─▶) (Asking ─tag OK─▶) Login ─tag OK─▶ LoggedIn
+//!      │ * BYE     │ tag NO            │                        │               │ │ +: more       (the rest of the input
+//!      │           │                   │                        │               └─┘               is left: take_unread)
+//!      └───────────┴───────────────────┴────────────────────────┴─ * BYE, the end, a time-out: Closed; tag NO: Refused
 //! ```
+//!
+//! STARTTLS is said where it must be. What the server offers is asked only where the login depends on it and neither the
+//! greeting nor an earlier conversation has told: then a login is one round trip behind the greeting.
 
+mod answer;
+mod capabilities;
 mod input;
+mod login;
 #[cfg(test)]
 mod tests;
 
-use crate::parse;
-use bytes::{BufMut as _, Bytes, BytesMut};
+pub use answer::Refusal;
+pub use capabilities::Capabilities;
+pub use login::Login;
+
+use answer::{Condition, capability_list, code_list, condition, readable, split_code};
+use bytes::Bytes;
 use input::{Input, Line};
+use login::Parts;
 use machine::Machine;
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// How to log in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Login {
-    /// AUTHENTICATE EXTERNAL (RFC 4422 App. A): who calls has proved by TLS who it is, and may act for others.
-    External {
-        /// As whom: the authorization identity.
-        authorization: String,
-    },
-}
-
-/// What comes of it: there is one event, and no other.
+/// What comes of it: `StartTls` perhaps, and then one other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
+    /// STARTTLS was granted: the role lets the handshake begin, then calls [`Client::tls_started`].
+    StartTls,
     /// The server let us in.
     LoggedIn {
         /// Its answer behind `OK `, without the end of the line: a code and a text, as it stood there. No CR, LF or NUL.
         welcome: Bytes,
+        /// What it said to offer now in a line of its own, before its answer: the list behind `CAPABILITY `. Many servers
+        /// say it in the code of their answer instead. No CR, LF or NUL.
+        capabilities: Option<Bytes>,
     },
     /// It did not (NO or BAD).
     Refused {
+        /// What it is about.
+        kind: Refusal,
         /// The response code, in upper case and without its arguments.
         code: Option<String>,
         /// The text for people.
@@ -56,15 +65,24 @@ pub enum Closing {
     Timeout,
     /// The server said BYE, for this reason.
     Bye(String),
+    /// The server does not start TLS, and says this. Nothing else was told to it.
+    NoStartTls(String),
+    /// The server offers no way for this login: no password was sent.
+    NoLogin,
     /// What came is no answer that IMAP has here.
     Protocol(&'static str),
 }
 
 /// The client's end of one connection.
-#[derive(Debug)]
 pub struct Client {
-    login: Login,
+    /// Until it is said.
+    login: Option<Login>,
+    start_tls: StartTls,
+    /// What the server offers, as far as it can be trusted.
+    known: Option<Capabilities>,
     phase: Phase,
+    /// Commands that were sent: each has a tag of its own.
+    command_count: u8,
     input: Input,
     output: Option<Bytes>,
     event: Option<Event>,
@@ -72,12 +90,26 @@ pub struct Client {
     due: Instant,
 }
 
+/// Whether TLS is still to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StartTls {
+    Required,
+    /// The connection is as private as it is meant to be.
+    NotNeeded,
+}
+
+#[derive(Debug, PartialEq, Eq)]
 enum Phase {
     /// The server has not greeted.
     Greeting,
-    /// The login was sent.
-    Asked,
+    /// STARTTLS was sent.
+    StartTls,
+    /// It was granted; nobody reads what comes in clear.
+    Handshake,
+    /// CAPABILITY was sent.
+    Asking,
+    /// The login was sent, apart from these parts that wait for `+`.
+    Login { unsent: Parts, capabilities: Option<Bytes> },
     /// What comes is not for us.
     LoggedIn,
     /// Nothing more.
@@ -90,20 +122,49 @@ pub const LINE_OCTETS_MAX: usize = 8 << 10;
 /// The most that it may send before it has let us in, its answer included.
 pub const LOGIN_OCTETS_MAX: usize = 64 << 10;
 
-/// How long it may take to greet, and again to answer the login.
+/// How long it may take to greet, and again for each answer.
 pub const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 impl Client {
     /// A connection that was just opened: waits for the greeting, then logs in.
     pub fn new(login: Login, now: Instant) -> Self {
         Self {
-            login,
+            login: Some(login),
+            start_tls: StartTls::NotNeeded,
+            known: None,
             phase: Phase::Greeting,
+            command_count: 0,
             input: Input::new(LINE_OCTETS_MAX, LOGIN_OCTETS_MAX),
             output: None,
             event: None,
             due: now + ANSWER_MAX,
         }
+    }
+
+    /// Says STARTTLS before anything else, and logs in under TLS or not at all (RFC 9051 §6.2.1).
+    pub fn with_starttls(self) -> Self {
+        Self { start_tls: StartTls::Required, ..self }
+    }
+
+    /// With what an earlier conversation with this server has [taught](Self::learnt). Nobody asks the server again, unless
+    /// its greeting tells: who is refused, or closed upon, should forget what may be old.
+    pub fn knowing(self, capabilities: Capabilities) -> Self {
+        Self { known: Some(capabilities), ..self }
+    }
+
+    /// What the server offers before a login and, where it must be, under TLS. What it said before TLS is not believed.
+    pub fn learnt(&self) -> Option<Capabilities> {
+        self.known.clone()
+    }
+
+    /// The handshake that [`Event::StartTls`] asked for is done.
+    pub fn tls_started(&mut self, now: Instant) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        assert_eq!(self.phase, Phase::Handshake, "TLS starts after Event::StartTls");
+        self.start_tls = StartTls::NotNeeded;
+        self.begin(now);
     }
 
     /// What the server said behind its answer to the login, and nobody read.
@@ -112,37 +173,31 @@ impl Client {
     }
 
     fn on_line(&mut self, now: Instant, line: &[u8]) {
-        match (self.phase, line.split_at_checked(2)) {
-            (Phase::Greeting, Some((b"* ", rest))) => self.on_greeting(now, rest),
-            (Phase::Greeting, _) => self.close(Closing::Protocol("the greeting is not of IMAP")),
-            // RFC 9051 §7.1.5: at any time.
-            (Phase::Asked, Some((b"* ", rest))) => match condition(rest) {
-                Some((Condition::Bye, text)) => self.close(Closing::Bye(readable(text))),
-                // Whatever else a server wants to tell. Who asks for it again gets it again.
-                Some((Condition::Ok | Condition::No | Condition::Bad | Condition::PreAuth, _)) | None => {}
-            },
-            (Phase::Asked, _) if self.output.is_some() => {
+        match (line.strip_prefix(b"* "), &self.phase) {
+            (Some(rest), Phase::Greeting) => self.on_greeting(now, rest),
+            (None, Phase::Greeting) => self.close(Closing::Protocol("the greeting is not of IMAP")),
+            // RFC 9051 §7: at any time.
+            (Some(rest), _) => self.on_untagged(rest),
+            (None, _) if self.output.is_some() => {
                 self.close(Closing::Protocol("the server answers what was not asked"));
             }
-            // EXTERNAL ends with its initial response (RFC 4422 App. A, RFC 4959).
-            (Phase::Asked, _) if line.starts_with(b"+") => {
-                self.close(Closing::Protocol("the server asks for more than EXTERNAL has"));
-            }
-            (Phase::Asked, _) => self.on_tagged(line),
-            (Phase::LoggedIn | Phase::Closed, _) => {}
+            (None, _) if line.starts_with(b"+") => self.on_continuation(now),
+            (None, _) => self.on_tagged(now, line),
         }
     }
 
     /// RFC 9051 §7.1: OK, PREAUTH or BYE.
     fn on_greeting(&mut self, now: Instant, rest: &[u8]) {
         match condition(rest) {
-            Some((Condition::Ok, _)) => {
-                self.phase = Phase::Asked;
-                self.due = now + ANSWER_MAX;
-                self.output = Some(self.login.command());
+            Some((Condition::Ok, _)) if self.start_tls == StartTls::Required => {
+                self.say(now, Phase::StartTls, "STARTTLS");
+            }
+            Some((Condition::Ok, text)) => {
+                self.learn(code_list(text));
+                self.begin(now);
             }
             Some((Condition::Bye, text)) => self.close(Closing::Bye(readable(text))),
-            // Somebody's session it is, but nobody knows whose.
+            // Somebody's session it is, but nobody knows whose; nor can TLS be started in it (RFC 9051 §11.1).
             Some((Condition::PreAuth, _)) => self.close(Closing::Protocol("the server greets with PREAUTH")),
             Some((Condition::No | Condition::Bad, _)) | None => {
                 self.close(Closing::Protocol("the greeting is not of IMAP"));
@@ -150,22 +205,136 @@ impl Client {
         }
     }
 
-    fn on_tagged(&mut self, line: &[u8]) {
-        let answer = line.strip_prefix(TAG).and_then(|rest| rest.strip_prefix(b" ")).and_then(condition);
-        match answer {
-            Some((Condition::Ok, text)) => {
-                self.phase = Phase::LoggedIn;
-                self.event = Some(Event::LoggedIn { welcome: Bytes::copy_from_slice(text) });
+    fn on_untagged(&mut self, rest: &[u8]) {
+        match condition(rest) {
+            Some((Condition::Bye, text)) => self.close(Closing::Bye(readable(text))),
+            Some((Condition::Ok, text)) => self.on_capabilities(code_list(text)),
+            // Whatever else a server wants to tell. Who asks for it again gets it again.
+            Some((Condition::No | Condition::Bad | Condition::PreAuth, _)) => {}
+            None => self.on_capabilities(capability_list(rest)),
+        }
+    }
+
+    fn on_capabilities(&mut self, list: Option<&[u8]>) {
+        match &mut self.phase {
+            Phase::Asking => self.learn(list),
+            // Those of a session: they are for the client, and no knowledge for the next login.
+            Phase::Login { capabilities, .. } => {
+                if let Some(list) = list {
+                    *capabilities = Some(Bytes::copy_from_slice(list));
+                }
             }
-            Some((Condition::No | Condition::Bad, text)) => {
-                let (code, text) = split_code(text);
-                let code = code.map(|code| readable(code).to_ascii_uppercase());
-                self.end(Event::Refused { code, text: readable(text) });
+            // Nothing that comes in clear is believed (RFC 9051 §11.1).
+            Phase::Greeting | Phase::StartTls | Phase::Handshake | Phase::LoggedIn | Phase::Closed => {}
+        }
+    }
+
+    fn learn(&mut self, list: Option<&[u8]>) {
+        if let Some(list) = list {
+            self.known = Some(Capabilities::parse(list));
+        }
+    }
+
+    fn on_continuation(&mut self, now: Instant) {
+        let next = match &mut self.phase {
+            Phase::Login { unsent, .. } => unsent.pop_front(),
+            Phase::Greeting | Phase::StartTls | Phase::Handshake | Phase::Asking | Phase::LoggedIn | Phase::Closed => {
+                None
             }
+        };
+        match next {
+            Some(part) => self.send(now, part.expose()),
+            None => self.close(Closing::Protocol("the server asks for more than the login has")),
+        }
+    }
+
+    fn on_tagged(&mut self, now: Instant, line: &[u8]) {
+        let behind_tag = line.strip_prefix(self.tag().as_bytes()).and_then(|rest| rest.strip_prefix(b" "));
+        match behind_tag.and_then(condition) {
+            Some((Condition::Ok, text)) => self.on_ok(now, text),
+            Some((Condition::No, text)) => self.on_no(text, Refusal::of_code),
+            // The command was not understood, so nobody has looked at the credentials.
+            Some((Condition::Bad, text)) => self.on_no(text, |_| Refusal::Unavailable),
             Some((Condition::Bye | Condition::PreAuth, _)) | None => {
                 self.close(Closing::Protocol("what came is no answer to the login"));
             }
         }
+    }
+
+    fn on_ok(&mut self, now: Instant, text: &[u8]) {
+        match &mut self.phase {
+            Phase::StartTls if self.input.is_empty() => {
+                self.phase = Phase::Handshake;
+                self.event = Some(Event::StartTls);
+            }
+            // It would be read as if it had come under TLS (RFC 9051 §11.1).
+            Phase::StartTls => self.close(Closing::Protocol("octets behind the answer to STARTTLS")),
+            Phase::Asking => {
+                self.learn(code_list(text));
+                match self.known {
+                    Some(_) => self.log_in(now),
+                    None => self.close(Closing::Protocol("the server does not tell what it offers")),
+                }
+            }
+            Phase::Login { unsent, capabilities } if unsent.is_empty() => {
+                let capabilities = capabilities.take();
+                self.phase = Phase::LoggedIn;
+                self.event = Some(Event::LoggedIn { welcome: Bytes::copy_from_slice(text), capabilities });
+            }
+            Phase::Login { .. } => self.close(Closing::Protocol("the server lets us in before it has the password")),
+            Phase::Greeting | Phase::Handshake | Phase::LoggedIn | Phase::Closed => {}
+        }
+    }
+
+    /// NO or BAD.
+    fn on_no(&mut self, text: &[u8], kind: fn(Option<&str>) -> Refusal) {
+        match &self.phase {
+            Phase::StartTls => self.close(Closing::NoStartTls(readable(text))),
+            Phase::Asking => self.close(Closing::Protocol("the server does not tell what it offers")),
+            Phase::Login { unsent, .. } => {
+                let (code, text) = split_code(text);
+                let code = code.map(|code| readable(code).to_ascii_uppercase());
+                // What it has not heard it cannot have found wrong.
+                let kind = if unsent.is_empty() { kind(code.as_deref()) } else { Refusal::Unavailable };
+                self.end(Event::Refused { kind, code, text: readable(text) });
+            }
+            Phase::Greeting | Phase::Handshake | Phase::LoggedIn | Phase::Closed => {}
+        }
+    }
+
+    /// The connection is as private as it is meant to be.
+    fn begin(&mut self, now: Instant) {
+        let asks = self.known.is_none() && self.login.as_ref().is_some_and(Login::needs_capabilities);
+        if asks { self.say(now, Phase::Asking, "CAPABILITY") } else { self.log_in(now) }
+    }
+
+    fn log_in(&mut self, now: Instant) {
+        self.command_count += 1;
+        let known = self.known.clone().unwrap_or_default();
+        let mut unsent = self.login.take().and_then(|login| login.parts(&self.tag(), &known)).unwrap_or_default();
+        match unsent.pop_front() {
+            Some(part) => {
+                self.phase = Phase::Login { unsent, capabilities: None };
+                self.send(now, part.expose());
+            }
+            None => self.close(Closing::NoLogin),
+        }
+    }
+
+    fn say(&mut self, now: Instant, phase: Phase, command: &str) {
+        self.command_count += 1;
+        self.phase = phase;
+        self.send(now, format!("{} {command}\r\n", self.tag()).as_bytes());
+    }
+
+    fn send(&mut self, now: Instant, octets: &[u8]) {
+        self.due = now + ANSWER_MAX;
+        self.output = Some(Bytes::copy_from_slice(octets));
+    }
+
+    /// Of the command that was sent last.
+    fn tag(&self) -> String {
+        format!("P{}", self.command_count)
     }
 
     fn close(&mut self, closing: Closing) {
@@ -174,13 +343,16 @@ impl Client {
 
     fn end(&mut self, event: Event) {
         self.phase = Phase::Closed;
+        self.login = None;
         self.input.clear();
+        self.output = None;
         self.event = Some(event);
     }
 
+    /// For the server, or for its TLS.
     fn is_waiting(&self) -> bool {
         match self.phase {
-            Phase::Greeting | Phase::Asked => true,
+            Phase::Greeting | Phase::StartTls | Phase::Handshake | Phase::Asking | Phase::Login { .. } => true,
             Phase::LoggedIn | Phase::Closed => false,
         }
     }
@@ -190,11 +362,14 @@ impl Machine for Client {
     type Event = Event;
 
     fn handle_input(&mut self, now: Instant, bytes: &[u8]) {
-        if self.phase == Phase::Closed {
+        if self.phase == Phase::Closed || bytes.is_empty() {
             return;
         }
+        if self.phase == Phase::Handshake {
+            return self.close(Closing::Protocol("octets in the clear before TLS"));
+        }
         self.input.push(bytes);
-        while self.is_waiting() {
+        while self.wants_input() {
             match self.input.line() {
                 Line::Part => return,
                 Line::Whole(line) => self.on_line(now, &line),
@@ -207,9 +382,11 @@ impl Machine for Client {
     /// What came behind the answer to the login stays to be taken.
     fn handle_eof(&mut self, _now: Instant) {
         match self.phase {
-            Phase::Greeting | Phase::Asked => self.close(Closing::Eof),
             Phase::LoggedIn => self.phase = Phase::Closed,
             Phase::Closed => {}
+            Phase::Greeting | Phase::StartTls | Phase::Handshake | Phase::Asking | Phase::Login { .. } => {
+                self.close(Closing::Eof);
+            }
         }
     }
 
@@ -232,7 +409,7 @@ impl Machine for Client {
     }
 
     fn wants_input(&self) -> bool {
-        self.is_waiting()
+        self.is_waiting() && self.phase != Phase::Handshake
     }
 
     fn is_closed(&self) -> bool {
@@ -240,19 +417,10 @@ impl Machine for Client {
     }
 }
 
-impl Login {
-    /// With the initial response, which saves a round trip (RFC 4959).
-    fn command(&self) -> Bytes {
-        let Self::External { authorization } = self;
-        let mut line = BytesMut::from(TAG);
-        line.put_slice(b" AUTHENTICATE EXTERNAL ");
-        match authorization.is_empty() {
-            // RFC 4959 §3.
-            true => line.put_u8(b'='),
-            false => line.put_slice(parse::base64_challenge(authorization.as_bytes()).as_bytes()),
-        }
-        line.put_slice(b"\r\n");
-        line.freeze()
+/// Not its output, which may be a password.
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("phase", &self.phase).field("known", &self.known).finish_non_exhaustive()
     }
 }
 
@@ -262,53 +430,9 @@ impl fmt::Display for Closing {
             Self::Eof => f.write_str("the server hung up"),
             Self::Timeout => f.write_str("the server did not answer in time"),
             Self::Bye(why) => write!(f, "the server said BYE: {why}"),
+            Self::NoStartTls(why) => write!(f, "the server does not start TLS: {why}"),
+            Self::NoLogin => f.write_str("the server offers no way to log in"),
             Self::Protocol(what) => f.write_str(what),
         }
     }
 }
-
-/// The beginning of a status response (RFC 9051 §7.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Condition {
-    Ok,
-    No,
-    Bad,
-    Bye,
-    PreAuth,
-}
-
-/// A status response without its tag: what it is, and what stands behind it.
-fn condition(rest: &[u8]) -> Option<(Condition, &[u8])> {
-    let (word, text) = match memchr::memchr(b' ', rest) {
-        Some(at) => (rest.get(..at)?, rest.get(at + 1..)?),
-        None => (rest, &b""[..]),
-    };
-    let words = [
-        (Condition::Ok, &b"OK"[..]),
-        (Condition::No, b"NO"),
-        (Condition::Bad, b"BAD"),
-        (Condition::Bye, b"BYE"),
-        (Condition::PreAuth, b"PREAUTH"),
-    ];
-    let (condition, _) = words.into_iter().find(|(_, name)| word.eq_ignore_ascii_case(name))?;
-    Some((condition, text))
-}
-
-/// `[CODE arguments] text`: the code's name, and the text.
-fn split_code(text: &[u8]) -> (Option<&[u8]>, &[u8]) {
-    let coded = || {
-        let inner = text.strip_prefix(b"[")?;
-        let end = memchr::memchr(b']', inner)?;
-        let code = inner.get(..end)?.split(|octet| *octet == b' ').next()?;
-        Some((code, inner.get(end + 1..)?.trim_ascii_start()))
-    };
-    coded().map_or((None, text), |(code, text)| (Some(code), text))
-}
-
-/// For log lines.
-fn readable(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// Of the one command that we send.
-const TAG: &[u8] = b"P1";

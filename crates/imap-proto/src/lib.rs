@@ -11,7 +11,7 @@
 //!            │ APPEND's literal   ────────────────────▶ AppendChunk …         │
 //!   bytes ◀─ │ pieces ◀─ encode::Encoder ◀─ Response, tagged Reply            │ ◀─ send, complete, accept_*
 //!            └────────────────────────────────────────────────────────────────┘
-//!   client::Client   the greeting, AUTHENTICATE EXTERNAL, its answer; nothing behind it
+//!   client::Client   the greeting, STARTTLS, a login by EXTERNAL or a password, its answer; nothing behind it
 //!   track::Track     what state a session is in that passes by between a client and a back-end
 //!   command.rs search.rs fetch.rs list.rs sequence.rs   what a client may ask
 //!   response.rs structure.rs capability.rs              what a server may answer

@@ -140,8 +140,8 @@ pub struct ListItem {
     pub attributes: Vec<ListAttribute>,
     /// Its name, or, as the answer to `LIST "" ""`, the empty text.
     pub name: Cow<'static, str>,
-    /// `CHILDINFO ("SUBSCRIBED")` (RFC 5258 §3.5).
-    pub child_subscribed: bool,
+    /// `CHILDINFO`: by which selection options names below it are found (RFC 5258 §3.5).
+    pub child_info: Vec<&'static str>,
     /// `OLDNAME` (RFC 9051 §6.3.9.7): what it was before, or how else it was given.
     pub old_name: Option<Cow<'static, str>>,
 }
@@ -364,12 +364,12 @@ impl Response {
 impl ListItem {
     /// A mailbox with nothing but attributes.
     pub fn new(name: &MailboxName, attributes: Vec<ListAttribute>) -> Self {
-        Self { attributes, name: name.as_str().to_owned().into(), child_subscribed: false, old_name: None }
+        Self { attributes, name: name.as_str().to_owned().into(), child_info: Vec::new(), old_name: None }
     }
 
     /// The answer to `LIST "" ""` (RFC 9051 §6.3.9).
     pub fn separator() -> Self {
-        Self { attributes: vec![ListAttribute::NoSelect], name: "".into(), child_subscribed: false, old_name: None }
+        Self { attributes: vec![ListAttribute::NoSelect], name: "".into(), child_info: Vec::new(), old_name: None }
     }
 
     fn encode(&self, word: &str, out: &mut Encoder) {
@@ -377,19 +377,22 @@ impl ListItem {
         out.list(&self.attributes, |out, attribute| out.raw(attribute.name().as_bytes()));
         out.display(format_args!(" \"{}\" ", MailboxName::SEPARATOR));
         out.name(&self.name);
-        if !self.child_subscribed && self.old_name.is_none() {
-            return;
-        }
-        out.raw(b" (");
-        if self.child_subscribed {
-            out.raw(b"\"CHILDINFO\" (\"SUBSCRIBED\")");
+        let mut before = b" (".as_slice();
+        if !self.child_info.is_empty() {
+            out.raw(before);
+            out.raw(b"\"CHILDINFO\" ");
+            out.list(&self.child_info, |out, option| out.string(option.as_bytes()));
+            before = b" ";
         }
         if let Some(old) = &self.old_name {
-            out.raw(if self.child_subscribed { b" \"OLDNAME\" (" } else { b"\"OLDNAME\" (" });
+            out.raw(before);
+            out.raw(b"\"OLDNAME\" (");
             out.name(old);
             out.raw(b")");
         }
-        out.raw(b")");
+        if !self.child_info.is_empty() || self.old_name.is_some() {
+            out.raw(b")");
+        }
     }
 }
 

@@ -100,6 +100,8 @@ pub struct Server {
     logged_in: bool,
     eof: bool,
     bad_count: u32,
+    /// A literal that follows an APPEND which is being refused.
+    unwanted_octets: Option<u64>,
     now: Instant,
     /// Until when there must be a login.
     login_due: Instant,
@@ -183,6 +185,7 @@ impl Server {
             logged_in: false,
             eof: false,
             bad_count: 0,
+            unwanted_octets: None,
             now,
             quiet_since: now,
             was_busy: false,
@@ -320,6 +323,25 @@ impl Machine for Server {
 
     fn is_closed(&self) -> bool {
         matches!(self.phase, Phase::Closed) && self.event.is_none()
+    }
+
+    /// An APPEND comes in.
+    fn is_receiving(&self) -> bool {
+        match self.phase {
+            Phase::AppendAsked { .. } | Phase::AppendBody { .. } | Phase::AppendTail { .. } => true,
+            Phase::Line
+            | Phase::Literal { .. }
+            | Phase::Drain { .. }
+            | Phase::DrainLine { .. }
+            | Phase::Busy { .. }
+            | Phase::StartTlsAsked { .. }
+            | Phase::Handshake
+            | Phase::AuthLine { .. }
+            | Phase::IdleAsked { .. }
+            | Phase::Idle { .. }
+            | Phase::Passed
+            | Phase::Closed => false,
+        }
     }
 }
 

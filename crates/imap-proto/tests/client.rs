@@ -3,7 +3,13 @@
 //!
 //! ```text
 //! # purpose              comment
-//! ! as alice@…           the authorization identity
+//! ! as alice@…           EXTERNAL with this authorization identity
+//! ! password ann secret  a password: whose, and which
+//! ! master ann root pw   a master user's: as whom, whose, and which
+//! ! starttls             TLS must be started (these lines stand before the greeting)
+//! ! knowing list         what an earlier conversation has taught, as CAPABILITY lists it
+//! ! tls                  the handshake is done
+//! ! learnt list          just this is known of the server
 //! S: text                the server says this and CRLF
 //! S> text                … without CRLF
 //! C: text                the client says just this
@@ -14,29 +20,57 @@
 //! ```
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::panic, reason = "a test reads its transcripts")]
 
-use imap_proto::client::{Client, Login};
+use imap_proto::client::{Capabilities, Client, Login};
+use imap_proto::command::Secret;
 use machine::Machine;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+fn client(directive: &str, now: Instant) -> Option<Client> {
+    let password = |authorization: Option<&str>, authentication: &str, password: &str| Login::Password {
+        authorization: authorization.map(str::to_owned),
+        authentication: authentication.to_owned(),
+        password: Secret::new(password.as_bytes().to_vec()),
+    };
+    let (kind, names) = directive.split_once(' ')?;
+    let login = match kind {
+        "as" => Login::External { authorization: names.to_owned() },
+        "password" => names.split_once(' ').map(|(user, secret)| password(None, user, secret))?,
+        "master" => match names.splitn(3, ' ').collect::<Vec<_>>()[..] {
+            [who, user, secret] => password(Some(who), user, secret),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(Client::new(login, now))
+}
+
 fn run(lines: &[&str], chunk: usize) {
-    let who = lines.first().and_then(|line| line.strip_prefix("! as ")).unwrap();
     let mut now = Instant::now();
-    let mut client = Client::new(Login::External { authorization: who.to_owned() }, now);
+    let who = lines.first().and_then(|line| line.strip_prefix("! "));
+    let mut client = who.and_then(|who| client(who, now)).expect("who logs in");
     let send = |client: &mut Client, now, text: &str| {
         text.as_bytes().chunks(chunk).for_each(|piece| client.handle_input(now, piece));
     };
+    let mut said = Vec::new();
     for line in lines.iter().skip(1) {
+        assert!(said.is_empty() || line.starts_with("C:"), "more was said before {line}");
         match line.split_once(' ').unwrap() {
             ("S:", text) => send(&mut client, now, &format!("{text}\r\n")),
             ("S>", text) => send(&mut client, now, text),
             ("C:", text) => {
-                let output: Vec<u8> = std::iter::from_fn(|| client.poll_output()).flatten().collect();
-                assert_eq!(String::from_utf8(output).unwrap(), format!("{text}\r\n"));
+                said.extend(std::iter::from_fn(|| client.poll_output()).flatten());
+                let line = format!("{text}\r\n");
+                let rest = said.strip_prefix(line.as_bytes());
+                said = rest.unwrap_or_else(|| panic!("it says {:?}, not {line:?}", said.escape_ascii())).to_vec();
             }
             ("=", event) => assert_eq!(format!("{:?}", client.poll_event().expect("an event")), event),
+            ("!", "starttls") => client = client.with_starttls(),
+            ("!", "tls") => client.tls_started(now),
             ("!", "eof") => client.handle_eof(now),
             ("!", directive) => match directive.split_once(' ').unwrap() {
+                ("knowing", list) => client = client.knowing(Capabilities::parse(list.as_bytes())),
+                ("learnt", list) => assert_eq!(client.learnt(), Some(Capabilities::parse(list.as_bytes()))),
                 ("unread", text) => assert_eq!(client.take_unread().escape_ascii().to_string(), text),
                 ("wait", seconds) => {
                     now += Duration::from_secs(seconds.parse().unwrap());

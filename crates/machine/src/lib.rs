@@ -46,4 +46,9 @@ pub trait Machine {
 
     /// Whether the conversation is over once the output is sent.
     fn is_closed(&self) -> bool;
+
+    /// Whether the peer is in the middle of something long that a good-bye would break off: a message on its way to us.
+    fn is_receiving(&self) -> bool {
+        false
+    }
 }

@@ -1,5 +1,6 @@
 //! Calling instead of being called.
 
+use crate::dialer::Upgrade;
 use crate::exchange::Exchange;
 use crate::listener::tune;
 use crate::session::SessionError;
@@ -48,27 +49,36 @@ pub async fn connect(address: SocketAddr, span: Duration) -> Result<Stream, Conn
 ///
 /// Every method may be cancelled; nothing that was sent or received is lost by it.
 #[derive(Debug)]
-pub struct Conversation<M>(Exchange<M>);
+pub struct Conversation<M> {
+    exchange: Exchange<M>,
+    /// What [`Conversation::upgrade`] demands.
+    upgrade: Option<Upgrade>,
+}
 
 impl<M: Machine> Conversation<M> {
     /// Begins.
     pub fn new(stream: Stream, machine: M) -> Self {
-        Self(Exchange::new(stream, machine))
+        Self { exchange: Exchange::new(stream, machine), upgrade: None }
+    }
+
+    /// Begins in clear; TLS is to follow.
+    pub(crate) fn before_tls(stream: Stream, machine: M, upgrade: Upgrade) -> Self {
+        Self { exchange: Exchange::before_tls(stream, machine), upgrade: Some(upgrade) }
     }
 
     /// The machine, to tell it what to say.
     pub fn machine(&mut self) -> &mut M {
-        &mut self.0.machine
+        &mut self.exchange.machine
     }
 
     /// Sends what there is to send, and waits for the next event; nothing when the conversation is over.
     pub async fn next(&mut self) -> Result<Option<M::Event>, SessionError> {
         loop {
-            self.0.take_output();
-            if let Some(event) = self.0.machine.poll_event() {
+            self.exchange.take_output();
+            if let Some(event) = self.exchange.machine.poll_event() {
                 return Ok(Some(event));
             }
-            if self.0.is_over() {
+            if self.exchange.is_over() {
                 return Ok(None);
             }
             self.moved().await?;
@@ -79,11 +89,11 @@ impl<M: Machine> Conversation<M> {
     /// Who sends a long body calls this after each piece.
     pub async fn sent(&mut self) -> Result<Option<M::Event>, SessionError> {
         loop {
-            self.0.take_output();
-            if let Some(event) = self.0.machine.poll_event() {
+            self.exchange.take_output();
+            if let Some(event) = self.exchange.machine.poll_event() {
                 return Ok(Some(event));
             }
-            if self.0.line.is_idle() {
+            if self.exchange.line.is_idle() {
                 return Ok(None);
             }
             self.moved().await?;
@@ -92,24 +102,34 @@ impl<M: Machine> Conversation<M> {
 
     /// Sends what there is to send, then negotiates TLS with a server of that name.
     pub async fn start_tls(&mut self, tls: &ClientTls, server: &str) -> Result<(), SessionError> {
-        self.0.flush().await?;
-        Ok(self.0.line.connect_tls(tls, server).await?)
+        self.exchange.start_tls(tls, server).await
+    }
+
+    /// The same with the server that was called, once, where TLS was to follow.
+    pub(crate) async fn upgrade(&mut self) -> Result<(), SessionError> {
+        let Upgrade { tls, host, attempt } = self.upgrade.take().ok_or(HandshakeError::NotOffered)?;
+        let started = self.exchange.start_tls(&tls, &host).await;
+        match started {
+            Ok(()) => attempt.succeeded(),
+            Err(_) => attempt.failed(),
+        }
+        started
     }
 
     /// Sends what there is to send, and ends the connection politely.
     pub async fn close(mut self) -> Result<(), SessionError> {
-        self.0.flush().await?;
-        self.0.hang_up().await;
+        self.exchange.flush().await?;
+        self.exchange.hang_up().await;
         Ok(())
     }
 
     /// Gives stream and machine back, for who goes on in another way. Output that has not been sent is lost.
     pub fn into_parts(self) -> (Stream, M) {
-        (self.0.line.into_stream(), self.0.machine)
+        self.exchange.into_parts()
     }
 
     async fn moved(&mut self) -> Result<(), SessionError> {
-        poll_fn(|cx| match self.0.poll_moves(cx) {
+        poll_fn(|cx| match self.exchange.poll_moves(cx) {
             Ok(true) => Poll::Ready(Ok(())),
             Ok(false) => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),

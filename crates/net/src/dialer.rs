@@ -1,30 +1,41 @@
-//! Calls to other nodes: the port [`Caller`] over sockets.
+//! Calls to other nodes and to back-ends of another make: the port [`Caller`] over sockets.
 
+mod avoided;
 mod socket;
 
+use avoided::{Attempt, Avoided, Target};
+
 use crate::client::Conversation;
+use crate::line::now;
 use crate::proxy_header::{Origin, encode};
 use crate::session::SessionError;
 use crate::stream::Stream;
-use crate::tls::ClientTls;
+use crate::tls::{ClientTls, HandshakeError, TlsError};
 use machine::Machine;
-use ports::{BoxFuture, Broken, Call, CallSecurity, Callee, Caller, Peer, Unavailable, Wire};
+use ports::{BoxFuture, Broken, Call, CallSecurity, Callee, Caller, Introduction, Peer, Trust, Unavailable, Wire};
 use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-/// Calls peers: host by host, address by address, until one answers.
+/// Calls peers: host by host, address by address, until one answers. Clones know of each other's failures.
 #[derive(Clone, Debug, Default)]
 pub struct Dialer {
     cluster: Option<ClientTls>,
+    /// What [`Trust::Public`] demands, once it was needed.
+    public: Arc<OnceLock<ClientTls>>,
+    /// What [`Trust::Anybody`] demands, once it was needed.
+    anybody: Arc<OnceLock<ClientTls>>,
+    told: Arc<[ClientTls]>,
     sources: Vec<IpAddr>,
+    avoided: Arc<Avoided>,
 }
 
 impl Dialer {
-    /// Without a cluster: calls that are to be protected fail.
+    /// Without a cluster, and told nothing: calls that need it fail.
     pub fn new() -> Self {
         Self::default()
     }
@@ -34,13 +45,40 @@ impl Dialer {
         Self { cluster: Some(tls), ..self }
     }
 
+    /// With what the numbers of [`Trust::Told`] mean: places in this list.
+    pub fn with_told(self, told: Vec<ClientTls>) -> Self {
+        Self { told: told.into(), ..self }
+    }
+
+    /// With these demands for [`Trust::Public`]. Without them the machine's authorities are read when they are first needed;
+    /// who reads them before ([`ClientTls::verified`]) knows in time whether there are any.
+    pub fn with_public(self, tls: ClientTls) -> Self {
+        Self { public: Arc::new(OnceLock::from(tls)), ..self }
+    }
+
     /// From these addresses: the first of the same family as the one that is called, which is not called if there is none.
     pub fn with_sources(self, sources: Vec<IpAddr>) -> Self {
         Self { sources, ..self }
     }
 
-    async fn connect(&self, to: &Callee, behalf_of: Option<Peer>) -> Result<Stream, Unavailable> {
+    async fn connect(&self, to: &Callee, behalf_of: Option<Peer>) -> Result<Reached, Unavailable> {
         let mut failures = Vec::new();
+        match self.protection(to.security) {
+            Ok(protection) => {
+                let how = How { protection, introduction: introduction(to.introduction, behalf_of) };
+                if let Some(reached) = self.try_all(to, &how, &mut failures).await {
+                    return Ok(reached);
+                }
+            }
+            Err(failure) => failures.push(chain(&failure)),
+        }
+        let why = if failures.is_empty() { "it has no host".to_owned() } else { failures.join("; ") };
+        Err(Unavailable { what: to.to_string(), why })
+    }
+
+    /// In order; those that failed a moment ago only after all others: better one of them than none.
+    async fn try_all(&self, to: &Callee, how: &How, failures: &mut Vec<String>) -> Option<Reached> {
+        let mut postponed = Vec::new();
         for host in to.hosts.iter() {
             let addresses = match resolve(host, to.port).await {
                 Ok(addresses) => addresses,
@@ -50,42 +88,82 @@ impl Dialer {
                 }
             };
             for address in addresses {
-                match self.try_address(host, address, to.security, behalf_of).await {
-                    Ok(stream) => return Ok(stream),
-                    Err(failure) => failures.push(format!("{host} ({address}): {}", chain(&failure))),
+                let target = Target { address, security: to.security };
+                if !self.avoided.may_call(target, now()) {
+                    postponed.push((host, target));
+                } else if let Some(reached) = self.try_one(host, target, how, failures).await {
+                    return Some(reached);
                 }
             }
         }
-        let why = if failures.is_empty() { "it has no host".to_owned() } else { failures.join("; ") };
-        Err(Unavailable { what: to.to_string(), why })
+        for (host, target) in postponed {
+            if let Some(reached) = self.try_one(host, target, how, failures).await {
+                return Some(reached);
+            }
+        }
+        None
     }
 
-    async fn try_address(
-        &self,
-        host: &str,
-        address: SocketAddr,
-        security: CallSecurity,
-        behalf_of: Option<Peer>,
-    ) -> Result<Stream, Failure> {
-        let connecting = tokio::time::timeout(CONNECT_SPAN_MAX, self.open(address, introduction(security, behalf_of)));
-        let plain = Stream::plain(connecting.await.map_err(|_| Failure::Silent)??);
-        match security {
-            CallSecurity::Plain => Ok(plain),
-            CallSecurity::Cluster => {
-                let tls = self.cluster.as_ref().ok_or(Failure::NoCluster)?;
-                Ok(plain.connect_tls(tls, host).await?)
+    async fn try_one(&self, host: &str, target: Target, how: &How, failures: &mut Vec<String>) -> Option<Reached> {
+        let failure = match self.source(target.address) {
+            Ok(source) => match self.attempt(host, target, source, how).await {
+                Ok(reached) => return Some(reached),
+                Err(failure) => failure,
+            },
+            Err(failure) => failure,
+        };
+        failures.push(format!("{host} ({}): {}", target.address, chain(&failure)));
+        None
+    }
+
+    async fn attempt(&self, host: &str, target: Target, source: Option<IpAddr>, how: &How) -> Result<Reached, Failure> {
+        let attempt = Avoided::attempt(&self.avoided, target);
+        let connected = async {
+            let opening = open(target.address, source, how.introduction);
+            let opened = tokio::time::timeout(CONNECT_SPAN_MAX, opening).await.map_err(|_| Failure::Silent)??;
+            let plain = Stream::plain(opened);
+            match &how.protection {
+                Protection::AtOnce(tls) => Ok(plain.connect_tls(tls, host).await?),
+                Protection::None | Protection::Later(_) => Ok(plain),
+            }
+        };
+        match (connected.await, &how.protection) {
+            // Whether it answers is known when it has agreed to TLS.
+            (Ok(stream), Protection::Later(tls)) => {
+                let upgrade = Upgrade { tls: tls.clone(), host: host.into(), attempt };
+                Ok(Reached { stream, upgrade: Some(upgrade) })
+            }
+            (Ok(stream), Protection::None | Protection::AtOnce(_)) => {
+                attempt.succeeded();
+                Ok(Reached { stream, upgrade: None })
+            }
+            (Err(failure), _) => {
+                attempt.failed();
+                Err(failure)
             }
         }
     }
 
-    /// Connects, and says for whom.
-    async fn open(&self, address: SocketAddr, introduction: Option<Origin>) -> Result<TcpStream, Failure> {
-        let source = self.source(address)?;
-        let mut connection = socket::connect(address, source).await?;
-        if let Some(origin) = introduction {
-            connection.write_all(&encode(origin)).await?;
+    fn protection(&self, security: CallSecurity) -> Result<Protection, Failure> {
+        Ok(match security {
+            CallSecurity::Plain => Protection::None,
+            CallSecurity::Cluster => Protection::AtOnce(self.cluster.clone().ok_or(Failure::NoCluster)?),
+            CallSecurity::Tls(trust) => Protection::AtOnce(self.demands(trust)?),
+            CallSecurity::StartTls(trust) => Protection::Later(self.demands(trust)?),
+        })
+    }
+
+    fn demands(&self, trust: Trust) -> Result<ClientTls, Failure> {
+        match (trust, self.public.get()) {
+            (Trust::Anybody, _) => Ok(self.anybody.get_or_init(ClientTls::unverified).clone()),
+            (Trust::Public, Some(tls)) => Ok(tls.clone()),
+            (Trust::Public, None) => {
+                // One file of the system, once: nobody waits long for it.
+                let tls = ClientTls::verified().map_err(Failure::Public)?;
+                Ok(self.public.get_or_init(|| tls).clone())
+            }
+            (Trust::Told(number), _) => self.told.get(usize::from(number)).cloned().ok_or(Failure::NotTold(number)),
         }
-        Ok(connection)
     }
 
     fn source(&self, address: SocketAddr) -> Result<Option<IpAddr>, Failure> {
@@ -97,12 +175,49 @@ impl Dialer {
     }
 }
 
-/// Who calls. Between nodes it is always said: their listeners wait for it.
-fn introduction(security: CallSecurity, behalf_of: Option<Peer>) -> Option<Origin> {
-    match (behalf_of, security) {
-        (Some(peer), _) => Some(Origin::Forwarded { client: peer.address, server: peer.local }),
-        (None, CallSecurity::Cluster) => Some(Origin::Socket),
-        (None, CallSecurity::Plain) => None,
+/// How a peer is called, whichever of its hosts answers.
+struct How {
+    protection: Protection,
+    introduction: Option<Origin>,
+}
+
+/// What is demanded of a peer, and when.
+enum Protection {
+    None,
+    AtOnce(ClientTls),
+    Later(ClientTls),
+}
+
+/// A peer that answered.
+struct Reached {
+    stream: Stream,
+    upgrade: Option<Upgrade>,
+}
+
+/// What it takes to turn a connection to TLS later.
+#[derive(Debug)]
+pub(crate) struct Upgrade {
+    pub(crate) tls: ClientTls,
+    /// The host that answered.
+    pub(crate) host: Box<str>,
+    pub(crate) attempt: Attempt,
+}
+
+/// Connects, and says for whom.
+async fn open(address: SocketAddr, source: Option<IpAddr>, introduction: Option<Origin>) -> Result<TcpStream, Failure> {
+    let mut connection = socket::connect(address, source).await?;
+    if let Some(origin) = introduction {
+        connection.write_all(&encode(origin)).await?;
+    }
+    Ok(connection)
+}
+
+/// Who calls, for who waits to be told. That is always, also if the call is for nobody.
+fn introduction(wanted: Introduction, behalf_of: Option<Peer>) -> Option<Origin> {
+    match (wanted, behalf_of) {
+        (Introduction::Nobody, _) => None,
+        (Introduction::ProxyV2, Some(peer)) => Some(Origin::Forwarded { client: peer.address, server: peer.local }),
+        (Introduction::ProxyV2, None) => Some(Origin::Socket),
     }
 }
 
@@ -134,8 +249,12 @@ enum Failure {
     Silent,
     #[error("this node has no TLS of a cluster")]
     NoCluster,
+    #[error("this node was not told what number {0} demands of TLS")]
+    NotTold(u16),
+    #[error("whom to trust is not known")]
+    Public(#[source] TlsError),
     #[error("no TLS")]
-    Handshake(#[from] crate::tls::HandshakeError),
+    Handshake(#[from] HandshakeError),
 }
 
 /// An error and its causes on one line.
@@ -162,8 +281,12 @@ where
         machine: M,
     ) -> BoxFuture<'a, Result<Box<dyn Call<M>>, Unavailable>> {
         Box::pin(async move {
-            let stream = self.connect(to, behalf_of).await?;
-            Ok(Box::new(Conversation::new(stream, machine)) as Box<dyn Call<M>>)
+            let Reached { stream, upgrade } = self.connect(to, behalf_of).await?;
+            let conversation = match upgrade {
+                Some(upgrade) => Conversation::before_tls(stream, machine, upgrade),
+                None => Conversation::new(stream, machine),
+            };
+            Ok(Box::new(conversation) as Box<dyn Call<M>>)
         })
     }
 }
@@ -183,6 +306,10 @@ where
 
     fn sent(&mut self) -> BoxFuture<'_, Result<Option<M::Event>, Broken>> {
         Box::pin(async move { Conversation::sent(self).await.map_err(|error| broken(&error)) })
+    }
+
+    fn start_tls(&mut self) -> BoxFuture<'_, Result<(), Broken>> {
+        Box::pin(async move { self.upgrade().await.map_err(|error| broken(&error)) })
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
@@ -206,7 +333,7 @@ fn broken(error: &SessionError) -> Broken {
     }
 }
 
-/// How long an address may take to answer. Between nodes an answer takes milliseconds; after this the next may be tried.
+/// How long an address may take to answer; TLS has [`crate::CALL_HANDSHAKE_SPAN_MAX`] besides. Between nodes an answer takes milliseconds; after this the next may be tried.
 pub const CONNECT_SPAN_MAX: Duration = Duration::from_secs(5);
 /// How long the name service may take to find a host.
 pub const LOOKUP_SPAN_MAX: Duration = Duration::from_secs(5);

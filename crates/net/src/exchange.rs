@@ -4,6 +4,8 @@ use crate::line::{Line, now};
 use crate::session::SessionError;
 use crate::stream::Stream;
 use crate::timer::Timer;
+use crate::tls::{ClientTls, HandshakeError};
+use bytes::Bytes;
 use machine::Machine;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -14,11 +16,18 @@ pub(crate) struct Exchange<M> {
     pub(crate) line: Line,
     pub(crate) machine: M,
     timer: Timer,
+    /// Where TLS may follow: the machine gets one line at a time, and what came behind it waits here.
+    held: Option<Bytes>,
 }
 
 impl<M: Machine> Exchange<M> {
     pub(crate) fn new(stream: Stream, machine: M) -> Self {
-        Self { line: Line::new(stream), machine, timer: Timer::default() }
+        Self { line: Line::new(stream), machine, timer: Timer::default(), held: None }
+    }
+
+    /// In clear, until the peer agrees to TLS: no octet behind that line is given to the machine.
+    pub(crate) fn before_tls(stream: Stream, machine: M) -> Self {
+        Self { held: Some(Bytes::new()), ..Self::new(stream, machine) }
     }
 
     /// Takes what the machine has to say, as far as there is room.
@@ -43,22 +52,67 @@ impl<M: Machine> Exchange<M> {
             let before = self.line.waiting();
             moved |= self.line.poll_send(cx)?.is_ready() || self.line.waiting() < before;
         }
-        if self.machine.wants_input() && !self.line.has_ended() {
-            let machine = &mut self.machine;
-            match self.line.poll_receive(cx, |bytes| machine.handle_input(now(), bytes))? {
-                Poll::Ready(0) => {
-                    self.machine.handle_eof(now());
-                    moved = true;
-                }
-                Poll::Ready(_) => moved = true,
-                Poll::Pending => {}
-            }
+        if self.machine.wants_input() {
+            moved |= self.poll_input(cx)?;
         }
         if !moved && self.timer.poll_at(cx, self.deadline()).is_ready() {
             self.on_deadline()?;
             moved = true;
         }
         Ok(moved)
+    }
+
+    /// Gives the machine what was held back, or else what comes; whether anything did.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Result<bool, SessionError> {
+        if let Some(line) = self.held_line() {
+            self.machine.handle_input(now(), &line);
+            return Ok(true);
+        }
+        if self.line.has_ended() {
+            return Ok(false);
+        }
+        let Self { line, machine, held, .. } = self;
+        let received = line.poll_receive(cx, |bytes| match held {
+            None => machine.handle_input(now(), bytes),
+            Some(held) => *held = Bytes::copy_from_slice(bytes),
+        })?;
+        if matches!(received, Poll::Ready(0)) {
+            self.machine.handle_eof(now());
+        }
+        Ok(received.is_ready())
+    }
+
+    /// The next line of what is held back, or all of it if no line ends there.
+    fn held_line(&mut self) -> Option<Bytes> {
+        let held = self.held.as_mut().filter(|held| !held.is_empty())?;
+        let end = held.iter().position(|octet| *octet == b'\n').map_or(held.len(), |at| at + 1);
+        Some(held.split_to(end))
+    }
+
+    /// Negotiates TLS as the client once all is said. Where nothing is held back any more, the rest of what the peer said in
+    /// clear is still in the socket: it is read as TLS, which it is not.
+    pub(crate) async fn start_tls(&mut self, tls: &ClientTls, server: &str) -> Result<(), SessionError> {
+        let started = self.try_start_tls(tls, server).await;
+        if started.is_err() {
+            self.line.cut();
+        }
+        started
+    }
+
+    async fn try_start_tls(&mut self, tls: &ClientTls, server: &str) -> Result<(), SessionError> {
+        if self.held.take().is_some_and(|held| !held.is_empty()) {
+            return Err(HandshakeError::ClearText.into());
+        }
+        self.flush().await?;
+        Ok(self.line.connect_tls(tls, server).await?)
+    }
+
+    /// Stream and machine. What was held back the machine gets after all: nothing that was received is lost.
+    pub(crate) fn into_parts(mut self) -> (Stream, M) {
+        if let Some(held) = self.held.take().filter(|held| !held.is_empty()) {
+            self.machine.handle_input(now(), &held);
+        }
+        (self.line.into_stream(), self.machine)
     }
 
     fn deadline(&self) -> Option<Instant> {

@@ -11,7 +11,8 @@
 //!                                      ├ 3 wait for  writable │ readable │ handler.wake │ a time-out: all at once
 //!                                      └ Flow::Pass: client ◀─ octets ─▶ handler.passage's back-end, each shown to a Track
 //!   connect ──────────────────────────▶ Conversation(stream, machine): the same for who speaks first
-//!   Dialer: the port Caller ───────────▶ a source address, connect, PROXY header, the cluster's TLS; a Conversation is a Call
+//!   Dialer: the port Caller ───────────▶ a source address, connect, PROXY header where one is wanted, TLS now or later
+//!                                        (the cluster's, or what a foreign back-end needs); a Conversation is a Call
 //!   SystemClock, TokioSpawn, OsRandom: the ports of time, tasks and chance
 //! ```
 //!
@@ -22,15 +23,19 @@
 //! 3. Output is taken from a machine only while less than [`OUTPUT_OCTETS_MAX`] waits for the peer, and events are
 //!    decided only then; what a slow reader can make us hold is that and one answer.
 //! 4. `on_close` runs exactly once: also after an error, a panic of the session, or its cancellation.
-//! 5. While TLS is being agreed on, no octet is read as plain text (RFC 3207 §4.2).
+//! 5. While TLS is being agreed on, no octet is read as plain text (RFC 3207 §4.2). Who calls and is to turn to TLS gets the
+//!    peer's lines one by one until then, so that nothing said in clear behind its agreement reaches a machine.
 //! 6. Every wait ends: for input by the machine's time-out, for output by [`OUTPUT_STALL_MAX`], for a handshake by
-//!    [`HANDSHAKE_SPAN_MAX`], for a PROXY header by [`PROXY_HEADER_SPAN_MAX`], at the end by [`CLOSE_SPAN_MAX`], for
+//!    [`HANDSHAKE_SPAN_MAX`] or, by who calls, [`CALL_HANDSHAKE_SPAN_MAX`], for a PROXY header by [`PROXY_HEADER_SPAN_MAX`], at the end by [`CLOSE_SPAN_MAX`], for
 //!    anything at all in a session that passes through by [`PASS_SILENCE_MAX`].
 //! 7. A session that passes through holds, in each direction, what one read brought and the other end did not take; it
 //!    reads no more meanwhile. The back-end is gone as soon as the client is.
 //! 8. With [`ClusterTls`], no octet is taken from, or said to, a peer that has not shown that it is of the cluster; it never
 //!    turns into TLS for everybody, whatever is read again.
-//! 9. Where a PROXY header is expected, nothing is said or read before it, and only peers that were named may send one.
+//! 9. A back-end of another make hears nothing but the handshake, and says nothing that counts, before it has shown what
+//!    [`ports::Trust`] demands; with STARTTLS all before that is in clear, and whoever asked for TLS gets TLS or an error.
+//! 10. An address that did not answer is avoided for a while, and called nevertheless where no other answers.
+//! 11. Where a PROXY header is expected, nothing is said or read before it, and only peers that were named may send one.
 #![expect(clippy::disallowed_methods, reason = "a driver: it is what the ports end in")]
 
 mod client;
@@ -60,4 +65,7 @@ pub use proxy_header::PROXY_HEADER_SPAN_MAX;
 pub use session::{SessionError, serve};
 pub use shutdown::{Shutdown, Stopper};
 pub use stream::Stream;
-pub use tls::{ClientTls, ClusterTls, HANDSHAKE_SPAN_MAX, HandshakeError, SECRET_OCTETS_MIN, ServerTls, TlsError};
+pub use tls::{
+    CALL_HANDSHAKE_SPAN_MAX, ClientTls, ClusterTls, HANDSHAKE_SPAN_MAX, HandshakeError, SECRET_OCTETS_MIN, ServerTls,
+    TlsError,
+};

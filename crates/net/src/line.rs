@@ -69,6 +69,11 @@ impl Line {
         Ok(())
     }
 
+    /// Drops the connection: whatever is tried with it fails.
+    pub(crate) fn cut(&mut self) {
+        drop(self.stream.take());
+    }
+
     /// Whether more output may be taken from the machine.
     pub(crate) fn has_room(&self) -> bool {
         self.octets < OUTPUT_OCTETS_MAX

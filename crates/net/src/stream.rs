@@ -1,6 +1,6 @@
 //! A connection, with or without TLS.
 
-use crate::tls::{ClientTls, HandshakeError, ServerTls, handshake};
+use crate::tls::{CALL_HANDSHAKE_SPAN_MAX, ClientTls, HANDSHAKE_SPAN_MAX, HandshakeError, ServerTls, handshake};
 use ports::Wire;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -40,15 +40,15 @@ impl Stream {
     /// Negotiates TLS as the server.
     pub async fn accept_tls(self, tls: &ServerTls) -> Result<Self, HandshakeError> {
         let socket = self.into_plain()?;
-        let accepted = handshake(tls.acceptor().accept(socket)).await?;
+        let accepted = handshake(HANDSHAKE_SPAN_MAX, tls.acceptor().accept(socket)).await?;
         Ok(Self(Kind::Tls(Box::new(accepted.into()))))
     }
 
-    /// Negotiates TLS as the client of a server with that name.
+    /// Negotiates TLS as the client of the server on that host.
     pub async fn connect_tls(self, tls: &ClientTls, server: &str) -> Result<Self, HandshakeError> {
-        let name = ClientTls::server_name(server)?;
+        let name = tls.server_name(server)?;
         let socket = self.into_plain()?;
-        let connected = handshake(tls.connector().connect(name, socket)).await?;
+        let connected = handshake(CALL_HANDSHAKE_SPAN_MAX, tls.connector().connect(name, socket)).await?;
         Ok(Self(Kind::Tls(Box::new(connected.into()))))
     }
 

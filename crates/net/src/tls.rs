@@ -1,21 +1,22 @@
 //! TLS 1.2 and 1.3 from rustls, with aws-lc-rs.
 
+mod client;
 mod cluster;
 mod verify;
 
+pub use client::ClientTls;
 pub use cluster::{ClusterTls, SECRET_OCTETS_MIN};
 
 use cluster::Identity;
-use rustls::client::danger::ServerCertVerifier;
+use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
-use tokio_rustls::{TlsAcceptor, TlsConnector};
+use tokio_rustls::TlsAcceptor;
 
 /// Why a certificate or key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +77,9 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
     },
+    /// What should be the name of a server is none that a certificate could hold.
+    #[error("{0:?} is not the name of a server")]
+    ServerName(String),
     /// No file of this machine holds the authorities that are trusted.
     #[error("no trusted authorities in any of the usual places")]
     NoRoots,
@@ -92,7 +96,7 @@ impl TlsError {
             | Self::NoAuthority { path, .. }
             | Self::ShortSecret { path }
             | Self::Misfit { key: path, .. } => Some(path),
-            Self::NoRoots => None,
+            Self::NoRoots | Self::ServerName(_) => None,
         }
     }
 }
@@ -104,17 +108,23 @@ pub enum HandshakeError {
     #[error("the handshake failed")]
     Failed(#[from] io::Error),
     /// It took too long.
-    #[error("the handshake took over {} s", HANDSHAKE_SPAN_MAX.as_secs())]
-    TooSlow,
+    #[error("the handshake took over {} s", span.as_secs())]
+    TooSlow {
+        /// The time that it was given.
+        span: Duration,
+    },
     /// The connection has TLS already.
     #[error("TLS inside TLS")]
     Twice,
-    /// We have no certificate to offer.
+    /// We have no certificate to offer, or were not told what to demand of one.
     #[error("TLS was asked for where there is none")]
     NotOffered,
     /// The name of the server is none that a certificate could hold.
     #[error("{0:?} is not the name of a server")]
     ServerName(String),
+    /// The peer said something in clear behind the line in which it agreed to TLS.
+    #[error("something was said in clear behind the agreement on TLS")]
+    ClearText,
 }
 
 /// The provider of all cryptography in TLS; also made the default for libraries that bring rustls themselves.
@@ -173,62 +183,13 @@ impl ServerTls {
     }
 }
 
-/// What a client demands of its servers. Clones share it, and the sessions that may be resumed.
-#[derive(Clone, Debug)]
-pub struct ClientTls(Arc<RwLock<Arc<ClientConfig>>>);
-
-impl ClientTls {
-    /// The certificate must come from an authority in this PEM file and name the server.
-    pub fn verified_by(roots: &Path) -> Result<Self, TlsError> {
-        let mut store = RootCertStore::empty();
-        // A bundle may hold what this library refuses; the others count.
-        store.add_parsable_certificates(certificates(roots)?);
-        let versions = client_builder().with_root_certificates(store);
-        Ok(Self::of(versions.with_no_client_auth()))
-    }
-
-    /// As [`ClientTls::verified_by`], with the authorities that this machine trusts.
-    pub fn verified() -> Result<Self, TlsError> {
-        let bundle = SYSTEM_BUNDLES.iter().map(Path::new).find(|path| path.exists());
-        Self::verified_by(bundle.ok_or(TlsError::NoRoots)?)
-    }
-
-    /// Any certificate will do: encryption against listeners, none against impostors. The opportunistic TLS of
-    /// RFC 3207 §4.1 between mail servers.
-    pub fn unverified() -> Self {
-        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(verify::Anybody::new(provider()));
-        let versions = client_builder().dangerous().with_custom_certificate_verifier(verifier);
-        Self::of(versions.with_no_client_auth())
-    }
-
-    fn of(config: ClientConfig) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(config))))
-    }
-
-    fn exchange(&self, fresh: ClientConfig) {
-        // A holder cannot panic, so a poisoned lock holds a whole value.
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
-    }
-
-    pub(crate) fn connector(&self) -> TlsConnector {
-        let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        TlsConnector::from(Arc::clone(&current))
-    }
-
-    pub(crate) fn server_name(name: &str) -> Result<ServerName<'static>, HandshakeError> {
-        ServerName::try_from(name.to_owned()).map_err(|_| HandshakeError::ServerName(name.to_owned()))
-    }
-}
-
 /// Gives a handshake its time.
-pub(crate) async fn handshake<T>(shaking: impl Future<Output = io::Result<T>>) -> Result<T, HandshakeError> {
-    let done = tokio::time::timeout(HANDSHAKE_SPAN_MAX, shaking).await;
-    Ok(done.map_err(|_| HandshakeError::TooSlow)??)
-}
-
-fn client_builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
-    let versions = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-    versions.expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3")
+pub(crate) async fn handshake<T>(
+    span: Duration,
+    shaking: impl Future<Output = io::Result<T>>,
+) -> Result<T, HandshakeError> {
+    let done = tokio::time::timeout(span, shaking).await;
+    Ok(done.map_err(|_| HandshakeError::TooSlow { span })??)
 }
 
 fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
@@ -275,13 +236,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     std::fs::read(path).map_err(|source| TlsError::Unreadable { path: path.to_owned(), source })
 }
 
-/// How long a peer may take to agree on TLS.
+/// How long a client may take to agree on TLS.
 pub const HANDSHAKE_SPAN_MAX: Duration = Duration::from_secs(30);
-
-/// Where Debian, Red Hat, Alpine and FreeBSD keep the authorities that are trusted.
-const SYSTEM_BUNDLES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/cert.pem",
-    "/usr/local/share/certs/ca-root-nss.crt",
-];
+/// How long a server that we call may take to agree on TLS: somebody waits for us meanwhile, and another may answer.
+pub const CALL_HANDSHAKE_SPAN_MAX: Duration = Duration::from_secs(10);

@@ -2,63 +2,80 @@
 //! machine reads it.
 //!
 //! ```text
-//!   Greeting ─+OK─▶ (Moded, for UTF8 ─+OK─▶) Asked, or Challenged ─+─▶ Asked ─+OK─▶ LoggedIn (the rest: take_unread)
-//!      │ -ERR                │ -ERR: Refused
-//!      └─────────────────────┴ the end, a time-out, anything else: Closed
+//!   Greeting ─▶ (StartTls ─+OK─▶ Handshake ─tls_started─▶) (Asking ─list─▶) (Moded, for UTF8 ─+OK─▶) the login
+//!   the login: AUTH ─▶ (Challenged ─+─▶) Asked, or USER ─▶ Named ─+OK─▶ PASS ─▶ Asked ─+OK─▶ LoggedIn (the rest: take_unread)
+//!   everywhere: -ERR: Refused; the end, a time-out, anything else: Closed
 //! ```
+//!
+//! STLS is said where it must be. What the server offers is asked only where the login depends on it and no earlier
+//! conversation has told.
 
+mod answer;
+mod capabilities;
+mod login;
 #[cfg(test)]
 mod tests;
 
+pub use answer::RefusalKind;
+pub use capabilities::Capabilities;
+pub use login::Login;
+
 use crate::capability::Mode;
-use crate::command::encode_challenge;
-use crate::limits::{ANSWER_MAX, COMMAND_LINE_OCTETS_MAX, RESPONSE_LINE_OCTETS_MAX};
+use crate::limits::{ANSWER_MAX, CAPA_LINE_COUNT_MAX, RESPONSE_LINE_OCTETS_MAX};
 use crate::line::{Line, LineBuffer};
 use crate::reply::Refusal;
+use crate::words::Secret;
+use answer::Answer;
 use bytes::Bytes;
+use login::Road;
 use machine::Machine;
 use std::fmt;
 use std::time::Instant;
 
-/// How to log in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Login {
-    /// AUTH EXTERNAL (RFC 4422 App. A): who calls has proved by TLS who it is, and may act for others.
-    External {
-        /// As whom: the authorization identity.
-        authorization: String,
-    },
-}
-
-/// What comes of it: there is one event, and no other.
+/// What comes of it: `StartTls` perhaps, and then one other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientEvent {
+    /// STLS was granted: the role lets the handshake begin, then calls [`Client::tls_started`].
+    StartTls,
     /// The server let us in, and has the maildrop.
     LoggedIn {
         /// Its answer behind `+OK `, without the end of the line. No CR, LF or NUL.
         welcome: Bytes,
     },
     /// It did not.
-    Refused(Refusal),
+    Refused {
+        /// What it is about.
+        kind: RefusalKind,
+        /// What it said.
+        refusal: Refusal,
+    },
     /// It is over without an answer.
     Closed(Closing),
 }
 
 /// Why a conversation is over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Closing {
     /// The server closed, or the connection broke.
     Eof,
     /// No answer in time.
     Timeout,
+    /// The server does not start TLS, and says this. Nothing else was told to it.
+    NoStartTls(String),
+    /// The server offers no way for this login: no password was sent.
+    NoLogin,
     /// What came is no answer that POP3 has here.
     Protocol(&'static str),
 }
 
 /// The client's end of one connection.
 pub struct Client {
-    login: Login,
+    /// Until it is said.
+    login: Option<Login>,
+    start_tls: StartTls,
     mode: Mode,
+    /// What the server offers, as far as it can be trusted.
+    known: Option<Capabilities>,
     phase: Phase,
     input: LineBuffer,
     output: Option<Bytes>,
@@ -67,14 +84,32 @@ pub struct Client {
     due: Instant,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether TLS is still to come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum StartTls {
+    Required,
+    /// The connection is as private as it is meant to be.
+    NotNeeded,
+}
+
+#[derive(PartialEq, Eq)]
 enum Phase {
     /// The server has not greeted.
     Greeting,
+    /// STLS was sent.
+    StartTls,
+    /// It was granted; nobody reads what comes in clear.
+    Handshake,
+    /// CAPA was sent.
+    Asking,
+    /// Its list comes in.
+    Listing { so_far: Capabilities, line_count: usize },
     /// UTF8 was sent.
     Moded,
-    /// AUTH was sent without its initial response.
-    Challenged,
+    /// AUTH was sent without its response, which is this.
+    Challenged(Secret),
+    /// USER was sent, and PASS with it or not yet.
+    Named(Option<Secret>),
     /// All was sent.
     Asked,
     /// What comes is not for us.
@@ -87,8 +122,10 @@ impl Client {
     /// A connection that was just opened: waits for the greeting, then logs in.
     pub fn new(login: Login, now: Instant) -> Self {
         Self {
-            login,
+            login: Some(login),
+            start_tls: StartTls::NotNeeded,
             mode: Mode::default(),
+            known: None,
             phase: Phase::Greeting,
             input: LineBuffer::default(),
             output: None,
@@ -103,6 +140,32 @@ impl Client {
         Self { mode, ..self }
     }
 
+    /// Says STLS before anything else, and logs in under TLS or not at all (RFC 2595 §4).
+    pub fn with_starttls(self) -> Self {
+        Self { start_tls: StartTls::Required, ..self }
+    }
+
+    /// With what an earlier conversation with this server has [taught](Self::learnt), so that nobody asks the server again:
+    /// who is refused, or closed upon, should forget what may be old.
+    pub fn knowing(self, capabilities: Capabilities) -> Self {
+        Self { known: Some(capabilities), ..self }
+    }
+
+    /// What the server offers before a login and, where it must be, under TLS.
+    pub fn learnt(&self) -> Option<Capabilities> {
+        self.known.clone()
+    }
+
+    /// The handshake that [`ClientEvent::StartTls`] asked for is done.
+    pub fn tls_started(&mut self, now: Instant) {
+        if self.phase == Phase::Closed {
+            return;
+        }
+        assert!(self.phase == Phase::Handshake, "TLS starts after ClientEvent::StartTls");
+        self.start_tls = StartTls::NotNeeded;
+        self.begin(now);
+    }
+
     /// What the server said behind its answer to the login, and nobody read.
     pub fn take_unread(&mut self) -> Bytes {
         Bytes::from(self.input.take().into_bytes())
@@ -112,44 +175,123 @@ impl Client {
         if self.output.is_some() {
             return self.close(Closing::Protocol("the server answers what was not asked"));
         }
-        match (self.phase, Answer::parse(line)) {
-            (Phase::Greeting | Phase::Moded | Phase::Challenged | Phase::Asked, Some(Answer::Err(refusal))) => {
-                self.end(ClientEvent::Refused(refusal));
+        if memchr::memchr2(b'\r', 0, line).is_some() {
+            return self.close(Closing::Protocol(NO_ANSWER));
+        }
+        if let Phase::Listing { .. } = self.phase {
+            return self.on_capability(now, line);
+        }
+        match Answer::parse(line) {
+            Some(Answer::Ok(text)) => self.on_ok(now, text),
+            Some(Answer::Err(refusal)) => self.on_err(now, refusal),
+            Some(Answer::Challenge) => self.on_challenge(now),
+            None => self.close(Closing::Protocol(NO_ANSWER)),
+        }
+    }
+
+    fn on_ok(&mut self, now: Instant, text: &[u8]) {
+        match &mut self.phase {
+            Phase::Greeting if self.start_tls == StartTls::Required => self.send(now, Phase::StartTls, STLS),
+            Phase::Greeting => self.begin(now),
+            Phase::StartTls if self.input.is_empty() => {
+                self.phase = Phase::Handshake;
+                self.event = Some(ClientEvent::StartTls);
             }
-            (Phase::Greeting, Some(Answer::Ok(_))) => match self.mode {
-                Mode::Utf8 => self.send(now, Phase::Moded, UTF8.to_owned()),
-                Mode::Ascii => self.log_in(now),
+            // It would be read as if it had come under TLS (RFC 2595 §4).
+            Phase::StartTls => self.close(Closing::Protocol("octets behind the answer to STLS")),
+            Phase::Asking => {
+                self.phase = Phase::Listing { so_far: Capabilities::default(), line_count: 0 };
+            }
+            Phase::Moded => self.log_in(now),
+            Phase::Named(pass) => match pass.take() {
+                Some(pass) => self.send(now, Phase::Asked, pass.as_bytes()),
+                None => {
+                    self.phase = Phase::Asked;
+                    self.due = now + ANSWER_MAX;
+                }
             },
-            (Phase::Moded, Some(Answer::Ok(_))) => self.log_in(now),
-            (Phase::Challenged, Some(Answer::Challenge)) => {
-                let response = format!("{}\r\n", self.login.response());
-                self.send(now, Phase::Asked, response);
-            }
-            (Phase::Asked, Some(Answer::Ok(text))) => {
+            Phase::Asked => {
                 self.phase = Phase::LoggedIn;
                 self.event = Some(ClientEvent::LoggedIn { welcome: Bytes::copy_from_slice(text) });
             }
-            (Phase::Asked | Phase::Moded | Phase::Greeting, Some(Answer::Challenge))
-            | (Phase::Challenged, Some(Answer::Ok(_)))
-            | (Phase::Greeting | Phase::Moded | Phase::Challenged | Phase::Asked, None) => {
-                self.close(Closing::Protocol("what came is no answer to the login"));
+            Phase::Challenged(_) => self.close(Closing::Protocol(NO_ANSWER)),
+            Phase::Listing { .. } | Phase::Handshake | Phase::LoggedIn | Phase::Closed => {}
+        }
+    }
+
+    fn on_err(&mut self, now: Instant, refusal: Refusal) {
+        match self.phase {
+            Phase::StartTls => self.close(Closing::NoStartTls(refusal.text().to_owned())),
+            // RFC 2449 §5: CAPA is younger than POP3.
+            Phase::Asking => self.on_learnt(now, Capabilities::of_old_server()),
+            Phase::Named(_) | Phase::Asked => {
+                let kind = RefusalKind::of_code(refusal.code());
+                self.end(ClientEvent::Refused { kind, refusal });
             }
-            (Phase::LoggedIn | Phase::Closed, _) => {}
+            // It has not heard any credentials: those it cannot have found wrong.
+            Phase::Greeting | Phase::Moded | Phase::Challenged(_) => {
+                self.end(ClientEvent::Refused { kind: RefusalKind::Unavailable, refusal });
+            }
+            Phase::Listing { .. } | Phase::Handshake | Phase::LoggedIn | Phase::Closed => {}
+        }
+    }
+
+    fn on_challenge(&mut self, now: Instant) {
+        let Phase::Challenged(response) = &self.phase else { return self.close(Closing::Protocol(NO_ANSWER)) };
+        let response = response.clone();
+        self.send(now, Phase::Asked, response.as_bytes());
+    }
+
+    /// RFC 2449 §5: a line of the list, or its end.
+    fn on_capability(&mut self, now: Instant, line: &[u8]) {
+        let Phase::Listing { so_far, line_count } = &mut self.phase else { return };
+        if line == b"." {
+            let learnt = std::mem::take(so_far);
+            return self.on_learnt(now, learnt);
+        }
+        so_far.add_line(line);
+        *line_count += 1;
+        if *line_count > CAPA_LINE_COUNT_MAX {
+            self.close(Closing::Protocol("the server offers too much"));
+        }
+    }
+
+    fn on_learnt(&mut self, now: Instant, learnt: Capabilities) {
+        self.known = Some(learnt);
+        self.begin(now);
+    }
+
+    /// The connection is as private as it is meant to be.
+    fn begin(&mut self, now: Instant) {
+        let asks = self.known.is_none() && self.login.as_ref().is_some_and(Login::needs_capabilities);
+        match self.mode {
+            _ if asks => self.send(now, Phase::Asking, CAPA),
+            Mode::Utf8 => self.send(now, Phase::Moded, UTF8),
+            Mode::Ascii => self.log_in(now),
         }
     }
 
     fn log_in(&mut self, now: Instant) {
-        let command = self.login.command();
-        // RFC 5034 §4: what does not fit into a command's line waits for a challenge.
-        let fits = command.len() <= COMMAND_LINE_OCTETS_MAX;
-        let (phase, octets) = if fits { (Phase::Asked, command) } else { (Phase::Challenged, BARE.to_owned()) };
-        self.send(now, phase, octets);
+        let known = self.known.clone().unwrap_or_default();
+        match self.login.take().and_then(|login| login.road(&known)) {
+            Some(Road::Auth(command)) => self.send(now, Phase::Asked, command.as_bytes()),
+            Some(Road::Challenge { command, response }) => {
+                self.send(now, Phase::Challenged(response), command.as_bytes());
+            }
+            // RFC 2449 §6.6: only where it says so.
+            Some(Road::UserPass { user, pass }) if known.pipelining => {
+                let both = Secret::new([user.as_bytes(), pass.as_bytes()].concat());
+                self.send(now, Phase::Named(None), both.as_bytes());
+            }
+            Some(Road::UserPass { user, pass }) => self.send(now, Phase::Named(Some(pass)), user.as_bytes()),
+            None => self.close(Closing::NoLogin),
+        }
     }
 
-    fn send(&mut self, now: Instant, phase: Phase, line: String) {
+    fn send(&mut self, now: Instant, phase: Phase, octets: &[u8]) {
         self.phase = phase;
         self.due = now + ANSWER_MAX;
-        self.output = Some(line.into());
+        self.output = Some(Bytes::copy_from_slice(octets));
     }
 
     fn close(&mut self, closing: Closing) {
@@ -158,15 +300,15 @@ impl Client {
 
     fn end(&mut self, event: ClientEvent) {
         self.phase = Phase::Closed;
+        self.login = None;
         self.input.clear();
+        self.output = None;
         self.event = Some(event);
     }
 
+    /// For the server, or for its TLS.
     fn is_waiting(&self) -> bool {
-        match self.phase {
-            Phase::Greeting | Phase::Moded | Phase::Challenged | Phase::Asked => true,
-            Phase::LoggedIn | Phase::Closed => false,
-        }
+        !matches!(self.phase, Phase::LoggedIn | Phase::Closed)
     }
 }
 
@@ -174,11 +316,14 @@ impl Machine for Client {
     type Event = ClientEvent;
 
     fn handle_input(&mut self, now: Instant, bytes: &[u8]) {
-        if self.phase == Phase::Closed {
+        if self.phase == Phase::Closed || bytes.is_empty() {
             return;
         }
+        if self.phase == Phase::Handshake {
+            return self.close(Closing::Protocol("octets in the clear before TLS"));
+        }
         self.input.push(bytes);
-        while self.is_waiting() {
+        while self.wants_input() {
             match self.input.next_line(RESPONSE_LINE_OCTETS_MAX) {
                 None => return,
                 Some(Line::Whole(line)) => self.on_line(now, line.as_bytes()),
@@ -190,9 +335,17 @@ impl Machine for Client {
     /// What came behind the answer to the login stays to be taken.
     fn handle_eof(&mut self, _now: Instant) {
         match self.phase {
-            Phase::Greeting | Phase::Moded | Phase::Challenged | Phase::Asked => self.close(Closing::Eof),
             Phase::LoggedIn => self.phase = Phase::Closed,
             Phase::Closed => {}
+            Phase::Greeting
+            | Phase::StartTls
+            | Phase::Handshake
+            | Phase::Asking
+            | Phase::Listing { .. }
+            | Phase::Moded
+            | Phase::Challenged(_)
+            | Phase::Named(_)
+            | Phase::Asked => self.close(Closing::Eof),
         }
     }
 
@@ -215,7 +368,7 @@ impl Machine for Client {
     }
 
     fn wants_input(&self) -> bool {
-        self.is_waiting()
+        self.is_waiting() && self.phase != Phase::Handshake
     }
 
     fn is_closed(&self) -> bool {
@@ -223,53 +376,23 @@ impl Machine for Client {
     }
 }
 
-impl Login {
-    /// With the initial response, which saves a round trip (RFC 5034 §4).
-    fn command(&self) -> String {
-        format!("AUTH EXTERNAL {}\r\n", self.response())
-    }
-
-    fn response(&self) -> String {
-        let Self::External { authorization } = self;
-        // RFC 5034 §4: `=` is one of no octets.
-        if authorization.is_empty() { "=".to_owned() } else { encode_challenge(authorization.as_bytes()) }
-    }
-}
-
-/// A line of a server.
-enum Answer<'l> {
-    Ok(&'l [u8]),
-    Err(Refusal),
-    Challenge,
-}
-
-impl<'l> Answer<'l> {
-    fn parse(line: &'l [u8]) -> Option<Self> {
-        if memchr::memchr2(b'\r', 0, line).is_some() {
-            return None;
-        }
-        let behind = |word: &[u8]| {
-            let rest = line.strip_prefix(word)?;
-            if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b" ") }
-        };
-        behind(b"+OK")
-            .map(Self::Ok)
-            .or_else(|| Some(Self::Err(Refusal::parse(behind(b"-ERR")?))))
-            .or_else(|| behind(b"+").map(|_| Self::Challenge))
-    }
-}
-
 impl fmt::Display for Closing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Eof => "the server hung up",
-            Self::Timeout => "the server did not answer in time",
-            Self::Protocol(what) => what,
-        })
+        match self {
+            Self::Eof => f.write_str("the server hung up"),
+            Self::Timeout => f.write_str("the server did not answer in time"),
+            Self::NoStartTls(why) => write!(f, "the server does not start TLS: {why}"),
+            Self::NoLogin => f.write_str("the server offers no way to log in"),
+            Self::Protocol(what) => f.write_str(what),
+        }
     }
 }
 
+const NO_ANSWER: &str = "what came is no answer to the login";
+
+/// RFC 2595 §4.
+const STLS: &[u8] = b"STLS\r\n";
+/// RFC 2449 §5.
+const CAPA: &[u8] = b"CAPA\r\n";
 /// RFC 6856 §2.1.
-const UTF8: &str = "UTF8\r\n";
-/// AUTH without its initial response.
-const BARE: &str = "AUTH EXTERNAL\r\n";
+const UTF8: &[u8] = b"UTF8\r\n";

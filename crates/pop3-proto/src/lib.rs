@@ -37,7 +37,7 @@ mod track;
 mod words;
 
 pub use capability::{Config, Expire, LoginMethods, Mode, UserPass, Utf8};
-pub use client::{Client, ClientEvent, Closing, Login};
+pub use client::{Capabilities, Client, ClientEvent, Closing, Login, RefusalKind};
 pub use dots::{BodyWants, Part, Stuffer};
 pub use limits::*;
 pub use reply::{Refusal, ResponseCode};

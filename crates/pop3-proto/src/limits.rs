@@ -33,5 +33,8 @@ pub const LOGIN_MAX: Duration = Duration::from_secs(3 * 60);
 /// How long a server may take to greet, and again for each answer to our login.
 pub const ANSWER_MAX: Duration = Duration::from_secs(30);
 
+/// Lines of a server's answer to our CAPA (RFC 2449 §5); real ones have about fifteen.
+pub const CAPA_LINE_COUNT_MAX: usize = 128;
+
 /// Commands without an answer that are followed in a session that passes by; a client that pipelines more is lost sight of.
 pub const IN_FLIGHT_MAX: usize = 1024;

@@ -69,7 +69,8 @@ impl fmt::Display for UniqueIdError {
 impl std::error::Error for UniqueIdError {}
 
 impl Secret {
-    pub(crate) fn new(octets: Vec<u8>) -> Self {
+    /// Takes the octets over.
+    pub fn new(octets: Vec<u8>) -> Self {
         Self(octets)
     }
 

@@ -3,8 +3,14 @@
 //!
 //! ```text
 //! # purpose              comment
-//! ! as alice@…           the authorization identity
-//! ! as alice@… in UTF-8  … of a client that said UTF8
+//! ! as alice@…           EXTERNAL with this authorization identity
+//! ! password ann secret  a password: whose, and which
+//! ! master ann root pw   a master user's: as whom, whose, and which
+//! ! utf8                 the client said UTF8 (these lines stand before the greeting)
+//! ! starttls             TLS must be started
+//! ! knowing a/b          what an earlier conversation has taught, as CAPA lists it, with slashes between
+//! ! tls                  the handshake is done
+//! ! learnt a/b           just this is known of the server
 //! S: text                the server says this and CRLF
 //! S> text                … without CRLF
 //! C: text                the client says just this
@@ -16,29 +22,62 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::panic, reason = "a test reads its transcripts")]
 
 use machine::Machine;
-use pop3_proto::{Client, Login, Mode};
+use pop3_proto::{Capabilities, Client, Login, Mode, Secret};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+fn client(directive: &str, now: Instant) -> Option<Client> {
+    let password = |authorization: Option<&str>, authentication: &str, password: &str| Login::Password {
+        authorization: authorization.map(str::to_owned),
+        authentication: authentication.to_owned(),
+        password: Secret::new(password.as_bytes().to_vec()),
+    };
+    let (kind, names) = directive.split_once(' ')?;
+    let login = match kind {
+        "as" => Login::External { authorization: names.to_owned() },
+        "password" => names.split_once(' ').map(|(user, secret)| password(None, user, secret))?,
+        "master" => match names.splitn(3, ' ').collect::<Vec<_>>()[..] {
+            [who, user, secret] => password(Some(who), user, secret),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(Client::new(login, now))
+}
+
+fn capabilities(lines: &str) -> Capabilities {
+    let mut known = Capabilities::default();
+    lines.split('/').for_each(|line| known.add_line(line.as_bytes()));
+    known
+}
+
 fn run(lines: &[&str], chunk: usize) {
-    let who = lines.first().and_then(|line| line.strip_prefix("! as ")).unwrap();
     let mut now = Instant::now();
-    let (who, mode) = who.strip_suffix(" in UTF-8").map_or((who, Mode::Ascii), |who| (who, Mode::Utf8));
-    let mut client = Client::new(Login::External { authorization: who.to_owned() }, now).in_mode(mode);
+    let who = lines.first().and_then(|line| line.strip_prefix("! "));
+    let mut client = who.and_then(|who| client(who, now)).expect("who logs in");
     let send = |client: &mut Client, now, text: &str| {
         text.as_bytes().chunks(chunk).for_each(|piece| client.handle_input(now, piece));
     };
+    let mut said = Vec::new();
     for line in lines.iter().skip(1) {
+        assert!(said.is_empty() || line.starts_with("C:"), "more was said before {line}");
         match line.split_once(' ').unwrap() {
             ("S:", text) => send(&mut client, now, &format!("{text}\r\n")),
             ("S>", text) => send(&mut client, now, text),
             ("C:", text) => {
-                let output: Vec<u8> = std::iter::from_fn(|| client.poll_output()).flatten().collect();
-                assert_eq!(String::from_utf8(output).unwrap(), format!("{text}\r\n"));
+                said.extend(std::iter::from_fn(|| client.poll_output()).flatten());
+                let line = format!("{text}\r\n");
+                let rest = said.strip_prefix(line.as_bytes());
+                said = rest.unwrap_or_else(|| panic!("it says {:?}, not {line:?}", said.escape_ascii())).to_vec();
             }
             ("=", event) => assert_eq!(format!("{:?}", client.poll_event().expect("an event")), event),
+            ("!", "utf8") => client = client.in_mode(Mode::Utf8),
+            ("!", "starttls") => client = client.with_starttls(),
+            ("!", "tls") => client.tls_started(now),
             ("!", "eof") => client.handle_eof(now),
             ("!", directive) => match directive.split_once(' ').unwrap() {
+                ("knowing", lines) => client = client.knowing(capabilities(lines)),
+                ("learnt", lines) => assert_eq!(client.learnt(), Some(capabilities(lines))),
                 ("unread", text) => assert_eq!(client.take_unread().escape_ascii().to_string(), text),
                 ("wait", seconds) => {
                     now += Duration::from_secs(seconds.parse().unwrap());

@@ -23,7 +23,7 @@ mod passage;
 mod world;
 
 pub use badge::{Badge, Holder, Protocol};
-pub use call::{Broken, Call, CallSecurity, Callee, Caller};
+pub use call::{Broken, Call, CallSecurity, Callee, Caller, Introduction, Trust};
 pub use delivery::{Accounts, Delivery, DeliveryTransaction, Envelope, Receipt, Recipient, Recipients};
 pub use handler::{Flow, Handler, Peer};
 pub use handover::{Elsewhere, Handover, ImapHandover, LoggedIn, Pop3Handover, SessionHandover, Unavailable};

@@ -184,7 +184,7 @@ impl Node {
         for store in &config.stores {
             local.push(stores::open(store, &routes, &system)?);
         }
-        let stores = Arc::new(LocalStores::new(local.iter().cloned()));
+        let stores = Arc::new(backends::stores(&local, &config.node.name, &routes));
         let backends = Backends::of(&config, &stores, &routes, &system);
         let path = config.relay.as_ref().and_then(|relay| relay.queue.as_deref());
         let queue = path.map(|path| queue::open(path, &system)).transpose()?;

@@ -48,5 +48,12 @@ impl Signals {
         }
         self.manager.stopping();
         self.stopper.drain();
+        // Who asks a second time does not want to wait for sessions to end.
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+        tracing::warn!("told to stop again: sessions that are left are cut");
+        self.stopper.cut();
     }
 }

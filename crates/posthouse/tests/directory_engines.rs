@@ -1,7 +1,9 @@
 //! Nodes without stores, and nodes whose directory is a file, as `posthouse serve` starts them.
 #![expect(clippy::disallowed_methods, reason = "tests are worlds: they lay out files")]
 
-use std::io::{BufRead, BufReader};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use tempfile::TempDir;
@@ -47,6 +49,16 @@ impl Running {
     }
 }
 
+impl Running {
+    fn address(&self, folder: &Path, name: &str) -> SocketAddr {
+        let status: Value = serde_json::from_str(&run(folder, "status --json")).expect("JSON");
+        let listeners = status.get("listeners").and_then(Value::as_array).expect("a list");
+        let found = listeners.iter().find(|listener| listener.get("name").is_some_and(|found| found == name));
+        let address = found.and_then(|listener| listener.get("address")?.as_str()).expect("an address");
+        address.parse().expect("an address")
+    }
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
         // It may have ended by itself; the test says more.
@@ -81,6 +93,36 @@ fn a_relay_reads_its_directory_from_a_file() {
         refused,
         "(failed) posthouse: this node only reads its directory; it is kept in records: change it where that is made\n"
     );
+}
+
+/// Two nodes with a disk each must not both take mail for it.
+#[test]
+fn a_store_that_was_given_to_another_node_takes_nothing_any_more() {
+    let config = format!("{NODE}{FILE}[[store]]\nname = 'ingrid'\nlmtp = '127.0.0.1:0'\n");
+    let records = |node: &str| {
+        let store = format!(
+            r#"{{"key":"routing/store/ingrid","value":{{"v":1,"name":"ingrid","kind":"posthouse","node":"{node}"}}}}"#
+        );
+        let domain = r#"{"key":"routing/domain/a.test","value":{"v":1,"name":"a.test"}}"#;
+        let site = r#"{"key":"routing/site","value":{"v":1,"default_store":"ingrid"}}"#;
+        let ann = r#"{"key":"routing/account/a.test/ann","value":{"v":1,"address":"ann@a.test","id":"00000000000000000000000000000001","created":0}}"#;
+        format!("{HEADER}\n{ann}\n{domain}\n{site}\n{store}\n{{\"records\":4}}\n")
+    };
+    let site = site(&config, &records("one"));
+    let node = Running::start(site.path());
+    let lmtp = node.address(site.path(), "lmtp");
+    let rcpt = || {
+        let mut talk = BufReader::new(TcpStream::connect(lmtp).expect("somebody listens"));
+        talk.get_mut().write_all(b"LHLO x.test\r\nMAIL FROM:<>\r\nRCPT TO:<ann@a.test>\r\nQUIT\r\n").expect("sent");
+        let mut heard = String::new();
+        talk.read_to_string(&mut heard).expect("text");
+        heard.lines().rev().nth(1).expect("an answer to RCPT").to_owned()
+    };
+    assert!(rcpt().starts_with("250 "), "{}", rcpt());
+    std::fs::write(site.path().join("new"), records("two")).expect("written");
+    std::fs::rename(site.path().join("new"), site.path().join("records")).expect("renamed");
+    while rcpt().starts_with("250 ") {}
+    assert!(rcpt().starts_with("451 ") && rcpt().contains("Another node serves this store"), "{}", rcpt());
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use crate::accounts::Accounts;
 use crate::counts::LoginCounts;
-use crate::limits::{ACCOUNT_LOOKUP_MAX, FAILED_LOGIN_SPAN, PASSWORD_CHECK_COUNT_MAX};
+use crate::limits::{
+    ACCOUNT_LOOKUP_MAX, FAILED_LOGIN_SPAN, PASSWORD_CHECK_COUNT_MAX, PASSWORD_HASHES_AT_ONCE,
+    PASSWORD_HASHES_AT_ONCE_MAX,
+};
 use crate::log::{Escaped, FailedLogin};
 use directory::{AccountState, Existence, Login, LoginTarget, Origin, Routing, Silent};
 use mail_types::{AccountId, Address, StoreName};
@@ -20,7 +23,9 @@ pub struct Authenticator {
     spawn: Arc<dyn Spawn>,
     /// Nobody's password, checked where there is none to check.
     nobody: StoredPassword,
+    /// Places in the line for the pool, and at its head.
     checks: Arc<Semaphore>,
+    hashers: Arc<Semaphore>,
     counts: Arc<LoginCounts>,
 }
 
@@ -100,7 +105,16 @@ impl Authenticator {
     pub fn new(accounts: Arc<dyn Accounts>, clock: Arc<dyn Clock>, spawn: Arc<dyn Spawn>) -> Self {
         let nobody = StoredPassword::parse(NOBODY).expect("a constant in the form that is written for accounts");
         let checks = Arc::new(Semaphore::new(PASSWORD_CHECK_COUNT_MAX));
-        Self { accounts, clock, spawn, nobody, checks, counts: Arc::default() }
+        let hashers = Arc::new(Semaphore::new(PASSWORD_HASHES_AT_ONCE));
+        Self { accounts, clock, spawn, nobody, checks, hashers, counts: Arc::default() }
+    }
+
+    /// With so many costly hashes computed at once: as many as there are cores for it. The pool has other work as well,
+    /// which must not stand in line behind strangers' guesses.
+    #[must_use]
+    pub fn hashing_at_once(mut self, count: usize) -> Self {
+        self.hashers = Arc::new(Semaphore::new(count.clamp(1, PASSWORD_HASHES_AT_ONCE_MAX)));
+        self
     }
 
     /// With counters that somebody else reads too.
@@ -150,6 +164,8 @@ impl Authenticator {
             Err(Stop::Unavailable(why)) => {
                 let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
                 tracing::warn!(target: "login", client = %address, protocol, user = %Escaped(user), %why, "login undecided");
+                // Nobody asks the next question at the speed of the wire.
+                self.wait_since(began).await;
                 Outcome::Unavailable
             }
         }
@@ -224,12 +240,16 @@ impl Authenticator {
         if hashes.cheap.iter().any(|stored| stored.verify(password)) {
             return Ok(true);
         }
-        let Ok(permit) = Arc::clone(&self.checks).try_acquire_owned() else { return unavailable(Undecided::Crowded) };
+        let Ok(place) = Arc::clone(&self.checks).try_acquire_owned() else { return unavailable(Undecided::Crowded) };
+        // Never closed, so this is a permit.
+        let Ok(turn) = Arc::clone(&self.hashers).acquire_owned().await else {
+            return unavailable(Undecided::Stopping);
+        };
         let costly = if hashes.costly.is_empty() { vec![self.nobody.clone()] } else { hashes.costly };
         let password = password.clone();
         let work = move || {
             // Given back when the work is done, also where nobody waits for it any more.
-            let _permit = permit;
+            let _both = (place, turn);
             costly.iter().any(|stored| stored.verify(&password))
         };
         match blocking(&*self.spawn, work).await {

@@ -9,9 +9,15 @@ pub const FAILED_LOGIN_SPAN: Duration = Duration::from_secs(1);
 /// Failed logins of one connection before we hang up (RFC 9051 §11.3 and RFC 1939 §13 leave it to us).
 pub const LOGIN_FAILURE_COUNT_MAX: u32 = pop3_proto::LOGIN_FAILURE_COUNT_MAX;
 
-/// Passwords that are being checked by a costly hash or wait for it. With 30 ms each and a pool of 32 threads, the last
-/// one in line waits for about a second.
+/// Passwords that are being checked by a costly hash or wait for it. With 30 ms each and four cores, the last one in line
+/// waits for eight seconds.
 pub const PASSWORD_CHECK_COUNT_MAX: usize = 1_024;
+
+/// Costly hashes that are computed at once, unless somebody knows how many cores there are.
+pub const PASSWORD_HASHES_AT_ONCE: usize = 4;
+
+/// The most of them, whatever the cores: half of the pool's threads.
+pub const PASSWORD_HASHES_AT_ONCE_MAX: usize = 16;
 
 /// How long the directory may take over the hashes of one account.
 pub const ACCOUNT_LOOKUP_MAX: Duration = Duration::from_secs(5);

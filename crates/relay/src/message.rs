@@ -11,6 +11,7 @@ use mail_types::{AccountId, Address, DeliveryId, EnhancedCode, ForwardPath, Stor
 use ports::{BoxFuture, DeliveryTransaction, Envelope, Receipt, Recipient};
 use smtp_proto::{Dialect, Mail, Refusal};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// A message from MAIL to its end. Dropped before that, it leaves nothing anywhere.
 pub(crate) struct Message {
@@ -380,9 +381,18 @@ async fn queue_the_rest(
 }
 
 impl Relay {
-    /// A store's answer, or that it gives none.
-    pub(crate) async fn ask<T: Send>(&self, answer: BoxFuture<'_, Result<T, Refusal>>) -> Result<T, Refusal> {
-        within(&*self.clock, self.patience(), answer).await.unwrap_or(Err(SILENT)).map_err(passed_on)
+    /// A store's answer while a sender waits, or that it gives none.
+    async fn ask<T: Send>(&self, answer: BoxFuture<'_, Result<T, Refusal>>) -> Result<T, Refusal> {
+        self.ask_for(self.patience(), answer).await
+    }
+
+    /// A store's answer, or that it gives none in that time.
+    pub(crate) async fn ask_for<T: Send>(
+        &self,
+        wait: Duration,
+        answer: BoxFuture<'_, Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        within(&*self.clock, wait, answer).await.unwrap_or(Err(SILENT)).map_err(passed_on)
     }
 
     /// Whether mail for a store that says this can wait in the queue.

@@ -1,7 +1,7 @@
 //! The retry queue on its journal: mail that the sender need not keep although a store has not got it yet.
 //!
 //! ```text
-//!   Held ──body chunks──▶ journal ─▶ writer thread ─▶ apply ─▶ queue::Queue ─▶ Relay::retry_round ─▶ stores
+//!   Held ──body chunks──▶ journal ─▶ writer thread ─▶ apply ─▶ queue::Queue ─▶ Relay::retry ─▶ stores
 //!     └──▶ Queue record ──▶  │                          └─▶ Durable<Lsn> ─▶ Stored ─▶ 250        │
 //!                            ◀──────────────────────── Tried record ◀───────────────────────────┘
 //! ```
@@ -11,6 +11,7 @@
 mod attempt;
 mod early;
 mod held;
+mod lanes;
 mod orders;
 mod tidy;
 
@@ -26,10 +27,10 @@ use crate::together::{pause, within};
 use bytes::Bytes;
 use journal::disk::Disk;
 use journal::{Commit, Durable, Journal, Kind, ReadError, Refused, Replay, StreamId, Turn, Writer};
-use mail_types::{Epoch, Lsn, UnixTime};
+use mail_types::{Epoch, Lsn, StoreName, UnixTime};
 use ports::{Clock, Random, Spawn};
 use queue::{Body, Queue, QueueId, Record, RecordError};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::pin::pin;
 use std::sync::atomic::AtomicBool;
@@ -108,6 +109,8 @@ struct State {
     held: BTreeSet<Lsn>,
     /// First chunks of bodies that are complete, until the entries that name them are applied.
     kept: BTreeSet<Lsn>,
+    /// First chunks of the bodies that are being sent, by store.
+    in_hand: BTreeMap<StoreName, Lsn>,
     /// Entries whose body could not be read.
     unreadable: BTreeSet<QueueId>,
     early: Early,
@@ -137,6 +140,7 @@ impl RetryQueue {
             applied: journal.durable(),
             held: BTreeSet::new(),
             kept: BTreeSet::new(),
+            in_hand: BTreeMap::new(),
             unreadable: BTreeSet::new(),
             early,
             stopped: false,

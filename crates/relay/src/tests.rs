@@ -6,6 +6,7 @@
 
 mod early;
 mod gate;
+mod lanes;
 mod orders;
 mod retry;
 mod site;

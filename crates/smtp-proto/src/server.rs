@@ -340,6 +340,10 @@ impl<Receipt> Machine for Server<Receipt> {
     fn is_closed(&self) -> bool {
         self.phase.waits() == Waits::Nothing
     }
+
+    fn is_receiving(&self) -> bool {
+        self.phase.is_content()
+    }
 }
 
 /// What a look at the input used.

@@ -18,6 +18,8 @@ use std::sync::Arc;
 /// Stores by name. One that is not among them is not available here, which says nothing about its accounts.
 pub struct LocalStores {
     stores: BTreeMap<StoreName, Local>,
+    /// Whether a store is ours to serve, as the directory has it now.
+    owns: Box<dyn Fn(&StoreName) -> bool + Send + Sync>,
 }
 
 /// One store, and who holds which of its maildrops.
@@ -35,17 +37,33 @@ impl LocalStores {
     /// These stores.
     pub fn new(stores: impl IntoIterator<Item = Arc<Store>>) -> Self {
         let local = |store: Arc<Store>| (store.name().clone(), Local { store, maildrops: Arc::default() });
-        Self { stores: stores.into_iter().map(local).collect() }
+        Self { stores: stores.into_iter().map(local).collect(), owns: Box::new(|_| true) }
     }
 
-    /// A store of this process.
+    /// Of these, only the ones for which `owns` holds are served: a store that the directory has given to another node may
+    /// be open here still, but whoever wrote into it would write into a second copy.
+    #[must_use]
+    pub fn owned_where(self, owns: impl Fn(&StoreName) -> bool + Send + Sync + 'static) -> Self {
+        Self { owns: Box::new(owns), ..self }
+    }
+
+    /// Whether a store is served here now.
+    pub fn serves(&self, name: &StoreName) -> bool {
+        self.local(name).is_ok()
+    }
+
+    /// A store of this process, whether it is served or not.
     pub fn store(&self, name: &StoreName) -> Option<&Arc<Store>> {
         self.stores.get(name).map(|local| &local.store)
     }
 
     fn local(&self, name: &StoreName) -> Result<&Local, Unavailable> {
-        let missing = || Unavailable { what: format!("store {name}"), why: "it is not served here".to_owned() };
-        self.stores.get(name).ok_or_else(missing)
+        let unavailable = |why: &str| Unavailable { what: format!("store {name}"), why: why.to_owned() };
+        let local = self.stores.get(name).ok_or_else(|| unavailable("it is not served here"))?;
+        match (self.owns)(name) {
+            true => Ok(local),
+            false => Err(unavailable("the directory says that another node serves it")),
+        }
     }
 }
 

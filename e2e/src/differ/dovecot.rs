@@ -130,6 +130,9 @@ namespace inbox {{
   inbox = yes
   separator = /
 {special}}}
+protocol imap {{
+  mail_plugins = imap_zlib
+}}
 service imap-login {{
   chroot =
   process_min_avail = 1

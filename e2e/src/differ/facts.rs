@@ -58,12 +58,25 @@ impl Facts {
         self.is(&["SELECT ", "EXAMINE "])
     }
 
+    /// Whether what was opened may be changed, as the tagged reply told.
+    pub(super) fn opens_to_write(&self) -> bool {
+        self.facts.contains_key("code READ-WRITE")
+    }
+
     pub(super) fn closes(&self) -> bool {
         self.command == "CLOSE" || self.command == "UNSELECT"
     }
 
     pub(super) fn keeps_numbers(&self) -> bool {
         self.is(&["FETCH ", "STORE ", "SEARCH "])
+    }
+
+    pub(super) fn enables_qresync(&self) -> bool {
+        self.command == "ENABLE QRESYNC"
+    }
+
+    pub(super) fn compresses(&self) -> bool {
+        self.command == "COMPRESS DEFLATE"
     }
 
     pub(super) fn stores_silently(&self) -> bool {
@@ -89,6 +102,7 @@ impl Facts {
             (Some(count), _, "EXISTS") => peer.exists(count, self),
             (Some(_), _, "RECENT") => {}
             (Some(number), _, "EXPUNGE") => peer.expunged(number, self),
+            (None, "VANISHED", _) => self.vanished(peer, values.get(1..).unwrap_or_default()),
             (Some(number), _, "FETCH") => {
                 let items = values.get(2).map(Value::items).unwrap_or_default();
                 self.fetched(peer, number, items);
@@ -139,6 +153,7 @@ impl Facts {
                 "FLAGS" | "UID" => continue,
                 "MODSEQ" => {
                     let told = value.items().first().and_then(|number| number.text().parse().ok());
+                    peer.highest = peer.highest.max(told.unwrap_or(0));
                     if self.command.contains("FETCH 1:* (MODSEQ)") {
                         peer.modseq = peer.modseq.max(told.unwrap_or(0));
                     }
@@ -155,6 +170,20 @@ impl Facts {
             };
             // What is told twice is told last.
             self.facts.insert(format!("{message} {key}"), text);
+        }
+    }
+
+    /// RFC 7162 §3.2.10: of messages that are in the view, or were there earlier.
+    fn vanished(&mut self, peer: &mut Peer, values: &[Value]) {
+        let (earlier, set) = match values {
+            [Value::List(_), set] => (true, set.text()),
+            [set] => (false, set.text()),
+            others => return self.violation(format!("VANISHED {others:?}")),
+        };
+        match (ranges(&set), earlier) {
+            (None, _) => self.violation(format!("VANISHED {set}")),
+            (Some(ranges), true) => peer.earlier.extend(ranges),
+            (Some(ranges), false) => peer.vanished(&ranges, self),
         }
     }
 
@@ -215,13 +244,18 @@ impl Facts {
         let name = name.to_uppercase();
         let value = match name.as_str() {
             "HIGHESTMODSEQ" => {
+                let told = rest.parse().unwrap_or(0);
+                peer.highest = peer.highest.max(told);
                 if self.opens() {
-                    peer.modseq = rest.parse().unwrap_or(0);
+                    (peer.modseq, peer.highest) = (told, told);
                     self.say("code HIGHESTMODSEQ", String::new());
                 }
                 return;
             }
-            "UIDVALIDITY" => String::new(),
+            "UIDVALIDITY" => {
+                peer.validity = rest.parse().unwrap_or(0);
+                String::new()
+            }
             "PERMANENTFLAGS" if !self.opens() => return,
             "PERMANENTFLAGS" => {
                 let known = Value::parse(rest.as_bytes()).first().map(flag_words).unwrap_or_default();
@@ -278,6 +312,16 @@ fn say(facts: &mut BTreeMap<String, String>, name: &str, value: String) {
 
 fn words<T: ToString>(items: impl IntoIterator<Item = T>) -> String {
     items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// The ranges of a set without `*`.
+fn ranges(set: &str) -> Option<Vec<(u32, u32)>> {
+    let range = |part: &str| {
+        let (first, last) = part.split_once(':').unwrap_or((part, part));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        Some((first.min(last), first.max(last)))
+    };
+    set.split(',').map(range).collect()
 }
 
 /// A set as its numbers; one that is too large stays as it is.

@@ -1,6 +1,7 @@
 //! One client of one server: what it sends, what it hears, and what it knows of its mailbox by now.
 
 use super::facts::{Facts, Heard, flag_words};
+use super::memory::Kept;
 use super::value::Value;
 use crate::wire::Wire;
 use anyhow::{Context, Result, ensure};
@@ -30,6 +31,22 @@ pub struct Peer {
     pub(super) flags: BTreeMap<u32, BTreeSet<String>>,
     /// The highest MODSEQ that a SELECT or a FETCH of all told: what `%M` stands for in commands.
     pub(super) modseq: u64,
+    /// The highest MODSEQ of the open mailbox that was told in any way.
+    pub(super) highest: u64,
+    /// UIDVALIDITY of the mailbox that was opened last.
+    pub(super) validity: u32,
+    /// The open mailbox.
+    pub(super) opened: Option<String>,
+    /// Whether it may change the open mailbox.
+    pub(super) writes: bool,
+    /// What it keeps of mailboxes.
+    pub(super) kept: BTreeMap<String, Kept>,
+    /// Ranges of UIDs of which VANISHED (EARLIER) told.
+    pub(super) earlier: Vec<(u32, u32)>,
+    /// Whether VANISHED takes the place of EXPUNGE.
+    pub(super) qresync: bool,
+    /// Whether EXISTS was told since somebody last asked.
+    pub(super) heard_exists: bool,
     pub(super) closed: bool,
 }
 
@@ -40,7 +57,22 @@ impl Peer {
         wire.set_wait(ANSWER_MAX)?;
         let greeting = wire.text()?;
         ensure!(greeting.starts_with("* OK"), "greeted with {greeting}");
-        let mut peer = Self { wire, tag: 0, view: None, flags: BTreeMap::new(), modseq: 1, closed: false };
+        let mut peer = Self {
+            wire,
+            tag: 0,
+            view: None,
+            flags: BTreeMap::new(),
+            modseq: 1,
+            highest: 0,
+            validity: 0,
+            opened: None,
+            writes: false,
+            kept: BTreeMap::new(),
+            earlier: Vec::new(),
+            qresync: false,
+            heard_exists: false,
+            closed: false,
+        };
         let heard = peer.exchange(format!("LOGIN \"{}\" \"{}\"", door.user, door.password).as_bytes())?;
         ensure!(heard.status == "OK", "LOGIN was answered {}", heard.status);
         // So that Dovecot, too, counts MODSEQs from the start.
@@ -54,30 +86,52 @@ impl Peer {
             return Ok(Heard::closed());
         }
         let command = self.filled_in(command);
-        self.tag += 1;
-        let tag = format!("t{}", self.tag);
-        let line = [tag.as_bytes(), b" ", &command, b"\r\n"].concat();
         let mut facts = Facts::of(&command);
         self.before(&facts);
-        if self.wire.send(&line).is_err() {
-            self.closed = true;
-            return Ok(Heard::closed());
-        }
-        let status = loop {
-            let Some(response) = self.response()? else {
-                self.closed = true;
-                break "closed".to_owned();
-            };
-            if let Some(rest) = response.strip_prefix(b"* ") {
-                facts.untagged(self, rest);
-            } else if let Some(rest) = response.strip_prefix(format!("{tag} ").as_bytes()) {
-                break facts.tagged(self, rest);
-            } else if !response.starts_with(b"+") {
-                facts.violation(format!("neither untagged nor {tag}: {}", response.escape_ascii()));
-            }
-        };
-        self.after(&facts, &status);
+        let tag = self.send_tagged(&command);
+        let status = self.until_tagged(&tag, &mut facts)?;
+        self.after(&command, &facts, &status);
         Ok(facts.heard(status))
+    }
+
+    /// Sends a command; gives its tag. That it cannot be sent is met again by who reads the answer.
+    pub(super) fn send_tagged(&mut self, command: &[u8]) -> String {
+        self.tag += 1;
+        let tag = format!("t{}", self.tag);
+        self.send_line(&[tag.as_bytes(), b" ", command].concat());
+        tag
+    }
+
+    pub(super) fn send_line(&mut self, line: &[u8]) -> bool {
+        self.closed |= self.wire.send(&[line, b"\r\n"].concat()).is_err();
+        !self.closed
+    }
+
+    /// Reads up to the tagged reply; gives OK, NO, BAD, or `closed`.
+    pub(super) fn until_tagged(&mut self, tag: &str, facts: &mut Facts) -> Result<String> {
+        while !self.closed {
+            match self.response()? {
+                None => self.closed = true,
+                Some(response) => {
+                    if let Some(status) = self.take(tag, &response, facts) {
+                        return Ok(status);
+                    }
+                }
+            }
+        }
+        Ok("closed".to_owned())
+    }
+
+    /// Takes a response; gives the status of the tagged reply.
+    pub(super) fn take(&mut self, tag: &str, response: &[u8], facts: &mut Facts) -> Option<String> {
+        if let Some(rest) = response.strip_prefix(b"* ") {
+            facts.untagged(self, rest);
+        } else if let Some(rest) = response.strip_prefix(format!("{tag} ").as_bytes()) {
+            return Some(facts.tagged(self, rest));
+        } else if !response.starts_with(b"+") {
+            facts.violation(format!("neither untagged nor {tag}: {}", response.escape_ascii()));
+        }
+        None
     }
 
     /// Hears the news, and learns the UIDs of what is new.
@@ -104,7 +158,7 @@ impl Peer {
     }
 
     /// A response, literals in their places; none at the end of the connection.
-    fn response(&mut self) -> Result<Option<Vec<u8>>> {
+    pub(super) fn response(&mut self) -> Result<Option<Vec<u8>>> {
         // The end of the connection, or no answer in time: both are compared.
         let Ok(mut response) = self.wire.line() else { return Ok(None) };
         while let Some(octets) = literal_at_end(&response) {
@@ -117,7 +171,10 @@ impl Peer {
 
     fn filled_in(&self, command: &[u8]) -> Vec<u8> {
         match String::from_utf8(command.to_vec()) {
-            Ok(text) if text.contains("%M") => text.replace("%M", &self.modseq.to_string()).into_bytes(),
+            Ok(text) if text.contains("%M") || text.contains("%N") => text
+                .replace("%M", &self.modseq.to_string())
+                .replace("%N", &self.modseq.saturating_add(1).to_string())
+                .into_bytes(),
             Ok(_) | Err(_) => command.to_vec(),
         }
     }
@@ -134,15 +191,24 @@ impl Peer {
         }
     }
 
-    fn after(&mut self, facts: &Facts, status: &str) {
+    fn after(&mut self, command: &[u8], facts: &Facts, status: &str) {
         let fails_to_open = facts.opens() && status != "OK";
         if fails_to_open || (facts.closes() && status == "OK") {
             self.view = None;
+            self.opened = None;
             self.flags.clear();
+        } else if facts.opens() {
+            self.opened = mailbox_named(command);
+            self.writes = facts.opens_to_write();
         }
+        if status == "OK" && facts.compresses() {
+            self.wire.compress();
+        }
+        self.qresync |= status == "OK" && facts.enables_qresync();
     }
 
     pub(super) fn exists(&mut self, count: usize, facts: &mut Facts) {
+        self.heard_exists = true;
         if facts.opens() || self.view.is_some() {
             let view = self.view.get_or_insert_default();
             if count < view.len() {
@@ -159,6 +225,10 @@ impl Peer {
         if facts.keeps_numbers() {
             facts.violation("EXPUNGE during a command by number".to_owned());
         }
+        // RFC 7162 §3.2.10.
+        if self.qresync {
+            facts.violation("EXPUNGE in place of VANISHED".to_owned());
+        }
         let uid = self.uid_of(number);
         match &mut self.view {
             Some(view) if (1..=view.len()).contains(&number) => {
@@ -167,6 +237,26 @@ impl Peer {
             Some(_) | None => facts.violation(format!("{number} EXPUNGE of no message")),
         }
         if let Some(uid) = uid {
+            self.flags.remove(&uid);
+        }
+    }
+
+    /// VANISHED, of messages of the view (RFC 7162 §3.2.10.2).
+    pub(super) fn vanished(&mut self, ranges: &[(u32, u32)], facts: &mut Facts) {
+        if facts.keeps_numbers() {
+            facts.violation("VANISHED during a command by number".to_owned());
+        }
+        if !self.qresync {
+            facts.violation("VANISHED without QRESYNC".to_owned());
+        }
+        for uid in ranges.iter().flat_map(|(first, last)| *first..=*last) {
+            let place = self.view.as_ref().and_then(|view| place_of(view, uid));
+            match (&mut self.view, place) {
+                (Some(view), Some(place)) => {
+                    view.remove(place);
+                }
+                (Some(_) | None, _) => facts.violation(format!("VANISHED {uid}, which is no message")),
+            }
             self.flags.remove(&uid);
         }
     }
@@ -189,6 +279,21 @@ impl Peer {
         }
         Some(uid)
     }
+}
+
+/// Where a UID stands; if it was never told, the place of an unknown one that may have it.
+fn place_of(view: &[Option<u32>], uid: u32) -> Option<usize> {
+    let known = view.iter().position(|other| *other == Some(uid));
+    known.or_else(|| {
+        let after = view.iter().position(|other| other.is_some_and(|other| other > uid)).unwrap_or(view.len());
+        view.get(..after)?.iter().rposition(Option::is_none)
+    })
+}
+
+/// The mailbox of SELECT or EXAMINE; INBOX in one case.
+fn mailbox_named(command: &[u8]) -> Option<String> {
+    let name = Value::parse(command).get(1)?.text();
+    Some(if name.eq_ignore_ascii_case("INBOX") { "INBOX".to_owned() } else { name })
 }
 
 /// The items of a FETCH response; names in upper case.

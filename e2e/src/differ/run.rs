@@ -1,5 +1,6 @@
 //! Both servers, step by step; and the shortest session that shows a difference.
 
+use super::act::Act;
 use super::allowed::{Difference, Rule};
 use super::dovecot::{Dovecot, PASSWORD};
 use super::facts::Heard;
@@ -22,6 +23,9 @@ pub struct Pair<'a> {
 
 /// How often each rule explained a difference.
 pub type Explained = BTreeMap<&'static str, u32>;
+
+/// Each client, at both servers.
+type Clients = [Option<(Peer, Peer)>; CLIENTS];
 
 /// Where a session went apart.
 struct Fork {
@@ -46,29 +50,27 @@ impl Pair<'_> {
         for mailbox in MADE_WITH_AN_ACCOUNT {
             first.exchange(format!("CREATE {mailbox}").as_bytes())?;
         }
-        let mut clients: [Option<(Peer, Peer)>; CLIENTS] = [const { None }; CLIENTS];
+        let mut clients: Clients = [const { None }; CLIENTS];
         for (at, step) in steps.iter().enumerate() {
-            let place = clients.get_mut(step.client).context("a client")?;
-            if place.is_none() {
-                *place = Some((Peer::log_in(&ours)?, Peer::log_in(&theirs)?));
-            }
-            let Some((our, their)) = place else { continue };
-            let command = String::from_utf8_lossy(&step.command).to_uppercase();
-            let mut differences = Vec::new();
-            if step.fresh {
-                differences.extend(compare(&our.sync()?, &their.sync()?));
+            for client in step.takes_part() {
+                let place = clients.get_mut(client).context("a client")?;
+                if place.as_ref().is_none_or(|(our, their)| our.closed && their.closed) {
+                    *place = Some((Peer::log_in(&ours)?, Peer::log_in(&theirs)?));
+                }
+                let Some((our, their)) = place.as_mut().filter(|_| step.fresh) else { continue };
+                let mut differences = compare(&our.sync()?, &their.sync()?);
                 differences.extend(compare_flags(our, their));
                 if explain("NOOP", &mut differences, explained) {
                     return Ok(Some(Fork { at, differences }));
                 }
             }
-            let heard = (our.exchange(&step.command)?, their.exchange(&step.command)?);
-            differences.extend(if step.fresh { compare(&heard.0, &heard.1) } else { violations(&heard.0, &heard.1) });
-            if explain(&command, &mut differences, explained) {
-                return Ok(Some(Fork { at, differences }));
+            let mut differences = act(&mut clients, step)?;
+            if !step.fresh {
+                // What may differ for a client that has not heard the news.
+                differences.retain(|difference| difference.fact.starts_with("VIOLATION"));
             }
-            if our.closed && their.closed {
-                *place = None;
+            if explain(&step.act.command(), &mut differences, explained) {
+                return Ok(Some(Fork { at, differences }));
             }
         }
         Ok(None)
@@ -147,11 +149,44 @@ fn compare(ours: &Heard, theirs: &Heard) -> Vec<Difference> {
     differences
 }
 
-/// What may differ for a client that has not heard the news, apart from violations.
-fn violations(ours: &Heard, theirs: &Heard) -> Vec<Difference> {
-    let mut differences = compare(ours, theirs);
-    differences.retain(|difference| difference.fact.starts_with("VIOLATION"));
-    differences
+/// Both servers hear what a step says; what they answer differently.
+fn act(clients: &mut Clients, step: &Step) -> Result<Vec<Difference>> {
+    let Some(Some((our, their))) = clients.get_mut(step.client) else { return Ok(Vec::new()) };
+    let heard = match &step.act {
+        Act::Say(command) => (our.exchange(command)?, their.exchange(command)?),
+        Act::Remember => (our.remember()?, their.remember()?),
+        Act::Leave => (our.leave()?, their.leave()?),
+        Act::Return { mailbox, way } => (our.come_back(mailbox, *way)?, their.come_back(mailbox, *way)?),
+        Act::IdleWhile { other, commands } => return idle_while(clients, step.client, *other, commands),
+    };
+    Ok(compare(&heard.0, &heard.1))
+}
+
+fn idle_while(clients: &mut Clients, idle: usize, other: usize, commands: &[Vec<u8>]) -> Result<Vec<Difference>> {
+    let Ok([Some((our, their)), Some((our_other, their_other))]) = clients.get_disjoint_mut([idle, other]) else {
+        return Ok(Vec::new());
+    };
+    let idling = (our.begin_idle()?, their.begin_idle()?);
+    let mut differences = Vec::new();
+    let mut is_new = (false, false);
+    for command in commands {
+        let heard = (our_other.exchange(command)?, their_other.exchange(command)?);
+        let mut between = compare(&heard.0, &heard.1);
+        let said = Act::Say(command.clone()).command();
+        explain(&said, &mut between, &mut Explained::new());
+        differences.extend(between);
+        let appends = |peer: &Peer| peer.opened.as_ref().is_some_and(|name| said.starts_with(&append_to(name)));
+        is_new = (heard.0.status == "OK" && appends(our), heard.1.status == "OK" && appends(their));
+    }
+    let heard = (our.end_idle(idling.0, is_new.0)?, their.end_idle(idling.1, is_new.1)?);
+    differences.extend(compare(&heard.0, &heard.1));
+    Ok(differences)
+}
+
+/// How an APPEND to a mailbox begins, in upper case.
+fn append_to(mailbox: &str) -> String {
+    let name = mailbox.to_uppercase();
+    if name.contains(' ') { format!("APPEND \"{name}\" ") } else { format!("APPEND {name} ") }
 }
 
 /// What both told of a message's flags.
@@ -175,7 +210,7 @@ fn report(seed: u64, steps: &[Step], fork: &Fork) -> String {
     let mut text = format!("seed {seed}: Posthouse and Dovecot differ\n");
     for step in steps {
         let news = if step.fresh { "" } else { " (without NOOP)" };
-        writeln!(text, "  C{}{news}: {}", step.client, step.command.escape_ascii()).ok();
+        writeln!(text, "  C{}{news}: {}", step.client, step.act).ok();
     }
     for Difference { fact, ours, theirs } in &fork.differences {
         let or_nothing = |said: &Option<String>| said.clone().unwrap_or_else(|| "nothing".to_owned());

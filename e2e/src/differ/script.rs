@@ -3,7 +3,9 @@
 //! The writer keeps a rough idea of which mailboxes are there and who has opened one, so that most commands mean
 //! something; it never looks at answers, so that a session can be shortened and played again.
 
+use super::act::{Act, Way};
 use super::letters;
+use super::malformed::MALFORMED;
 use super::search;
 use crate::random::Random;
 use std::collections::BTreeSet;
@@ -15,8 +17,19 @@ pub struct Step {
     pub client: usize,
     /// Whether the client hears the news first. A command that does not wait for them changes nothing.
     pub fresh: bool,
-    /// The command without its tag; `%M` is a MODSEQ that the server told.
-    pub command: Vec<u8>,
+    /// What it does.
+    pub act: Act,
+}
+
+impl Step {
+    /// The clients that it needs.
+    pub(super) fn takes_part(&self) -> impl Iterator<Item = usize> + use<> {
+        let other = match &self.act {
+            Act::IdleWhile { other, .. } => Some(*other),
+            Act::Say(_) | Act::Remember | Act::Leave | Act::Return { .. } => None,
+        };
+        std::iter::once(self.client).chain(other)
+    }
 }
 
 /// How many clients take part.
@@ -66,13 +79,19 @@ impl Writer {
         }
         for client in 0..CLIENTS {
             self.client = client;
+            if self.one_in(4) {
+                self.say("COMPRESS DEFLATE".to_owned());
+            }
+            if self.one_in(3) {
+                self.say("ENABLE QRESYNC".to_owned());
+            }
             self.open("SELECT", "A");
         }
     }
 
     fn step(&mut self) {
         let open = self.open.get(self.client).cloned().flatten();
-        match (open, self.below(100)) {
+        match (open, self.below(108)) {
             (_, 0..4) => self.select(),
             (_, 4..12) => {
                 let mailbox = self.mailbox();
@@ -83,12 +102,15 @@ impl Writer {
             (_, 22..25) => self.status(),
             (_, 25..31) => self.malformed(),
             (_, 31..34) => self.subscribe(),
+            (None, 34..60) => self.come_back("A"),
             (None, _) => self.select(),
             (Some(_), 34..55) => self.fetch(),
             (Some(_), 55..70) => self.store(),
             (Some(_), 70..88) => self.search(),
             (Some(open), 88..94) => self.transfer(&open),
-            (Some(_), _) => self.expunge(),
+            (Some(_), 94..100) => self.expunge(),
+            (Some(open), 100..102) => self.idle(&open),
+            (Some(open), _) => self.go_and_return(&open),
         }
     }
 
@@ -97,7 +119,11 @@ impl Writer {
     }
 
     fn say_bytes(&mut self, command: Vec<u8>) {
-        self.steps.push(Step { client: self.client, fresh: true, command });
+        self.act(Act::Say(command));
+    }
+
+    fn act(&mut self, act: Act) {
+        self.steps.push(Step { client: self.client, fresh: true, act });
     }
 
     fn below(&mut self, bound: u64) -> u64 {
@@ -140,6 +166,25 @@ impl Writer {
     }
 
     fn append(&mut self, mailbox: &str) {
+        let command = self.append_command(mailbox);
+        self.say_bytes(command);
+    }
+
+    fn append_command(&mut self, mailbox: &str) -> Vec<u8> {
+        let mut command = format!("APPEND {}", astring(mailbox)).into_bytes();
+        command.extend(self.message());
+        // RFC 3502: several, of which one may be wrong; then none is kept.
+        if self.one_in(6) {
+            for _ in 0..=self.below(2) {
+                let bad = self.pick(BAD_MESSAGES).as_bytes();
+                command.extend(if self.one_in(4) { bad.to_vec() } else { self.message() });
+            }
+        }
+        command
+    }
+
+    /// Flags, date and text of a message for APPEND.
+    fn message(&mut self) -> Vec<u8> {
         let number = self.below(letters::COUNT as u64);
         let letter = letters::letter(usize::try_from(number).unwrap_or(0));
         let flags = self.pick(&[
@@ -152,18 +197,55 @@ impl Writer {
             "(work \\Answered) ",
             "(\\Deleted) ",
         ]);
-        let date = self.pick(&[
-            "",
-            "\"05-Nov-2020 13:14:15 +0100\" ",
-            "\" 7-Feb-1994 21:52:25 -0800\" ",
-            "\"01-Jan-2021 00:00:00 +0000\" ",
-            "\"29-Feb-2000 23:59:59 +1400\" ",
-        ]);
         // No second may pass between two servers: a date of its own, or one that no FETCH asks for.
-        let date = if date.is_empty() { "\"02-Mar-2022 03:04:05 +0000\" " } else { date };
-        let mut command = format!("APPEND {} {flags}{date}{{{}+}}\r\n", astring(mailbox), letter.len()).into_bytes();
-        command.extend(letter);
-        self.say_bytes(command);
+        let date = self.pick(&[
+            "02-Mar-2022 03:04:05 +0000",
+            "05-Nov-2020 13:14:15 +0100",
+            " 7-Feb-1994 21:52:25 -0800",
+            "01-Jan-2021 00:00:00 +0000",
+            "29-Feb-2000 23:59:59 +1400",
+        ]);
+        let mut message = format!(" {flags}\"{date}\" {{{}+}}\r\n", letter.len()).into_bytes();
+        message.extend(letter);
+        message
+    }
+
+    /// IDLE, while another client appends, and may expunge before.
+    fn idle(&mut self, open: &Open) {
+        let other = (self.client + 1 + usize::from(self.one_in(2))) % CLIENTS;
+        let mut commands = Vec::new();
+        let changes = self.open.get(other).and_then(Option::as_ref).is_some_and(|other| other.writes);
+        if changes && self.one_in(2) {
+            commands.push(format!("UID STORE {} +FLAGS (\\Deleted)", self.set("UID ")).into_bytes());
+            if self.one_in(2) {
+                commands.push(b"EXPUNGE".to_vec());
+            }
+        }
+        commands.push(self.append_command(&open.mailbox));
+        self.act(Act::IdleWhile { other, commands });
+    }
+
+    /// Keeps what is there, or comes back to a mailbox where it did.
+    fn go_and_return(&mut self, open: &Open) {
+        match self.below(5) {
+            0 | 1 => self.act(Act::Remember),
+            2 => {
+                self.act(Act::Leave);
+                if let Some(place) = self.open.get_mut(self.client) {
+                    *place = None;
+                }
+            }
+            _ => self.come_back(&open.mailbox.clone()),
+        }
+    }
+
+    fn come_back(&mut self, mailbox: &str) {
+        let way = self.random.pick(&Way::ALL).copied().unwrap_or(Way::Resync);
+        self.act(Act::Return { mailbox: mailbox.to_owned(), way });
+        let is_there = self.mailboxes.contains(mailbox);
+        if let Some(place) = self.open.get_mut(self.client) {
+            *place = is_there.then(|| Open { mailbox: mailbox.to_owned(), writes: true });
+        }
     }
 
     fn change_mailboxes(&mut self) {
@@ -237,12 +319,21 @@ impl Writer {
                     "SUBSCRIBED",
                     "SPECIAL-USE",
                     "STATUS (MESSAGES UNSEEN)",
+                    "STATUS (UIDNEXT UIDVALIDITY SIZE)",
+                    "STATUS (HIGHESTMODSEQ)",
+                    "SUBSCRIBED STATUS (MESSAGES RECENT)",
+                    "STATUS (MESSAGES) CHILDREN",
+                    "SPECIAL-USE STATUS (UNSEEN)",
                     "SUBSCRIBED CHILDREN",
                     "",
                 ]);
                 format!("LIST {reference} {pattern} RETURN ({returns})")
             }
-            3 => format!("LIST {reference} ({pattern} D) RETURN (CHILDREN)"),
+            3 => {
+                let selection = self.pick(&["", "(SUBSCRIBED) ", "() ", "(SPECIAL-USE) "]);
+                let returns = self.pick(&["CHILDREN", "CHILDREN", "STATUS (MESSAGES)", "STATUS (UNSEEN) CHILDREN"]);
+                format!("LIST {selection}{reference} ({pattern} D) RETURN ({returns})")
+            }
             _ => format!("LIST {reference} {pattern}"),
         };
         self.say(command);
@@ -257,6 +348,9 @@ impl Writer {
             "HIGHESTMODSEQ",
             "SIZE MESSAGES",
             "UNSEEN UNSEEN",
+            "MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN SIZE HIGHESTMODSEQ",
+            "uidnext size",
+            "UNSEEN HIGHESTMODSEQ",
         ]);
         self.say(format!("STATUS {} ({items})", astring(&mailbox)));
     }
@@ -361,7 +455,7 @@ impl Writer {
         let reads = !item.contains("BODY[") && !item.contains("RFC822");
         let fresh = !(reads || item.contains("PEEK")) || !self.one_in(10);
         let command = format!("{prefix}FETCH {set} {item}").into_bytes();
-        self.steps.push(Step { client: self.client, fresh, command });
+        self.steps.push(Step { client: self.client, fresh, act: Act::Say(command) });
     }
 
     fn section(&mut self) -> String {
@@ -426,6 +520,15 @@ impl Writer {
             "RETURN (SAVE) ",
             "RETURN (SAVE ALL) ",
             "RETURN (SAVE MIN) ",
+            "RETURN (SAVE MAX) ",
+            "RETURN (SAVE COUNT) ",
+            "RETURN (SAVE MIN MAX) ",
+            "RETURN (SAVE MIN MAX COUNT) ",
+            "RETURN (SAVE MIN ALL) ",
+            "RETURN (ALL COUNT MIN MAX) ",
+            "RETURN (MIN MIN) ",
+            "return (count) ",
+            "RETURN (MIN) ",
             "RETURN (MAX) ",
         ]);
         let key = search::keys(&mut self.random);
@@ -458,98 +561,16 @@ impl Writer {
     }
 }
 
-fn astring(name: &str) -> String {
+pub(super) fn astring(name: &str) -> String {
     if name.contains(' ') { format!("\"{name}\"") } else { name.to_owned() }
 }
 
-/// Commands that a server refuses, each in the way that its state asks for.
-const MALFORMED: &[&str] = &[
-    "FETCH",
-    "FETCH 1",
-    "FETCH 0 FLAGS",
-    "FETCH 1 (FLAGS",
-    "FETCH 1:0 UID",
-    "FETCH 1 BODY[1.]",
-    "FETCH 1 BODY[HEADER.FIELDS]",
-    "FETCH 1 BODY[MIME]",
-    "FETCH 1 (ALL)",
-    "FETCH 1 BOGUS",
-    "FETCH a FLAGS",
-    "FETCH 1,,2 FLAGS",
-    "FETCH 1: FLAGS",
-    "FETCH 4294967296 FLAGS",
-    "FETCH 1 ()",
-    "STORE 1 +FLAGS (\\Bogus)",
-    "STORE 1 FLAGS (\\Recent)",
-    "STORE 1 FLAGS (a",
-    "STORE 1 BOGUS (\\Seen)",
-    "STORE 0 FLAGS ()",
-    "STORE 1 (UNCHANGEDSINCE x) FLAGS ()",
-    "SEARCH",
-    "SEARCH BOGUS",
-    "SEARCH OR SEEN",
-    "SEARCH NOT",
-    "SEARCH BEFORE tomorrow",
-    "SEARCH ON 1-Jan-20",
-    "SEARCH LARGER x",
-    "SEARCH (SEEN",
-    "SEARCH RETURN (BOGUS) ALL",
-    "SEARCH CHARSET x-bogus TEXT a",
-    "SEARCH UID",
-    "SEARCH HEADER Subject",
-    "SEARCH ()",
-    "CREATE",
-    "CREATE \"\"",
-    "RENAME A",
-    "COPY 1",
-    "UID",
-    "UID BOGUS 1",
-    "UID FETCH 0 FLAGS",
-    "UID FETCH 1",
-    "UID EXPUNGE",
-    "UID EXPUNGE x",
-    "STATUS A",
-    "STATUS A ()",
-    "STATUS A (BOGUS)",
-    "STATUS nowhere (MESSAGES)",
-    "LIST",
-    "LIST \"\"",
-    "LIST \"\" * RETURN (BOGUS)",
-    "LIST (BOGUS) \"\" *",
-    "LOGIN a b",
-    "STARTTLS",
-    "XYZZY",
-    "APPEND A",
-    "APPEND A (\\Seen)",
-    "APPEND nowhere {1+}\r\nx",
-    "ENABLE BOGUS",
-    "DELETE nowhere",
-    "DELETE INBOX",
-    "RENAME nowhere other",
-    "CREATE A",
-    "RENAME A INBOX",
-    "RENAME A D",
-    "COPY 1 nowhere",
-    "UID COPY 999 nowhere",
-    "UID COPY 999 D",
-    "UID MOVE 999 D",
-    "UID STORE 999 +FLAGS (x)",
-    "UID FETCH 999 FLAGS",
-    "SUBSCRIBE",
-    "UNSUBSCRIBE nowhere",
-    "SELECT nowhere",
-    "EXPUNGE",
-    "CHECK",
-    "NAMESPACE",
-    "CAPABILITY",
-    "SEARCH ALL",
-    "FETCH 1:* FLAGS",
-    "GETQUOTA",
-    "CREATE &bad",
-    "SELECT &bad",
-    "DELETE \"\"",
-    "RENAME A A",
-    "CREATE A/",
-    "CREATE /x",
-    "CREATE a//b",
+/// What is no message for APPEND: one that says "never mind" (RFC 3502 §3), and malformed ones.
+const BAD_MESSAGES: &[&str] = &[
+    " {0+}\r\n",
+    " (\\Seen) {0+}\r\n",
+    " (\\Bogus) {1+}\r\nx",
+    " \"yesterday\" {1+}\r\nx",
+    " (\\Seen {1+}\r\nx",
+    " x",
 ];

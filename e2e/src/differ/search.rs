@@ -121,7 +121,7 @@ const KEYS: &[&str] = &[
     "BODY \"\"",
     "BODY iVBOR",
     "TEXT filename",
-    "MODSEQ %M",
+    "MODSEQ %N",
     "MODSEQ 1",
-    "MODSEQ \"/flags/\\\\Seen\" all %M",
+    "MODSEQ \"/flags/\\\\Seen\" all %N",
 ];

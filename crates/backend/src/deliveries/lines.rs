@@ -139,7 +139,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Transactions with one node at a time. Each lasts as long as its sender takes, so a few slow senders must not use them up.
 pub(super) const TURN_COUNT_MAX: usize = 1_000;
-/// Connections to one node that wait for a message.
-pub(super) const KEPT_COUNT_MAX: usize = 16;
+/// Connections to one node that wait for a message: as many as a busy relay has transactions with it at once, or each message beyond
+/// calls anew, and the TLS handshakes cost more than all the rest. A lull ends them by age.
+pub(super) const KEPT_COUNT_MAX: usize = 256;
 /// How long they wait: well below what a server gives a client (smtp_proto::limits::COMMAND_TIMEOUT).
 pub(super) const KEPT_SPAN_MAX: Duration = Duration::from_secs(30);

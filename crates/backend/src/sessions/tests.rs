@@ -2,7 +2,7 @@
 
 use super::*;
 use mail_types::{AccountId, Address, UnixTime};
-use ports::{Broken, CallSecurity, Peer, Wire};
+use ports::{Broken, CallSecurity, Introduction, Peer, Wire};
 use std::io;
 use std::pin::pin;
 use std::sync::Mutex;
@@ -100,6 +100,10 @@ where
         panic!("nobody here sends a body")
     }
 
+    fn start_tls(&mut self) -> BoxFuture<'_, Result<(), Broken>> {
+        panic!("between nodes TLS comes first")
+    }
+
     fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async {})
     }
@@ -140,7 +144,12 @@ impl Nodes for Map {
         match store.as_str() {
             "far" => Reach::Node {
                 name: NodeName::parse("other").unwrap(),
-                callee: Callee { hosts: Arc::from(["192.0.2.9".into()]), port, security: CallSecurity::Cluster },
+                callee: Callee {
+                    hosts: Arc::from(["192.0.2.9".into()]),
+                    port,
+                    security: CallSecurity::Cluster,
+                    introduction: Introduction::ProxyV2,
+                },
             },
             _ => Reach::Nowhere("its record points back at us".to_owned()),
         }

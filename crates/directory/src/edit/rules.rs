@@ -41,6 +41,7 @@ impl Editor<'_> {
     /// A crash in between leaves pins that say what was true before; doing it again goes on.
     pub async fn change_rules(&self, change: &RuleChange) -> Result<Vec<Pin>, EditError> {
         let commit = self.prepare(change).await?;
+        self.may_commit(&commit).await?;
         let pins = self.pins(change).await?;
         self.pin_all(&pins).await?;
         self.commit(commit).await?;

@@ -171,6 +171,10 @@ impl<'e> Import<'e> {
             BadLines::Skip => true,
         };
         if options.mode == Mode::Write && may_write {
+            // A line about what a map says that is read live is refused before anything is written.
+            for one in &self.plan {
+                self.editor.may_commit(one).await?;
+            }
             self.editor.pin_all(&self.pins).await?;
             let mut batch = Transaction::default();
             for one in self.plan {

@@ -119,9 +119,9 @@ fn one_line(text: &str) -> String {
 /// What the names of imported rules start with; the number of the line follows.
 const NAME_PREFIX: &str = "regex-map-";
 /// The order of imported rules starts here, so that an operator has room before them.
-const FIRST_ORDER: u32 = 1000;
+pub(crate) const FIRST_ORDER: u32 = 1000;
 /// Of one map: each of its rules may be tried for every address.
-const ENTRIES_MAX: usize = 1000;
+pub(crate) const ENTRIES_MAX: usize = 1000;
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,11 @@
 //! What of a transaction the base is asked to do, if the maps allow it.
 
 use super::Overlay;
+use super::fields::Fields;
 use super::moment::{Moment, NO_MAP, from_layer};
 use super::seen::Layered;
 use crate::engine::{Commit, EngineError, Entry, Revision, Transaction, Write};
+use crate::record::{DomainRecord, Record};
 
 /// What becomes of an expectation.
 enum Expected {
@@ -17,7 +19,7 @@ enum Expected {
 
 impl Overlay {
     /// What the base is asked to do, or why it is not asked.
-    pub(super) fn for_base(&self, transaction: Transaction) -> Result<Result<Transaction, Commit>, EngineError> {
+    pub(super) async fn for_base(&self, transaction: Transaction) -> Result<Result<Transaction, Commit>, EngineError> {
         let Transaction { expected, writes } = transaction;
         for write in &writes {
             self.refuse_live(write, &expected)?;
@@ -30,7 +32,37 @@ impl Overlay {
                 Expected::Broken => return Ok(Err(Commit::Conflict { key })),
             }
         }
-        Ok(Ok(Transaction { expected: of_base, writes }))
+        let mut transaction = Transaction { expected: of_base, writes: Vec::with_capacity(writes.len()) };
+        for write in writes {
+            let write = self.without_fields(write, &mut transaction.expected).await?;
+            transaction.writes.push(write);
+        }
+        Ok(Ok(transaction))
+    }
+
+    /// A record of a domain as the base keeps it: of the fields that maps say it keeps its own, and nobody changes them.
+    async fn without_fields(&self, write: Write, expected: &mut Vec<(String, Revision)>) -> Result<Write, EngineError> {
+        let Write::Put { key, value, lease } = write else { return Ok(write) };
+        let asis = |key, value| Ok(Write::Put { key, value, lease });
+        if Layered::of(&key) != Layered::Within {
+            return asis(key, value);
+        }
+        let (Some(held), Some(entry)) = (self.layer.read(&key)?, self.base.get(&key).await?) else {
+            return asis(key, value);
+        };
+        let (Ok(written), Ok(own)) = (DomainRecord::decode(&value), DomainRecord::decode(&entry.value)) else {
+            return asis(key, value);
+        };
+        if !expected.iter().any(|(other, _)| *other == key) {
+            expected.push((key.clone(), entry.revision));
+        }
+        match Fields::decode(&held).kept_out_of(written, own) {
+            Ok(record) => asis(key, record.encode()),
+            Err(field) => {
+                let kept_in = self.kept_in_field(&key, field);
+                Err(EngineError::Live { key: format!("{key} ({})", field.name()), kept_in })
+            }
+        }
     }
 
     fn refuse_live(&self, write: &Write, expected: &[(String, Revision)]) -> Result<(), EngineError> {
@@ -38,7 +70,7 @@ impl Overlay {
         let Some(held) = self.layer.read(key)? else { return Ok(()) };
         let is_refused = match (Layered::of(key), write) {
             (Layered::Over, _) => true,
-            (Layered::Under, Write::Put { .. }) => false,
+            (Layered::Under, Write::Put { .. }) | (Layered::Within, _) => false,
             // Whoever takes away what he read of a map would believe that it is gone.
             (Layered::Under, Write::Delete { .. }) => {
                 let read = from_layer(held)?.map(|entry| entry.revision);
@@ -61,9 +93,11 @@ impl Overlay {
             // The map's was seen, because the base had none.
             (Layered::Under, Some(held)) if is_held(&held) => Expected::OfBase(Revision::ZERO),
             (Layered::Under, Some(_)) if base == Revision::ZERO => Expected::Broken,
+            // What a commit gave tells nothing of the maps. Whoever saw other fields does not get past the write.
+            (Layered::Within, Some(held)) if layer > NO_MAP && held.revision != layer => Expected::Broken,
             // A map had it when it was read, and has given it back.
-            (Layered::Over | Layered::Under, None) if layer > NO_MAP => Expected::Broken,
-            (Layered::Over, None) | (Layered::Under, _) => Expected::OfBase(base),
+            (_, None) if layer > NO_MAP => Expected::Broken,
+            (Layered::Over, None) | (Layered::Under | Layered::Within, _) => Expected::OfBase(base),
         })
     }
 }

@@ -116,16 +116,18 @@ impl Overlay {
 
     /// Serves a draft, unless the maps are others by now. Gives how many records changed.
     fn lay(&self, draft: Draft) -> Result<usize, Stale> {
-        let Draft { nth, map, compared, version } = draft;
+        let Draft { nth, mut map, compared, version } = draft;
         let mut maps = lock(&self.maps);
         if maps.version != version {
             return Err(Stale { nth, map });
         }
         let replaced = self.layer.serve(compared);
         if let Some(place) = maps.list.get_mut(nth) {
-            *place = map;
+            // What was read before goes when nobody waits for the lock any more: it may be long.
+            std::mem::swap(place, &mut map);
         }
         maps.version += 1;
+        drop(maps);
         Ok(replaced.changes)
     }
 }

@@ -1,13 +1,16 @@
 //! What a live map says: records, each with the line that it stands on.
 
 use super::MapKind;
+use super::fields::{Field, Fields};
+use super::rules::LiveRules;
 use crate::edit::{EditError, Editor};
 use crate::engine::{Engine, Revision};
 use crate::file::{Held, Records};
 use crate::import::{Entry, Parsed, StoreMap};
-use crate::record::Record;
+use crate::record::{DomainRecord, Record};
 use crate::routing::Routing;
-use mail_types::{Domain, StoreName};
+use mail_types::{Address, Domain, StoreName};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -28,8 +31,18 @@ pub struct LiveMap {
     is_read: bool,
     /// In the order of keys.
     held: Vec<Held>,
+    /// What it says of domains, by their keys.
+    domains: BTreeMap<Box<str>, OfDomain>,
+    rules: LiveRules,
     /// What its lines say that no record can hold, with their numbers.
     ignored: Vec<(usize, String)>,
+}
+
+/// What a map says of a domain, each with its line.
+#[derive(Debug, Default)]
+struct OfDomain {
+    catch_all: Option<(usize, Address)>,
+    default_store: Option<(usize, StoreName)>,
 }
 
 /// Why a map is not taken.
@@ -67,7 +80,7 @@ impl LiveMap {
     /// that holds up nobody.
     pub fn read(path: &str, kind: MapKind, octets: &[u8], names: &MapNames) -> Result<Self, MapError> {
         let MapNames { own, ours, stores } = names;
-        Self::of(path, kind.entries(octets, own, ours, stores))
+        Self::of(path, kind.entries(octets, own, ours, stores), ours)
     }
 
     /// A map of which nothing could be read yet. While it is laid, whatever it may decide is put off: an address that
@@ -75,17 +88,19 @@ impl LiveMap {
     pub fn unread(path: &str, kind: MapKind) -> Self {
         let key = format!("{UNREAD_PREFIX}{}/{path}", kind.name());
         let held = Held { key: key.into(), value: Arc::default(), revision: Revision::ZERO, line: 0 };
-        Self { path: path.into(), is_read: false, held: vec![held], ignored: Vec::new() }
+        Self { path: path.into(), is_read: false, held: vec![held], ..Self::default() }
     }
 
-    /// How many records it has.
+    /// How many records, and fields of records, it has.
     pub fn len(&self) -> usize {
-        self.held.len()
+        let of =
+            |domain: &OfDomain| usize::from(domain.catch_all.is_some()) + usize::from(domain.default_store.is_some());
+        self.held.len() + self.rules.len() + self.domains.values().map(of).sum::<usize>()
     }
 
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        self.len() == 0
     }
 
     /// What its lines say that no record can hold, with their numbers.
@@ -93,16 +108,25 @@ impl LiveMap {
         &self.ignored
     }
 
-    fn of(path: &str, parsed: Parsed<Entry>) -> Result<Self, MapError> {
+    fn of(path: &str, parsed: Parsed<Entry>, ours: &[Domain]) -> Result<Self, MapError> {
         let mut bad: Vec<_> = parsed.bad.into_iter().map(|bad| (bad.number, bad.error.to_string())).collect();
         let mut held = Vec::with_capacity(parsed.items.len());
+        let (mut domains, mut rules) = (BTreeMap::<Box<str>, OfDomain>::new(), LiveRules::default());
+        let ours: BTreeSet<_> = ours.iter().collect();
         for line in parsed.items {
             match line.item {
+                Entry::CatchAll { domain, .. } | Entry::DomainStore { domain, .. } if !ours.contains(&domain) => {
+                    bad.push((line.number, format!("there is no domain {domain}")));
+                }
+                Entry::CatchAll { domain, reader } => {
+                    domains.entry(key_of(&domain)).or_default().catch_all = Some((line.number, reader));
+                }
+                Entry::DomainStore { domain, store } => {
+                    domains.entry(key_of(&domain)).or_default().default_store = Some((line.number, store));
+                }
                 Entry::Alias(alias) => held.push(held_at(line.number, &alias)),
                 Entry::Placement(placement) => held.push(held_at(line.number, &placement)),
-                Entry::CatchAll { domain, .. } => bad.push((line.number, format!("@{domain}: {NO_CATCH_ALL}"))),
-                Entry::DomainStore { domain, .. } => bad.push((line.number, format!("{domain}: {NO_DOMAIN_STORE}"))),
-                Entry::Rule(_) => bad.push((line.number, NO_RULE.to_owned())),
+                Entry::Rule(rule) => rules.push(line.number, rule),
             }
         }
         if let Some((line, why)) = bad.iter().min().cloned() {
@@ -111,7 +135,7 @@ impl LiveMap {
         // The parsers take no key twice.
         held.sort_by(|one, other| one.key.cmp(&other.key));
         let ignored = parsed.ignored.into_iter().map(|line| (line.number, line.item)).collect();
-        Ok(Self { path: path.into(), is_read: true, held, ignored })
+        Ok(Self { path: path.into(), is_read: true, held, domains, rules, ignored })
     }
 
     /// Whether it is the reading of a file, be it an empty one.
@@ -119,10 +143,25 @@ impl LiveMap {
         self.is_read
     }
 
-    /// `path:line` of a key that it has.
-    pub(super) fn place_of(&self, key: &str) -> Option<String> {
-        let at = self.held.binary_search_by(|held| (*held.key).cmp(key)).ok()?;
-        self.held.get(at).map(|held| format!("{}:{}", self.path, held.line))
+    /// `path:line` of a key that it has as the `nth` map.
+    pub(super) fn place_of(&self, key: &str, nth: usize) -> Option<String> {
+        let at = self.held.binary_search_by(|held| (*held.key).cmp(key)).ok();
+        let line = at.and_then(|at| self.held.get(at)).map(|held| held.line);
+        line.or_else(|| self.rules.line_of(key, nth, &self.path)).map(|line| self.place(line))
+    }
+
+    /// `path:line` of a field of a domain that it says.
+    pub(super) fn place_of_field(&self, key: &str, field: Field) -> Option<String> {
+        let domain = self.domains.get(key)?;
+        let line = match field {
+            Field::CatchAll => domain.catch_all.as_ref()?.0,
+            Field::DefaultStore => domain.default_store.as_ref()?.0,
+        };
+        Some(self.place(line))
+    }
+
+    fn place(&self, line: usize) -> String {
+        format!("{}:{line}", self.path)
     }
 }
 
@@ -130,13 +169,39 @@ fn held_at<R: Record>(line: usize, record: &R) -> Held {
     Held { key: record.key().into(), value: record.encode().into(), revision: Revision::ZERO, line }
 }
 
-/// What the maps say together: of each key, what the first says that has it.
+fn key_of(domain: &Domain) -> Box<str> {
+    format!("{}{domain}", DomainRecord::PREFIX).into()
+}
+
+/// What the maps say together: of each key, and of each field of a domain, what the first says that has it.
 pub(super) fn together(maps: &[Arc<LiveMap>]) -> Records {
-    let mut all: Vec<(&Held, usize)> =
-        maps.iter().enumerate().flat_map(|(nth, map)| map.held.iter().map(move |held| (held, nth))).collect();
+    let mut few = domains_together(maps);
+    few.extend(maps.iter().enumerate().flat_map(|(nth, map)| map.rules.held(nth, &map.path)));
+    let of_maps = maps.iter().enumerate().flat_map(|(nth, map)| map.held.iter().map(move |held| (held, nth)));
+    let mut all: Vec<(&Held, usize)> = of_maps.chain(few.iter().map(|held| (held, 0))).collect();
+    // Each map is in order already: this merges them.
     all.sort_by(|(one, nth), (other, other_nth)| (&one.key, nth).cmp(&(&other.key, other_nth)));
     all.dedup_by(|(later, _), (first, _)| later.key == first.key);
     Records::of(all.into_iter().map(|(held, _)| held.clone()).collect())
+}
+
+fn domains_together(maps: &[Arc<LiveMap>]) -> Vec<Held> {
+    let mut domains = BTreeMap::<&str, Fields>::new();
+    for (key, domain) in maps.iter().flat_map(|map| &map.domains) {
+        let fields = domains.entry(key).or_default();
+        let reader = || domain.catch_all.as_ref().map(|(_, reader)| reader.clone());
+        fields.catch_all = fields.catch_all.take().or_else(reader);
+        let store = || domain.default_store.as_ref().map(|(_, store)| store.clone());
+        fields.default_store = fields.default_store.take().or_else(store);
+    }
+    // The lines stand with the maps: two fields may stand on two.
+    let held = |(key, fields): (&str, Fields)| Held {
+        key: key.into(),
+        value: fields.encode().into(),
+        revision: Revision::ZERO,
+        line: 0,
+    };
+    domains.into_iter().map(held).collect()
 }
 
 impl fmt::Display for MapError {
@@ -152,10 +217,6 @@ impl fmt::Display for MapError {
 /// The keys of maps that were never read.
 pub(crate) const UNREAD_PREFIX: &str = "routing/unread/";
 
-const NO_CATCH_ALL: &str = "a catch-all is not read live; import it";
-const NO_DOMAIN_STORE: &str = "the store of a domain is not read live; import it";
-const NO_RULE: &str = "a rule is not read live; import it";
-
 #[cfg(test)]
 impl LiveMap {
     /// These, whatever they are.
@@ -166,6 +227,6 @@ impl LiveMap {
             revision: Revision::ZERO,
             line: 1,
         });
-        Self { path: "a test".into(), is_read: true, held: held.collect(), ignored: Vec::new() }
+        Self { path: "a test".into(), is_read: true, held: held.collect(), ..Self::default() }
     }
 }

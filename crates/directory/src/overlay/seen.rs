@@ -1,8 +1,9 @@
 //! What is seen of a key that the base has, or a map, or both; and a page of both.
 
+use super::fields::Fields;
 use super::moment::{Moment, from_base, from_layer};
 use crate::engine::{EngineError, Entry, Page};
-use crate::record::{PlacementRecord, Record};
+use crate::record::{DomainRecord, PlacementRecord, Record};
 use std::collections::BTreeMap;
 
 /// The entry of a key, with the overlay's revision.
@@ -15,13 +16,18 @@ pub(super) enum Layered {
     Over,
     /// The base's is seen; the map's where the base has none.
     Under,
+    /// The base's is seen, with the fields that maps say.
+    Within,
 }
 
 impl Layered {
     pub(super) fn of(key: &str) -> Self {
-        match key.starts_with(PlacementRecord::PREFIX) {
-            true => Self::Under,
-            false => Self::Over,
+        if key.starts_with(PlacementRecord::PREFIX) {
+            Self::Under
+        } else if key.starts_with(DomainRecord::PREFIX) {
+            Self::Within
+        } else {
+            Self::Over
         }
     }
 }
@@ -29,9 +35,14 @@ impl Layered {
 /// What is seen of a key.
 pub(super) fn seen(key: &str, base: Option<Entry>, layer: Option<Entry>) -> Seen {
     match (Layered::of(key), base, layer) {
-        (_, None, None) => Ok(None),
+        (_, None, None) | (Layered::Within, None, Some(_)) => Ok(None),
+        (_, Some(entry), None) | (Layered::Under, Some(entry), Some(_)) => from_base(entry),
         (Layered::Over, _, Some(entry)) | (Layered::Under, None, Some(entry)) => from_layer(entry),
-        (Layered::Over, Some(entry), None) | (Layered::Under, Some(entry), _) => from_base(entry),
+        (Layered::Within, Some(entry), Some(held)) => {
+            let revision = Moment { base: entry.revision, layer: held.revision }.revision()?;
+            let value = Fields::decode(&held).laid_over(entry.value);
+            Ok(Some(Entry { key: entry.key, value, revision }))
+        }
     }
 }
 

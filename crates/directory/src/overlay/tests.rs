@@ -1,13 +1,20 @@
 //! The overlay as an engine, and the copies that follow it.
 
+mod domains;
 mod placements;
 mod property;
+mod routes;
+mod rules;
 
 use super::*;
 use crate::conformance::{self, Pen, Readable, finish};
+use crate::edit::{AssumeEmpty, Shown};
 use crate::engine::{MemoryEngine, Write};
-use crate::record::{AccountRecord, AliasRecord, DomainRecord, PlacementRecord, Record, SiteRecord, StoreRecord};
-use crate::{Delivery, EditError, Editor, Follower, Live, Steps};
+use crate::import::{BadLines, ImportOptions, Mode};
+use crate::record::{
+    AccountRecord, AliasRecord, DomainRecord, PlacementRecord, Record, RuleRecord, SiteRecord, StoreRecord,
+};
+use crate::{Delivery, EditError, Editor, Follower, Live, RuleChange, Steps};
 use mail_types::{Address, Domain};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -152,6 +159,20 @@ fn what_was_read_of_a_map_is_not_expected_of_the_base() {
 }
 
 #[test]
+fn an_import_of_what_a_map_says_writes_nothing() {
+    let overlay = Overlay::new(Arc::new(site()), vec![aliases("/etc/aliases", "root: anna\n")]);
+    let own = [Domain::parse("site.test").expect("a domain")];
+    // More lines than one transaction takes: all but the last could be written.
+    let text: String = (0..200).map(|n| format!("a{n}: b\n")).chain(["root: bert\n".to_owned()]).collect();
+    let parsed = crate::import::aliases(text.as_bytes(), &own, &crate::import::StoreMap::default());
+    let options = ImportOptions { mode: Mode::Write, bad_lines: BadLines::Refuse };
+    let editor = Editor::new(&overlay);
+    let refused = finish(editor.import_entries(&parsed, options, &AssumeEmpty)).expect_err("a map has the last");
+    assert!(refused.to_string().contains("is read live from /etc/aliases:1"), "{refused}");
+    assert_eq!(targets(&overlay, "a0@site.test"), Vec::<String>::new());
+}
+
+#[test]
 fn a_map_is_taken_whole_or_not() {
     for (kind, text, line, why) in [
         (
@@ -160,7 +181,6 @@ fn a_map_is_taken_whole_or_not() {
             2,
             "it is a program, and mail is not handed to programs (and 1 more bad lines)",
         ),
-        (MapKind::Virtual, "@site.test anna\n", 1, "@site.test: a catch-all is not read live; import it"),
         (MapKind::UserMap, "a b\nA c\n", 2, "\"A@site.test\" is the same address as a@site.test on line 1"),
     ] {
         let error = read("/etc/map", kind, text).expect_err(text);

@@ -55,6 +55,11 @@ impl Input {
         if memchr::memchr2(b'\r', 0, &line).is_some() { Line::Malformed } else { Line::Whole(line) }
     }
 
+    /// Whether everything was read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.octets.is_empty()
+    }
+
     /// Takes everything off.
     pub(super) fn take(&mut self) -> Bytes {
         self.searched = 0;

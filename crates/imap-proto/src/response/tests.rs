@@ -77,7 +77,11 @@ fn response_codes() {
 #[test]
 fn untagged_data() {
     let sent = ListAttribute::SpecialUse(SpecialUse::Sent);
-    let child = ListItem { child_subscribed: true, old_name: Some("b c".into()), ..ListItem::new(&name("a"), vec![]) };
+    let child = ListItem {
+        child_info: vec!["SUBSCRIBED", "SPECIAL-USE"],
+        old_name: Some("b c".into()),
+        ..ListItem::new(&name("a"), vec![])
+    };
     let personal = NamespaceItem { prefix: String::new(), separator: '/' };
     let shared = NamespaceItem { prefix: "Geteilt ä/".into(), separator: '/' };
     for (response, expected) in [
@@ -95,7 +99,10 @@ fn untagged_data() {
             "* LIST (\\Sent \\HasNoChildren) \"/\" \"Gesendet &AOQ-\"\r\n",
         ),
         (Response::Lsub(ListItem::new(&name("nil"), vec![])), "* LSUB () \"/\" \"nil\"\r\n"),
-        (Response::List(child), "* LIST () \"/\" a (\"CHILDINFO\" (\"SUBSCRIBED\") \"OLDNAME\" (\"b c\"))\r\n"),
+        (
+            Response::List(child),
+            "* LIST () \"/\" a (\"CHILDINFO\" (\"SUBSCRIBED\" \"SPECIAL-USE\") \"OLDNAME\" (\"b c\"))\r\n",
+        ),
         (
             Response::Namespace([vec![personal], vec![], vec![shared]]),
             "* NAMESPACE ((\"\" \"/\")) NIL ((\"Geteilt &AOQ-/\" \"/\"))\r\n",

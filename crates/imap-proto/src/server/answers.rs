@@ -32,7 +32,12 @@ impl Server {
         // What the session has not seen yet of the command does not matter any more.
         self.event = None;
         match phase {
-            Phase::Busy { tag, verdict: Some(verdict) } => self.reject(Some(tag), verdict),
+            Phase::Busy { tag, verdict: Some(verdict) } => {
+                self.reject(Some(tag), verdict);
+                if let Some(octets) = self.unwanted_octets.take() {
+                    self.drain(octets, self.drain_budget());
+                }
+            }
             Phase::Busy { tag, verdict: None } | Phase::StartTlsAsked { tag } | Phase::IdleAsked { tag } => {
                 reply.encode_tagged(&tag, &mut self.out);
             }

@@ -361,14 +361,12 @@ impl Server {
         true
     }
 
-    /// The verdict goes out when the session has dropped its messages. A literal that comes all the same would be read
-    /// as commands, so the connection ends with it.
+    /// The verdict goes out when the session has dropped its messages. A literal that comes all the same is dropped then,
+    /// within limits (RFC 7888 §4).
     fn broken_tail(&mut self, tag: Tag, reply: Reply, line: &[u8]) {
-        let unasked = parse::announced_literal(line).is_some_and(|announced| !announced.waits);
+        let unasked = parse::announced_literal(line).filter(|announced| !announced.waits);
+        self.unwanted_octets = unasked.map(|announced| announced.octets.map_or(u64::MAX, u64::from));
         self.abort_append(tag, reply);
-        if unasked {
-            self.bye_too_much("a refused literal follows");
-        }
     }
 
     fn abort_append(&mut self, tag: Tag, verdict: Reply) {

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A folder of files; removed at the end.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("net-cluster-{}-{number}", std::process::id()));
@@ -22,7 +22,7 @@ impl Folder {
         Self(folder)
     }
 
-    fn file(&self, name: &str, content: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, content: &str) -> PathBuf {
         let path = self.0.join(name);
         fs::write(&path, content).expect("written");
         path
@@ -39,14 +39,14 @@ impl Drop for Folder {
     }
 }
 
-/// An authority of a cluster's own.
-struct Authority {
+/// An authority of a cluster's, or a back-end's, own.
+pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     folder: Folder,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let folder = Folder::new();
@@ -57,12 +57,12 @@ impl Authority {
         Self { issuer, folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.0.join(name)
     }
 
     /// Writes certificate and key of a node.
-    fn issue(&self, node: &str) {
+    pub(crate) fn issue(&self, node: &str) {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new(vec![node.to_owned()]).expect("a name");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
@@ -70,7 +70,7 @@ impl Authority {
         self.folder.file(&format!("{node}.key"), &key.serialize_pem());
     }
 
-    fn node(&self, node: &str) -> ClusterTls {
+    pub(crate) fn node(&self, node: &str) -> ClusterTls {
         self.issue(node);
         let (certificate, key) = (self.path(&format!("{node}.pem")), self.path(&format!("{node}.key")));
         ClusterTls::from_pem_files(&certificate, &key, &self.path("authority.pem")).expect("a node")
@@ -91,7 +91,7 @@ fn dialer(cluster: &ClusterTls) -> Dialer {
 }
 
 /// Whether a call is answered; if not, which word of why it is not.
-async fn answered(dialer: &Dialer, to: &Callee) -> Result<(), String> {
+pub(crate) async fn answered(dialer: &Dialer, to: &Callee) -> Result<(), String> {
     let mut conversation = call(dialer, to, None).await.map_err(|unavailable| unavailable.why)?;
     conversation.machine().say("echo in\r\n");
     // In TLS 1.3 who calls has finished before it is known whether its certificate will do.

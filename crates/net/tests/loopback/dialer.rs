@@ -3,14 +3,18 @@
 use crate::listener::{open, options};
 use crate::toy::{Toy, expect, pair, say, strings};
 use net::{Dialer, ListenerOptions, Security, Stream};
-use ports::{Call, CallSecurity, Callee, Caller, Peer, Unavailable};
+use ports::{Call, CallSecurity, Callee, Caller, Introduction, Peer, Unavailable};
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 pub(crate) fn callee(hosts: &[&str], port: u16, security: CallSecurity) -> Callee {
-    Callee { hosts: hosts.iter().map(|host| Box::from(*host)).collect(), port, security }
+    let introduction = match security {
+        CallSecurity::Cluster => Introduction::ProxyV2,
+        CallSecurity::Plain | CallSecurity::Tls(_) | CallSecurity::StartTls(_) => Introduction::Nobody,
+    };
+    Callee { hosts: hosts.iter().map(|host| Box::from(*host)).collect(), port, security, introduction }
 }
 
 pub(crate) async fn call(
@@ -21,11 +25,11 @@ pub(crate) async fn call(
     dialer.call(to, behalf_of, Toy::default()).await
 }
 
-async fn failure(dialer: &Dialer, to: &Callee) -> Unavailable {
+pub(crate) async fn failure(dialer: &Dialer, to: &Callee) -> Unavailable {
     call(dialer, to, None).await.err().expect("nobody answers")
 }
 
-fn peer(address: &str, local: &str) -> Peer {
+pub(crate) fn peer(address: &str, local: &str) -> Peer {
     Peer { address: address.parse().expect("an address"), local: local.parse().expect("an address"), tls: true }
 }
 
@@ -118,6 +122,7 @@ async fn the_peer_is_told_whom_a_call_is_for() {
     let proxy_from = Some(Arc::new(["127.0.0.1".parse().expect("a network")]) as Arc<[_]>);
     let mut inn = open(ListenerOptions { proxy_from, ..options(Security::Plain) }, &strings);
     let to = callee(&["127.0.0.1"], inn.address.port(), CallSecurity::Plain);
+    let to = Callee { introduction: Introduction::ProxyV2, ..to };
     for (client, server, heard) in [
         ("192.0.2.1:1000", "198.51.100.7:993", "192.0.2.1:1000"),
         ("[2001:db8::1]:1000", "[2001:db8::2]:993", "[2001:db8::1]:1000"),

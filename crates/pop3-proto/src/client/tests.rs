@@ -1,18 +1,39 @@
 use super::*;
 use crate::ResponseCode;
+use crate::command::encode_challenge;
+use crate::limits::COMMAND_LINE_OCTETS_MAX;
 use proptest::prelude::*;
 
-fn start(authorization: &str) -> (Client, Instant) {
+fn external(authorization: &str) -> Login {
+    Login::External { authorization: authorization.to_owned() }
+}
+
+fn password(authorization: Option<&str>, authentication: &str, password: &[u8]) -> Login {
+    Login::Password {
+        authorization: authorization.map(str::to_owned),
+        authentication: authentication.to_owned(),
+        password: Secret::new(password.to_vec()),
+    }
+}
+
+fn now() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "an Instant to count from cannot be made otherwise")]
-    let now = Instant::now();
-    (Client::new(Login::External { authorization: authorization.to_owned() }, now), now)
+    Instant::now()
+}
+
+fn start(authorization: &str) -> (Client, Instant) {
+    let now = now();
+    (Client::new(external(authorization), now), now)
+}
+
+fn converse(who: &str, segments: &[&[u8]], sizes: &[usize]) -> (Vec<ClientEvent>, Vec<u8>, Vec<u8>) {
+    converse_as(start(who).0, segments, sizes)
 }
 
 /// Everything that comes out when each of these segments comes in pieces of these sizes, and what nobody read. The client
-/// speaks between segments: who answers before, answers what was not asked.
-fn converse(who: &str, segments: &[&[u8]], sizes: &[usize]) -> (Vec<ClientEvent>, Vec<u8>, Vec<u8>) {
-    let (mut client, now) = start(who);
-    let (mut events, mut output, mut unfed) = (Vec::new(), Vec::new(), Vec::new());
+/// speaks between segments: who answers before, answers what was not asked. TLS starts as soon as it may.
+fn converse_as(mut client: Client, segments: &[&[u8]], sizes: &[usize]) -> (Vec<ClientEvent>, Vec<u8>, Vec<u8>) {
+    let (now, mut events, mut output, mut unfed) = (now(), Vec::new(), Vec::new(), Vec::new());
     let mut sizes = sizes.iter().copied().cycle();
     for segment in segments {
         let mut rest = *segment;
@@ -22,6 +43,9 @@ fn converse(who: &str, segments: &[&[u8]], sizes: &[usize]) -> (Vec<ClientEvent>
             rest = behind;
             events.extend(std::iter::from_fn(|| client.poll_event()));
         }
+        if events.last() == Some(&ClientEvent::StartTls) && client.phase == Phase::Handshake {
+            client.tls_started(now);
+        }
         output.extend(std::iter::from_fn(|| client.poll_output()).flatten());
         unfed.extend_from_slice(rest);
     }
@@ -29,7 +53,7 @@ fn converse(who: &str, segments: &[&[u8]], sizes: &[usize]) -> (Vec<ClientEvent>
     events.extend(std::iter::from_fn(|| client.poll_event()));
     assert!(client.is_closed() && !client.wants_input() && client.poll_timeout().is_none());
     let mut unread = client.take_unread().to_vec();
-    if matches!(events.first(), Some(ClientEvent::LoggedIn { .. })) {
+    if matches!(events.last(), Some(ClientEvent::LoggedIn { .. })) {
         unread.extend_from_slice(&unfed);
     }
     (events, output, unread)
@@ -74,7 +98,11 @@ fn refusals_keep_their_codes() {
     ] {
         let line = format!("{line}\r\n");
         let (events, ..) = converse("a@example.test", &[b"+OK\r\n", line.as_bytes()], &[usize::MAX]);
-        assert_eq!(events, [ClientEvent::Refused(Refusal::new(code, text))], "{line}");
+        let found = match &events[..] {
+            [ClientEvent::Refused { refusal, .. }] => Some(refusal.clone()),
+            _ => None,
+        };
+        assert_eq!(found, Some(Refusal::new(code, text)), "{line}");
     }
 }
 
@@ -84,30 +112,151 @@ fn nobody_is_let_in_before_asking() {
     assert_eq!(events, [ClientEvent::Closed(Closing::Protocol("the server answers what was not asked"))]);
 }
 
+#[test]
+fn nothing_that_came_in_clear_passes_for_tls() {
+    let greeted = || {
+        let mut client = Client::new(password(None, "ann", b"secret"), now()).with_starttls();
+        client.handle_input(now(), b"+OK hi\r\n");
+        assert_eq!(client.poll_output().as_deref(), Some(&b"STLS\r\n"[..]));
+        client
+    };
+    for injected in ["+OK go on\r\n+OK\r\nUSER\r\n.\r\n", "+OK go on\r\n+"] {
+        let mut client = greeted();
+        client.handle_input(now(), injected.as_bytes());
+        let why = Closing::Protocol("octets behind the answer to STLS");
+        assert_eq!(client.poll_event(), Some(ClientEvent::Closed(why)));
+        assert_eq!(client.learnt(), None);
+    }
+    let mut client = greeted();
+    client.handle_input(now(), b"+OK go on\r\n");
+    assert_eq!(client.poll_event(), Some(ClientEvent::StartTls));
+    assert!(!client.wants_input() && !client.is_closed());
+    client.handle_input(now(), b"+");
+    let why = Closing::Protocol("octets in the clear before TLS");
+    assert_eq!(client.poll_event(), Some(ClientEvent::Closed(why)));
+    client.tls_started(now());
+    assert!(client.is_closed() && client.poll_output().is_none());
+}
+
+#[test]
+fn what_no_line_holds_is_never_said() {
+    let plain = || Capabilities { sasl_plain: true, user: true, ..Capabilities::default() };
+    let user = || Capabilities { user: true, ..Capabilities::default() };
+    for (login, known) in [
+        (password(Some("a\0b"), "ann", b"x"), plain()),
+        (password(None, "bob\0x", b"x"), plain()),
+        (password(None, "ann", b"x\0"), plain()),
+        (password(None, "ann\r\nDELE 1", b"x"), user()),
+        (password(None, "ann", b"x\nDELE 1"), user()),
+        (password(None, "ann", &b"x".repeat(COMMAND_LINE_OCTETS_MAX)), user()),
+    ] {
+        let client = Client::new(login, now()).knowing(known);
+        let (events, output, _) = converse_as(client, &[b"+OK\r\n"], &[usize::MAX]);
+        assert_eq!(events, [ClientEvent::Closed(Closing::NoLogin)]);
+        assert_eq!(output, b"");
+    }
+}
+
+#[test]
+fn a_list_without_end_is_left() {
+    let list = b"TOP\r\n".repeat(CAPA_LINE_COUNT_MAX + 1);
+    let client = Client::new(password(None, "ann", b"secret"), now());
+    let (events, ..) = converse_as(client, &[b"+OK\r\n", b"+OK\r\n", &list], &[1000]);
+    assert_eq!(events, [ClientEvent::Closed(Closing::Protocol("the server offers too much"))]);
+    let list = [&b"TOP\r\n".repeat(CAPA_LINE_COUNT_MAX)[..], b".\r\n"].concat();
+    let client = Client::new(password(None, "ann", b"secret"), now());
+    let (events, ..) = converse_as(client, &[b"+OK\r\n", b"+OK\r\n", &list], &[1000]);
+    assert_eq!(events, [ClientEvent::Closed(Closing::NoLogin)]);
+}
+
+#[test]
+fn codes_tell_what_is_wrong() {
+    for (answer, kind) in [
+        ("-ERR [AUTH] no", RefusalKind::Credentials),
+        ("-ERR no", RefusalKind::Credentials),
+        ("-ERR [WHATEVER] no", RefusalKind::Credentials),
+        ("-ERR [in-use] no", RefusalKind::InUse),
+        ("-ERR [LOGIN-DELAY] no", RefusalKind::Unavailable),
+        ("-ERR [SYS/TEMP] no", RefusalKind::Unavailable),
+        ("-ERR [SYS/PERM] no", RefusalKind::Unavailable),
+    ] {
+        let answer = format!("{answer}\r\n");
+        let known = Capabilities { sasl_plain: true, ..Capabilities::default() };
+        let client = Client::new(password(None, "ann", b"secret"), now()).knowing(known);
+        let (events, ..) = converse_as(client, &[b"+OK\r\n", answer.as_bytes()], &[usize::MAX]);
+        let fits = matches!(&events[..], [ClientEvent::Refused { kind: found, .. }] if *found == kind);
+        assert!(fits, "{answer}: {events:?}");
+    }
+}
+
+#[test]
+fn a_password_is_not_printed_nor_sent_to_who_left() {
+    let login = password(None, "ann", b"secret");
+    let shown = format!("{login:?}");
+    assert!(shown.contains("ann") && !shown.contains("secret"), "{shown}");
+    let known = Capabilities { user: true, pipelining: true, ..Capabilities::default() };
+    let mut client = Client::new(login, now()).knowing(known);
+    client.handle_input(now(), b"+OK\r\n");
+    client.handle_eof(now());
+    assert_eq!(client.poll_output(), None);
+    assert_eq!(client.poll_event(), Some(ClientEvent::Closed(Closing::Eof)));
+}
+
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         Just(b"+OK hello\r\n".to_vec()),
         Just(b"+OK\n".to_vec()),
         Just(b"-ERR [IN-USE] busy\r\n".to_vec()),
         Just(b"+ \r\n".to_vec()),
+        Just(b"USER\r\n".to_vec()),
+        Just(b"SASL PLAIN\r\n".to_vec()),
+        Just(b"PIPELINING\r\n".to_vec()),
+        Just(b".\r\n".to_vec()),
+        Just(b"+OK\r\nUSER\r\n.\r\n".to_vec()),
+        Just(b"+OK\r\nSASL PLAIN\r\n.\r\n".to_vec()),
         Just(vec![b'x'; 600]),
         proptest::collection::vec(any::<u8>(), 0..12),
     ]
 }
 
+fn client() -> impl Strategy<Value = (Login, bool, Mode, Option<Capabilities>)> {
+    let logins = prop_oneof![
+        Just(external("alice@example.test")),
+        Just(external(&"n".repeat(300))),
+        Just(password(None, "ann", b"secret")),
+        Just(password(None, "ann", &b"s".repeat(300))),
+        Just(password(Some("bob"), "root", b"secret")),
+    ];
+    let known = (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(user, sasl_plain, pipelining)| Capabilities {
+        user,
+        sasl_plain,
+        pipelining,
+        ..Capabilities::default()
+    });
+    let mode = prop_oneof![Just(Mode::Ascii), Just(Mode::Utf8)];
+    (logins, any::<bool>(), mode, proptest::option::of(known))
+}
+
 proptest! {
     #[test]
     fn any_split_gives_the_same(
-        long in any::<bool>(),
-        pieces in proptest::collection::vec(piece(), 0..6),
+        (login, starttls, mode, known) in client(),
+        pieces in proptest::collection::vec(piece(), 0..9),
         sizes in proptest::collection::vec(1usize..20, 1..6),
     ) {
-        let who = if long { "n".repeat(300) } else { "alice@example.test".to_owned() };
+        let make = || {
+            let client = Client::new(login.clone(), now()).in_mode(mode);
+            let client = if starttls { client.with_starttls() } else { client };
+            known.clone().into_iter().fold(client, Client::knowing)
+        };
         let stream = pieces.concat();
-        let whole = converse(&who, &lines(&stream), &[usize::MAX]);
-        prop_assert_eq!(&converse(&who, &lines(&stream), &sizes), &whole);
-        prop_assert_eq!(whole.0.len(), 1, "one event, whatever happens");
-        if let Some(ClientEvent::LoggedIn { welcome }) = whole.0.first() {
+        let whole = converse_as(make(), &lines(&stream), &[usize::MAX]);
+        prop_assert_eq!(&converse_as(make(), &lines(&stream), &sizes), &whole);
+        let (last, before) = whole.0.split_last().unwrap();
+        prop_assert!(before.iter().all(|event| *event == ClientEvent::StartTls) && before.len() <= usize::from(starttls));
+        prop_assert_ne!(last, &ClientEvent::StartTls, "an end, whatever happens");
+        if let ClientEvent::LoggedIn { welcome } = last {
+            prop_assert!(before.len() == usize::from(starttls), "nobody is let in before TLS");
             prop_assert!(!welcome.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0)));
         }
     }

@@ -26,6 +26,13 @@ impl Run for Status {
         for flaw in &status.directory.unreadable {
             screen.remark(format_args!("posthouse: {} cannot be read: {}", plain(&flaw.key), plain(&flaw.error)))?;
         }
+        for difference in &status.node.map_differences {
+            screen.remark(format_args!("posthouse: {}", plain(difference)))?;
+        }
+        let (told, all) = (status.node.map_differences.len(), status.node.map_difference_count);
+        if all > told {
+            screen.remark(format_args!("posthouse: and {} more accounts are elsewhere than a map says", all - told))?;
+        }
         Ok(0)
     }
 }

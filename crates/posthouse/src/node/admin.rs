@@ -140,6 +140,7 @@ impl NodeStatus for Facts {
         Box::pin(async move {
             let mut facts = self.fixed.clone();
             (facts.directory_trouble, facts.maps) = (self.directory.now(), self.maps.now());
+            (facts.map_differences, facts.map_difference_count) = self.maps.differences();
             if self.shutdown.is_draining() {
                 facts.state = NodeState::Draining;
             }

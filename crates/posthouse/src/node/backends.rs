@@ -5,10 +5,12 @@ use super::nodes::ClusterNodes;
 use super::routing::Routes;
 use crate::config::Config;
 use backend::{Deliveries, HereOrThere, Nodes, Sessions};
+use directory::{NodeRecord, Routing, StoreAt};
+use mail_types::{NodeName, StoreName};
 use net::{Dialer, Shutdown};
 use ports::{Delivery, SessionHandover};
 use std::sync::Arc;
-use store::LocalStores;
+use store::{LocalStores, Store};
 
 /// What relay and proxy are given.
 #[derive(Clone)]
@@ -17,6 +19,21 @@ pub(super) struct Backends {
     pub(super) handover: Arc<dyn SessionHandover>,
     /// To other nodes, where there are any.
     remote: Option<Arc<Deliveries>>,
+}
+
+/// The stores of this process, each of them served as long as the directory says that it is here.
+pub(super) fn stores(local: &[Arc<Store>], own: &NodeName, routes: &Routes) -> LocalStores {
+    let (own, routes) = (own.clone(), routes.clone());
+    LocalStores::new(local.iter().cloned()).owned_where(move |store| is_here(&routes.now(), &own, store))
+}
+
+/// A store without a record is here: nobody else can have it.
+pub(super) fn is_here(routing: &Routing, own: &NodeName, store: &StoreName) -> bool {
+    match routing.store_at(store) {
+        None => true,
+        Some(StoreAt::Node(NodeRecord { name, .. }) | StoreAt::UnknownNode(name)) => name == own,
+        Some(StoreAt::Foreign { .. }) => false,
+    }
 }
 
 impl Backends {
@@ -34,13 +51,9 @@ impl Backends {
         let remote = Arc::new(Deliveries::new(Arc::clone(&nodes), dialer.clone(), Arc::clone(clock), host));
         let sessions = Sessions::new(nodes, dialer.clone(), dialer, Arc::clone(clock));
         let (here, also_here) = (Arc::clone(stores), Arc::clone(stores));
-        let delivery =
-            HereOrThere::<dyn Delivery>::new(move |store| here.store(store).is_some(), delivery, remote.clone());
-        let handover = HereOrThere::<dyn SessionHandover>::new(
-            move |store| also_here.store(store).is_some(),
-            handover,
-            Arc::new(sessions),
-        );
+        let delivery = HereOrThere::<dyn Delivery>::new(move |store| here.serves(store), delivery, remote.clone());
+        let handover =
+            HereOrThere::<dyn SessionHandover>::new(move |store| also_here.serves(store), handover, Arc::new(sessions));
         Self { delivery: Arc::new(delivery), handover: Arc::new(handover), remote: Some(remote) }
     }
 

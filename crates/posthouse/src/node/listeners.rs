@@ -17,6 +17,7 @@ use relay::{Gate, Relay, RelaySession};
 use smtp_proto::server as smtp;
 use smtp_proto::{Dialect, Refusal};
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::sync::Arc;
 use store::{Lmtp, Store};
 use tokio::task::JoinSet;
@@ -142,7 +143,8 @@ impl Listeners {
         }
 
         for (listener, store) in self.lmtp.drain(..) {
-            let recipients = Arc::new(StoreRecipients { store: store.name().clone(), routes: node.routes.clone() });
+            let (own, routes) = (node.config.node.name.clone(), node.routes.clone());
+            let recipients = Arc::new(StoreRecipients { store: store.name().clone(), own, routes });
             let (config, clock, ending) = (adjustable.lmtp.clone(), clock.clone(), shutdown.clone());
             let sessions = node.sessions.clone();
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
@@ -173,7 +175,7 @@ impl Listeners {
         let System { clock, spawn, .. } = &node.system;
         let authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn));
         let proxy = Proxy {
-            authenticator: Arc::new(authenticator.with_counts(Arc::clone(&node.logins))),
+            authenticator: Arc::new(authenticator.with_counts(Arc::clone(&node.logins)).hashing_at_once(cores())),
             handover: Arc::clone(&node.backends.handover),
             clock: Arc::clone(clock),
         };
@@ -202,6 +204,10 @@ impl Listeners {
             }));
         }
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// Makes listeners with what all of them share.

@@ -4,7 +4,7 @@ use super::{Node, NodeError};
 use crate::config::Map;
 use admin::MapFacts;
 use directory::engine::Engine;
-use directory::overlay::{Draft, LiveMap, MapKind, MapNames, Overlay, Taken};
+use directory::overlay::{Differences, Draft, LiveMap, MapKind, MapNames, Overlay, Taken};
 use directory::{Editor, Routing};
 use files::{MapFile, MapLook, MapSource, ReadError};
 use net::Shutdown;
@@ -45,7 +45,14 @@ struct Content {
 
 /// How each map is, for operators.
 #[derive(Clone, Default)]
-pub(super) struct MapStates(Arc<Mutex<Vec<MapFacts>>>);
+pub(super) struct MapStates(Arc<Mutex<States>>);
+
+#[derive(Default)]
+struct States {
+    maps: Vec<MapFacts>,
+    /// Accounts that are elsewhere than a map says, as of the last reading.
+    differences: Differences,
+}
 
 /// Reads the maps and lays them over `base`; nothing else runs yet that would wait for it. One that cannot be read does
 /// not keep the node from starting: what it would decide is put off.
@@ -87,6 +94,7 @@ impl Maps {
         let Self { overlay, mut maps } = self;
         node.system.spawn.task(Box::pin(async move {
             let mut routing = routes.now();
+            compare(&overlay, &states).await;
             loop {
                 let asked = tokio::select! {
                     () = clock.sleep(LOOK_EVERY) => false,
@@ -127,6 +135,7 @@ async fn take(nth: usize, found: Found, overlay: &Overlay, states: &MapStates) -
         Found::Draft(draft, content) => match overlay.take(draft).await {
             Ok(taken) => {
                 states.tell(nth, &content, &taken);
+                compare(overlay, states).await;
                 Some(true)
             }
             Err(error) => {
@@ -134,6 +143,16 @@ async fn take(nth: usize, found: Found, overlay: &Overlay, states: &MapStates) -
                 Some(false)
             }
         },
+    }
+}
+
+/// Whoever edits a map moves nobody: who is elsewhere than it says is told.
+async fn compare(overlay: &Overlay, states: &MapStates) {
+    match overlay.differences().await {
+        Ok(differences) => states.tell_differences(differences),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn Error, "the maps cannot be compared with the directory's placements");
+        }
     }
 }
 
@@ -191,28 +210,49 @@ impl MapStates {
             ignored: 0,
             trouble: None,
         };
-        Self(Arc::new(Mutex::new(told.iter().map(unread).collect())))
+        let states = States { maps: told.iter().map(unread).collect(), differences: Differences::default() };
+        Self(Arc::new(Mutex::new(states)))
     }
 
     pub(super) fn now(&self) -> Vec<MapFacts> {
-        self.lock().clone()
+        self.lock().maps.clone()
+    }
+
+    /// The accounts that are elsewhere than a map says, the first of them, and how many there are.
+    pub(super) fn differences(&self) -> (Vec<String>, usize) {
+        let states = self.lock();
+        (states.differences.first.iter().map(ToString::to_string).collect(), states.differences.count)
+    }
+
+    fn tell_differences(&self, differences: Differences) {
+        let mut states = self.lock();
+        if states.differences == differences {
+            return;
+        }
+        for difference in differences.first.iter().take(LINES_TOLD_MAX) {
+            tracing::warn!(%difference, "a map does not move anybody");
+        }
+        if differences.count > LINES_TOLD_MAX {
+            tracing::warn!(count = differences.count, "so many accounts are elsewhere than a map says");
+        }
+        states.differences = differences;
     }
 
     fn tell(&self, nth: usize, content: &Content, taken: &Taken) {
         let Content { entries, ignored } = content;
         let Taken { changes, pinned } = taken;
         let mut states = self.lock();
-        let Some(state) = states.get_mut(nth) else { return };
+        let Some(state) = states.maps.get_mut(nth) else { return };
         (state.entries, state.ignored, state.trouble) = (Some(*entries), ignored.len(), None);
         tracing::info!(map = state.path, entries, changes, pinned = pinned.len(), "the map was read");
-        for (line, text) in ignored.iter().take(IGNORED_TOLD_MAX) {
+        for (line, text) in ignored.iter().take(LINES_TOLD_MAX) {
             tracing::warn!(map = state.path, line, text, "the directory has no place for this");
         }
     }
 
     fn tell_kept(&self, nth: usize, error: &(dyn Error + 'static)) {
         let mut states = self.lock();
-        let Some(state) = states.get_mut(nth) else { return };
+        let Some(state) = states.maps.get_mut(nth) else { return };
         let map = state.path.as_str();
         match state.entries {
             Some(_) => tracing::error!(map, error, "the map is not taken; what was read before stays in service"),
@@ -223,7 +263,7 @@ impl MapStates {
         state.trouble = Some(error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}")));
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<MapFacts>> {
+    fn lock(&self) -> MutexGuard<'_, States> {
         self.0.lock().expect("no holder of this lock panics")
     }
 }
@@ -231,5 +271,5 @@ impl MapStates {
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The directory did not answer, or does not take what must be written before.
 const AGAIN_AFTER: Duration = Duration::from_secs(30);
-/// Lines of a map that say what no record can hold, as far as they are logged; `status` has their count.
-const IGNORED_TOLD_MAX: usize = 20;
+/// Lines of one matter that are logged; `status` has more, and their count.
+const LINES_TOLD_MAX: usize = 20;

@@ -4,7 +4,7 @@ use super::routing::Routes;
 use backend::{Inside, Nodes, Reach};
 use directory::{NodeRecord, Protocol, StoreAt, TlsMode};
 use mail_types::{NodeName, StoreName};
-use ports::{CallSecurity, Callee};
+use ports::{CallSecurity, Callee, Introduction};
 
 /// The directory's answer, for a node that is called `own`.
 pub(super) struct ClusterNodes {
@@ -44,5 +44,6 @@ fn callee(node: &NodeRecord, protocol: Inside) -> Callee {
         hosts: node.addresses.iter().map(|host| host.as_str().into()).collect(),
         port: node.ports.get(&protocol).copied().unwrap_or_else(usual),
         security: CallSecurity::Cluster,
+        introduction: Introduction::ProxyV2,
     }
 }

@@ -7,13 +7,15 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 /// A handler that, between two events, also waits for the end of the program and for a kick; and that notes on the badge
-/// whose turn it is.
+/// whose turn it is. A message that is on its way to us comes to its end before the program does.
 pub(super) struct Polite<H, M> {
     inner: H,
     badge: Arc<Badge>,
     shutdown: Shutdown,
     farewell: fn(&mut M, Leave),
     leaving: Option<Leave>,
+    /// The peer is sending a message.
+    receiving: bool,
 }
 
 /// Why a session is ended.
@@ -28,14 +30,18 @@ pub(super) enum Leave {
 impl<H, M> Polite<H, M> {
     /// `farewell` tells the machine what its protocol says at the end.
     pub(super) fn new(inner: H, badge: &Arc<Badge>, shutdown: &Shutdown, farewell: fn(&mut M, Leave)) -> Self {
-        Self { inner, badge: Arc::clone(badge), shutdown: shutdown.clone(), farewell, leaving: None }
+        Self { inner, badge: Arc::clone(badge), shutdown: shutdown.clone(), farewell, leaving: None, receiving: false }
     }
 }
 
 impl<H: Handler<M>, M: Machine<Event: Send> + Send> Handler<M> for Polite<H, M> {
     fn on_event<'a>(&'a mut self, machine: &'a mut M, event: M::Event) -> BoxFuture<'a, Flow> {
         self.badge.set_busy();
-        self.inner.on_event(machine, event)
+        Box::pin(async move {
+            let flow = self.inner.on_event(machine, event).await;
+            self.receiving = machine.is_receiving();
+            flow
+        })
     }
 
     fn resume<'a>(&'a mut self, machine: &'a mut M) -> BoxFuture<'a, Flow> {
@@ -44,14 +50,21 @@ impl<H: Handler<M>, M: Machine<Event: Send> + Send> Handler<M> for Polite<H, M> 
     }
 
     fn wake(&mut self) -> BoxFuture<'_, ()> {
-        let Self { inner, badge, shutdown, leaving, .. } = self;
-        let badge: &Badge = badge;
+        let Self { inner, badge, shutdown, leaving, receiving, .. } = self;
+        let (badge, receiving): (&Badge, bool) = (badge, *receiving);
         let resting = Resting::begin(badge);
         Box::pin(async move {
             let _resting = resting;
+            let stop = async {
+                match receiving {
+                    // Asked again behind the message.
+                    true => std::future::pending().await,
+                    false => shutdown.draining().await,
+                }
+            };
             tokio::select! {
                 () = inner.wake() => {}
-                () = shutdown.draining() => *leaving = Some(Leave::Stop),
+                () = stop => *leaving = Some(Leave::Stop),
                 () = poll_fn(|cx| badge.poll_leaving(cx)) => *leaving = Some(Leave::Kick),
             }
         })

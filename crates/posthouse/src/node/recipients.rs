@@ -1,14 +1,16 @@
 //! Who a recipient of LMTP is: the directory's answer for one store, or for a relay of another node.
 
+use super::backends::is_here;
 use super::routing::Routes;
 use directory::{Delivery, Origin, Routing, Silent, Target};
-use mail_types::{Address, ForwardPath, StoreName};
+use mail_types::{Address, ForwardPath, NodeName, StoreName};
 use ports::{Accounts, BoxFuture, Recipient, Recipients};
 use smtp_proto::{Refusal, Reply};
 
 /// Answers for one store.
 pub(super) struct StoreRecipients {
     pub(super) store: StoreName,
+    pub(super) own: NodeName,
     pub(super) routes: Routes,
 }
 
@@ -26,7 +28,11 @@ impl Accounts for PlacedAccounts {
 
 impl StoreRecipients {
     fn answer(&self, to: &ForwardPath) -> Result<Recipient, Refusal> {
-        let reply = match self.routes.now().delivery_path(to, &mut Silent) {
+        let routing = self.routes.now();
+        if !is_here(&routing, &self.own, &self.store) {
+            return Err(Refusal::TRY_LATER.with_text("Another node serves this store"));
+        }
+        let reply = match routing.delivery_path(to, &mut Silent) {
             Delivery::Deliver(deliver) => match &*deliver.targets {
                 [target] if deliver.remote.is_empty() => return self.here(target),
                 // What expands to several accounts is the relay's to expand.
@@ -75,7 +81,7 @@ mod tests {
     use directory::{
         AccountRecord, AccountState, AliasRecord, DomainRecord, PlacementRecord, Record, SiteRecord, StoreRecord,
     };
-    use mail_types::{AccountId, Domain, NodeName};
+    use mail_types::{AccountId, Domain};
 
     fn address(text: &str) -> Address {
         Address::parse(text).expect("an address")

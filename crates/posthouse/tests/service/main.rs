@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         trial("a_kick_is_told_and_ends_the_session", sessions::kick),
         trial("counters_move_when_mail_comes", metrics::counters_move),
         trial("a_node_that_drains_says_so", draining::status),
+        trial("messages_under_way_come_to_their_end", draining::messages_come_to_their_end),
         trial("a_service_manager_is_told", systemd::told),
         trial("a_watchdog_of_another_process_is_not_fed", systemd::not_for_us),
         trial("an_unknown_user_is_a_reason_not_to_start", privileges::unknown),
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         trial("sighup_changes_what_can_change", reload::what_can_change_does),
         trial("sighup_changes_nothing_else", reload::what_waits_changes_nothing),
         trial("a_map_is_followed_while_mail_comes", maps::followed),
+        trial("a_map_places_and_moves_nobody", maps::places),
         trial("mail_waits_for_a_map_that_was_never_read", maps::awaited),
         trial("one_id_from_the_sender_to_the_mailbox", trace::one_id),
     ];

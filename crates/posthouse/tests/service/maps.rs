@@ -91,3 +91,33 @@ pub(crate) fn awaited() {
     node.say(&["account", "add", ANNA, "--generate-password"], "");
     while !rcpt(&node, "webmaster@site.test").starts_with("250 ") {}
 }
+
+/// A user map places those who have no place yet, and moves nobody.
+pub(crate) fn places() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("users"), "# nobody\n").expect("written");
+    let map = "[[directory.map]]\nkind = 'user-map'\npath = 'users'\ndomains = 'site.test'\n";
+    let node = Served::start_in(folder, "", &format!("{RELAY}{map}[[store]]\nname = 'fritz'\n"), &[]);
+    std::fs::write(node.folder().join("users"), "anna anna@fritz\n").expect("written");
+    let store = |address: &str| {
+        let route = node.json(&["route", "--json", address]);
+        route["outcome"]["targets"][0]["store"].as_str().or(route["outcome"]["store"].as_str()).map(str::to_owned)
+    };
+    assert_eq!(store(ANNA).as_deref(), Some("ingrid"), "she had a place before the map was read");
+    let told = node.log_line("a map does not move anybody");
+    assert!(told.contains("anna@site.test is at ingrid") && told.contains("users:1 says fritz"), "{told}");
+    let status = node.json(&["status", "--json"]);
+    assert_eq!(status["map_difference_count"], 1, "{status}");
+
+    std::fs::write(node.folder().join("users"), "bert bert@fritz\n").expect("written");
+    node.log_line("the map was read");
+    let added = node.say(&["account", "add", "bert@site.test", "--generate-password"], "");
+    assert!(added.contains("at store fritz"), "the map comes before the rules: {added}");
+    assert_eq!(store("bert@site.test").as_deref(), Some("fritz"));
+    assert_eq!(node.json(&["status", "--json"])["map_difference_count"], 0);
+
+    // A line that is taken out takes nobody along.
+    std::fs::write(node.folder().join("users"), "# nobody\n").expect("written");
+    node.log_line("the map was read");
+    assert_eq!(store("bert@site.test").as_deref(), Some("fritz"));
+}

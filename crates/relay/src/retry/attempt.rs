@@ -3,17 +3,17 @@
 use super::{EPOCH, NotQueued, RetryQueue, State, journal_kind};
 use crate::Relay;
 use crate::message::{SILENT, is_unanswered, passed_on};
-use crate::together::{all, within};
+use crate::together::within;
 use journal::{Append, Space, StreamId};
 use mail_types::{Lsn, StoreName, UnixTime};
-use ports::{BoxFuture, DeliveryTransaction, Envelope};
+use ports::{DeliveryTransaction, Envelope};
 use queue::{Entry, Outcome, QueueId, Record, Waiting, again, much_later};
 use smtp_proto::Refusal;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A message that is due for recipients of one store.
-struct Due {
+pub(super) struct Due {
     id: QueueId,
     /// Its time has not come; its store answers again.
     early: bool,
@@ -22,58 +22,28 @@ struct Due {
 }
 
 impl Relay {
-    /// Tries what is due, again and again; never ends. Dropped in the middle of an attempt, it leaves the recipients in
-    /// the queue, and their store knows the delivery id again.
-    pub async fn retry(&self) {
-        let Some(queue) = &self.queue else { return std::future::pending().await };
-        let rounds = async {
-            loop {
-                self.retry_round().await;
-                within(&*self.clock, LOOK_EVERY, Box::pin(queue.wake.notified())).await;
-            }
-        };
-        // Apart: a store may take long in a round, and large messages fill the journal meanwhile.
-        let purges = async {
-            loop {
-                self.clock.sleep(PURGE_EVERY).await;
-                queue.purge();
-            }
-        };
-        all::<()>(vec![Box::pin(rounds), Box::pin(purges)]).await;
-    }
-
-    /// Tries once what is due now. The stores side by side; what waits for one store, one message after the other.
-    pub async fn retry_round(&self) {
-        let Some(queue) = &self.queue else { return };
-        let lanes = queue.lanes(self.clock.now());
-        let lanes = lanes.into_iter().map(|(store, due)| Box::pin(self.lane(queue, store, due)) as BoxFuture<'_, _>);
-        let last = all(lanes.collect()).await.into_iter().flatten().max();
-        // Before the next round looks, what came of this one is in the state.
-        if let Some(last) = last
-            && let Err(why) = queue.applied_to(last).await
-        {
-            tracing::warn!(%why, "what became of queued mail is not written down; it is tried again");
-        }
-        queue.tidy().await;
-    }
-
-    /// Gives the number of the last record that was written.
-    async fn lane(&self, queue: &RetryQueue, store: StoreName, due: Vec<Due>) -> Option<Lsn> {
+    /// Tries what waits for one store, one message after the other. When it completes, what came of them is in the state.
+    pub(super) async fn lane(&self, queue: &RetryQueue, store: StoreName, due: Vec<Due>) {
         let (mut last, began) = (None, self.clock.instant());
         // Once the store does not answer, nobody else waits for it in vain.
         let mut away: Option<Refusal> = None;
         for Due { id, early, entry } in due {
-            // What is left stays due. A store that is slow must not keep the others waiting for the next round.
+            // What is left stays due: the next lane knows in which order by then.
             if self.clock.instant().saturating_duration_since(began) >= LANE_SPAN_MAX && away.is_none() {
                 break;
             }
-            // An operator may have held or removed it since the round began.
-            if !queue.may_be_tried(id) || (early && away.is_some()) {
+            if early && away.is_some() {
                 continue;
             }
+            // An operator may have held or removed it since the lane began; moved forward, it has its turn in its new place.
+            let Some(_in_hand) = queue.take_in_hand(&store, id).await else { continue };
             let answers = match &away {
                 Some(refusal) => vec![Err(refusal.clone()); entry.waiting.len()],
-                None => self.attempt(queue, &store, &entry).await,
+                None => {
+                    let answers = self.attempt(queue, &store, &entry).await;
+                    queue.was_tried(&store, id);
+                    answers
+                }
             };
             let silent =
                 answers.iter().find_map(|answer| answer.as_ref().err().filter(|refusal| is_unanswered(refusal)));
@@ -82,7 +52,6 @@ impl Relay {
                 queue.store_is_silent(&store);
                 away = Some(refusal.clone());
             }
-            queue.was_tried(&store, id);
             let stored = answers.iter().any(Result::is_ok);
             // One for all: those who wait on wait together.
             let chance = queue.chance();
@@ -96,13 +65,17 @@ impl Relay {
                 queue.store_answers(&store);
             }
         }
-        last
+        if let Some(last) = last
+            && let Err(why) = queue.applied_to(last).await
+        {
+            tracing::warn!(%why, "what became of queued mail is not written down; it is tried again");
+        }
     }
 
     /// An answer for each recipient, in order.
     async fn attempt(&self, queue: &RetryQueue, store: &StoreName, entry: &Entry) -> Vec<Result<(), Refusal>> {
         let envelope = Envelope { from: entry.from.clone(), id: Some(entry.id), size: Some(entry.body.octets) };
-        let mut transaction = match self.ask(self.delivery.open(store, envelope)).await {
+        let mut transaction = match self.ask_for(STEP_WAIT, self.delivery.open(store, envelope)).await {
             Ok(transaction) => transaction,
             Err(refusal) => return vec![Err(refusal); entry.waiting.len()],
         };
@@ -113,7 +86,7 @@ impl Relay {
                 address: recipient.address.clone(),
                 recipient: recipient.recipient.clone(),
             };
-            let answer = self.ask(transaction.rcpt(recipient)).await;
+            let answer = self.ask_for(STEP_WAIT, transaction.rcpt(recipient)).await;
             if let Err(refusal) = &answer
                 && is_unanswered(refusal)
             {
@@ -157,29 +130,30 @@ impl Relay {
                 }
             };
             octets += u64::try_from(chunk.len()).expect("a length fits 64 bits");
-            self.ask(transaction.write(chunk)).await?;
+            self.ask_for(STEP_WAIT, transaction.write(chunk)).await?;
         }
         if octets != entry.body.octets {
             tracing::error!(id = %entry.id, octets, "the journal has not all of a queued message");
             return Err(Refusal::TRY_LATER);
         }
-        let answers = within(&*self.clock, self.patience(), transaction.commit()).await.ok_or(SILENT)?;
+        let answers = within(&*self.clock, COMMIT_WAIT, transaction.commit()).await.ok_or(SILENT)?;
         Ok(answers.into_iter().map(|answer| answer.map(drop).map_err(passed_on)).collect())
     }
 }
 
 impl RetryQueue {
-    /// What is due, by store; behind it, what is tried early.
-    fn lanes(&self, now: UnixTime) -> BTreeMap<StoreName, Vec<Due>> {
+    /// What is due, by store; behind it, what is tried early. Nothing for stores that are `busy`.
+    pub(super) fn lanes(&self, now: UnixTime, busy: impl Fn(&StoreName) -> bool) -> BTreeMap<StoreName, Vec<Due>> {
         let mut state = self.state();
         let State { queue, early, .. } = &mut *state;
-        early.forget_gone(queue);
+        early.forget(queue, self.world.clock.instant());
         let mut lanes = BTreeMap::new();
-        for (id, entry) in queue.due(now) {
-            entry.due(now).for_each(|waiting| into_lane(&mut lanes, id, false, entry, waiting));
-        }
-        for (id, entry, waiting) in early.beside_due(queue, now) {
-            into_lane(&mut lanes, id, true, entry, waiting);
+        let due = queue.due(now).flat_map(|(id, entry)| entry.due(now).map(move |waiting| (id, false, entry, waiting)));
+        let early = early.beside_due(queue, now).map(|(id, entry, waiting)| (id, true, entry, waiting));
+        for (id, early, entry, waiting) in due.chain(early) {
+            if !busy(&waiting.recipient.store) {
+                into_lane(&mut lanes, id, early, entry, waiting);
+            }
         }
         lanes
     }
@@ -240,11 +214,13 @@ fn into_lane(lanes: &mut BTreeMap<StoreName, Vec<Due>>, id: QueueId, early: bool
     }
 }
 
-/// How often to look what is due: much shorter than the first interval.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// Entries that one round tries at a store, which bounds its memory.
+/// How long a store may think about one question, and how long a piece may take. No sender waits here, so it is not what
+/// `commit_wait` says.
+const STEP_WAIT: Duration = Duration::from_secs(60);
+/// How long it may think about the end of a message. RFC 5321 §4.5.3.2.6 gives a server 10 minutes; a store of ours that has
+/// needed half of them is not well, and others wait behind this one.
+const COMMIT_WAIT: Duration = Duration::from_secs(5 * 60);
+/// Entries of one lane, which bounds its memory.
 pub(crate) const DUE_PER_LANE_MAX: usize = 500;
-/// How long a round tries at one store before the next round begins.
+/// How long one lane tries before it looks again what is due, and who is first.
 const LANE_SPAN_MAX: Duration = Duration::from_secs(60);
-/// How often segments are removed beside the rounds.
-const PURGE_EVERY: Duration = Duration::from_secs(30);

@@ -5,9 +5,10 @@
 
 use super::{RetryQueue, State};
 use mail_types::{StoreName, UnixTime};
-use queue::{Entry, Queue, QueueId, Waiting};
+use queue::{Entry, INTERVAL_MIN, Queue, QueueId, Waiting};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// Which stores are silent, and what is tried early.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub(super) struct Early {
     silent: BTreeSet<StoreName>,
     /// What waited for a store when it answered again, until it has been tried.
     entries: BTreeMap<StoreName, BTreeSet<QueueId>>,
+    /// When entries were tried at a store, as long as that is no reason to hurry again.
+    tried: BTreeMap<StoreName, BTreeMap<QueueId, Instant>>,
 }
 
 impl RetryQueue {
@@ -28,7 +31,7 @@ impl RetryQueue {
         let found = {
             let mut state = self.state();
             let State { queue, early, .. } = &mut *state;
-            let found = early.answers(store, queue);
+            let found = early.answers(store, queue, self.world.clock.instant());
             self.some_silent.store(!early.silent.is_empty(), Ordering::Relaxed);
             found
         };
@@ -47,9 +50,13 @@ impl RetryQueue {
 
     /// An entry was tried at a store.
     pub(super) fn was_tried(&self, store: &StoreName, id: QueueId) {
-        if let Some(entries) = self.state().early.entries.get_mut(store) {
+        let now = self.world.clock.instant();
+        let mut state = self.state();
+        let Early { entries, tried, .. } = &mut state.early;
+        if let Some(entries) = entries.get_mut(store) {
             entries.remove(&id);
         }
+        tried.entry(store.clone()).or_default().insert(id, now);
     }
 }
 
@@ -58,7 +65,7 @@ impl Early {
     pub(super) fn after_start(queue: &Queue) -> Self {
         let waiting = queue.entries().flat_map(|(_, entry)| &entry.waiting);
         let silent = waiting.map(|waiting| waiting.recipient.store.clone()).collect();
-        Self { silent, entries: BTreeMap::new() }
+        Self { silent, ..Self::default() }
     }
 
     pub(super) fn any_silent(&self) -> bool {
@@ -66,12 +73,17 @@ impl Early {
     }
 
     /// Gives how many entries are tried early for that.
-    fn answers(&mut self, store: &StoreName, queue: &Queue) -> usize {
+    fn answers(&mut self, store: &StoreName, queue: &Queue, now: Instant) -> usize {
         if !self.silent.remove(store) {
             return 0;
         }
         let waits = |entry: &Entry| entry.waiting.iter().any(|waiting| may_hurry(waiting, store));
-        let found: BTreeSet<QueueId> = queue.entries().filter(|(_, entry)| waits(entry)).map(|(id, _)| id).collect();
+        // The store may keep silent about one message and take all others. That one would be tried without pause, each time
+        // before those that wait behind it: it has its turn.
+        let tried = self.tried.get(store);
+        let just_tried = |id: &QueueId| tried.and_then(|tried| tried.get(id)).is_some_and(|at| is_recent(*at, now));
+        let found = queue.entries().filter(|(id, entry)| waits(entry) && !just_tried(id));
+        let found: BTreeSet<QueueId> = found.map(|(id, _)| id).collect();
         let count = found.len();
         if count > 0 {
             self.entries.insert(store.clone(), found);
@@ -86,8 +98,12 @@ impl Early {
         }
     }
 
-    /// Forgets entries that are gone, or have another place.
-    pub(super) fn forget_gone(&mut self, queue: &Queue) {
+    /// Forgets entries that are gone, or have another place, and attempts that are long ago.
+    pub(super) fn forget(&mut self, queue: &Queue, now: Instant) {
+        self.tried.retain(|_, tried| {
+            tried.retain(|id, at| is_recent(*at, now) && queue.entry(*id).is_some());
+            !tried.is_empty()
+        });
         self.entries.retain(|_, ids| {
             ids.retain(|id| queue.entry(*id).is_some());
             !ids.is_empty()
@@ -111,6 +127,11 @@ impl Early {
         };
         self.entries.iter().flat_map(of_store)
     }
+}
+
+/// Whether an attempt is so short ago that an answer of its store is no reason for another.
+fn is_recent(at: Instant, now: Instant) -> bool {
+    now.saturating_duration_since(at) < INTERVAL_MIN
 }
 
 /// Whether a store that answers again is a reason to try: whom it refuses for good, it refuses still.

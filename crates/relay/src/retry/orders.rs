@@ -128,9 +128,4 @@ impl RetryQueue {
         let first = self.append(append).await?;
         Ok(Lsn::new(first.number() + count.saturating_sub(1)))
     }
-
-    /// Whether an entry is still there, and not held.
-    pub(super) fn may_be_tried(&self, id: QueueId) -> bool {
-        self.state().queue.entry(id).is_some_and(|entry| entry.state == State::Waiting)
-    }
 }

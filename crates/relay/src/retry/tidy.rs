@@ -3,14 +3,14 @@
 use super::held::Parked;
 use super::{Held, NotQueued, RetryQueue, State};
 use journal::{Purge, ReadError};
-use mail_types::{Lsn, UnixTime};
-use queue::Body;
+use mail_types::{Lsn, StoreName, UnixTime};
+use queue::{Body, QueueId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl RetryQueue {
     /// Moves forward what holds up the rest, and removes the segments that nobody needs.
-    pub(super) async fn tidy(self: &Arc<Self>) {
+    pub(crate) async fn tidy(self: &Arc<Self>) {
         self.purge();
         for _ in 0..MOVES_PER_ROUND_MAX {
             // An order that comes now waits, and finds the entry in its new place.
@@ -55,6 +55,10 @@ impl RetryQueue {
             return None;
         }
         let body = state.queue.entry(id)?.body;
+        if state.in_hand.values().any(|first| *first == body.first) {
+            // What comes of the attempt names the entry by its place.
+            return None;
+        }
         let with_it = state.queue.entries().filter(|(_, entry)| entry.body.first == body.first);
         Some((body, with_it.map(|(id, entry)| Parked { entry: entry.clone(), replaces: Some(id) }).collect()))
     }
@@ -92,7 +96,8 @@ impl RetryQueue {
             let mut state = self.state();
             self.let_go(&mut state);
             let held = [state.held.first().copied(), state.kept.first().copied()];
-            let lowest = held.into_iter().chain([state.queue.floor().map(|(floor, _)| floor)]);
+            let in_hand = state.in_hand.values().min().copied();
+            let lowest = held.into_iter().chain([in_hand, state.queue.floor().map(|(floor, _)| floor)]);
             // What is not applied yet may be needed.
             lowest.flatten().fold(state.applied.lsn().next(), Lsn::min)
         };
@@ -119,6 +124,32 @@ impl RetryQueue {
         while state.held.first().is_some_and(|first| *first < oldest.first) {
             state.held.pop_first();
         }
+    }
+}
+
+impl RetryQueue {
+    /// An entry that is to be tried at a store: its body stays where it is meanwhile. Nothing if it is gone, has another
+    /// place by now, or is held.
+    pub(super) async fn take_in_hand(&self, store: &StoreName, id: QueueId) -> Option<InHand<'_>> {
+        // Not while something is moved forward.
+        let _unmoved = self.changes.lock().await;
+        let mut state = self.state();
+        let entry = state.queue.entry(id).filter(|entry| entry.state == queue::State::Waiting)?;
+        let first = entry.body.first;
+        state.in_hand.insert(store.clone(), first);
+        Some(InHand { queue: self, store: store.clone() })
+    }
+}
+
+/// While it lasts, the body of an entry is neither moved nor removed. A store has one at a time.
+pub(super) struct InHand<'q> {
+    queue: &'q RetryQueue,
+    store: StoreName,
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.queue.state().in_hand.remove(&self.store);
     }
 }
 

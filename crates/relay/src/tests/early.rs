@@ -60,6 +60,20 @@ fn after_a_start_the_first_delivery_calls_what_waits() {
     assert_eq!(site.places(), "south/cid south/dan");
 }
 
+/// Or it would be tried without pause, and what waits behind it never: the store answers about everybody else.
+#[test]
+fn what_its_store_keeps_silent_about_is_hurried_once() {
+    let site = Site::new();
+    site.stores.script("south", "commits", "cid", Answer::Silence);
+    site.send(&["cid"], "x");
+    let before = site.stores.asked("commits");
+    for _ in 0..3 {
+        site.send(&["dan"], "y");
+        site.round();
+    }
+    assert_eq!((site.stores.asked("commits") - before, site.queue.waiting_count()), (3 + 1, 1));
+}
+
 #[test]
 fn what_its_store_answered_about_is_not_hurried() {
     let site = Site::new();
@@ -105,6 +119,7 @@ fn a_store_that_falls_silent_again_costs_one_attempt() {
     site.round();
     assert_eq!(site.stores.asked("opens") - attempts, 1);
     site.stores.recover();
+    site.world.pass(queue::INTERVAL_MIN);
     site.send(&["dan"], "z");
     site.round();
     assert_eq!(site.queue.waiting_count(), 0);

@@ -291,7 +291,13 @@ fn what_waits_for_one_store_takes_no_place_of_another() {
 }
 
 /// Puts a message for so many accounts of a store into the queue.
-fn keep(site: &Site, number: u16, user: &str, store: &str, accounts: u16) -> Result<(), crate::retry::NotQueued> {
+pub(super) fn keep(
+    site: &Site,
+    number: u16,
+    user: &str,
+    store: &str,
+    accounts: u16,
+) -> Result<(), crate::retry::NotQueued> {
     let address = mail_types::Address::parse(&format!("{user}@a.example")).expect("an address");
     let recipient = |number: u16| {
         let mut account = [user.as_bytes()[0]; 16];

@@ -14,7 +14,7 @@ use smtp_proto::server::{Config, Event, Server};
 use smtp_proto::{Dialect, Security};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -186,17 +186,30 @@ pub(super) fn finish<F: Future>(future: F, queue: Option<&RetryQueue>) -> F::Out
     panic!("it waits for something that does not come");
 }
 
-const POLL_COUNT_MAX: usize = 1_000;
+const POLL_COUNT_MAX: usize = 10_000;
 
-/// A clock on which any wait is over when it has been looked at often enough, and a counter for chance.
+/// A clock on which a wait is over when it has been looked at once for each of its seconds, or a few times where it is
+/// short, and a counter for chance.
 pub(super) struct World {
     chance: AtomicU8,
+    began: Instant,
     secs: AtomicI64,
+    still: AtomicBool,
 }
 
 impl World {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { chance: AtomicU8::new(0), secs: AtomicI64::new(880_127_706) })
+        Arc::new(Self {
+            chance: AtomicU8::new(0),
+            began: start(),
+            secs: AtomicI64::new(BEGAN_SECS),
+            still: AtomicBool::new(false),
+        })
+    }
+
+    /// No wait that begins from now on is ever over.
+    pub(super) fn stand_still(&self) {
+        self.still.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn pass(&self, span: Duration) {
@@ -210,17 +223,28 @@ impl Clock for World {
     }
 
     fn instant(&self) -> Instant {
-        start()
+        self.began + Duration::from_secs((self.secs.load(Ordering::Relaxed) - BEGAN_SECS).unsigned_abs())
     }
 
-    fn sleep(&self, _span: Duration) -> BoxFuture<'static, ()> {
-        let mut looks = 0;
-        Box::pin(std::future::poll_fn(move |_| {
-            looks += 1;
-            if looks > 20 { Poll::Ready(()) } else { Poll::Pending }
-        }))
+    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
+        if self.still.load(Ordering::Relaxed) {
+            return Box::pin(std::future::pending());
+        }
+        Box::pin(looks(span.as_secs().max(20)))
     }
 }
+
+/// Is there when it has been looked at so often.
+pub(super) async fn looks(mut rest: u64) {
+    std::future::poll_fn(|_| {
+        let over = rest == 0;
+        rest = rest.saturating_sub(1);
+        if over { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+const BEGAN_SECS: i64 = 880_127_706;
 
 impl Random for World {
     fn fill(&self, buffer: &mut [u8]) {

@@ -1,5 +1,6 @@
 //! Stores in memory that do what they are told.
 
+use super::site::looks;
 use bytes::Bytes;
 use journal::{Config, Durable, Start};
 use mail_types::{DeliveryId, Epoch, Lsn, StoreName, UnixTime};
@@ -45,6 +46,8 @@ pub(super) enum Answer {
     Short,
     /// It is stored, and the answer is lost.
     Mute,
+    /// Yes, when it has been looked at so often.
+    Slow(u64),
 }
 
 /// One recipient's copy.
@@ -128,13 +131,18 @@ impl Stores {
         if matches!(answer, Some(Answer::Silence)) {
             std::future::pending::<()>().await;
         }
+        if let Some(Answer::Slow(rest)) = answer {
+            looks(rest).await;
+        }
         answer
     }
 
     async fn permit(&self, store: &str, verb: &'static str, user: &str) -> Result<(), Refusal> {
         match self.ask(store, verb, user).await {
             Some(Answer::No(refusal)) => Err(refusal),
-            Some(Answer::NoAgain(_) | Answer::Silence | Answer::Short | Answer::Mute) | None => Ok(()),
+            Some(Answer::NoAgain(_) | Answer::Silence | Answer::Short | Answer::Mute | Answer::Slow(_)) | None => {
+                Ok(())
+            }
         }
     }
 
@@ -198,7 +206,7 @@ impl DeliveryTransaction for Transaction {
                         self.store(recipient);
                         std::future::pending::<()>().await;
                     }
-                    Some(Answer::NoAgain(_) | Answer::Silence) | None => {
+                    Some(Answer::NoAgain(_) | Answer::Silence | Answer::Slow(_)) | None => {
                         self.store(recipient);
                         outcomes.push(Ok(Receipt::Here(self.stores.proof)));
                     }

@@ -72,6 +72,26 @@ pub(super) enum Waits {
 }
 
 impl Phase {
+    /// Whether a message is coming in.
+    pub(super) fn is_content(&self) -> bool {
+        match self {
+            Self::Content(..) | Self::Between(..) | Self::Drain { .. } => true,
+            Self::Fresh
+            | Self::Ready(_)
+            | Self::Envelope(..)
+            | Self::AuthLine(_)
+            | Self::HelloAsked { .. }
+            | Self::MailAsked(..)
+            | Self::RcptAsked(..)
+            | Self::DataAsked(..)
+            | Self::EndAsked { .. }
+            | Self::AuthAsked(_)
+            | Self::TlsAsked(_)
+            | Self::Handshake
+            | Self::Closed => false,
+        }
+    }
+
     pub(super) fn waits(&self) -> Waits {
         match self {
             Self::Fresh | Self::Ready(_) | Self::Envelope(..) | Self::Between(..) | Self::AuthLine(_) => Waits::Line,

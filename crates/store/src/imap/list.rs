@@ -48,10 +48,8 @@ impl ImapSession {
         };
         for name in chosen.union(&above).filter(|name| patterns.iter().any(|pattern| pattern.matches(name.as_str()))) {
             let item = names.item(name, selection, &returns);
-            machine.send(&Response::List(ListItem {
-                child_subscribed: selection.subscribed && above.contains(name),
-                ..item
-            }));
+            let child_info = if above.contains(name) { options(selection) } else { Vec::new() };
+            machine.send(&Response::List(ListItem { child_info, ..item }));
             if let Some((id, row)) = names.mailboxes.get(name).filter(|_| !returns.status.is_empty()) {
                 machine.send(&Response::Status(name.clone(), self.status_values(*id, row, &returns.status)?));
             }
@@ -207,6 +205,12 @@ impl Names {
         let after = self.mailboxes.range((Bound::Excluded(name), Bound::Unbounded)).map(|(other, _)| other);
         after.take_while(|other| other.as_str().starts_with(name.as_str())).any(|other| other.is_below(name))
     }
+}
+
+/// The selection options that a name below must fulfil, all of them (RFC 5258 §3.5, RFC 6154 §6).
+fn options(selection: ListSelection) -> Vec<&'static str> {
+    let named = [("SUBSCRIBED", selection.subscribed), ("SPECIAL-USE", selection.special_use)];
+    named.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| name).collect()
 }
 
 /// The names of the levels above, the nearest first.

@@ -158,7 +158,10 @@ impl ImapSession {
                 machine.send(&Response::Capability(Self::capabilities()));
                 self.finish(machine, Reply::ok("CAPABILITY completed"), Tell::All)
             }
-            CommandBody::Noop | CommandBody::Check => self.finish(machine, Reply::ok("Completed"), Tell::All),
+            CommandBody::Noop => self.finish(machine, Reply::ok("Completed"), Tell::All),
+            // RFC 3501 §3.3, §6.4.1: of the selected state.
+            CommandBody::Check if self.selected.is_none() => self.end(machine, reply::not_selected()),
+            CommandBody::Check => self.finish(machine, Reply::ok("Completed"), Tell::All),
             CommandBody::Logout => {
                 machine.logout();
                 Flow::Close

@@ -287,8 +287,8 @@ impl Selected {
         Reply::ok("Flags that last").with(ResponseCode::PermanentFlags { flags, more })
     }
 
-    /// The messages of the view that a set names. `Err` for a sequence number that no message has (RFC 9051 §9
-    /// `seq-number`); `*` and ranges up to it name nothing in an empty mailbox.
+    /// The messages of the view that a set names. `Err` for a sequence number that no message has, which in an empty
+    /// mailbox is every number and `*` too (RFC 9051 §9 `seq-number`).
     pub(super) fn resolve(&self, set: &MessageSet, by: Numbering, saved: &UidSet) -> Result<UidSet, Reply> {
         let set = match set {
             MessageSet::Saved => return Ok(sets::intersection(saved, self.view.uids())),
@@ -297,8 +297,8 @@ impl Selected {
         match by {
             Numbering::Uid => Ok(sets::intersection(&set.uids(self.view.last()), self.view.uids())),
             Numbering::Sequence => {
-                let ranges = set.resolve(self.view.count());
-                if ranges.last().is_some_and(|(_, last)| *last > self.view.count()) {
+                let (ranges, count) = (set.resolve(self.view.count()), self.view.count());
+                if count == 0 || ranges.last().is_some_and(|(_, last)| *last > count) {
                     return Err(Reply::bad("No message has that number").with(ResponseCode::ClientBug));
                 }
                 Ok(self.uids_of(&ranges))

@@ -28,7 +28,7 @@ impl Door {
             Self::Store { store, .. } => Ok((Arc::clone(store), Envelope { from, id: None, size })),
             Self::Stores { stores, open, .. } => {
                 let Relayed { store: name, delivery } = relayed.ok_or(NO_STORE)?;
-                let store = stores.store(&name).ok_or(NOT_HERE)?;
+                let store = stores.store(&name).filter(|_| stores.serves(&name)).ok_or(NOT_HERE)?;
                 *open = Some(name);
                 Ok((Arc::clone(store), Envelope { from, id: delivery, size }))
             }

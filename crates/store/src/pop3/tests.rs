@@ -405,6 +405,11 @@ fn a_store_that_is_not_here_is_not_available() {
     let envelope = Envelope { from: ReversePath::Address(Address::parse("a@b.test").unwrap()), id: None, size: None };
     let refusal = site.run(Delivery::open(&site.stores, &elsewhere, envelope)).err();
     assert_eq!(refusal, Some(smtp_proto::Refusal::TRY_LATER));
+    // One that was given to another node is open here, and served no more.
+    let given_away = LocalStores::new([Arc::clone(&site.store)]).owned_where(|_| false);
+    assert!(given_away.store(site.store.name()).is_some() && !given_away.serves(site.store.name()));
+    let unavailable = site.run(given_away.imap(site.store.name(), who(1))).err().expect("another node serves it");
+    assert!(unavailable.to_string().contains("another node"), "{unavailable}");
     // A store that stops lets nobody new in, and does not say that somebody does not exist.
     site.refuse_changes();
     let unavailable = site.hand_over(site.store.name()).err().expect("it cannot make the account");

@@ -4,7 +4,7 @@ use crate::deliveries::{Deliveries, Lmtp};
 use crate::nodes::{Inside, Nodes, Reach};
 use machine::Machine;
 use mail_types::{Domain, NodeName, StoreName, UnixTime};
-use ports::{BoxFuture, Broken, Call, CallSecurity, Callee, Caller, Clock, Peer, Unavailable, Wire};
+use ports::{BoxFuture, Broken, Call, CallSecurity, Callee, Caller, Clock, Introduction, Peer, Unavailable, Wire};
 use smtp_proto::client::{Client, Event};
 use std::collections::BTreeMap;
 use std::future::{pending, poll_fn};
@@ -174,8 +174,12 @@ impl Nodes for Known {
         if !self.0.lock().expect("no panic").contains_key(store.as_str()) {
             return Reach::Nowhere("there is no such node".to_owned());
         }
-        let callee =
-            Callee { hosts: Arc::from([Box::from(store.as_str())]), port: 24, security: CallSecurity::Cluster };
+        let callee = Callee {
+            hosts: Arc::from([Box::from(store.as_str())]),
+            port: 24,
+            security: CallSecurity::Cluster,
+            introduction: Introduction::ProxyV2,
+        };
         Reach::Node { name: NodeName::parse(store.as_str()).expect("a name"), callee }
     }
 }
@@ -350,6 +354,10 @@ impl Call<Client> for Connection {
                 (None, _) => Ok(None),
             }
         })
+    }
+
+    fn start_tls(&mut self) -> BoxFuture<'_, Result<(), Broken>> {
+        panic!("between nodes TLS comes first")
     }
 
     fn close(mut self: Box<Self>) -> BoxFuture<'static, ()> {

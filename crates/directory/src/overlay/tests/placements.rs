@@ -1,7 +1,7 @@
 //! Users at stores: the base's placement is seen before a map's, and nobody moves because somebody edits a line.
 
 use super::*;
-use crate::edit::{AssumeEmpty, Behind, MailBehind, NewAccount};
+use crate::edit::{Behind, MailBehind, NewAccount};
 use crate::file::FileEngine;
 use mail_types::StoreName;
 

@@ -3,12 +3,20 @@
 use super::*;
 use crate::Silent;
 use crate::routing::Routing;
-use proptest::collection::{btree_map, vec};
+use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 /// The maps of the test, the strongest first.
-const KINDS: [MapKind; 4] = [MapKind::UserMap, MapKind::Aliases, MapKind::Popmap, MapKind::Transport];
+const KINDS: [MapKind; 7] = [
+    MapKind::UserMap,
+    MapKind::RegexMap,
+    MapKind::Virtual,
+    MapKind::Transport,
+    MapKind::Popmap,
+    MapKind::RegexMap,
+    MapKind::Transport,
+];
 
 #[derive(Clone, Debug)]
 enum Edit {
@@ -24,6 +32,9 @@ enum Edit {
 enum Says {
     Alias(String, String),
     Placed(String, String),
+    CatchAll(String),
+    DomainStore(String),
+    Rule(String, String),
 }
 
 fn local() -> impl Strategy<Value = String> {
@@ -38,17 +49,17 @@ fn says() -> impl Strategy<Value = Says> {
     prop_oneof![
         (local(), local()).prop_map(|(key, to)| Says::Alias(key, to)),
         (local(), store()).prop_map(|(key, store)| Says::Placed(key, store)),
+        local().prop_map(Says::CatchAll),
+        store().prop_map(Says::DomainStore),
+        (local(), store()).prop_map(|(key, store)| Says::Rule(key, store)),
     ]
 }
 
 fn edits() -> impl Strategy<Value = Vec<Edit>> {
-    // One line for each name, as a map has it.
-    let lines = btree_map(local(), says(), 0..5).prop_map(|lines| {
-        let named = lines.into_iter().map(|(key, says)| match says {
-            Says::Alias(_, to) => Says::Alias(key, to),
-            Says::Placed(_, store) => Says::Placed(key, store),
-        });
-        named.collect()
+    let lines = vec(says(), 0..6).prop_map(|lines| {
+        // One line for each key, as a map has it.
+        let keyed: BTreeMap<_, _> = lines.into_iter().map(|says| (says.key(), says)).collect();
+        keyed.into_values().collect()
     });
     let edit = prop_oneof![
         4 => says().prop_map(Edit::Put),
@@ -61,65 +72,107 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
 }
 
 impl Says {
+    fn key(&self) -> String {
+        match self {
+            Self::Alias(key, _) | Self::Placed(key, _) => key.clone(),
+            Self::CatchAll(_) => "@".to_owned(),
+            Self::DomainStore(_) => "site.test".to_owned(),
+            Self::Rule(pattern, _) => format!("^{pattern}"),
+        }
+    }
+
     /// The line of a map, where one of that kind can say it.
     fn line(&self, kind: MapKind) -> Option<String> {
         match (self, kind) {
-            (Self::Alias(key, to), MapKind::UserMap) => Some(format!("{key} {to}\n")),
-            (Self::Alias(key, to), MapKind::Aliases) => Some(format!("{key}: {to}\n")),
-            (Self::Placed(key, store), MapKind::UserMap) => Some(format!("{key} {key}@{store}\n")),
-            (Self::Placed(key, store), MapKind::Aliases) => Some(format!("{key}: {key}@{store}\n")),
+            (Self::Alias(key, to), MapKind::UserMap | MapKind::Virtual) => Some(format!("{key} {to}\n")),
+            (Self::Placed(key, store), MapKind::UserMap | MapKind::Virtual) => Some(format!("{key} {key}@{store}\n")),
             (Self::Placed(key, store), MapKind::Popmap) => Some(format!("{key}: {store}\n")),
             (Self::Placed(key, store), MapKind::Transport) => Some(format!("{key}@site.test lmtp:{store}\n")),
+            (Self::CatchAll(to), MapKind::UserMap | MapKind::Virtual) => Some(format!("@site.test {to}\n")),
+            (Self::Rule(pattern, store), MapKind::RegexMap) => Some(format!("^{pattern}: {store}\n")),
+            (Self::DomainStore(store), MapKind::Transport) => Some(format!("site.test lmtp:{store}\n")),
             _ => None,
         }
     }
 
-    fn key_value(&self, user: Option<&str>) -> (String, Vec<u8>) {
+    /// The base's record.
+    fn record(&self) -> (String, Vec<u8>) {
         match self {
-            Self::Alias(key, to) => {
-                let record = alias(&format!("{key}@site.test"), &format!("{to}@site.test"));
-                (record.key(), record.encode())
-            }
-            Self::Placed(key, store) => {
-                let value = json!({"address": format!("{key}@site.test"), "store": store, "user": user});
-                let record: PlacementRecord = super::record(value);
-                (record.key(), record.encode())
-            }
+            Self::Alias(key, to) => keyed(&alias(&format!("{key}@site.test"), &format!("{to}@site.test"))),
+            Self::Placed(key, store) => placed(key, store, None),
+            Self::CatchAll(to) => of_domain(json!({"name": "site.test", "catch_all": format!("{to}@site.test")})),
+            Self::DomainStore(store) => of_domain(json!({"name": "site.test", "default_store": store})),
+            Self::Rule(pattern, store) => rule(&format!("r-{pattern}"), 2001, pattern, None, store),
         }
     }
 
-    /// The record that a map of that kind makes of it.
-    fn read_from(&self, kind: MapKind) -> Option<(String, Vec<u8>)> {
-        self.line(kind)?;
-        Some(match self {
-            Self::Placed(key, _) if kind != MapKind::Transport => self.key_value(Some(key)),
-            Self::Placed(..) | Self::Alias(..) => self.key_value(None),
-        })
+    fn is_of_domain(&self) -> bool {
+        matches!(self, Self::CatchAll(_) | Self::DomainStore(_))
     }
+}
+
+fn keyed<R: Record>(record: &R) -> (String, Vec<u8>) {
+    (record.key(), record.encode())
+}
+
+fn placed(key: &str, store: &str, user: Option<&str>) -> (String, Vec<u8>) {
+    let address = format!("{key}@site.test");
+    keyed(&super::record::<PlacementRecord>(json!({"address": address, "store": store, "user": user})))
+}
+
+fn rule(name: &str, order: usize, pattern: &str, domain: Option<&str>, store: &str) -> (String, Vec<u8>) {
+    let pattern = format!("^{pattern}");
+    let value =
+        json!({"name": name, "order": order, "kind": "regex", "pattern": pattern, "domain": domain, "store": store});
+    keyed(&super::record::<RuleRecord>(value))
+}
+
+fn of_domain(value: serde_json::Value) -> (String, Vec<u8>) {
+    keyed(&super::record::<DomainRecord>(value))
 }
 
 /// What the site has, as it should be.
 #[derive(Clone, Default)]
 struct Model {
     below: BTreeMap<String, Vec<u8>>,
-    maps: [BTreeMap<String, Vec<u8>>; KINDS.len()],
+    maps: [Vec<Says>; KINDS.len()],
     read: BTreeSet<usize>,
 }
 
 impl Model {
     fn expected(&self) -> Vec<Entry> {
-        let mut all = BTreeMap::new();
-        for map in self.maps.iter().rev() {
-            all.extend(map.clone());
-        }
         let mut seen = self.below.clone();
-        for (key, value) in all {
-            match key.starts_with(PlacementRecord::PREFIX) {
-                true => seen.entry(key).or_insert(value),
-                false => seen.entry(key).insert_entry(value).into_mut(),
-            };
+        // The strongest last.
+        for (nth, map) in self.maps.iter().enumerate().rev() {
+            map.iter().enumerate().for_each(|(line, says)| self.lay(&mut seen, nth, line, says));
         }
         seen.into_iter().map(|(key, value)| Entry { key, value, revision: Revision::ZERO }).collect()
+    }
+
+    fn lay(&self, seen: &mut BTreeMap<String, Vec<u8>>, nth: usize, line: usize, says: &Says) {
+        let (key, value) = match says {
+            Says::Placed(key, store) => {
+                let user = Some(key.as_str()).filter(|_| KINDS[nth] != MapKind::Transport);
+                placed(key, store, user)
+            }
+            Says::Rule(pattern, store) => {
+                let (name, order) = (format!("live-{}-map-{}", nth + 1, line + 1), 1000 * (nth + 1) + line);
+                rule(&name, order, pattern, Some("site.test"), store)
+            }
+            Says::Alias(..) | Says::CatchAll(_) | Says::DomainStore(_) => says.record(),
+        };
+        if says.is_of_domain() {
+            let Some(value) = seen.get_mut(&key) else { return };
+            let mut record = DomainRecord::decode(value).expect("a record");
+            match says {
+                Says::CatchAll(to) => record.catch_all = Address::parse(&format!("{to}@site.test")).ok(),
+                Says::DomainStore(store) => record.default_store = mail_types::StoreName::parse(store).ok(),
+                Says::Alias(..) | Says::Placed(..) | Says::Rule(..) => {}
+            }
+            *value = record.encode();
+        } else if !matches!(says, Says::Placed(..)) || !self.below.contains_key(&key) {
+            seen.insert(key, value);
+        }
     }
 
     fn routing(&self) -> Routing {
@@ -130,7 +183,7 @@ impl Model {
     fn homes(&self) -> Vec<(String, String)> {
         let routing = self.routing();
         let unplaced = ["a", "b"].into_iter().filter(|key| {
-            let (placement, _) = Says::Placed((*key).to_owned(), "ingrid".to_owned()).key_value(None);
+            let (placement, _) = placed(key, "ingrid", None);
             !self.below.contains_key(&placement)
         });
         let home = |key: &str| {
@@ -146,7 +199,7 @@ impl Model {
         let text: String = lines.iter().filter_map(|says| says.line(kind)).collect();
         let homes = self.homes();
         let taken = replace(overlay, nth, read("/etc/map", kind, &text).expect(&text));
-        self.maps[nth] = lines.iter().filter_map(|says| says.read_from(kind)).collect();
+        self.maps[nth] = lines.iter().filter(|says| says.line(kind).is_some()).cloned().collect();
         for pin in taken.pinned {
             let record = PlacementRecord { address: pin.address, store: pin.store, user: pin.user };
             assert!(self.below.insert(record.key(), record.encode()).is_none(), "a pin over a placement");
@@ -200,13 +253,13 @@ proptest! {
         for edit in edits {
             match edit {
                 Edit::Put(says) => {
-                    let (key, value) = says.key_value(None);
+                    let (key, value) = says.record();
                     let write = Transaction::default().put(key.clone(), value.clone());
                     prop_assert!(finish(base.commit(write)).is_ok());
                     model.below.insert(key, value);
                 }
                 Edit::Delete(says) => {
-                    let (key, _) = says.key_value(None);
+                    let (key, _) = says.record();
                     prop_assert!(finish(base.commit(Transaction::default().delete(key.clone()))).is_ok());
                     model.below.remove(&key);
                 }

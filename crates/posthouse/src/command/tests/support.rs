@@ -280,6 +280,8 @@ impl NodeStatus for Facts {
             queue: Some(QueueFacts { messages: 2, recipients: 3, held: 1, oldest: Some(1_800_000_000) }),
             directory_trouble: None,
             maps: Vec::new(),
+            map_differences: Vec::new(),
+            map_difference_count: 0,
         };
         Box::pin(async move { facts })
     }

@@ -198,7 +198,7 @@ fn play(steps: &[Step]) {
     for client in &mut clients {
         client.ask(&site, "NOOP");
         let believed = client.messages.clone();
-        client.ask(&site, "FETCH 1:* (UID FLAGS)");
+        client.ask(&site, "UID FETCH 1:* (UID FLAGS)");
         for (believed, told) in believed.iter().zip(&client.messages) {
             assert!(believed.uid.is_none_or(|uid| told.uid == Some(uid)), "{believed:?} is {told:?}");
             assert!(believed.flags.is_none() || believed.flags == told.flags, "{believed:?} is {told:?}");

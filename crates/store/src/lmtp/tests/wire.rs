@@ -8,7 +8,8 @@ use backend::{Deliveries, Inside, Nodes, Reach};
 use machine::Machine;
 use mail_types::{Address, Domain, NodeName, StoreName};
 use ports::{
-    Accounts, BoxFuture, Broken, Call, CallSecurity, Callee, Caller, Clock, Handler, Peer, Recipient, Unavailable, Wire,
+    Accounts, BoxFuture, Broken, Call, CallSecurity, Callee, Caller, Clock, Handler, Introduction, Peer, Recipient,
+    Unavailable, Wire,
 };
 use smtp_proto::client::{Client, Event};
 use smtp_proto::server::{Config, Event as ServerEvent};
@@ -182,6 +183,10 @@ impl Call<Client> for Connection {
         })
     }
 
+    fn start_tls(&mut self) -> BoxFuture<'_, Result<(), Broken>> {
+        panic!("between nodes TLS comes first")
+    }
+
     fn close(mut self: Box<Self>) -> BoxFuture<'static, ()> {
         Box::pin(async move {
             self.exchange().await;
@@ -201,7 +206,7 @@ impl Nodes for Ways {
         let hosts = Arc::from([Box::from("node.test")]);
         Reach::Node {
             name: NodeName::parse(store.as_str()).expect("a name"),
-            callee: Callee { hosts, port: 24, security: CallSecurity::Cluster },
+            callee: Callee { hosts, port: 24, security: CallSecurity::Cluster, introduction: Introduction::ProxyV2 },
         }
     }
 }

@@ -1,0 +1,92 @@
+//! What a login is said with.
+
+use super::Capabilities;
+use crate::command::encode_challenge;
+use crate::limits::COMMAND_LINE_OCTETS_MAX;
+use crate::words::Secret;
+
+/// How to log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// AUTH EXTERNAL (RFC 4422 App. A): who calls has proved by TLS who it is, and may act for others.
+    External {
+        /// As whom: the authorization identity.
+        authorization: String,
+    },
+    /// A name and a password: AUTH PLAIN (RFC 4616, RFC 5034) where the server has it, else USER and PASS.
+    Password {
+        /// As whom, where it is not who authenticates: a master user acts for others. USER has no place for it.
+        authorization: Option<String>,
+        /// Whose the password is.
+        authentication: String,
+        /// The password, octet by octet as it goes out.
+        password: Secret,
+    },
+}
+
+/// The commands of a login, with the ends of their lines.
+pub(super) enum Road {
+    /// AUTH with its initial response, which saves a round trip (RFC 5034 §4).
+    Auth(Secret),
+    /// AUTH whose response waits for a challenge.
+    Challenge { command: String, response: Secret },
+    /// USER and PASS (RFC 1939 §7).
+    UserPass { user: String, pass: Secret },
+}
+
+impl Login {
+    /// Whether it depends on what the server offers.
+    pub(super) fn needs_capabilities(&self) -> bool {
+        match self {
+            Self::External { .. } => false,
+            Self::Password { .. } => true,
+        }
+    }
+
+    /// Nothing where this server has no way to be told it.
+    pub(super) fn road(self, known: &Capabilities) -> Option<Road> {
+        match self {
+            // RFC 5034 §4: `=` is one of no octets.
+            Self::External { authorization } if authorization.is_empty() => Some(auth("EXTERNAL", "=")),
+            Self::External { authorization } => Some(auth("EXTERNAL", &encode_challenge(authorization.as_bytes()))),
+            Self::Password { authorization, authentication, password } => {
+                let (user, secret) = (authentication.as_bytes(), password.as_bytes());
+                let act_as = authorization.as_deref().map(str::as_bytes);
+                // RFC 4616 §2: NUL separates, and who had one in a name would be somebody else.
+                if [act_as.unwrap_or_default(), user, secret].iter().any(|octets| octets.contains(&0)) {
+                    return None;
+                }
+                match act_as {
+                    _ if known.sasl_plain => {
+                        let message = Secret::new([act_as.unwrap_or_default(), user, secret].join(&0));
+                        Some(auth("PLAIN", &encode_challenge(message.as_bytes())))
+                    }
+                    None if known.user => user_pass(&authentication, secret),
+                    Some(_) | None => None,
+                }
+            }
+        }
+    }
+}
+
+fn auth(mechanism: &str, response: &str) -> Road {
+    let line = Secret::new(format!("AUTH {mechanism} {response}\r\n").into_bytes());
+    // RFC 5034 §4: what does not fit into a command's line waits for a challenge.
+    if line.as_bytes().len() <= COMMAND_LINE_OCTETS_MAX {
+        return Road::Auth(line);
+    }
+    let response = Secret::new(format!("{response}\r\n").into_bytes());
+    Road::Challenge { command: format!("AUTH {mechanism}\r\n"), response }
+}
+
+/// Lines have no quotes: what would end one cannot be said, nor what is longer than one.
+fn user_pass(user: &str, password: &[u8]) -> Option<Road> {
+    let ends_lines = |octets: &[u8]| memchr::memchr2(b'\r', b'\n', octets).is_some();
+    if ends_lines(user.as_bytes()) || ends_lines(password) {
+        return None;
+    }
+    let user = format!("USER {user}\r\n");
+    let pass = Secret::new([b"PASS ", password, b"\r\n"].concat());
+    let fits = user.len().max(pass.as_bytes().len()) <= COMMAND_LINE_OCTETS_MAX;
+    fits.then_some(Road::UserPass { user, pass })
+}
