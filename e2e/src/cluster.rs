@@ -109,6 +109,11 @@ impl Cluster {
         Ok(found.with_context(|| format!("the front has no listener {name}"))?.1)
     }
 
+    /// How much everybody may hold: more than any test sends.
+    pub fn quota_octets(&self) -> u64 {
+        QUOTA_OCTETS
+    }
+
     fn listeners(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
         let of_tls: &[(&str, u16)] = if self.manner == Manner::FrontTls { &FRONT_TLS } else { &[] };
         FRONT.iter().chain(of_tls).map(|(name, offset)| (*name, self.ports.loopback(*offset)))
@@ -208,7 +213,8 @@ impl Cluster {
         self.must(&["domain", "add", DOMAIN])?;
         for account in &self.accounts {
             let hash = format!("{{PLAIN}}{}", account.password);
-            self.must(&["account", "add", &account.address, "--password-hash", &hash, "--store", &account.store])?;
+            let placed = ["account", "add", &account.address, "--password-hash", &hash, "--store", &account.store];
+            self.must(&[placed.as_slice(), &["--quota", &QUOTA_OCTETS.to_string()]].concat())?;
         }
         self.push_directory()
     }
@@ -344,6 +350,7 @@ fn listen(addresses: &[SocketAddr]) -> Result<()> {
 const QUEUE_MAX: Duration = Duration::from_secs(60);
 const QUEUE_INTERVAL: Duration = Duration::from_millis(300);
 const CONNECT_MAX: Duration = Duration::from_secs(2);
+const QUOTA_OCTETS: u64 = 1 << 30;
 /// The front's listeners, and where their ports are in the block.
 const FRONT: [(&str, u16); 4] = [("smtp", 25), ("lmtp", 27), ("imap", 143), ("pop3", 110)];
 const FRONT_TLS: [(&str, u16); 2] = [("imaps", 993), ("pop3s", 995)];

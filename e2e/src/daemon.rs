@@ -217,7 +217,8 @@ fn wait_bounded(child: &mut Child, bound: Duration) -> Result<Option<ExitStatus>
     }
 }
 
-fn tail(log: &Path) -> Result<String> {
+/// The end of a log.
+pub(crate) fn tail(log: &Path) -> Result<String> {
     let mut file = File::open(log)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL_OCTETS)))?;

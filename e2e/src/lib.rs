@@ -7,7 +7,7 @@
 //! ```text
 //!   tests/e2e ──▶ site ────▶ posthouse quickstart --dir D --port-base N        bin/soak ──▶ ledger::rounds
 //!      │           ▲                        ▲                                                │
-//!      ├─ scripts/*.py, swaks, curl,        │ LMTP, SMTP, IMAP                               ├─ load   what is told
+//!      ├─ scripts/*, swaks, curl, postfix,  │ LMTP, SMTP, IMAP                               ├─ load   what is told
 //!      │  mbsync, fetchmail (programs) ─────┤                                                ├─ power  how it dies
 //!      └─ wire, smtp, imap, pop3 ───────────┘                                                └─ check  what is left
 //! ```
@@ -27,9 +27,11 @@ pub mod imap;
 pub mod imaptest;
 pub mod ledger;
 pub mod letter;
+pub mod libraries;
 pub mod limited;
 pub mod namespaces;
 pub mod pop3;
+pub mod postfix;
 pub mod power;
 pub mod programs;
 pub mod random;

@@ -36,10 +36,14 @@ pub enum Program {
     Mutt,
     /// Fetches mail over IMAP.
     Getmail,
+    /// Fetches Python's libraries.
+    Pip,
+    /// A mail server, which sends to ours.
+    Postfix,
 }
 
 impl Program {
-    const ALL: [Program; 11] = [
+    const ALL: [Program; 13] = [
         Program::Swaks,
         Program::Curl,
         Program::Mbsync,
@@ -51,6 +55,8 @@ impl Program {
         Program::OfflineImap,
         Program::Mutt,
         Program::Getmail,
+        Program::Pip,
+        Program::Postfix,
     ];
 
     /// What is typed.
@@ -67,6 +73,8 @@ impl Program {
             Program::OfflineImap => "offlineimap",
             Program::Mutt => "mutt",
             Program::Getmail => "getmail",
+            Program::Pip => "pip3",
+            Program::Postfix => "postfix",
         }
     }
 
@@ -84,13 +92,17 @@ impl Program {
             Program::OfflineImap => &["offlineimap3"],
             Program::Mutt => &["mutt"],
             Program::Getmail => &["getmail6"],
+            Program::Pip => &["python3-pip"],
+            Program::Postfix => &["postfix"],
         }
     }
 
     /// A call that shows that it runs.
     fn probe(self) -> Command {
-        let mut command = Command::new(self.name());
+        // postfix itself does nothing without a configuration.
+        let mut command = Command::new(if self == Program::Postfix { "postconf" } else { self.name() });
         command.env("PATH", path()).arg(match self {
+            Program::Postfix => "-d",
             Program::Xfs | Program::Fetchmail => "-V",
             Program::Openssl => "version",
             Program::Mutt => "-v",
@@ -100,7 +112,8 @@ impl Program {
             | Program::Python
             | Program::Dovecot
             | Program::OfflineImap
-            | Program::Getmail => "--version",
+            | Program::Getmail
+            | Program::Pip => "--version",
         });
         // fetchmail -V reads a configuration and fails without one.
         if self == Program::Fetchmail {
@@ -147,6 +160,19 @@ impl Program {
         command.env("PATH", path()).stdin(Stdio::null());
         command
     }
+
+    /// A call of a program that comes with it.
+    pub(crate) fn companion(self, name: &str) -> Command {
+        let mut command = Command::new(name);
+        command.env("PATH", path()).stdin(Stdio::null());
+        command
+    }
+
+    /// The same as what another program, which is `around` it, is told to call.
+    pub(crate) fn command_within(self, mut around: Command) -> Command {
+        around.env("PATH", path()).stdin(Stdio::null()).arg(self.name());
+        around
+    }
 }
 
 /// PATH, our own folder of unpacked packages and the system's administration programs behind it.
@@ -166,16 +192,45 @@ fn install_missing() -> Result<(), String> {
     INSTALLED.get_or_init(|| install().map_err(|error| format!("{error:#}"))).clone()
 }
 
+/// Fails where nothing may be installed.
+pub(crate) fn ensure_may_install() -> Result<()> {
+    let is_allowed = std::env::var_os("POSTHOUSE_E2E_INSTALL").is_none_or(|word| word != "no");
+    ensure!(is_allowed, "installing is forbidden");
+    Ok(())
+}
+
 fn install() -> Result<()> {
-    ensure!(std::env::var_os("POSTHOUSE_E2E_INSTALL").is_none_or(|word| word != "no"), "installing is forbidden");
+    ensure_may_install()?;
     ensure!(Path::new("/etc/debian_version").exists(), "this is not Debian");
-    let missing = Program::ALL.into_iter().filter(|program| !program.runs());
-    let packages: Vec<&str> = missing.flat_map(|program| program.packages().iter().copied()).collect();
-    if rustix::process::geteuid().is_root() {
-        run(apt_get().args(["-q", "update"]))?;
-        return run(apt_get().args(["-q", "install", "-y", "--no-install-recommends"]).args(packages));
+    let missing: Vec<Program> = Program::ALL.into_iter().filter(|program| !program.runs()).collect();
+    let packages: Vec<&str> = missing.iter().flat_map(|program| program.packages().iter().copied()).collect();
+    if !rustix::process::geteuid().is_root() {
+        return unpack(&packages);
     }
-    unpack(&packages)
+    run(apt_get().args(["-q", "update"]))?;
+    answer_postfix()?;
+    if install_packages(&packages).is_ok() {
+        return Ok(());
+    }
+    // One that cannot be had must not keep away the others.
+    let failures = missing.iter().filter_map(|program| install_packages(program.packages()).err());
+    let failures: Vec<String> = failures.map(|error| format!("{error:#}")).collect();
+    ensure!(failures.is_empty(), "{}", failures.join("; "));
+    Ok(())
+}
+
+/// Nothing that is there goes away for it: another mail server would, for Postfix.
+fn install_packages(packages: &[&str]) -> Result<()> {
+    run(apt_get().args(["-q", "install", "-y", "--no-install-recommends", "--no-remove"]).args(packages))
+}
+
+/// The package of Postfix asks what kind of mail server this machine shall be: none, so that it never starts by itself.
+fn answer_postfix() -> Result<()> {
+    if Program::Postfix.runs() {
+        return Ok(());
+    }
+    let answer = "echo 'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections";
+    run(Command::new("sh").args(["-c", answer]))
 }
 
 fn apt_get() -> Command {
@@ -199,7 +254,8 @@ fn unpack(packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn cache_folder() -> Result<PathBuf> {
+/// Where what was fetched is kept from one run to the next.
+pub(crate) fn cache_folder() -> Result<PathBuf> {
     Ok(target_folder()?.join("e2e-programs"))
 }
 

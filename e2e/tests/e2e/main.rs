@@ -11,7 +11,9 @@ mod example;
 mod full_disk;
 mod hostile;
 mod ledger;
+mod libraries;
 mod networks;
+mod postfix;
 mod queue;
 mod restart;
 mod routing;
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         // The long ones first: they run beside the others.
         ledger::trials(&world),
         cluster::trials(&world),
+        postfix::trials(&world),
         example::trials(&world),
         full_disk::trials(&world),
         queue::trials(&world),
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         curl::trials(&world),
         clients::trials(&world),
         scripts::trials(&world),
+        libraries::trials(&world),
         sync::trials(&world),
         restart::trials(&world),
         routing::trials(&world),
@@ -58,6 +62,7 @@ fn main() -> ExitCode {
         curl::trials(&nodes),
         clients::trials(&nodes),
         scripts::trials(&nodes),
+        libraries::trials(&nodes),
         sync::trials(&nodes),
         starttls::trials(&nodes),
     ];

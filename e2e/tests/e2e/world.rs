@@ -13,6 +13,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use tempfile::TempDir;
 
@@ -178,6 +179,14 @@ impl Place {
         }
     }
 
+    /// How much everybody may hold, where that has an end.
+    fn quota_octets(&self) -> Option<u64> {
+        match self {
+            Self::One(_) => None,
+            Self::Nodes(cluster) => Some(cluster.quota_octets()),
+        }
+    }
+
     fn log_tail(&self) -> String {
         match self {
             Self::One(site) => site.log_tail(),
@@ -248,17 +257,23 @@ impl Lease<'_> {
 
     /// Runs one of our scripts on this account; `more` is merged into what it is told.
     pub(crate) fn run_script(&self, name: &str, more: serde_json::Value) -> Result<()> {
+        let mut python = Program::Python.command();
+        // -B: leaves no __pycache__ beside the sources.
+        python.arg("-B");
+        self.run_script_by(python, name, more)
+    }
+
+    /// The same with an interpreter.
+    pub(crate) fn run_script_by(&self, mut by: Command, name: &str, more: serde_json::Value) -> Result<()> {
         let place = &self.shared.place;
         let account = json!({ "address": self.address(), "password": self.password(), "store": self.store() });
-        let mut told = json!({ "domain": place.domain(), "account": account });
+        let mut told = json!({ "domain": place.domain(), "account": account, "quota": place.quota_octets() });
         for listener in ["smtp", "lmtp", "imap", "imaps", "pop3", "pop3s"] {
             merge(&mut told, json!({ listener: place.address(listener)?.port() }));
         }
         merge(&mut told, more);
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts").join(name);
-        let mut python = Program::Python.command();
-        // -B: leaves no __pycache__ beside the sources.
-        output(python.arg("-B").arg(&script).arg(told.to_string())).map(drop)
+        output(by.arg(&script).arg(told.to_string())).map(drop)
     }
 }
 
