@@ -137,8 +137,7 @@ impl Editor<'_> {
         let address = &new.account.address;
         match (&new.store, placement) {
             (Some(wanted), Some(Shown { record, .. })) if *wanted != record.store => {
-                let name = format!("{address} at store {}", record.store);
-                Err(EditError::Taken { kind: PlacementRecord::KIND, name })
+                Err(EditError::PlacedElsewhere { address: address.clone(), store: record.store.clone() })
             }
             (Some(wanted), Some(_) | None) => Ok((wanted.clone(), Steps::new())),
             (None, Some(_) | None) => self.home(address).await,
