@@ -55,8 +55,10 @@ impl From<EditError> for ApiError {
             | EditError::Closing { .. }
             | EditError::InUse { .. }
             | EditError::MailBehind { .. }
+            | EditError::PlacedElsewhere { .. }
             | EditError::Conflict { .. } => Self::new(StatusCode::CONFLICT, error),
             EditError::StoreSilent { .. } => Self::temporary(error),
+            EditError::Loop { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error),
             EditError::NoStore { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error).at("store"),
             EditError::Record(error) => error.into(),
             EditError::Engine(error) => error.into(),

@@ -1,7 +1,7 @@
 //! Aliases and placements.
 
 use crate::error::ApiError;
-use crate::records::{changed, note, with_revision};
+use crate::records::{changed, note, with_revision, with_warnings};
 use crate::request::{Fields, Name, fields_of};
 use crate::state::Api;
 use axum::Json;
@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 
 pub(crate) async fn add_alias(State(api): State<Api>, fields: Fields) -> Result<(StatusCode, Json<Value>), ApiError> {
     let alias: AliasRecord = fields.record()?;
+    let warnings = foresee(&api, &alias)?;
     let revision = api.editor().add_alias(&alias).await.map_err(ApiError::of_request::<AliasRecord>)?;
     note::<AliasRecord>("added", &alias.address);
     api.settle(revision).await;
-    Ok((StatusCode::CREATED, Json(with_revision(fields_of(&alias), revision))))
+    Ok((StatusCode::CREATED, Json(with_warnings(with_revision(fields_of(&alias), revision), warnings))))
 }
 
 pub(crate) async fn set_alias(
@@ -24,10 +25,17 @@ pub(crate) async fn set_alias(
     fields: Fields,
 ) -> Result<Json<Value>, ApiError> {
     let (alias, seen) = changed::<AliasRecord>(&api, &name, fields, &[]).await?;
+    let warnings = foresee(&api, &alias)?;
     let revision = api.editor().set_alias(&alias, seen).await?;
     note::<AliasRecord>("changed", &alias.address);
     api.settle(revision).await;
-    Ok(Json(with_revision(fields_of(&alias), revision)))
+    Ok(Json(with_warnings(with_revision(fields_of(&alias), revision), warnings)))
+}
+
+/// An alias that leads back to itself is refused; what it names and nobody has is told.
+fn foresee(api: &Api, alias: &AliasRecord) -> Result<Vec<String>, ApiError> {
+    let address = std::slice::from_ref(&alias.address);
+    Ok(api.routing().foresee(alias, address.first(), address)?)
 }
 
 pub(crate) async fn remove_alias(State(api): State<Api>, name: Name) -> Result<Json<Value>, ApiError> {

@@ -87,6 +87,14 @@ pub(crate) fn with_revision(mut fields: Map<String, Value>, revision: Revision) 
     Value::Object(fields)
 }
 
+/// What is shown of a record that was written, with what an operator should know of it.
+pub(crate) fn with_warnings(mut shown: Value, warnings: Vec<String>) -> Value {
+    if let Some(fields) = shown.as_object_mut().filter(|_| !warnings.is_empty()) {
+        fields.insert("warnings".to_owned(), warnings.into());
+    }
+    shown
+}
+
 /// Logs a change, once, for all kinds.
 pub(crate) fn note<R: Record>(done: &'static str, name: impl std::fmt::Display) {
     tracing::info!(kind = R::KIND, %name, "{done}");

@@ -2,7 +2,7 @@
 //! looked for elsewhere is pinned first, and the answer says who.
 
 use crate::error::ApiError;
-use crate::records::{changed, note, refuse_other_revision, with_revision};
+use crate::records::{changed, note, refuse_other_revision, with_revision, with_warnings};
 use crate::request::{Asked, Fields, Name, fields_of};
 use crate::state::Api;
 use crate::words::PinsJson;
@@ -55,10 +55,11 @@ pub(crate) async fn remove_rule(
 
 pub(crate) async fn add_domain(State(api): State<Api>, fields: Fields) -> Result<(StatusCode, Json<Value>), ApiError> {
     let domain: DomainRecord = fields.record()?;
+    let warnings = of_domain(&api, &domain)?;
     let revision = api.editor().add_domain(&domain).await.map_err(ApiError::of_request::<DomainRecord>)?;
     note::<DomainRecord>("added", &domain.name);
     api.settle(revision).await;
-    Ok((StatusCode::CREATED, Json(with_revision(fields_of(&domain), revision))))
+    Ok((StatusCode::CREATED, Json(with_warnings(with_revision(fields_of(&domain), revision), warnings))))
 }
 
 pub(crate) async fn set_domain(
@@ -103,6 +104,11 @@ async fn site(api: &Api) -> Result<(SiteRecord, Revision), ApiError> {
 
 async fn change<R: Record>(api: &Api, query: &ChangeQuery, change: &RuleChange) -> Result<Json<PinsJson>, ApiError> {
     let editor = api.editor();
+    let warnings = match change {
+        RuleChange::SetDomain(domain, _) => of_domain(api, domain)?,
+        RuleChange::SetSite(site, _) => of_site(api, site)?,
+        RuleChange::AddRule(_) | RuleChange::SetRule(..) | RuleChange::RemoveRule(_) => Vec::new(),
+    };
     let pins = match query.dry_run {
         true => editor.pins(change).await,
         false => editor.change_rules(change).await,
@@ -113,7 +119,25 @@ async fn change<R: Record>(api: &Api, query: &ChangeQuery, change: &RuleChange) 
         settle(api, change).await;
     }
     let first = pins.iter().take(PINS_SHOWN_MAX).map(sentence).collect();
-    Ok(Json(PinsJson { pinned: pins.len(), first, dry_run: query.dry_run }))
+    Ok(Json(PinsJson { pinned: pins.len(), first, dry_run: query.dry_run, warnings }))
+}
+
+/// What is to be known of a domain's catch-all and postmaster that the domain did not have before.
+fn of_domain(api: &Api, domain: &DomainRecord) -> Result<Vec<String>, ApiError> {
+    let routing = api.routing();
+    let before = routing.domains().find(|known| known.name == domain.name);
+    let before =
+        [before.and_then(|known| known.catch_all.as_ref()), before.and_then(|known| known.postmaster.as_ref())];
+    let readers = [domain.catch_all.as_ref(), domain.postmaster.as_ref()].into_iter().zip(before);
+    let readers: Vec<_> = readers.filter(|(now, before)| now != before).filter_map(|(now, _)| now.cloned()).collect();
+    Ok(routing.foresee(domain, None, &readers)?)
+}
+
+/// The same of the site's postmaster.
+fn of_site(api: &Api, site: &SiteRecord) -> Result<Vec<String>, ApiError> {
+    let routing = api.routing();
+    let reader = site.postmaster.clone().filter(|reader| routing.site().postmaster.as_ref() != Some(reader));
+    Ok(routing.foresee(site, None, reader.as_slice())?)
 }
 
 async fn settle(api: &Api, change: &RuleChange) {

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 pub(crate) async fn add(State(api): State<Api>, fields: Fields) -> Result<(StatusCode, Json<Value>), ApiError> {
     let store: StoreRecord = fields.record()?;
+    refuse_unknown_node(&api, &store).await?;
     let revision = api.editor().add_store(&store).await?;
     note::<StoreRecord>("added", &store.name);
     api.settle(revision).await;
@@ -23,10 +24,17 @@ pub(crate) async fn add(State(api): State<Api>, fields: Fields) -> Result<(Statu
 
 pub(crate) async fn set(State(api): State<Api>, Name(name): Name, fields: Fields) -> Result<Json<Value>, ApiError> {
     let (store, seen) = changed::<StoreRecord>(&api, &name, fields, &["name"]).await?;
+    refuse_unknown_node(&api, &store).await?;
     let revision = api.editor().set_store(&store, seen).await?;
     note::<StoreRecord>("changed", &store.name);
     api.settle(revision).await;
     Ok(Json(with_revision(fields_of(&store), revision)))
+}
+
+/// Nobody would ever serve it, and its mail would wait until it bounces.
+async fn refuse_unknown_node(api: &Api, store: &StoreRecord) -> Result<(), ApiError> {
+    let own = api.world().node.facts().await.name;
+    api.editor().refuse_unknown_node(store, &own).await.map_err(ApiError::of_request::<StoreRecord>)
 }
 
 pub(crate) async fn remove(State(api): State<Api>, Name(name): Name) -> Result<Json<Value>, ApiError> {

@@ -50,6 +50,9 @@ pub struct PinsJson {
     pub first: Vec<String>,
     /// Whether nothing was written.
     pub dry_run: bool,
+    /// What an operator should know of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// What `POST /v1/route` is asked.

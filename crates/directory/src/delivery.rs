@@ -33,6 +33,17 @@ pub struct Deliver {
     pub dropped: Vec<(Address, Reply)>,
 }
 
+impl Deliver {
+    /// Why this release takes mail for none of them, if it does not: to take it for the others would lose it for these.
+    pub fn waits(&self) -> Option<Reply> {
+        let is_unchecked = |target: &Target| target.existence == Existence::AskStore;
+        match self.remote.is_empty() {
+            false => Some(Reply::NO_OUTBOUND),
+            true => self.targets.iter().any(is_unchecked).then_some(Reply::NOT_ASKED),
+        }
+    }
+}
+
 /// One account that gets a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {

@@ -5,6 +5,7 @@
 //! against and a placement its store, by revision, so that neither can vanish between the check and the write.
 
 mod account;
+mod leads;
 mod placement;
 mod rules;
 mod store;
@@ -87,12 +88,26 @@ pub enum EditError {
         /// Who refers to it.
         by: String,
     },
+    /// Mail for it would go round until it bounces.
+    #[error("this makes a loop: {way}")]
+    Loop {
+        /// The names, each leading to the next, the first at the end again.
+        way: String,
+    },
     /// A placement would lose the mail behind it: that takes a move.
     #[error("{address} has mail at store {store} and cannot be placed elsewhere")]
     MailBehind {
         /// The address.
         address: Address,
         /// Where its mail is.
+        store: StoreName,
+    },
+    /// A new account shall be elsewhere than its placement says.
+    #[error("{address} is placed at store {store}; leave --store out, or change or remove the placement first")]
+    PlacedElsewhere {
+        /// The address.
+        address: Address,
+        /// Where its placement says.
         store: StoreName,
     },
     /// Nobody can say whether there is mail behind a placement.

@@ -25,6 +25,12 @@ impl Reply {
     /// Our records contradict each other or break a limit (RFC 3463 §3.4, X.3.5). The mail waits.
     pub const MISCONFIGURED: Self = Self::new(451, (4, 3, 5), "this address is not set up correctly, try again later");
 
+    /// It leads to another site, and there is nobody yet who sends mail on (RFC 3463 §3.4, X.3.5). The mail waits with
+    /// its sender.
+    pub const NO_OUTBOUND: Self = Self::new(451, (4, 3, 5), "this address leads to another site, try again later");
+    /// Only a foreign back-end knows who exists, and nobody asks it yet (RFC 3463 §3.4, X.3.5).
+    pub const NOT_ASKED: Self = Self::new(451, (4, 3, 5), "this address cannot be checked here, try again later");
+
     const fn new(code: u16, (class, subject, detail): (u8, u16, u16), text: &'static str) -> Self {
         Self { code: ReplyCode::new(code), enhanced: EnhancedCode::new(class, subject, detail), text }
     }

@@ -1,6 +1,6 @@
 //! What `posthouse route --json` prints.
 
-use crate::delivery::{Deliver, Delivery};
+use crate::delivery::Delivery;
 use crate::explain::Steps;
 use crate::login::{Login, LoginTarget};
 use crate::routing::Routing;
@@ -29,9 +29,9 @@ pub enum RouteOutcome {
         /// The account's address.
         account: String,
     },
-    /// To several accounts, or to addresses elsewhere.
+    /// To several accounts.
     Forward {
-        /// The accounts' addresses, then those elsewhere.
+        /// Their addresses.
         targets: Vec<String>,
     },
     /// Refused for good.
@@ -58,8 +58,10 @@ impl RouteJson {
             }
         };
         let mut steps = Steps::new();
-        let outcome = routing.delivery_path(&path, &mut steps).into();
-        Self { address: text.to_owned(), steps: steps.sentences(), outcome }
+        let delivery = routing.delivery_path(&path, &mut steps);
+        let mut steps = steps.sentences();
+        steps.extend(why_it_waits(&delivery));
+        Self { address: text.to_owned(), steps, outcome: delivery.into() }
     }
 
     /// Where `name` logs in.
@@ -70,15 +72,26 @@ impl RouteJson {
     }
 }
 
+/// What the relay refuses although the directory says where it goes.
+fn why_it_waits(delivery: &Delivery) -> Option<String> {
+    let Delivery::Deliver(deliver) = delivery else { return None };
+    deliver.waits()?;
+    Some(match deliver.remote.first() {
+        Some(remote) => format!("mail cannot be sent to other sites yet: because of {remote}, nobody gets it"),
+        None => "a store of another make cannot be asked yet who exists".to_owned(),
+    })
+}
+
 impl From<Delivery> for RouteOutcome {
     fn from(delivery: Delivery) -> Self {
         match delivery {
-            Delivery::Deliver(Deliver { targets, remote, dropped: _ }) => match (targets.as_slice(), remote.as_slice())
-            {
-                ([target], []) => Self::Store { store: target.store.to_string(), account: target.address.to_string() },
-                _ => {
-                    let accounts = targets.iter().map(|target| &target.address);
-                    Self::Forward { targets: accounts.chain(&remote).map(Address::to_string).collect() }
+            Delivery::Deliver(deliver) => match (deliver.waits(), deliver.targets.as_slice()) {
+                (Some(reply), _) => Self::TempFail { reply: reply.to_string() },
+                (None, [target]) => {
+                    Self::Store { store: target.store.to_string(), account: target.address.to_string() }
+                }
+                (None, targets) => {
+                    Self::Forward { targets: targets.iter().map(|target| target.address.to_string()).collect() }
                 }
             },
             Delivery::NotOurs(reply) | Delivery::Reject(reply) => Self::Reject { reply: reply.to_string() },

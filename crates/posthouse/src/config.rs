@@ -56,6 +56,8 @@ pub struct Config {
     pub limits: Limits,
     /// A digest of what is written under each key.
     written: BTreeMap<String, u64>,
+    /// What may be meant, but is worth a word.
+    warnings: Vec<Problem>,
 }
 
 /// `[node]`
@@ -226,6 +228,13 @@ impl Config {
             Some(config) if problems.is_empty() => Ok(Self { written: tree.written(), ..config }),
             Some(_) | None => Err(problems.sorted()),
         }
+    }
+}
+
+impl Config {
+    /// What may be meant, but is worth a word: at `config check`, and at the start.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
     }
 }
 

@@ -72,6 +72,7 @@ fn told(outcome: anyhow::Result<()>) -> ExitCode {
 fn check(file: &Path) -> ExitCode {
     match Config::load(file) {
         Ok(config) => {
+            config.warnings().iter().for_each(|warning| eprintln!("warning: {warning}"));
             println!("{}: {config}", file.display());
             ExitCode::SUCCESS
         }

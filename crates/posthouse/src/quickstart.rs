@@ -14,7 +14,7 @@ use crate::reload::Reloader;
 use anyhow::{Context, Result};
 use directory::engine::{Engine, Revision};
 use directory::{
-    AccountRecord, DomainRecord, Editor, NewAccount, PasswordHash, RuleChange, RuleKind, RuleName, RuleRecord,
+    AccountRecord, DomainRecord, Editor, NewAccount, Origin, PasswordHash, RuleChange, RuleKind, RuleName, RuleRecord,
     SiteRecord,
 };
 use mail_types::{AccountId, Address, Domain, StoreName};
@@ -94,14 +94,18 @@ impl Quickstart {
         let signals = crate::signals::Signals::new(stopper, &Arc::default())?;
         let node = Node::open(config, system.clone()).await?;
         let site_file = dir.join("site.json");
-        let accounts = match site_file.exists() {
-            true => read_site(&site_file)?.accounts,
-            false => seed(&**node.engine(), &system).await?,
+        let (accounts, changed) = match site_file.exists() {
+            true => {
+                let accounts = read_site(&site_file)?.accounts;
+                let changed = changed(&**node.engine(), &accounts).await;
+                (accounts, changed)
+            }
+            false => (seed(&**node.engine(), &system).await?, Vec::new()),
         };
         let site = Site { domain: DOMAIN.to_owned(), listeners, accounts };
         write_private(&site_file, &(serde_json::to_string_pretty(&site)? + "\n"))?;
         let reloader = Reloader::new(file, node.settings(), level);
-        node.run(signals.watch(reloader), shutdown, || println!("{}", welcome(&dir, &site))).await?;
+        node.run(signals.watch(reloader), shutdown, || println!("{}", welcome(&dir, &site, &changed))).await?;
         Ok(())
     }
 }
@@ -143,6 +147,34 @@ async fn seed(engine: &dyn Engine, system: &System) -> Result<Vec<SiteAccount>> 
         accounts.push(account(&editor, system, local, store.map(|_| fritz.clone())).await?);
     }
     Ok(accounts)
+}
+
+/// The accounts that do not have the password of `site.json` any more, if they are there at all.
+async fn changed(engine: &dyn Engine, accounts: &[SiteAccount]) -> Vec<String> {
+    let mut changed = Vec::new();
+    for account in accounts {
+        if !has_its_password(engine, account).await {
+            changed.push(account.address.clone());
+        }
+    }
+    changed
+}
+
+async fn has_its_password(engine: &dyn Engine, account: &SiteAccount) -> bool {
+    let (Ok(address), Ok(password)) =
+        (Address::parse(&account.address), sasl::Password::new(account.password.as_bytes().to_vec()))
+    else {
+        return false;
+    };
+    match directory::read_secret(engine, &address).await {
+        Origin::Found(secret) => {
+            let hashes = secret.passwords.iter();
+            hashes.filter_map(|hash| sasl::StoredPassword::parse(hash.expose()).ok()).any(|hash| hash.verify(&password))
+        }
+        Origin::NotFound => false,
+        // Nobody can say: then it is as it was.
+        Origin::Unavailable => true,
+    }
 }
 
 async fn account(editor: &Editor<'_>, system: &System, local: &str, store: Option<StoreName>) -> Result<SiteAccount> {
@@ -245,14 +277,20 @@ fn listeners(config: &Config) -> Vec<SiteListener> {
     listeners
 }
 
-/// What a newcomer can paste.
-fn welcome(dir: &Path, site: &Site) -> String {
+/// What a newcomer can paste; `changed` have other passwords than the site was made with.
+fn welcome(dir: &Path, site: &Site, changed: &[String]) -> String {
     let port = |name: &str| site.listeners.iter().find(|listener| listener.name == name).map_or(0, |found| found.port);
-    let john = site.accounts.iter().find(|account| account.address.starts_with("john@"));
+    let john = site.accounts.iter().find(|account| !changed.contains(&account.address)).or(site.accounts.first());
     let (address, password) = john.map_or(("", ""), |john| (john.address.as_str(), john.password.as_str()));
     let mut text = format!("\n{} is up; everything is below {}\n\n", site.domain, dir.display());
     for account in &site.accounts {
-        let _ = writeln!(text, "  {:28} password {}   on {}", account.address, account.password, account.store);
+        let SiteAccount { address, password, store } = account;
+        let _ = match changed.contains(address) {
+            false => writeln!(text, "  {address:28} password {password}   on {store}"),
+            true => {
+                writeln!(text, "  {address:28} was removed or given another password since (site.json has the old one)")
+            }
+        };
     }
     let _ = write!(
         text,

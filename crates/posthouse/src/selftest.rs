@@ -45,15 +45,31 @@ fn test(site: &Site, account: &SiteAccount) -> Result<()> {
         "From: selftest@{}\r\nTo: {}\r\nMessage-ID: {id}\r\nSubject: selftest\r\n\r\n.a line with a dot\r\nGr\u{fc}\u{df}e\r\n",
         site.domain, account.address
     );
+    // Before a message is on its way that nobody could take out again.
+    log_in(listener(site, "imap")?, account)?.say("l LOGOUT")?;
     let accepted = send(listener(site, "smtp")?, account, &body)?;
     hop("SMTP accepted", &accepted, started);
-    let read = read_by_imap(listener(site, "imap")?, account, &id, &body)?;
+    follow(site, account, &id, &body, started).with_context(|| tidied(site, account, &id))
+}
+
+/// The message that was accepted, through all doors and out again.
+fn follow(site: &Site, account: &SiteAccount, id: &str, body: &str, started: Instant) -> Result<()> {
+    let read = read_by_imap(listener(site, "imap")?, account, id, body)?;
     hop("IMAP found and fetched", &read, started);
-    let read = read_by_pop3(listener(site, "pop3")?, account, &id, &body)?;
+    let read = read_by_pop3(listener(site, "pop3")?, account, id, body)?;
     hop("POP3 retrieved", &read, started);
-    let gone = remove_by_imap(listener(site, "imap")?, account, &id)?;
+    let gone = remove_by_imap(listener(site, "imap")?, account, id)?;
     hop("IMAP expunged", &gone, started);
     Ok(())
+}
+
+/// What became of the message of a test that failed: it is taken out, or whoever reads this knows where it is.
+fn tidied(site: &Site, account: &SiteAccount, id: &str) -> String {
+    let removed = listener(site, "imap").and_then(|imap| remove_by_imap(imap, account, id));
+    match removed {
+        Ok(_) => "its message was removed again".to_owned(),
+        Err(_) => format!("its message {id} stays in the INBOX of {}, or is on its way there", account.address),
+    }
 }
 
 fn hop(what: &str, detail: &str, started: Instant) {
@@ -103,10 +119,7 @@ fn remove_by_imap(at: &SiteListener, account: &SiteAccount, id: &str) -> Result<
 }
 
 fn find_by_imap(at: &SiteListener, account: &SiteAccount, id: &str) -> Result<(Line, u32)> {
-    let mut imap = Line::connect(at)?;
-    imap.expect("* OK")?;
-    imap.say(&format!("a LOGIN \"{}\" \"{}\"", account.address, account.password))?;
-    imap.tagged("a")?;
+    let mut imap = log_in(at, account)?;
     imap.say("s SELECT INBOX")?;
     imap.tagged("s")?;
     imap.say(&format!("u UID SEARCH HEADER Message-ID \"{id}\""))?;
@@ -115,6 +128,21 @@ fn find_by_imap(at: &SiteListener, account: &SiteAccount, id: &str) -> Result<(L
     let uid =
         numbers.and_then(|numbers| numbers.trim().parse().ok()).context("IMAP did not find exactly one message")?;
     Ok((imap, uid))
+}
+
+fn log_in(at: &SiteListener, account: &SiteAccount) -> Result<Line> {
+    let SiteAccount { address, password, .. } = account;
+    let mut imap = Line::connect(at)?;
+    imap.expect("* OK")?;
+    imap.say(&format!("a LOGIN \"{address}\" \"{password}\""))?;
+    imap.tagged("a").map_err(|error| match error.to_string().contains("[AUTHENTICATIONFAILED]") {
+        true => error.context(format!(
+            "the password of {address} in site.json is not the account's any more: write the one it has there, or set \
+             this one again by `posthouse account set {address} --password-stdin`"
+        )),
+        false => error,
+    })?;
+    Ok(imap)
 }
 
 fn read_by_pop3(at: &SiteListener, account: &SiteAccount, id: &str, body: &str) -> Result<String> {

@@ -22,6 +22,7 @@ impl Serve {
     pub async fn run(self) -> Result<()> {
         let config = Config::load(&self.config).map_err(|problems| anyhow::anyhow!("\n{problems}"))?;
         let level = crate::log::start(&config.log);
+        config.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         let manager = Arc::new(Manager::of_environment());
         manager.status("opening the directory and the stores");
         let (stopper, shutdown) = Stopper::new();

@@ -130,13 +130,14 @@ key = 'key.pem'
     posthouse.toml:14:9: store.lmtp: 192.0.2.1:24 is not on loopback: LMTP trusts whoever speaks it (use 127.0.0.1 or [::1])
     posthouse.toml:14:25: store.lmtp: "nowhere": is not an address with a port, such as 192.0.2.1:25 or [::]:25
     posthouse.toml:15:21: store.journal.keep_days: is text, must be a number
-    posthouse.toml:16:19: store.journal.segment: must be from 1000000 to 1073741824
+    posthouse.toml:16:19: store.journal.segment: "10 PB" is no size (a whole number, alone or with kB, MB, GB, KiB, MiB or GiB)
     posthouse.toml:19:8: store.name: ingrid is taken by store.name (posthouse.toml:12)
     posthouse.toml:21:16: store.journal.path: data/mail is taken by store.path (posthouse.toml:20)
     posthouse.toml:24:17: directory.default_store: there is no [[store]] named hedda (there is: ingrid, ingrid)
     posthouse.toml:27:29: relay.listen: 127.0.0.1:2525 is taken by relay.listen (posthouse.toml:27)
     posthouse.toml:29:2: proxy: listens nowhere (give it one of imap, imaps, pop3, pop3s)
     posthouse.toml:32:15: tls.certificate: cannot read missing.pem: No such file or directory (os error 2)
+    posthouse.toml:33:7: tls.key: cannot read key.pem: No such file or directory (os error 2)
     "#);
 }
 
@@ -268,9 +269,10 @@ fn the_reference_holds() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operating/configuration.md");
     let page = std::fs::read_to_string(page).expect("the reference");
     let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-    // The example's certificate is nowhere; all else must hold.
+    // The example's certificate and key are nowhere; all else must hold.
     let (_, said) = check(site(&[("posthouse.toml", example)]).path());
-    assert_eq!(said.lines().filter(|line| !line.contains("tls.certificate")).collect::<Vec<_>>(), [""; 0]);
+    let others = said.lines().filter(|line| !line.contains("tls.certificate: ") && !line.contains("tls.key: "));
+    assert_eq!(others.collect::<Vec<_>>(), [""; 0]);
 
     // A section with one wrong key lists those that are known there.
     for section in [
@@ -332,4 +334,42 @@ fn maps_that_are_read_live_are_checked() {
     "#);
     let twice = "kind = 'aliases'\npath = 'aliases'\n[[directory.map]]\nkind = 'virtual'\npath = 'aliases'";
     insta::assert_snapshot!(mistakes(twice), @r#"posthouse.toml:12:8: directory.map.path: aliases is taken by directory.map.path (posthouse.toml:9)"#);
+}
+
+#[test]
+fn a_text_that_is_no_size_is_told_as_that() {
+    let text = format!("{NODE}[[store]]\nname = 'ingrid'\n[limits]\nmessage = '10 hourz'\n");
+    let site = site(&[("posthouse.toml", &text)]);
+    insta::assert_snapshot!(check(site.path()).1, @r#"posthouse.toml:8:11: limits.message: "10 hourz" is no size (a whole number, alone or with kB, MB, GB, KiB, MiB or GiB)"#);
+}
+
+#[test]
+fn a_section_that_is_not_closed_is_one_mistake() {
+    let text = format!("{NODE}[[store]]\nname = 'ingrid'\n").replace("[node]", "[node");
+    let site = site(&[("posthouse.toml", &text)]);
+    insta::assert_snapshot!(check(site.path()).1, @"posthouse.toml:1:6: unclosed table, expected `]`");
+}
+
+#[test]
+fn a_certificate_that_is_away_does_not_hide_the_key() {
+    let text = format!("{NODE}[[store]]\nname = 'ingrid'\n[tls]\ncertificate = 'c.pem'\nkey = 'k.pem'\n");
+    let site = site(&[("posthouse.toml", &text)]);
+    insta::assert_snapshot!(check(site.path()).1, @"
+    posthouse.toml:8:15: tls.certificate: cannot read c.pem: No such file or directory (os error 2)
+    posthouse.toml:9:7: tls.key: cannot read k.pem: No such file or directory (os error 2)
+    ");
+}
+
+#[test]
+fn trust_in_everybody_is_worth_a_word() {
+    let relay = "[relay]\nlmtp = ['192.0.2.1:24']\nlmtp_from = ['192.0.2.0/24', '0.0.0.0/0']\n";
+    let proxy = "proxy_protocol = true\nproxy_from = '::/0'\n";
+    let text = format!("{NODE}[[store]]\nname = 'ingrid'\n{relay}{proxy}");
+    let site = site(&[("posthouse.toml", &text)]);
+    insta::assert_snapshot!(check(site.path()).1, @"
+    posthouse.toml: no mistakes; node one runs relay, store ingrid
+    warning: posthouse.toml:9:30: relay.lmtp_from: anybody may bring mail by LMTP, which knows no password: it names every address there is (name those who are meant)
+    warning: posthouse.toml:11:14: relay.proxy_from: anybody may say in a PROXY header who he is: it names every address there is (name those who are meant)
+    ");
+    assert!(check(site.path()).0, "it may be meant");
 }

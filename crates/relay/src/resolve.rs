@@ -33,12 +33,12 @@ fn destinations(to: &ForwardPath, found: Deliver) -> Result<Vec<Destination>, Re
     // All or nobody: to take the message for the others would lose it for these.
     if let Some(remote) = found.remote.first() {
         tracing::warn!(rcpt = %to, %remote, "mail cannot be sent to other sites yet");
-        return Err(OUTBOUND);
+        return Err(refusal(directory::Reply::NO_OUTBOUND));
     }
     let destination = |target: directory::Target| {
         let Some(account) = target.account else {
             tracing::warn!(rcpt = %to, store = %target.store, "a store cannot be asked who exists yet");
-            return Err(UNCHECKED);
+            return Err(refusal(directory::Reply::NOT_ASKED));
         };
         let recipient = Recipient { account, address: target.address, recipient: target.recipient };
         Ok(Destination { store: target.store, recipient })
@@ -51,8 +51,3 @@ fn refusal(reply: directory::Reply) -> Refusal {
     let reply = Reply::new(reply.code(), Some(reply.enhanced()), reply.text());
     Refusal::try_from(reply).unwrap_or(Refusal::TRY_LATER)
 }
-
-/// Forwards to other sites wait for the queue (RFC 3463 §3.4, X.3.5). The mail waits with its sender.
-const OUTBOUND: Refusal = Refusal::of(451, (4, 3, 5), "this address leads to another site, try again later");
-/// Domains whose accounts are unchecked wait for delivery to foreign back-ends.
-const UNCHECKED: Refusal = Refusal::of(451, (4, 3, 5), "this address cannot be checked here, try again later");

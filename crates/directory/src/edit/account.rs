@@ -146,8 +146,7 @@ impl Editor<'_> {
             (Some(wanted), Seen::Kept(Shown { record, .. }) | Seen::Live(Shown { record, .. }))
                 if *wanted != record.store =>
             {
-                let name = format!("{address} at store {}", record.store);
-                Err(EditError::Taken { kind: PlacementRecord::KIND, name })
+                Err(EditError::PlacedElsewhere { address: address.clone(), store: record.store.clone() })
             }
             (Some(wanted), _) => Ok((wanted.clone(), Steps::new())),
             (None, _) => self.home(address).await,

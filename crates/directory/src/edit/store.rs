@@ -1,7 +1,8 @@
 //! Stores and nodes.
 
-use super::{EditError, Editor, put_over};
+use super::{EditError, Editor, name_of, put_over};
 use crate::engine::{Revision, Transaction};
+use crate::nearest::nearest;
 use crate::record::{NodeRecord, PlacementRecord, Record, StoreKind, StoreRecord};
 use mail_types::{NodeName, StoreName};
 
@@ -9,6 +10,24 @@ impl Editor<'_> {
     /// Makes a store.
     pub async fn add_store(&self, store: &StoreRecord) -> Result<Revision, EditError> {
         self.add(store, Transaction::default()).await
+    }
+
+    /// Refuses a store of a node that nobody knows: neither a record nor another store names it, and it is not `own`, the
+    /// node that is asked. A node that runs alone has no record, and enters its stores itself when it starts.
+    pub async fn refuse_unknown_node(&self, store: &StoreRecord, own: &str) -> Result<(), EditError> {
+        let StoreKind::Posthouse { node: wanted } = &store.kind else { return Ok(()) };
+        let mut known = vec![own.to_owned()];
+        self.each(NodeRecord::PREFIX, |entry| known.push(name_of::<NodeRecord>(&entry.key))).await?;
+        let routing = self.rules_and_stores().await?;
+        known.extend(routing.stores().filter_map(|store| match &store.kind {
+            StoreKind::Posthouse { node } => Some(node.to_string()),
+            StoreKind::Foreign { .. } => None,
+        }));
+        if known.iter().any(|name| name == wanted.as_str()) {
+            return Ok(());
+        }
+        let nearest = nearest(wanted.as_str(), known.iter().map(String::as_str)).map(str::to_owned);
+        Err(EditError::NotFound { kind: NodeRecord::KIND, name: wanted.to_string(), nearest })
     }
 
     /// Changes a store that was read at revision `seen`.

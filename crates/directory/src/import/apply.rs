@@ -305,7 +305,7 @@ impl<'e> Import<'e> {
         let Some(commit) = self.hold(line, commit, Reference::Store(store)).await? else { return Ok(None) };
         let seen = match held {
             Some(held) => {
-                self.changes(line, format!("{address}: from store {} to store {store}", held.record.store));
+                self.changes(line, moved(&held.record, placement));
                 held.revision
             }
             None => {
@@ -351,6 +351,19 @@ impl<'e> Import<'e> {
     fn changes(&mut self, line: usize, text: String) {
         self.report.changed.push(ReportLine { line, text });
     }
+}
+
+/// What a changed entry of the map changes: the store, or the name by which it knows its user.
+fn moved(from: &PlacementRecord, to: &PlacementRecord) -> String {
+    let user = |record: &PlacementRecord| record.user.clone().unwrap_or_else(|| "none".to_owned());
+    let mut changes = Vec::new();
+    if from.store != to.store {
+        changes.push(format!("from store {} to store {}", from.store, to.store));
+    }
+    if from.user != to.user {
+        changes.push(format!("from user {} to user {}", user(from), user(to)));
+    }
+    format!("{}: {}", to.address, changes.join(", "))
 }
 
 fn is_zero(number: &usize) -> bool {

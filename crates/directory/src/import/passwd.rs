@@ -29,6 +29,11 @@ pub fn passwd_file(bytes: &[u8], own: &[Domain]) -> Parsed<PasswdUser> {
         if key.is_empty() {
             return Err(LineError::NoKey);
         }
+        // A login `user%domain` means `user@domain`, so nobody would reach an account that is called so.
+        if !key.contains('@') && key.contains('%') {
+            let why = "a login of that name means another account, so nobody could log in to it";
+            return Err(LineError::Refused { value: key.to_owned(), why });
+        }
         // Only the password follows; uid, gid, gecos, home and shell belong to the machine that is left behind.
         let password = password(key, fields.next().ok_or(LineError::NoSeparator)?)?;
         let extra = Extra::parse(fields.nth(5).unwrap_or_default())?;

@@ -172,7 +172,9 @@ async fn remove_accounts(remove: Remove, node: &Client, screen: &mut Screen<'_>)
         let removed: Value = node.delete(Target::named(KIND.many, name)).await?;
         match removed.get("store").and_then(Value::as_str) {
             Some(store) => {
-                screen.say(format_args!("removed account {name}; what it had at store {store} stays there"))?
+                screen.say(format_args!(
+                    "removed account {name}; its mail stays at store {store}, and nobody reads it: a new account of that name begins empty"
+                ))?
             }
             None => screen.say(format_args!("removed account {name}"))?,
         }

@@ -3,7 +3,7 @@
 use super::Run;
 use super::client::{Client, Target};
 use super::failure::Failure;
-use super::record::{AddressList, Kind, Remove, Show};
+use super::record::{AddressList, Kind, Remove, Show, remark_warnings};
 use super::screen::Screen;
 use super::table::{Column, field};
 use serde_json::{Value, json};
@@ -49,6 +49,7 @@ impl Run for Alias {
                 let body = json!({ "address": address, "targets": targets });
                 let alias: Value = node.post(Target::of(KIND.many), &body).await?;
                 screen.say(format_args!("added alias {}", field(&alias, "address")))?;
+                remark_warnings(&alias, screen)?;
                 Ok(0)
             }
             Self::List(list) => list.run(&KIND, node, screen).await,
@@ -57,6 +58,7 @@ impl Run for Alias {
                 let body = json!({ "targets": targets });
                 let alias: Value = node.patch(Target::named(KIND.many, &address), &body).await?;
                 screen.say(format_args!("changed alias {}", field(&alias, "address")))?;
+                remark_warnings(&alias, screen)?;
                 Ok(0)
             }
             Self::Remove(remove) => remove.run(&KIND, node, screen).await,

@@ -3,7 +3,7 @@
 use super::Run;
 use super::client::{Client, Target};
 use super::failure::Failure;
-use super::record::{DryRun, Form, Given, Kind, Remove, Show, list, print_pins};
+use super::record::{DryRun, Form, Given, Kind, Remove, Show, list, print_pins, remark_warnings};
 use super::screen::Screen;
 use super::table::{Column, field};
 use admin::PinsJson;
@@ -91,6 +91,7 @@ impl Run for Domain {
                 settings.put(given.put("name", Some(name)));
                 let domain: Value = node.post(Target::of(KIND.many), &given.body()?).await?;
                 screen.say(format_args!("added domain {}", field(&domain, "name")))?;
+                remark_warnings(&domain, screen)?;
                 Ok(0)
             }
             Self::List(form) => list(&KIND, None, form, |_| true, node, screen).await,

@@ -147,7 +147,8 @@ async fn show(id: &str, as_json: bool, node: &Client, screen: &mut Screen<'_>) -
     ];
     for recipient in &message.recipients {
         let QueuedRecipientJson { attempts, next, refused, .. } = recipient;
-        let mut text = format!("{}; {attempts} attempts, next {}", named(recipient), time(Some(*next)));
+        let next = if message.held { "held".to_owned() } else { format!("next {}", time(Some(*next))) };
+        let mut text = format!("{}; {attempts} attempts, {next}", named(recipient));
         if let Some(refused) = refused {
             text = format!("{text}; refused: {refused}");
         }

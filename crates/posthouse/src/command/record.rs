@@ -201,7 +201,18 @@ pub(super) fn print_pins(done: &str, pins: &PinsJson, screen: &mut Screen<'_>) -
         0 => {}
         more => screen.say(format_args!("  and {more} more"))?,
     }
+    pins.warnings.iter().try_for_each(|warning| remark_warning(warning, screen))?;
     Ok(0)
+}
+
+/// Says what the node found worth a word about a record that it has written.
+pub(super) fn remark_warnings(written: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    let warnings = written.get("warnings").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    warnings.iter().filter_map(Value::as_str).try_for_each(|warning| remark_warning(warning, screen))
+}
+
+fn remark_warning(warning: &str, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    screen.remark(format_args!("posthouse: warning: {}", plain(warning)))
 }
 
 /// The fields of a request, of which only those that were given are sent.

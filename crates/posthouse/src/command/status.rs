@@ -50,7 +50,8 @@ fn lines(status: &StatusJson) -> Vec<(String, String)> {
         lines.push((format!("listens {name}"), format!("{address}{store}")));
     }
     for StoreFacts { name, accounts, trouble } in &node.stores {
-        let mut text = accounts.map_or("does not answer".to_owned(), |count| format!("{count} accounts"));
+        let mut text =
+            accounts.map_or("does not answer".to_owned(), |count| format!("{count} accounts with mailboxes"));
         if let Some(trouble) = trouble {
             text = format!("{text}; {trouble}");
         }

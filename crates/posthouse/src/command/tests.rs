@@ -34,7 +34,7 @@ async fn accounts() {
     ");
     assert_snapshot!(site.run("account set bob@site.test --rename robert@site.test").await, @"renamed account bob@site.test to robert@site.test");
     assert_snapshot!(site.run("account remove robert@site.test nobody@site.test").await, @"
-    removed account robert@site.test; what it had at store fritz stays there
+    removed account robert@site.test; its mail stays at store fritz, and nobody reads it: a new account of that name begins empty
     ! posthouse: there is no account nobody@site.test
     exit code 1
     ");
@@ -113,7 +113,24 @@ async fn routes() {
     {"address":"nobody","steps":["login \"nobody\" means nobody@site.test","no account or alias nobody@site.test"],"outcome":{"kind":"reject","reply":"NO [AUTHENTICATIONFAILED] no such account"}}
     exit code 1
     "#);
-    assert_snapshot!(site.run("route --json info@site.test").await, @r#"{"address":"info@site.test","steps":["looked up as info@site.test","alias info@site.test leads to error@site.test, zoe@far.test","looked up as error@site.test","account error@site.test exists (id ID)","placement of error@site.test: store ingrid","zoe@far.test is elsewhere"],"outcome":{"kind":"forward","targets":["error@site.test","zoe@far.test"]}}"#);
+    assert_snapshot!(site.run("route --json info@site.test").await, @r#"
+    {"address":"info@site.test","steps":["looked up as info@site.test","alias info@site.test leads to error@site.test, zoe@far.test","looked up as error@site.test","account error@site.test exists (id ID)","placement of error@site.test: store ingrid","zoe@far.test is elsewhere","mail cannot be sent to other sites yet: because of zoe@far.test, nobody gets it"],"outcome":{"kind":"tempfail","reply":"451 4.3.5 this address leads to another site, try again later"}}
+    exit code 1
+    "#);
+    site.run("account add zoe@site.test --no-password").await;
+    site.run("alias set info@site.test error@site.test zoe@site.test").await;
+    assert_snapshot!(site.run("route info@site.test").await, @"
+    info@site.test
+      looked up as info@site.test
+      alias info@site.test leads to error@site.test, zoe@site.test
+      looked up as error@site.test
+      account error@site.test exists (id ID)
+      placement of error@site.test: store ingrid
+      looked up as zoe@site.test
+      account zoe@site.test exists (id ID)
+      placement of zoe@site.test: store fritz
+      => goes to error@site.test, zoe@site.test
+    ");
 }
 
 #[tokio::test]
@@ -153,6 +170,14 @@ async fn nodes() {
     ! posthouse: node n2 is in use by store hedda
     exit code 1
     ");
+    assert_snapshot!(site.run("store add inge --node n22").await, @"
+    ! posthouse: there is no node n22; did you mean n2?
+    exit code 1
+    ");
+    assert_snapshot!(site.run("store set hedda --node n4711").await, @"
+    ! posthouse: there is no node n4711
+    exit code 1
+    ");
     assert_snapshot!(site.run("store remove hedda").await, @"removed store hedda");
     assert_snapshot!(site.run("node remove n2 n3").await, @"
     removed node n2
@@ -174,7 +199,10 @@ async fn rules_domains_stores_placements_and_the_site() {
     ");
     assert_snapshot!(site.run("rule set spread --all --store fritz --dry-run").await, @"would have changed rule spread; 0 accounts would be pinned");
     assert_snapshot!(site.run("rule remove spread").await, @"removed rule spread");
-    assert_snapshot!(site.run("domain add second.test --delimiter none --catch-all anna@site.test").await, @"added domain second.test");
+    assert_snapshot!(site.run("domain add second.test --delimiter none --catch-all anna@site.test").await, @"
+    added domain second.test
+    ! posthouse: warning: nobody has anna@site.test yet: there is no such account or alias
+    ");
     assert_snapshot!(site.run("domain list").await, @"
     DOMAIN       ACCOUNTS  DELIMITER  DEFAULT STORE  CATCH-ALL       POSTMASTER  LOCAL
     second.test  checked   -          -              anna@site.test  -           yes
@@ -192,6 +220,10 @@ async fn rules_domains_stores_placements_and_the_site() {
     exit code 1
     ");
     assert_snapshot!(site.run("placement add x@site.test old --user x").await, @"placed x@site.test at store old");
+    assert_snapshot!(site.run("account add x@site.test --no-password --store fritz").await, @"
+    ! posthouse: x@site.test is placed at store old; leave --store out, or change or remove the placement first
+    exit code 1
+    ");
     assert_snapshot!(site.run("placement list").await, @"
     ADDRESS      STORE  USER
     x@site.test  old    x
@@ -202,6 +234,60 @@ async fn rules_domains_stores_placements_and_the_site() {
     assert_snapshot!(site.run("site show").await, @"
     login_domain  site.test
     revision      13
+    ");
+}
+
+#[tokio::test]
+async fn aliases_that_lead_nowhere_or_round() {
+    let site = Site::new().await;
+    assert_snapshot!(site.run("alias add a@site.test b@site.test zoe@far.test").await, @"
+    added alias a@site.test
+    ! posthouse: warning: nobody has b@site.test yet: there is no such account or alias
+    ! posthouse: warning: zoe@far.test is elsewhere, and mail cannot be sent to other sites yet
+    ");
+    assert_snapshot!(site.run("alias add b@site.test a@site.test").await, @"
+    ! posthouse: this makes a loop: b@site.test -> a@site.test -> b@site.test
+    exit code 1
+    ");
+    assert_snapshot!(site.run("alias add self@site.test self@site.test").await, @"
+    ! posthouse: this makes a loop: self@site.test -> self@site.test
+    exit code 1
+    ");
+    assert_snapshot!(site.run("alias add b@site.test anna@site.test").await, @"
+    added alias b@site.test
+    ! posthouse: warning: nobody has anna@site.test yet: there is no such account or alias
+    ");
+    site.run("account add anna@site.test --no-password").await;
+    assert_snapshot!(site.run("alias set b@site.test anna@site.test").await, @"changed alias b@site.test");
+    assert_snapshot!(site.run("alias set b@site.test anna@site.test A@site.test").await, @"
+    ! posthouse: this makes a loop: b@site.test -> a@site.test -> b@site.test
+    exit code 1
+    ");
+    assert_snapshot!(site.run("domain set site.test --catch-all zoe@site.test").await, @"
+    changed domain site.test
+    ! posthouse: warning: nobody has zoe@site.test yet: there is no such account or alias
+    ");
+    assert_snapshot!(site.run("domain set site.test --delimiter none").await, @"changed domain site.test");
+    assert_snapshot!(site.run("domain set site.test --catch-all none --postmaster anna@site.test").await, @"changed domain site.test");
+    assert_snapshot!(site.run("site set --postmaster postmaster@far.test --dry-run").await, @"
+    would have changed the site; 0 accounts would be pinned
+    ! posthouse: warning: postmaster@far.test is elsewhere, and mail cannot be sent to other sites yet
+    ");
+    assert_snapshot!(site.run("site set --postmaster max@site.test").await, @"
+    changed the site
+    ! posthouse: warning: nobody has max@site.test yet: there is no such account or alias
+    ");
+    assert_snapshot!(site.run("domain add second.test --catch-all anna@second.test").await, @"
+    added domain second.test
+    ! posthouse: warning: nobody has anna@second.test yet: there is no such account or alias
+    ");
+    assert_snapshot!(site.run("alias add info@second.test nobody@second.test").await, @"
+    added alias info@second.test
+    ! posthouse: warning: nobody has anna@second.test yet: there is no such account or alias
+    ");
+    assert_snapshot!(site.run("domain set second.test --catch-all info@second.test").await, @"
+    changed domain second.test
+    ! posthouse: warning: mail goes round: info@second.test -> nobody@second.test -> info@second.test as long as nobody has nobody@second.test
     ");
 }
 
@@ -233,10 +319,24 @@ async fn imports() {
     exit code 1
     "#);
     assert_snapshot!(site.run_with("import popmap - --store mail7.old.test=fritz", "anna:mail7.old.test\n").await, @"
-    line 1 changes anna@site.test: from store ingrid to store fritz
+    line 1 changes anna@site.test: from store ingrid to store fritz, from user none to user anna
     imported: 0 added, 1 changed, 0 unchanged, 0 bad, 0 collisions
     ! importing: 100 %
     ");
+    assert_snapshot!(site.run_with("import popmap -", "anna:a7@fritz\n").await, @"
+    line 1 changes anna@site.test: from user anna to user a7
+    imported: 0 added, 1 changed, 0 unchanged, 0 bad, 0 collisions
+    ! importing: 100 %
+    ");
+    assert_snapshot!(site.run_with("import popmap - --dry-run", "anna:a8@ingrid\n").await, @"
+    line 1 changes anna@site.test: from store fritz to store ingrid, from user a7 to user a8
+    dry run, nothing written: 0 added, 1 changed, 0 unchanged, 0 bad, 0 collisions
+    ");
+    assert_snapshot!(site.run_with("import passwd-file -", "ADMIN%site.test:{PLAIN}x::::::\n").await, @r#"
+    nothing imported: 1 bad, 0 collisions (--skip-bad takes the rest: 0 added, 0 changed, 0 unchanged)
+    ! -:1: "ADMIN%site.test" cannot be imported: a login of that name means another account, so nobody could log in to it
+    exit code 1
+    "#);
     assert_snapshot!(site.run("import popmap /nonexistent/map").await, @"
     ! posthouse: /nonexistent/map: No such file or directory (os error 2)
     exit code 1
@@ -337,6 +437,15 @@ async fn the_queue() {
     waits   max@site.test at store fritz; 3 attempts, next 2027-01-15T08:04:00Z
     ");
     assert_snapshot!(site.run(&format!("queue hold {one}")).await, @"message ID is held");
+    assert_snapshot!(site.run(&format!("queue show {one}")).await, @"
+    id      ID
+    from    s@far.test
+    size    2K
+    queued  2027-01-15T08:00:00Z
+    next    held
+    waits   info@site.test (account zoe@site.test) at store fritz; 3 attempts, held
+    waits   max@site.test at store fritz; 3 attempts, held
+    ");
     assert_snapshot!(site.run(&format!("queue show {two}")).await, @"
     id     ID
     from   <>
@@ -396,7 +505,7 @@ async fn status() {
     roles          relay, proxy, store
     listens smtp   127.0.0.1:10025
     listens lmtp   127.0.0.1:10024 (store ingrid)
-    store ingrid   3 accounts
+    store ingrid   3 accounts with mailboxes
     store fritz    does not answer
     retry queue    messages 2, recipients 3, held 1; the oldest since 2027-01-15T08:00:00Z
     directory      domains 1, rules 1, stores 2 (revision 4)

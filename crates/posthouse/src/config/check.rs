@@ -1,6 +1,6 @@
 //! From what the files say to what the node does: defaults, and the mistakes that only the whole can show.
 
-use super::problem::Problems;
+use super::problem::{Problem, Problems};
 use super::raw::{
     RawBalancers, RawConfig, RawDirectory, RawEngine, RawLimits, RawNode, RawProxy, RawRelay, RawStore, RawTls,
 };
@@ -13,7 +13,7 @@ use net::{Network, ServerTls};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,10 +26,11 @@ pub(super) fn config(raw: RawConfig, problems: &Problems) -> Option<Config> {
         addresses: Once::default(),
         folders: Once::default(),
         maps: Once::default(),
+        warnings: Vec::new(),
     };
     if raw.stores.is_empty() && raw.relay.is_none() && raw.proxy.is_none() {
         let idle = raw.whole.problem("the node has nothing to do");
-        problems.add(idle.help("it needs a [relay], a [proxy] or a [[store]]"));
+        problems.add(idle.help("it needs a [relay], a [proxy] or a [[store]]").of_missing());
     }
     // Where the rest is put while `node.data` is wrong, so that its mistakes are told in the same go.
     let data = raw.node.data.as_ref().map_or_else(PathBuf::new, |at| at.value.clone());
@@ -40,13 +41,16 @@ pub(super) fn config(raw: RawConfig, problems: &Problems) -> Option<Config> {
     let has_stores = !raw.stores.is_empty();
     let mut stores_seen = Once::default();
     let stores = raw.stores.into_iter().filter_map(|store| check.store(store, &data, &mut stores_seen)).collect();
+    let relay = raw.relay.map(|relay| check.relay(relay));
+    let proxy = raw.proxy.map(|proxy| check.proxy(proxy));
+    let cluster = raw.cluster.and_then(|cluster| cluster.check(&mut check, has_stores));
     Some(Config {
         tls,
         directory,
         stores,
-        relay: raw.relay.map(|relay| check.relay(relay)),
-        proxy: raw.proxy.map(|proxy| check.proxy(proxy)),
-        cluster: raw.cluster.and_then(|cluster| cluster.check(&mut check, has_stores)),
+        relay,
+        proxy,
+        cluster,
         log: Log {
             format: raw.log.format.unwrap_or(LogFormat::Logfmt),
             level: raw.log.level.map_or_else(|| "info".to_owned(), |at| at.value),
@@ -58,6 +62,7 @@ pub(super) fn config(raw: RawConfig, problems: &Problems) -> Option<Config> {
         limits: limits(raw.limits),
         node: node?,
         written: BTreeMap::new(),
+        warnings: check.warnings,
     })
 }
 
@@ -93,9 +98,21 @@ pub(super) struct Check<'a> {
     addresses: Once<SocketAddr>,
     folders: Once<PathBuf>,
     maps: Once<PathBuf>,
+    warnings: Vec<Problem>,
 }
 
 impl Check<'_> {
+    /// A list of those who are trusted that has everybody in it does what it says, which is seldom what was meant.
+    pub(super) fn trusts_all(&mut self, from: &[At<Network>], what: &str) {
+        let all = |ends: [IpAddr; 2], network: &Network| ends.iter().all(|end| network.contains(*end));
+        let ipv4 = [Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()];
+        let ipv6 = [Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::from_bits(u128::MAX).into()];
+        let whole = from.iter().filter(|at| all(ipv4, &at.value) || all(ipv6, &at.value));
+        self.warnings.extend(whole.map(|at| {
+            at.problem(format!("anybody {what}: it names every address there is")).help("name those who are meant")
+        }));
+    }
+
     fn tls(&self, raw: RawTls) -> Option<Tls> {
         let (certificate, key) = (raw.certificate?, raw.key?);
         match ServerTls::from_pem_files(&certificate.value, &key.value) {
@@ -104,6 +121,12 @@ impl Check<'_> {
                 let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
                 let place = if error.path() == Some(&key.value) { &key } else { &certificate };
                 self.problems.add(place.problem(format!("{error}{cause}")));
+                // The certificate is read first: its mistake must not hide that of the key.
+                if error.path() != Some(&key.value)
+                    && let Err(error) = std::fs::read(&key.value)
+                {
+                    self.problems.add(key.problem(format!("cannot read {}: {error}", key.value.display())));
+                }
                 None
             }
         }
@@ -196,6 +219,7 @@ impl Check<'_> {
 
     fn relay(&mut self, raw: RawRelay) -> Relay {
         self.lmtp_peers(&raw.lmtp, &raw.lmtp_from);
+        self.trusts_all(&raw.lmtp_from, "may bring mail by LMTP, which knows no password");
         Relay {
             listen: self.listeners(raw.listen),
             lmtp: self.listeners(raw.lmtp),
@@ -241,7 +265,7 @@ impl Check<'_> {
 
     /// Whose PROXY headers are believed: a header from anybody would let anybody be whoever they like, and a list without
     /// headers is a slip.
-    fn balancers(&self, raw: &RawBalancers) -> Option<Arc<[Network]>> {
+    fn balancers(&mut self, raw: &RawBalancers) -> Option<Arc<[Network]>> {
         let required = raw.proxy_protocol.as_ref().is_some_and(|at| at.value);
         match (&raw.proxy_protocol, raw.proxy_from.first()) {
             (Some(at), None) if required => {
@@ -255,6 +279,7 @@ impl Check<'_> {
             }
             _ => {}
         }
+        self.trusts_all(&raw.proxy_from, "may say in a PROXY header who he is");
         required.then(|| raw.proxy_from.iter().map(|at| at.value).collect())
     }
 

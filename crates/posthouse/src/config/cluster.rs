@@ -88,6 +88,7 @@ impl RawCluster {
             let open = first.problem("nobody may call here: cluster.from is empty");
             check.problems.add(open.help("add from with the addresses or networks of the other nodes"));
         }
+        check.trusts_all(&self.from, "may try to be another node");
         let proof = self.proof(check.problems);
         let tls = proof.as_ref().and_then(|(proof, place)| read(proof, place, check.problems));
         Some(Cluster {

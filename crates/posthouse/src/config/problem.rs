@@ -18,6 +18,8 @@ pub struct Problem {
     place: Place,
     /// The text could not be read here, so what else seems wrong on the line follows from that.
     is_syntax: bool,
+    /// Something is not there, or not where it belongs: it may stand where the text could not be read.
+    is_missing: bool,
 }
 
 /// All mistakes of a configuration.
@@ -26,7 +28,24 @@ pub struct Problems(RefCell<Vec<Problem>>);
 
 impl Problem {
     pub(super) fn new(place: &Place, key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { key: key.into(), message: message.into(), help: None, place: place.clone(), is_syntax: false }
+        Self {
+            key: key.into(),
+            message: message.into(),
+            help: None,
+            place: place.clone(),
+            is_syntax: false,
+            is_missing: false,
+        }
+    }
+
+    /// A key that is not there.
+    pub(super) fn missing(place: &Place, key: impl Into<String>) -> Self {
+        Self::new(place, key, "is missing").of_missing()
+    }
+
+    /// What a mistake of syntax elsewhere would explain.
+    pub(super) fn of_missing(self) -> Self {
+        Self { is_missing: true, ..self }
     }
 
     /// Where the text itself could not be read.
@@ -79,7 +98,11 @@ impl Problems {
     pub(super) fn sorted(self) -> Self {
         let mut problems = self.0.into_inner();
         let unread: BTreeSet<_> = problems.iter().filter(|problem| problem.is_syntax).map(Problem::line).collect();
-        problems.retain(|problem| problem.is_syntax || !unread.contains(&problem.line()));
+        let is_told = |problem: &Problem| match problem.is_missing {
+            true => unread.is_empty(),
+            false => !unread.contains(&problem.line()),
+        };
+        problems.retain(|problem| problem.is_syntax || is_told(problem));
         problems.sort_by_key(|problem| (problem.place.source.path.clone(), problem.place.span.start));
         Self(RefCell::new(problems))
     }

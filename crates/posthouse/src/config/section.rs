@@ -72,7 +72,8 @@ impl<'a> Section<'a> {
         let Some((place, node)) = self.entry(key) else { return Vec::new() };
         let Value::List(list) = &node.value else {
             let mistake = Problem::new(place, self.full(key), format!("is {}, there may be several", node.kind()));
-            self.problems.add(mistake.help(format!("write [[{}]]", self.full(key))));
+            // Behind a header that could not be read, the reader takes one `[[key]]` for a section.
+            self.problems.add(mistake.help(format!("write [[{}]]", self.full(key))).of_missing());
             return Vec::new();
         };
         let sections = list.iter().map(|node| Self::new(self.full(key), node.place.clone(), node, self.problems));
@@ -130,7 +131,7 @@ impl<'a> Section<'a> {
         if let Some(table) = self.table
             && !table.contains_key(key)
         {
-            self.problems.add(Problem::new(&self.place, self.full(key), "is missing"));
+            self.problems.add(Problem::missing(&self.place, self.full(key)));
         }
     }
 
@@ -171,7 +172,14 @@ impl<'a> Section<'a> {
         let (_, node) = self.entry(key)?;
         let octets = match &node.value {
             Value::Integer(number) => u64::try_from(*number).ok(),
-            Value::Text(text) => parse_size(text),
+            Value::Text(text) => match parse_size(text) {
+                Some(octets) => Some(octets),
+                None => {
+                    let wrong = Problem::new(&node.place, self.full(key), format!("{text:?} is no size"));
+                    self.problems.add(wrong.help("a whole number, alone or with kB, MB, GB, KiB, MiB or GiB"));
+                    return None;
+                }
+            },
             Value::Boolean(_) | Value::Other | Value::List(_) | Value::Table(_) => {
                 self.wrong_kind(key, node, "a size such as \"64 MB\"");
                 return None;
@@ -279,6 +287,7 @@ fn distance(one: &str, other: &str) -> usize {
     row.last().copied().unwrap_or(0)
 }
 
+/// Octets; what is too much for any bounds is the most there is.
 fn parse_size(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let unit = match text.get(digits.len()..)?.trim() {
@@ -291,7 +300,10 @@ fn parse_size(text: &str) -> Option<u64> {
         "GiB" => 1 << 30,
         _ => return None,
     };
-    digits.parse::<u64>().ok()?.checked_mul(unit)
+    if digits.is_empty() || !digits.bytes().all(|octet| octet.is_ascii_digit()) {
+        return None;
+    }
+    Some(digits.parse::<u64>().unwrap_or(u64::MAX).saturating_mul(unit))
 }
 
 #[cfg(test)]
@@ -303,7 +315,8 @@ mod tests {
         for (text, octets) in [("64 MB", 64_000_000), ("64MiB", 64 << 20), ("100", 100), ("2 GB", 2_000_000_000)] {
             assert_eq!(parse_size(text), Some(octets), "{text}");
         }
-        for text in ["", "MB", "-1", "1.5 MB", "64 mb", "99999999999 GB"] {
+        assert_eq!(parse_size("99999999999 GB"), Some(u64::MAX), "out of every range, but a size");
+        for text in ["", "MB", "-1", "1.5 MB", "64 mb", "10 hourz"] {
             assert_eq!(parse_size(text), None, "{text}");
         }
     }
