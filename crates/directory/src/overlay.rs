@@ -1,15 +1,14 @@
 //! Maps that others edit, read live: an engine that lays what their files say over the records of another engine.
 //!
 //! What it is: the reading of a map into records ([`LiveMap`]), the laying of it ([`Overlay::draft`], [`Overlay::take`]), and
-//! the engine over both ([`Overlay`]). What it is not: it opens no file and does not know when one changes, and no node runs
-//! one yet. Why a layer, and what a map may hold, is docs/decisions/0011-live-maps.md.
+//! the engine over both ([`Overlay`]). What it is not: it opens no file and does not know when one changes; drivers do. Why
+//! a layer, and how each kind of record lies in it, is docs/decisions/0011-live-maps.md.
 //!
 //! ```text
 //!   /etc/aliases  ─▶ LiveMap ─┐ the first that has a key
-//!   /etc/popmap   ─▶ LiveMap ─┴▶ draft ─▶ pins to the base ─▶ FileEngine ──┐
-//!                                                                          │ an alias or a rule hides the base's, a placement stands
-//!   Editor ── what no map hides ──▶ base Engine ───────────────────────────┴▶ beneath it, a domain gets fields
-//!                                                                             ─▶ get, range, watch
+//!   /etc/popmap   ─▶ LiveMap ─┴▶ draft ─▶ pins to the base ─▶ FileEngine ──┐ its aliases and rules hide the base's, its
+//!                                                                          │ placements stand beneath, domains get fields
+//!   Editor ── what no map hides ──▶ base Engine ───────────────────────────┴▶ get, range, watch
 //! ```
 //!
 //! Invariants:
