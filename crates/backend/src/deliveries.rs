@@ -213,11 +213,23 @@ async fn until_ready(call: &mut Lmtp) -> Result<(), String> {
     loop {
         match call.next().await {
             Ok(Some(client::Event::Ready)) => return Ok(()),
-            Ok(Some(client::Event::Closed(closing))) => return Err(format!("it closed the conversation: {closing:?}")),
+            Ok(Some(client::Event::Closed(closing))) => return Err(ended(&closing)),
             Ok(Some(_)) => {}
             Ok(None) => return Err("the conversation is over".to_owned()),
             Err(broken) => return Err(broken.to_string()),
         }
+    }
+}
+
+/// Why there is no conversation, for an operator.
+fn ended(closing: &client::Closing) -> String {
+    use client::Closing;
+    match closing {
+        Closing::Quit | Closing::Aborted => "the conversation is over".to_owned(),
+        Closing::Eof => "it closed the connection".to_owned(),
+        Closing::Timeout => "it did not answer in time".to_owned(),
+        Closing::Refused(reply) => format!("it refused us: {reply}"),
+        Closing::Protocol(what) => format!("it does not speak LMTP ({what}): is that the port of its cluster.lmtp?"),
     }
 }
 

@@ -124,6 +124,7 @@ impl Dialer {
             let plain = Stream::plain(opened);
             match &how.protection {
                 Protection::AtOnce(tls) => Ok(plain.connect_tls(tls, host).await?),
+                Protection::Cluster(tls) => plain.connect_tls(tls, host).await.map_err(Failure::in_cluster),
                 Protection::None | Protection::Later(_) => Ok(plain),
             }
         };
@@ -133,7 +134,7 @@ impl Dialer {
                 let upgrade = Upgrade { tls: tls.clone(), host: host.into(), attempt };
                 Ok(Reached { stream, upgrade: Some(upgrade) })
             }
-            (Ok(stream), Protection::None | Protection::AtOnce(_)) => {
+            (Ok(stream), Protection::None | Protection::AtOnce(_) | Protection::Cluster(_)) => {
                 attempt.succeeded();
                 Ok(Reached { stream, upgrade: None })
             }
@@ -147,7 +148,7 @@ impl Dialer {
     fn protection(&self, security: CallSecurity) -> Result<Protection, Failure> {
         Ok(match security {
             CallSecurity::Plain => Protection::None,
-            CallSecurity::Cluster => Protection::AtOnce(self.cluster.clone().ok_or(Failure::NoCluster)?),
+            CallSecurity::Cluster => Protection::Cluster(self.cluster.clone().ok_or(Failure::NoCluster)?),
             CallSecurity::Tls(trust) => Protection::AtOnce(self.demands(trust)?),
             CallSecurity::StartTls(trust) => Protection::Later(self.demands(trust)?),
         })
@@ -185,6 +186,8 @@ struct How {
 enum Protection {
     None,
     AtOnce(ClientTls),
+    /// At once, among nodes.
+    Cluster(ClientTls),
     Later(ClientTls),
 }
 
@@ -255,6 +258,16 @@ enum Failure {
     Public(#[source] TlsError),
     #[error("no TLS")]
     Handshake(#[from] HandshakeError),
+    #[error(
+        "it does not prove that it is of this cluster: both nodes must have the same cluster.secret, or the same authority"
+    )]
+    Stranger(#[source] HandshakeError),
+}
+
+impl Failure {
+    fn in_cluster(error: HandshakeError) -> Self {
+        if error.is_about_trust() { Self::Stranger(error) } else { Self::Handshake(error) }
+    }
 }
 
 /// An error and its causes on one line.

@@ -4,7 +4,7 @@ use crate::network::Network;
 use crate::proxy_header::{self, Origin, ProxyError};
 use crate::shutdown::Shutdown;
 use crate::stream::Stream;
-use crate::tls::ServerTls;
+use crate::tls::{HandshakeError, ServerTls};
 use bytes::Bytes;
 use ports::Peer;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinError, JoinSet};
 
@@ -235,7 +235,7 @@ impl Guest {
                 Ok(stream) => (stream, true),
                 Err(error) => {
                     seat.seats.without_tls.fetch_add(1, Ordering::Relaxed);
-                    tracing::debug!(peer = %address, error = &error as &dyn std::error::Error, "no TLS");
+                    seat.seats.tell_of_no_tls(&error, tls, address, &options);
                     return;
                 }
             },
@@ -346,6 +346,8 @@ struct Seats {
     accepted: AtomicU64,
     refused: AtomicU64,
     without_tls: AtomicU64,
+    /// When a stranger at a door for nodes was last told of.
+    stranger_told: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Default)]
@@ -371,6 +373,7 @@ impl Seats {
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             without_tls: AtomicU64::new(0),
+            stranger_told: Mutex::default(),
         })
     }
 
@@ -389,6 +392,29 @@ impl Seats {
     fn refuse(&self, connection: TcpStream, address: SocketAddr, options: &ListenerOptions) {
         self.refused.fetch_add(1, Ordering::Relaxed);
         turn_away(connection, address, options);
+    }
+
+    /// At a door for everybody it is the caller's matter, at one for nodes an operator's.
+    fn tell_of_no_tls(&self, error: &HandshakeError, tls: &ServerTls, peer: SocketAddr, options: &ListenerOptions) {
+        let is_stranger = tls.is_of_cluster() && error.is_about_trust();
+        let error = error as &dyn std::error::Error;
+        if is_stranger && self.may_tell_of_stranger(Instant::now()) {
+            let why = "a caller and this node do not prove to each other that they are of one cluster: both must have the \
+                       same cluster.secret, or the same authority";
+            tracing::warn!(listener = options.name, %peer, error, "{why}");
+        } else {
+            tracing::debug!(%peer, error, "no TLS");
+        }
+    }
+
+    /// A node that was given another secret calls again and again: it is told of once in [`STRANGER_TOLD_EVERY`].
+    fn may_tell_of_stranger(&self, now: Instant) -> bool {
+        let mut told = self.stranger_told.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = told.is_none_or(|told| now.saturating_duration_since(told) >= STRANGER_TOLD_EVERY);
+        if may {
+            *told = Some(now);
+        }
+        may
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -433,3 +459,27 @@ const EXHAUSTED_SPAN: Duration = Duration::from_millis(200);
 const KEEPALIVE_TIME: Duration = Duration::from_secs(300);
 /// How often it is asked again.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// How often callers of another cluster are worth a line in the log.
+const STRANGER_TOLD_EVERY: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_who_calls_again_and_again_is_told_of_once_a_minute() {
+        let options = ListenerOptions {
+            name: "lmtp-nodes".to_owned(),
+            security: Security::Plain,
+            connections_max: 1,
+            connections_per_address_max: 1,
+            proxy_from: None,
+            refusal: Bytes::new(),
+        };
+        let (seats, now) = (Seats::new(&options), Instant::now());
+        assert!(seats.may_tell_of_stranger(now));
+        assert!(!seats.may_tell_of_stranger(now + Duration::from_secs(59)));
+        assert!(seats.may_tell_of_stranger(now + Duration::from_secs(60)));
+        assert!(!seats.may_tell_of_stranger(now + Duration::from_secs(61)));
+    }
+}

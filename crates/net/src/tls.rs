@@ -127,6 +127,22 @@ pub enum HandshakeError {
     ClearText,
 }
 
+impl HandshakeError {
+    /// Whether one of the two did not take the other's certificate, or missed it.
+    pub(crate) fn is_about_trust(&self) -> bool {
+        let Self::Failed(error) = self else { return false };
+        let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+        cause.is_some_and(|cause| {
+            matches!(
+                cause,
+                rustls::Error::InvalidCertificate(_)
+                    | rustls::Error::NoCertificatesPresented
+                    | rustls::Error::AlertReceived(_)
+            )
+        })
+    }
+}
+
 /// The provider of all cryptography in TLS; also made the default for libraries that bring rustls themselves.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
@@ -175,6 +191,11 @@ impl ServerTls {
     fn exchange(&self, fresh: ServerConfig) {
         // A holder cannot panic, so a poisoned lock holds a whole value.
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
+    }
+
+    /// Whether only nodes of a cluster are let in.
+    pub(crate) fn is_of_cluster(&self) -> bool {
+        self.cluster.is_some()
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {

@@ -399,3 +399,10 @@ fn a_message_for_nobody_goes_nowhere() {
     assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
     assert_eq!((node.calls(), node.messages()), (1, 1));
 }
+
+/// As at a port of IMAP.
+#[test]
+fn what_is_no_lmtp_is_told_in_words() {
+    let why = ended(&client::Closing::Protocol("not a reply"));
+    assert_eq!(why, "it does not speak LMTP (not a reply): is that the port of its cluster.lmtp?");
+}

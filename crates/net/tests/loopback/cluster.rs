@@ -123,7 +123,8 @@ async fn clusters_of_different_secrets_refuse_each_other() {
     for (called, calling) in [(&ours, &theirs), (&theirs, &ours)] {
         let (mut inn, to) = inn(called, &strings);
         let why = answered(&dialer(calling), &to).await.expect_err("another cluster");
-        assert!(why.contains("no TLS: the handshake failed: invalid peer certificate"), "{why}");
+        assert!(why.contains("both nodes must have the same cluster.secret"), "{why}");
+        assert!(why.contains("the handshake failed: invalid peer certificate"), "{why}");
         assert!(inn.peers.try_recv().is_err(), "no session began");
     }
 }
