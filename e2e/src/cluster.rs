@@ -244,7 +244,7 @@ impl Manner {
 }
 
 /// Makes a key and a certificate for this machine.
-fn certify(folder: &Path, certificate: &str, key: &str, more: &[&str]) -> Result<()> {
+pub(crate) fn certify(folder: &Path, certificate: &str, key: &str, more: &[&str]) -> Result<()> {
     let mut openssl = Program::Openssl.command();
     openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
     let subject = format!("/CN={certificate}");
@@ -291,7 +291,7 @@ impl StoreNode {
     }
 }
 
-fn node(folder: &Path, name: &str, text: &str) -> Result<Daemon> {
+pub(crate) fn node(folder: &Path, name: &str, text: &str) -> Result<Daemon> {
     let file = folder.join(format!("{name}.toml"));
     std::fs::write(
         &file,
@@ -340,7 +340,7 @@ fn store_file(store: &str, listeners: &[SocketAddr], manner: Manner) -> String {
     )
 }
 
-fn listen(addresses: &[SocketAddr]) -> Result<()> {
+pub(crate) fn listen(addresses: &[SocketAddr]) -> Result<()> {
     for address in addresses {
         TcpStream::connect_timeout(address, CONNECT_MAX).with_context(|| format!("{address} does not answer"))?;
     }

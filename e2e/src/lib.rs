@@ -19,6 +19,7 @@
 //! 4. A program that cannot be had makes its tests skipped by name, never passed.
 #![expect(clippy::disallowed_methods, reason = "a world: it owns sockets, files, threads and time")]
 
+pub mod back_end;
 pub mod cluster;
 pub mod daemon;
 pub mod differ;

@@ -88,7 +88,7 @@ impl Program {
             Program::Python => &["python3"],
             Program::Openssl => &["openssl"],
             Program::Xfs => &["xfsprogs"],
-            Program::Dovecot => &["dovecot-imapd"],
+            Program::Dovecot => &["dovecot-imapd", "dovecot-pop3d"],
             Program::OfflineImap => &["offlineimap3"],
             Program::Mutt => &["mutt"],
             Program::Getmail => &["getmail6"],
@@ -143,8 +143,12 @@ impl Program {
         probe.is_ok_and(|status| status.success() || self == Program::Fetchmail) && self.has_what_it_suggests()
     }
 
-    /// swaks runs without Net::SSLeay, which its package only suggests, and then knows no TLS.
+    /// swaks runs without Net::SSLeay, which its package only suggests, and then knows no TLS. Dovecot has a package for each
+    /// protocol.
     fn has_what_it_suggests(self) -> bool {
+        if self == Program::Dovecot {
+            return Path::new("/usr/lib/dovecot/pop3-login").exists();
+        }
         if self != Program::Swaks {
             return true;
         }

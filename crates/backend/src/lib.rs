@@ -17,11 +17,17 @@
 //! 3. A record that points back at this node is refused: no call goes round in circles.
 
 mod deliveries;
+mod foreign;
 mod here;
 mod nodes;
 mod sessions;
+#[cfg(test)]
+mod testing;
+mod visits;
 
 pub use deliveries::Deliveries;
+pub use foreign::{BackEnd, Foreign, Master, MasterForm, Protocol};
 pub use here::HereOrThere;
 pub use nodes::{Inside, Nodes, Reach};
 pub use sessions::{SESSION_LOGIN_MAX, Sessions};
+pub use visits::{VISIT_LOGIN_MAX, Visits};

@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 mod tests;
-mod track;
+pub(crate) mod track;
 
 use crate::{Inside, Nodes, Reach};
 use bytes::Bytes;

@@ -6,6 +6,7 @@
 //! ```text
 //!   relay ── Delivery ─────────▶ store            net ── Handler ──▶ every role that talks with a peer
 //!   proxy ── SessionHandover ──▶ store            Clock, Spawn, Disk ◀── roles that need time, tasks, files
+//!   proxy ── BackEnds ─▶ a back-end of another make, which lets a Visitor in or not
 //!   roles ── Caller, Call ─▶ net ─▶ a peer        Passage: octets between a client and a back-end, watched
 //!                                                 Badge: what a session shows of itself to operators
 //! ```
@@ -14,6 +15,7 @@
 //! 1. Nothing here names a runtime, a socket or a file.
 //! 2. What a port cannot do now is [`Unavailable`]: a value of its own, never to be mixed up with "does not exist".
 
+mod back_ends;
 mod badge;
 mod call;
 mod delivery;
@@ -22,6 +24,7 @@ mod handover;
 mod passage;
 mod world;
 
+pub use back_ends::{Admission, BackEnds, Visitor};
 pub use badge::{Badge, Holder, Protocol};
 pub use call::{Broken, Call, CallSecurity, Callee, Caller, Introduction, Trust};
 pub use delivery::{Accounts, Delivery, DeliveryTransaction, Envelope, Receipt, Recipient, Recipients};

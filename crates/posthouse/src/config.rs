@@ -8,6 +8,7 @@
 //! ```
 //! Mistakes are collected on the way and told together. The reference is docs/operating/configuration.md.
 
+mod backends;
 mod check;
 mod cluster;
 mod live;
@@ -17,6 +18,7 @@ mod raw;
 mod section;
 mod tree;
 
+pub use backends::{Backend, BackendProof};
 pub use cluster::{Cluster, Proof};
 pub use maps::Map;
 pub use problem::{Problem, Problems};
@@ -50,6 +52,8 @@ pub struct Config {
     pub proxy: Option<Proxy>,
     /// How it knows the other nodes, if there are any.
     pub cluster: Option<Cluster>,
+    /// What it needs to call back-ends of another make.
+    pub backends: Vec<Backend>,
     /// How its commands find it.
     pub admin: Admin,
     /// What it accepts at most.

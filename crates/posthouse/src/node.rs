@@ -11,6 +11,7 @@ mod admin;
 mod backends;
 mod directory_file;
 mod door;
+mod foreign;
 mod inside;
 mod listeners;
 mod maps;

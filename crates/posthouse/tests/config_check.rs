@@ -373,3 +373,36 @@ fn trust_in_everybody_is_worth_a_word() {
     ");
     assert!(check(site.path()).0, "it may be meant");
 }
+
+#[test]
+fn what_is_told_of_a_back_end_is_checked() {
+    let node = format!("{NODE}[proxy]\nimap = ['127.0.0.1:1143']\n");
+    let backend = |text: &str| {
+        let text = format!("{node}[[backend]]\n{text}\n");
+        check(site(&[("posthouse.toml", &text), ("secret", "a master's\n"), ("empty", "\n")]).path())
+    };
+    assert!(backend("store = 'cyrus'\nverify = false\nproxy_protocol = true").0);
+    let master = "store = 'cyrus'\nmaster_user = 'proxy'\nmaster_password = 'secret'\nmaster_separator = '*'";
+    assert!(backend(master).0, "{}", backend(master).1);
+    let mistakes = |text: &str| {
+        let (good, said) = backend(text);
+        assert!(!good, "{text}");
+        said
+    };
+    insta::assert_snapshot!(mistakes("master_user = 'proxy'\nkey = 'key.pem'\nmaster = 'x'"), @r#"
+    posthouse.toml:7:1: backend.store: is missing
+    posthouse.toml:8:15: backend.master_user: has no password (add master_password, the path of a file)
+    posthouse.toml:9:7: backend.key: has no certificate (add certificate)
+    posthouse.toml:10:1: backend.master: unknown key (known here: authority, certificate, key, master_password, master_separator, master_user, proxy_protocol, server_name, store, verify)
+    "#);
+    insta::assert_snapshot!(mistakes("store = 'a'\nmaster_separator = '**'\nmaster_password = 'empty'\nauthority = 'none.pem'\nverify = false"), @r#"
+    posthouse.toml:9:20: backend.master_separator: "**": is not one mark such as "*"
+    posthouse.toml:10:19: backend.master_password: belongs to nobody (add master_user)
+    posthouse.toml:12:10: backend.verify: is false, so that authority and server_name say nothing
+    "#);
+    insta::assert_snapshot!(mistakes("store = 'a'\nmaster_user = 'm'\nmaster_password = 'empty'\nauthority = 'none.pem'\n[[backend]]\nstore = 'a'"), @r#"
+    posthouse.toml:10:19: backend.master_password: empty: an empty password is refused
+    posthouse.toml:11:13: backend.authority: cannot read none.pem: No such file or directory (os error 2)
+    posthouse.toml:13:9: backend.store: a is taken by backend.store (posthouse.toml:8)
+    "#);
+}

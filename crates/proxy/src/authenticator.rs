@@ -1,15 +1,15 @@
 //! Who is it? A name and a password against routing and hashes.
 
 use crate::accounts::Accounts;
-use crate::counts::LoginCounts;
+use crate::counts::{LoginCounts, LoginOutcome};
 use crate::limits::{
     ACCOUNT_LOOKUP_MAX, FAILED_LOGIN_SPAN, PASSWORD_CHECK_COUNT_MAX, PASSWORD_HASHES_AT_ONCE,
     PASSWORD_HASHES_AT_ONCE_MAX,
 };
 use crate::log::{Escaped, FailedLogin};
-use directory::{AccountState, Existence, Login, LoginTarget, Origin, Routing, Silent};
+use directory::{AccountState, BackendLogin, Existence, Login, LoginTarget, Origin, Routing, Silent, StoreAt};
 use mail_types::{AccountId, Address, StoreName};
-use ports::{Clock, LoggedIn, Peer, Protocol, Spawn, blocking};
+use ports::{Clock, Holder, LoggedIn, Peer, Protocol, Spawn, Unavailable, Visitor, blocking};
 use sasl::{Credentials, Exchange, Failure, Mechanism, Password, Step, StoredPassword};
 use std::fmt;
 use std::sync::Arc;
@@ -39,14 +39,21 @@ pub struct Client {
 }
 
 /// What became of a login.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Outcome {
-    /// It succeeded.
+    /// The password is right; the store is to be asked.
     LoggedIn {
         /// Where the account is.
         store: StoreName,
         /// Who it is.
         who: LoggedIn,
+    },
+    /// The account is at a back-end of another make, which is to be asked.
+    Visitor {
+        /// The back-end.
+        store: StoreName,
+        /// Who it is.
+        who: Visitor,
     },
     /// It failed, whether for a wrong password, an unknown user or a barred account. Final.
     WrongPassword,
@@ -65,6 +72,8 @@ pub(crate) enum Reason {
     WrongPassword,
     Barred(AccountState),
     NotAuthorized,
+    /// The account's back-end said no.
+    BackEnd,
 }
 
 /// What keeps somebody out.
@@ -77,7 +86,7 @@ enum Stop {
 #[derive(Clone, Copy, Debug)]
 enum Undecided {
     Routing,
-    BackEndOnly,
+    NoBackEnd,
     Hashes,
     UnreadableHash,
     Crowded,
@@ -87,8 +96,15 @@ enum Undecided {
 /// What routing says of a name.
 enum Found {
     Account { store: StoreName, id: AccountId, address: Address },
+    AtBackEnd { store: StoreName, address: Address, user: Option<String>, existence: Existence, login: BackendLogin },
     Barred { address: Address, state: AccountState },
     Nobody,
+}
+
+/// Where somebody is let in.
+enum Entry {
+    Here { store: StoreName, account: AccountId, address: Address },
+    BackEnd { store: StoreName, address: Address, user: Option<String>, password: Option<Password> },
 }
 
 /// The passwords of an account.
@@ -129,11 +145,43 @@ impl Authenticator {
         &self.counts
     }
 
-    /// Checks what an exchange gave. Logs and counts the outcome; a failure takes [`FAILED_LOGIN_SPAN`].
+    /// Checks what an exchange gave. A failure is logged and counted here, and takes [`FAILED_LOGIN_SPAN`]; what is still to
+    /// be asked somewhere is logged and counted when it is known.
     pub async fn log_in(&self, client: &Client, credentials: Result<Credentials, Failure>) -> Outcome {
         let outcome = self.judge(client, credentials).await;
-        self.counts.note(client.protocol, &outcome);
+        if let Some(outcome) = LoginOutcome::of(&outcome) {
+            self.counts.note(client.protocol, outcome);
+        }
         outcome
+    }
+
+    /// The store, or a back-end, has let somebody in.
+    pub(crate) fn admitted(&self, client: &Client, holder: &Holder) {
+        let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
+        let Holder { account, store } = holder;
+        tracing::info!(target: "login", client = %address, protocol, %account, %store, "logged in");
+        self.counts.note(client.protocol, LoginOutcome::Success);
+    }
+
+    /// A back-end did not let a visitor in, who had come at `began`; the answer takes [`FAILED_LOGIN_SPAN`], too.
+    pub(crate) async fn turned_away(&self, client: &Client, account: &Address, text: &str, began: Instant) {
+        tracing::debug!(target: "login", %account, text, "the back-end said no");
+        self.counts.note(client.protocol, LoginOutcome::Failure);
+        self.refuse(client, &account.to_string(), Reason::BackEnd, began).await;
+    }
+
+    /// Another session has the maildrop.
+    pub(crate) fn in_use(&self, client: &Client, holder: &Holder) {
+        let Holder { account, store } = holder;
+        tracing::info!(target: "login", %account, %store, "the maildrop is in use");
+        self.counts.note(client.protocol, LoginOutcome::Unavailable);
+    }
+
+    /// Nobody could be let in: the store, or the back-end, is not available.
+    pub(crate) fn unasked(&self, client: &Client, holder: &Holder, why: &Unavailable) {
+        let Holder { account, store } = holder;
+        tracing::warn!(target: "login", %account, %store, %why, "no session at the store");
+        self.counts.note(client.protocol, LoginOutcome::Unavailable);
     }
 
     async fn judge(&self, client: &Client, credentials: Result<Credentials, Failure>) -> Outcome {
@@ -144,20 +192,25 @@ impl Authenticator {
             Err(_) => Err(Stop::Refused(Reason::Malformed)),
         };
         match decided {
-            Ok((store, account, address)) => {
-                let (peer, protocol) = (client.peer, client.protocol.name());
-                tracing::info!(target: "login", client = %peer.address.ip().to_canonical(), protocol, account = %address, %store, "logged in");
-                Outcome::LoggedIn { store, who: LoggedIn { account, address: Arc::new(address), peer } }
+            Ok(Entry::Here { store, account, address }) => {
+                Outcome::LoggedIn { store, who: LoggedIn { account, address: Arc::new(address), peer: client.peer } }
+            }
+            Ok(Entry::BackEnd { store, address, user, password }) => {
+                let user = user.unwrap_or_else(|| address.to_string());
+                Outcome::Visitor {
+                    store,
+                    who: Visitor { address: Arc::new(address), user, password, peer: client.peer },
+                }
             }
             Err(Stop::Refused(reason)) => {
-                tracing::warn!(target: "login", "{}", FailedLogin { client, user, reason });
-                self.wait_since(began).await;
+                self.refuse(client, user, reason, began).await;
                 match reason {
                     Reason::NotAuthorized => Outcome::NotAuthorized,
                     Reason::Malformed
                     | Reason::UnknownUser
                     | Reason::NoPassword
                     | Reason::WrongPassword
+                    | Reason::BackEnd
                     | Reason::Barred(_) => Outcome::WrongPassword,
                 }
             }
@@ -171,38 +224,56 @@ impl Authenticator {
         }
     }
 
+    async fn refuse(&self, client: &Client, user: &str, reason: Reason, began: Instant) {
+        tracing::warn!(target: "login", "{}", FailedLogin { client, user, reason });
+        self.wait_since(began).await;
+    }
+
     /// Routing as it is now.
     pub(crate) fn routing(&self) -> Arc<Routing> {
         self.accounts.routing()
     }
 
-    async fn decide(&self, credentials: &Credentials) -> Result<(StoreName, AccountId, Address), Stop> {
+    async fn decide(&self, credentials: &Credentials) -> Result<Entry, Stop> {
         let found = self.find(&credentials.authentication)?;
         let hashes = match &found {
-            Found::Account { address, .. } | Found::Barred { address, .. } => self.hashes(address).await?,
-            Found::Nobody => Hashes::default(),
+            Found::Account { address, .. }
+            | Found::Barred { address, .. }
+            | Found::AtBackEnd { address, existence: Existence::Known, .. } => self.hashes(address).await?,
+            Found::AtBackEnd { existence: Existence::AskStore, .. } | Found::Nobody => Hashes::default(),
         };
         let none = hashes.is_empty();
-        // Asked in every case: whoever is refused below has waited as long as for a wrong password.
+        if let Found::AtBackEnd { login: BackendLogin::Password, .. } = &found
+            && none
+        {
+            // The back-end alone has the password.
+            return found.enter(credentials);
+        }
+        // Asked in every other case: whoever is refused below has waited as long as for a wrong password.
         let matches = self.verify(hashes, &credentials.password).await?;
         let refused = |reason| Err(Stop::Refused(reason));
         match found {
             Found::Nobody => refused(Reason::UnknownUser),
             Found::Barred { state, .. } => refused(Reason::Barred(state)),
-            Found::Account { .. } if none => refused(Reason::NoPassword),
-            Found::Account { .. } if !matches => refused(Reason::WrongPassword),
-            Found::Account { address, .. } if !may_act_as(credentials, &address) => refused(Reason::NotAuthorized),
-            Found::Account { store, id, address } => Ok((store, id, address)),
+            Found::Account { .. } | Found::AtBackEnd { .. } if none => refused(Reason::NoPassword),
+            Found::Account { .. } | Found::AtBackEnd { .. } if !matches => refused(Reason::WrongPassword),
+            Found::Account { .. } | Found::AtBackEnd { .. } => found.enter(credentials),
         }
     }
 
     fn find(&self, name: &str) -> Result<Found, Stop> {
-        match self.accounts.routing().login(name, &mut Silent) {
-            Login::Account(LoginTarget { store, account: Some(id), address, existence: Existence::Known, .. }) => {
-                Ok(Found::Account { store, id, address })
+        let routing = self.accounts.routing();
+        match routing.login(name, &mut Silent) {
+            Login::Account(LoginTarget { store, account, address, user, existence }) => {
+                match (routing.store_at(&store), account) {
+                    (Some(StoreAt::Foreign { login, .. }), _) => {
+                        Ok(Found::AtBackEnd { store, address, user, existence, login })
+                    }
+                    (_, Some(id)) => Ok(Found::Account { store, id, address }),
+                    // The domain leaves it to its back-end to say who exists, and the store is none.
+                    (_, None) => Err(Stop::Unavailable(Undecided::NoBackEnd)),
+                }
             }
-            // The domain leaves it to its back-end to say who exists.
-            Login::Account(_) => Err(Stop::Unavailable(Undecided::BackEndOnly)),
             Login::Unknown => Ok(Found::Nobody),
             Login::Refused { address, state } => Ok(Found::Barred { address, state }),
             Login::Unavailable => Err(Stop::Unavailable(Undecided::Routing)),
@@ -266,6 +337,27 @@ impl Authenticator {
     }
 }
 
+impl Found {
+    /// Lets in who is found, with the right password or one that only the back-end knows.
+    fn enter(self, credentials: &Credentials) -> Result<Entry, Stop> {
+        match self {
+            Self::Account { address, .. } | Self::AtBackEnd { address, .. } if !may_act_as(credentials, &address) => {
+                Err(Stop::Refused(Reason::NotAuthorized))
+            }
+            Self::Account { store, id, address } => Ok(Entry::Here { store, account: id, address }),
+            Self::AtBackEnd { store, address, user, login, .. } => {
+                let password = match login {
+                    BackendLogin::Password => Some(credentials.password.clone()),
+                    BackendLogin::Master => None,
+                };
+                Ok(Entry::BackEnd { store, address, user, password })
+            }
+            Self::Nobody => Err(Stop::Refused(Reason::UnknownUser)),
+            Self::Barred { state, .. } => Err(Stop::Refused(Reason::Barred(state))),
+        }
+    }
+}
+
 /// What LOGIN, and USER with PASS, carry: the same as the mechanism LOGIN.
 pub(crate) fn credentials(user: &[u8], password: &[u8]) -> Result<Credentials, Failure> {
     match Exchange::start(Mechanism::Login, Some(user)) {
@@ -304,6 +396,7 @@ impl Reason {
             Self::Barred(AccountState::NoLogin | AccountState::Active) => "no-login",
             Self::Barred(AccountState::Disabled) => "disabled",
             Self::NotAuthorized => "not-authorized",
+            Self::BackEnd => "back-end",
         }
     }
 }
@@ -312,7 +405,7 @@ impl fmt::Display for Undecided {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Routing => "routing is not available",
-            Self::BackEndOnly => "only the account's back-end knows it",
+            Self::NoBackEnd => "a store of ours cannot say who exists",
             Self::Hashes => "the directory does not give the password hashes",
             Self::UnreadableHash => "a stored password cannot be read",
             Self::Crowded => "too many passwords wait to be checked",

@@ -27,13 +27,7 @@ impl LoginCounts {
         self.at(protocol, outcome).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn note(&self, protocol: Protocol, outcome: &Outcome) {
-        let outcome = match outcome {
-            Outcome::LoggedIn { .. } => LoginOutcome::Success,
-            Outcome::WrongPassword => LoginOutcome::Failure,
-            Outcome::NotAuthorized => LoginOutcome::NotAuthorized,
-            Outcome::Unavailable => LoginOutcome::Unavailable,
-        };
+    pub(crate) fn note(&self, protocol: Protocol, outcome: LoginOutcome) {
         if let Some(count) = self.at(protocol, outcome) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -47,6 +41,16 @@ impl LoginCounts {
 impl LoginOutcome {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Success, Self::Failure, Self::NotAuthorized, Self::Unavailable];
+
+    /// What an outcome counts as; nothing while somebody else is to be asked.
+    pub(crate) const fn of(outcome: &Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::WrongPassword => Some(Self::Failure),
+            Outcome::NotAuthorized => Some(Self::NotAuthorized),
+            Outcome::Unavailable => Some(Self::Unavailable),
+            Outcome::LoggedIn { .. } | Outcome::Visitor { .. } => None,
+        }
+    }
 
     /// Its name.
     pub const fn name(self) -> &'static str {

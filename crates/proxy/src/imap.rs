@@ -9,7 +9,8 @@ use imap_proto::capability::{Capability, CapabilitySet, Login, Privacy, Support,
 use imap_proto::command::{CommandBody, IdField};
 use imap_proto::server::{Event, Server};
 use imap_proto::{Limits, Reply, Response, ResponseCode};
-use ports::{BoxFuture, Elsewhere, Flow, Handover, Holder, Peer, Protocol};
+use mail_types::StoreName;
+use ports::{Admission, BoxFuture, Elsewhere, Flow, Handover, Holder, ImapHandover, Peer, Protocol, Unavailable};
 use sasl::{Credentials, Exchange, Failure, Mechanism, Secret};
 use std::sync::Arc;
 
@@ -155,32 +156,58 @@ impl ImapGate {
     }
 
     async fn log_in(&mut self, machine: &mut Server, credentials: Result<Credentials, Failure>) -> Step<Server> {
-        match self.authenticator().log_in(&self.client, credentials).await {
+        let began = self.proxy.clock.instant();
+        let (holder, handover) = match self.authenticator().log_in(&self.client, credentials).await {
             Outcome::LoggedIn { store, who } => {
                 let account = Arc::clone(&who.address);
-                match self.proxy.handover.imap(&store, who).await {
-                    Ok(Handover::Here(session)) => {
-                        // First the limits: completing reads what came behind the login.
-                        machine.logged_in();
-                        let capabilities = offered(&self.config.support, Login::After, self.privacy());
-                        machine.complete(Reply::ok("Logged in").with(ResponseCode::Capability(capabilities)));
-                        return Step::Delegate { session, flow: Flow::Next, holder: Holder { account, store } };
+                let handover = self.proxy.handover.imap(&store, who).await;
+                (Holder { account, store }, handover)
+            }
+            Outcome::Visitor { store, who } => {
+                let account = Arc::clone(&who.address);
+                let handover = match self.proxy.back_ends.imap(&store, who).await {
+                    Ok(Admission::Welcome(elsewhere)) => Ok(Handover::There(elsewhere)),
+                    Ok(Admission::Refused { text }) => {
+                        self.authenticator().turned_away(&self.client, &account, &text, began).await;
+                        return self.refuse(machine, WRONG_PASSWORD);
                     }
-                    Ok(Handover::There(Elsewhere { welcome, mut passage })) => {
-                        passage.unsent = machine.pass(&welcome);
-                        return Step::Pass { passage, holder: Holder { account, store } };
-                    }
-                    Err(why) => {
-                        tracing::warn!(target: "login", %account, %store, %why, "no session at the store");
-                        machine.complete(UNAVAILABLE);
-                    }
-                }
+                    Ok(Admission::InUse) => Err(in_use(&store)),
+                    Err(why) => Err(why),
+                };
+                (Holder { account, store }, handover)
             }
             Outcome::WrongPassword => return self.refuse(machine, WRONG_PASSWORD),
             Outcome::NotAuthorized => return self.refuse(machine, NOT_AUTHORIZED),
-            Outcome::Unavailable => machine.complete(UNAVAILABLE),
+            Outcome::Unavailable => {
+                machine.complete(UNAVAILABLE);
+                return Step::Stay(Flow::Next);
+            }
+        };
+        self.enter(machine, holder, handover)
+    }
+
+    /// Tells the client that it is logged in, and gives way.
+    fn enter(&self, machine: &mut Server, holder: Holder, handover: Result<ImapHandover, Unavailable>) -> Step<Server> {
+        match handover {
+            Ok(Handover::Here(session)) => {
+                self.authenticator().admitted(&self.client, &holder);
+                // First the limits: completing reads what came behind the login.
+                machine.logged_in();
+                let capabilities = offered(&self.config.support, Login::After, self.privacy());
+                machine.complete(Reply::ok("Logged in").with(ResponseCode::Capability(capabilities)));
+                Step::Delegate { session, flow: Flow::Next, holder }
+            }
+            Ok(Handover::There(Elsewhere { welcome, mut passage })) => {
+                self.authenticator().admitted(&self.client, &holder);
+                passage.unsent = machine.pass(&welcome);
+                Step::Pass { passage, holder }
+            }
+            Err(why) => {
+                self.authenticator().unasked(&self.client, &holder, &why);
+                machine.complete(UNAVAILABLE);
+                Step::Stay(Flow::Next)
+            }
         }
-        Step::Stay(Flow::Next)
     }
 
     /// A login that failed; the last one that we bear ends the connection, whatever was pipelined behind it.
@@ -226,6 +253,11 @@ impl ImapGate {
             Privacy::Private | Privacy::StartTlsOptional => false,
         }
     }
+}
+
+/// IMAP has no such lock.
+fn in_use(store: &StoreName) -> Unavailable {
+    Unavailable { what: format!("the store {store}"), why: "it says that another session is in the way".to_owned() }
 }
 
 /// Every command but a login, of somebody who is not logged in.

@@ -54,7 +54,7 @@ pub use limits::*;
 pub use pop3::{Pop3Config, Pop3Front};
 pub use ports::Protocol;
 
-use ports::{Clock, SessionHandover};
+use ports::{BackEnds, Clock, SessionHandover};
 use std::sync::Arc;
 
 /// What every front is made with. Cloning it copies pointers.
@@ -64,6 +64,8 @@ pub struct Proxy {
     pub authenticator: Arc<Authenticator>,
     /// Gives the store's half of a session.
     pub handover: Arc<dyn SessionHandover>,
+    /// Lets visitors in at back-ends of another make.
+    pub back_ends: Arc<dyn BackEnds>,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }

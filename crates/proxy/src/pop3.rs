@@ -5,7 +5,9 @@ use crate::clear::{ClearLogins, StartTls};
 use crate::front::{Front, Gate, Step};
 use crate::{Authenticator, Proxy};
 use pop3_proto::{Config, Event, Expire, LoginMethods, Refusal, Security, Server, TlsStart, Utf8};
-use ports::{BoxFuture, Elsewhere, Flow, Handler, Handover, Holder, Peer, Protocol};
+use ports::{
+    Admission, BoxFuture, Elsewhere, Flow, Handler, Handover, Holder, Peer, Pop3Handover, Protocol, Unavailable,
+};
 use sasl::{Credentials, Exchange, Failure, Mechanism};
 use std::sync::Arc;
 
@@ -136,29 +138,59 @@ impl Pop3Gate {
 
     /// The machine counts failed logins, and ends the conversation behind the last one that we bear.
     async fn log_in(&mut self, machine: &mut Server, credentials: Result<Credentials, Failure>) -> Step<Server> {
-        match self.authenticator().log_in(&self.client, credentials).await {
+        let began = self.proxy.clock.instant();
+        let refusal = match self.authenticator().log_in(&self.client, credentials).await {
             Outcome::LoggedIn { store, who } => {
                 let account = Arc::clone(&who.address);
-                match self.proxy.handover.pop3(&store, who, machine.mode()).await {
-                    Ok(Some(Handover::There(Elsewhere { welcome, mut passage }))) => {
-                        passage.unsent = machine.pass(&welcome);
-                        return Step::Pass { passage, holder: Holder { account, store } };
-                    }
-                    Ok(Some(Handover::Here(session))) => {
-                        return answer_login(machine, session, Holder { account, store }).await;
-                    }
-                    Ok(None) => {
-                        tracing::info!(target: "login", %account, %store, "the maildrop is in use");
-                        machine.refuse(&Refusal::IN_USE);
-                    }
-                    Err(why) => {
-                        tracing::warn!(target: "login", %account, %store, %why, "no session at the store");
-                        machine.refuse(&Refusal::UNAVAILABLE);
-                    }
-                }
+                let handover = self.proxy.handover.pop3(&store, who, machine.mode()).await;
+                return self.enter(machine, Holder { account, store }, handover).await;
             }
-            Outcome::WrongPassword | Outcome::NotAuthorized => machine.refuse(&Refusal::BAD_CREDENTIALS),
-            Outcome::Unavailable => machine.refuse(&Refusal::UNAVAILABLE),
+            Outcome::Visitor { store, who } => {
+                let account = Arc::clone(&who.address);
+                let handover = match self.proxy.back_ends.pop3(&store, who, machine.mode()).await {
+                    Ok(Admission::Welcome(elsewhere)) => Ok(Some(Handover::There(elsewhere))),
+                    Ok(Admission::InUse) => Ok(None),
+                    Ok(Admission::Refused { text }) => {
+                        self.authenticator().turned_away(&self.client, &account, &text, began).await;
+                        machine.refuse(&Refusal::BAD_CREDENTIALS);
+                        return Step::Stay(Flow::Next);
+                    }
+                    Err(why) => Err(why),
+                };
+                return self.enter(machine, Holder { account, store }, handover).await;
+            }
+            Outcome::WrongPassword | Outcome::NotAuthorized => Refusal::BAD_CREDENTIALS,
+            Outcome::Unavailable => Refusal::UNAVAILABLE,
+        };
+        machine.refuse(&refusal);
+        Step::Stay(Flow::Next)
+    }
+
+    /// Gives way to the store, whose session answers the login, or to the back-end, which has.
+    async fn enter(
+        &self,
+        machine: &mut Server,
+        holder: Holder,
+        handover: Result<Option<Pop3Handover>, Unavailable>,
+    ) -> Step<Server> {
+        match handover {
+            Ok(Some(Handover::There(Elsewhere { welcome, mut passage }))) => {
+                self.authenticator().admitted(&self.client, &holder);
+                passage.unsent = machine.pass(&welcome);
+                return Step::Pass { passage, holder };
+            }
+            Ok(Some(Handover::Here(session))) => {
+                self.authenticator().admitted(&self.client, &holder);
+                return answer_login(machine, session, holder).await;
+            }
+            Ok(None) => {
+                self.authenticator().in_use(&self.client, &holder);
+                machine.refuse(&Refusal::IN_USE);
+            }
+            Err(why) => {
+                self.authenticator().unasked(&self.client, &holder, &why);
+                machine.refuse(&Refusal::UNAVAILABLE);
+            }
         }
         Step::Stay(Flow::Next)
     }

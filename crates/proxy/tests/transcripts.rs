@@ -14,6 +14,7 @@
 //! ! slept 1000           so many milliseconds were waited until now
 //! ! hashed 1             so many times a costly hash was computed until now
 //! ! logged-in alice@…    the store has been handed this session
+//! ! visited s user pw    the back-end s was asked to let a visitor in, once since the last such line; alone: none was
 //! ! passes text          a back-end answers, and so much, in escapes, goes on to it
 //! ! closed               the conversation is over
 //! ```
@@ -146,6 +147,10 @@ impl<M: Machine, H: Handler<M>> Driver<M, H> {
         if let Some(text) = directive.strip_prefix("passes ") {
             let passed = self.passed.as_deref().expect("a back-end answers");
             return assert_eq!(passed.escape_ascii().to_string(), text);
+        }
+        if let Some(visit) = directive.strip_prefix("visited") {
+            let visits = std::mem::take(&mut *world.back_ends.visited.lock().unwrap());
+            return assert_eq!(visits.join(", "), visit.trim());
         }
         let mut words = directive.split(' ');
         match (words.next().unwrap(), words.next()) {

@@ -43,17 +43,7 @@ impl Dovecot {
         let file = folder.join("dovecot.conf");
         std::fs::write(&file, configuration(folder, address.port()))?;
         drop(held);
-        let child = Program::Dovecot
-            .command()
-            .arg("-F")
-            .arg("-c")
-            .arg(&file)
-            // INTERNALDATE is told in the zone of the process; ours is always told in UTC.
-            .env("TZ", "UTC")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("cannot start dovecot")?;
+        let child = spawn(&file)?;
         let mut dovecot = Self { address, folder: folder.to_owned(), child };
         dovecot.wait_until_ready()?;
         Ok(dovecot)
@@ -65,17 +55,8 @@ impl Dovecot {
     }
 
     fn wait_until_ready(&mut self) -> Result<()> {
-        let until = Instant::now() + START_MAX;
-        while Instant::now() < until {
-            if let Some(status) = self.child.try_wait()? {
-                bail!("dovecot ended with {status}: {}", self.log());
-            }
-            if TcpStream::connect(self.address).is_ok() {
-                return Ok(());
-            }
-            thread::park_timeout(LOOK_INTERVAL);
-        }
-        bail!("dovecot does not listen within {START_MAX:?}: {}", self.log());
+        let ready = wait_until_it_listens(&mut self.child, self.address);
+        ready.map_err(|error| error.context(self.log()))
     }
 
     /// What it complained of.
@@ -89,13 +70,41 @@ impl Dovecot {
 
 impl Drop for Dovecot {
     fn drop(&mut self) {
-        // SIGTERM, so that its processes end with it.
-        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
-        let asked = pid.map(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM));
-        if !matches!(asked, Some(Ok(()))) || self.child.wait().is_err() {
-            eprintln!("dovecot was left running: {}", self.folder.display());
+        if let Err(error) = end(&mut self.child) {
+            eprintln!("dovecot was left running in {}: {error:#}", self.folder.display());
         }
     }
+}
+
+/// Starts one with this configuration.
+pub(crate) fn spawn(file: &Path) -> Result<Child> {
+    let mut dovecot = Program::Dovecot.command();
+    dovecot.arg("-F").arg("-c").arg(file);
+    // INTERNALDATE is told in the zone of the process; ours is always told in UTC.
+    dovecot.env("TZ", "UTC").stdout(Stdio::null()).stderr(Stdio::null());
+    dovecot.spawn().context("cannot start dovecot")
+}
+
+pub(crate) fn wait_until_it_listens(child: &mut Child, address: SocketAddr) -> Result<()> {
+    let until = Instant::now() + START_MAX;
+    while Instant::now() < until {
+        if let Some(status) = child.try_wait()? {
+            bail!("dovecot ended with {status}");
+        }
+        if TcpStream::connect(address).is_ok() {
+            return Ok(());
+        }
+        thread::park_timeout(LOOK_INTERVAL);
+    }
+    bail!("dovecot does not listen within {START_MAX:?}");
+}
+
+/// SIGTERM, so that its processes end with it.
+pub(crate) fn end(child: &mut Child) -> Result<()> {
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw).context("it has no pid")?;
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+    child.wait()?;
+    Ok(())
 }
 
 /// Mailboxes, separator and special uses are as Posthouse's new accounts have them.

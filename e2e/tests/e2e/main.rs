@@ -1,6 +1,7 @@
 //! The end-to-end tests: real clients, real files, real deaths. The README beside this folder says how to run one.
 #![expect(clippy::disallowed_methods, reason = "a world: it owns files and time")]
 
+mod back_end;
 mod clients;
 mod cluster;
 mod curl;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         // The long ones first: they run beside the others.
         ledger::trials(&world),
         cluster::trials(&world),
+        back_end::trials(&world),
         postfix::trials(&world),
         example::trials(&world),
         full_disk::trials(&world),

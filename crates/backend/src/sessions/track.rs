@@ -5,11 +5,11 @@ use ports::Track;
 
 /// An IMAP session.
 #[derive(Default)]
-pub(super) struct ImapTrack(imap_proto::track::Track);
+pub(crate) struct ImapTrack(imap_proto::track::Track);
 
 /// A POP3 session.
 #[derive(Default)]
-pub(super) struct Pop3Track(pop3_proto::Track);
+pub(crate) struct Pop3Track(pop3_proto::Track);
 
 impl Track for ImapTrack {
     fn from_client(&mut self, octets: &[u8]) {

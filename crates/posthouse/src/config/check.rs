@@ -26,6 +26,7 @@ pub(super) fn config(raw: RawConfig, problems: &Problems) -> Option<Config> {
         addresses: Once::default(),
         folders: Once::default(),
         maps: Once::default(),
+        backends: Once::default(),
         warnings: Vec::new(),
     };
     if raw.stores.is_empty() && raw.relay.is_none() && raw.proxy.is_none() {
@@ -51,6 +52,7 @@ pub(super) fn config(raw: RawConfig, problems: &Problems) -> Option<Config> {
         relay,
         proxy,
         cluster,
+        backends: raw.backends.into_iter().filter_map(|backend| backend.check(&mut check)).collect(),
         log: Log {
             format: raw.log.format.unwrap_or(LogFormat::Logfmt),
             level: raw.log.level.map_or_else(|| "info".to_owned(), |at| at.value),
@@ -98,6 +100,7 @@ pub(super) struct Check<'a> {
     addresses: Once<SocketAddr>,
     folders: Once<PathBuf>,
     maps: Once<PathBuf>,
+    backends: Once<StoreName>,
     warnings: Vec<Problem>,
 }
 
@@ -166,6 +169,11 @@ impl Check<'_> {
             Ok(found) if !found.is_file() => self.problems.add(path.problem(format!("{shown} is no file"))),
             Ok(_) | Err(_) => self.maps.note(path, shown, self.problems),
         }
+    }
+
+    /// A back-end is told of once.
+    pub(super) fn backend(&mut self, store: &At<StoreName>) {
+        self.backends.note(store, &store.value, self.problems);
     }
 
     fn one_of(&self, wanted: &At<StoreName>, stores: &[At<StoreName>]) {

@@ -1,6 +1,7 @@
 //! What the files say, section by section: every value read and understood, none of them compared with another.
 
 use super::LogFormat;
+use super::backends::RawBackend;
 use super::cluster::RawCluster;
 use super::maps::RawMap;
 use super::problem::Problems;
@@ -25,6 +26,7 @@ pub(super) struct RawConfig {
     pub(super) relay: Option<RawRelay>,
     pub(super) proxy: Option<RawProxy>,
     pub(super) cluster: Option<RawCluster>,
+    pub(super) backends: Vec<RawBackend>,
     pub(super) admin: RawAdmin,
     pub(super) limits: RawLimits,
 }
@@ -136,6 +138,7 @@ impl RawConfig {
             relay: root.section("relay", relay),
             proxy: root.section("proxy", proxy),
             cluster: root.section("cluster", RawCluster::read),
+            backends: root.sections("backend", RawBackend::read),
             admin: root.section("admin", admin).unwrap_or_default(),
             limits: root.section("limits", limits).unwrap_or_default(),
         };

@@ -1,14 +1,15 @@
 //! The way to a store: a function call where it is here, over the net where another node serves it.
 
 use super::System;
+use super::foreign::ForeignStores;
 use super::nodes::ClusterNodes;
 use super::routing::Routes;
 use crate::config::Config;
-use backend::{Deliveries, HereOrThere, Nodes, Sessions};
+use backend::{Deliveries, HereOrThere, Nodes, Sessions, Visits};
 use directory::{NodeRecord, Routing, StoreAt};
 use mail_types::{NodeName, StoreName};
 use net::{Dialer, Shutdown};
-use ports::{Delivery, SessionHandover};
+use ports::{BackEnds, Delivery, SessionHandover};
 use std::sync::Arc;
 use store::{LocalStores, Store};
 
@@ -19,6 +20,8 @@ pub(super) struct Backends {
     /// For mail that waits in the retry queue.
     pub(super) queue_delivery: Arc<dyn Delivery>,
     pub(super) handover: Arc<dyn SessionHandover>,
+    /// Back-ends of another make.
+    pub(super) visits: Arc<dyn BackEnds>,
     /// To other nodes, where there are any.
     remote: Option<Arc<Deliveries>>,
 }
@@ -27,6 +30,13 @@ pub(super) struct Backends {
 pub(super) fn stores(local: &[Arc<Store>], own: &NodeName, routes: &Routes) -> LocalStores {
     let (own, routes) = (own.clone(), routes.clone());
     LocalStores::new(local.iter().cloned()).owned_where(move |store| is_here(&routes.now(), &own, store))
+}
+
+/// The way to back-ends of another make.
+fn visits(config: &Config, routes: &Routes, system: &System) -> Arc<dyn BackEnds> {
+    let (foreign, demands) = ForeignStores::of(&config.backends, routes);
+    let dialer = Arc::new(Dialer::new().with_told(demands));
+    Arc::new(Visits::new(Arc::new(foreign), dialer.clone(), dialer, Arc::clone(&system.clock)))
 }
 
 /// A store without a record is here: nobody else can have it.
@@ -43,8 +53,9 @@ impl Backends {
     pub(super) fn of(config: &Config, stores: &Arc<LocalStores>, routes: &Routes, system: &System) -> Self {
         let (delivery, handover) =
             (Arc::clone(stores) as Arc<dyn Delivery>, Arc::clone(stores) as Arc<dyn SessionHandover>);
+        let visits = visits(config, routes, system);
         let Some(cluster) = &config.cluster else {
-            return Self { queue_delivery: Arc::clone(&delivery), delivery, handover, remote: None };
+            return Self { queue_delivery: Arc::clone(&delivery), delivery, handover, visits, remote: None };
         };
         if let Some(file) = cluster.proof.is_open() {
             tracing::warn!(file = %file.display(), "others on this machine can read what nodes prove themselves with, and so all mail");
@@ -63,7 +74,7 @@ impl Backends {
         let delivery = HereOrThere::<dyn Delivery>::new(serves(stores), delivery, remote.clone());
         let handover = HereOrThere::<dyn SessionHandover>::new(serves(stores), handover, Arc::new(sessions));
         let (delivery, queue_delivery) = (Arc::new(delivery), Arc::new(queue_delivery));
-        Self { delivery, queue_delivery, handover: Arc::new(handover), remote: Some(remote) }
+        Self { delivery, queue_delivery, handover: Arc::new(handover), visits, remote: Some(remote) }
     }
 
     /// Looks after the connections that are kept, until the node stops; then ends them.

@@ -177,6 +177,7 @@ impl Listeners {
         let proxy = Proxy {
             authenticator: Arc::new(authenticator.with_counts(Arc::clone(&node.logins)).hashing_at_once(cores())),
             handover: Arc::clone(&node.backends.handover),
+            back_ends: Arc::clone(&node.backends.visits),
             clock: Arc::clone(clock),
         };
         self.inside.run(node, adjustable, &proxy, shutdown, running);

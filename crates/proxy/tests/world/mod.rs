@@ -3,15 +3,16 @@
 
 use bytes::Bytes;
 use directory::{
-    AccountRecord, AccountState, AccountsPolicy, DomainRecord, Engine, Follower, Live, PasswordHash, PlacementRecord,
-    Record, SecretRecord, SiteRecord, StoreRecord, engine::MemoryEngine, engine::Transaction,
+    AccountRecord, AccountState, AccountsPolicy, BackendLogin, DomainRecord, Engine, Follower, Host, Live,
+    PasswordHash, PlacementRecord, Protocol, Record, SecretRecord, SiteRecord, StoreKind, StoreRecord, TlsMode,
+    engine::MemoryEngine, engine::Transaction,
 };
 use imap_proto::{Reply, server::Event as ImapEvent};
 use mail_types::{AccountId, Address, Domain, NodeName, StoreName, UnixTime};
 use pop3_proto::Mode;
 use ports::{
-    BoxFuture, Clock, Elsewhere, Flow, Handler, Handover, ImapHandover, LoggedIn, Passage, Peer, Pop3Handover,
-    SessionHandover, Spawn, Track, Unavailable, Wire,
+    Admission, BackEnds, BoxFuture, Clock, Elsewhere, Flow, Handler, Handover, ImapHandover, LoggedIn, Passage, Peer,
+    Pop3Handover, SessionHandover, Spawn, Track, Unavailable, Visitor, Wire,
 };
 use proxy::{Authenticator, DirectoryAccounts, Proxy};
 use std::io;
@@ -109,6 +110,7 @@ pub(crate) struct World {
     pub(crate) spawn: Arc<FakeSpawn>,
     pub(crate) engine: MemoryEngine,
     pub(crate) store: Arc<FakeStore>,
+    pub(crate) back_ends: Arc<FakeBackEnds>,
 }
 
 impl World {
@@ -131,8 +133,10 @@ impl World {
         let accounts = Arc::new(DirectoryAccounts::new(live, Arc::new(engine.clone())));
         let authenticator = Arc::new(Authenticator::new(accounts, clock.clone(), spawn.clone()));
         let store = Arc::new(FakeStore::default());
-        let proxy = Proxy { authenticator, handover: store.clone(), clock: clock.clone() };
-        Self { proxy, clock, spawn, engine, store }
+        let back_ends = Arc::new(FakeBackEnds::default());
+        let proxy =
+            Proxy { authenticator, handover: store.clone(), back_ends: back_ends.clone(), clock: clock.clone() };
+        Self { proxy, clock, spawn, engine, store, back_ends }
     }
 }
 
@@ -156,6 +160,14 @@ fn site() -> MemoryEngine {
     put(&engine, &StoreRecord::posthouse(here, node.clone()));
     put(&engine, &StoreRecord::posthouse(gone.clone(), node.clone()));
     put(&engine, &StoreRecord::posthouse(there.clone(), node));
+    let cyrus = StoreName::parse("cyrus").unwrap();
+    put(&engine, &foreign(&cyrus, BackendLogin::Password));
+    let courier = StoreName::parse("courier").unwrap();
+    put(&engine, &foreign(&courier, BackendLogin::Master));
+    let back = Domain::parse("back.test").unwrap();
+    let unchecked = AccountsPolicy::Unchecked;
+    let at_cyrus = Some(cyrus.clone());
+    put(&engine, &DomainRecord { accounts: unchecked, default_store: at_cyrus, ..DomainRecord::new(back) });
     let salted = sasl_argon2id();
     for (at, name, state, passwords) in [
         (1, "alice", AccountState::Active, vec!["{PLAIN}secret"]),
@@ -167,6 +179,11 @@ fn site() -> MemoryEngine {
         (7, "moved", AccountState::Active, vec!["{PLAIN}secret"]),
         (8, "busy", AccountState::Active, vec!["{PLAIN}secret"]),
         (9, "far", AccountState::Active, vec!["{PLAIN}secret"]),
+        (10, "carol", AccountState::Active, vec![]),
+        (11, "cora", AccountState::Active, vec!["{PLAIN}secret"]),
+        (12, "dora", AccountState::Active, vec!["{PLAIN}secret"]),
+        (13, "dana", AccountState::Active, vec![]),
+        (14, "cut", AccountState::NoLogin, vec![]),
     ] {
         let address = address(&format!("{name}@example.test"));
         put(&engine, &AccountRecord { state, ..AccountRecord::new(address.clone(), AccountId::from_bytes([at; 16])) });
@@ -177,9 +194,25 @@ fn site() -> MemoryEngine {
     }
     put(&engine, &PlacementRecord { address: address("moved@example.test"), store: gone, user: None });
     put(&engine, &PlacementRecord { address: address("far@example.test"), store: there, user: None });
+    for (name, store, user) in [
+        ("carol", &cyrus, Some("carol.c")),
+        ("cora", &cyrus, None),
+        ("cut", &cyrus, None),
+        ("dora", &courier, None),
+        ("dana", &courier, None),
+    ] {
+        let (address, user) = (address(&format!("{name}@example.test")), user.map(str::to_owned));
+        put(&engine, &PlacementRecord { address, store: store.clone(), user });
+    }
     let flawed = AccountRecord::key_for("flawed@example.test").unwrap();
     assert!(finish(engine.commit(Transaction::default().put(flawed, b"not a record".to_vec()))).is_ok());
     engine
+}
+
+fn foreign(name: &StoreName, login: BackendLogin) -> StoreRecord {
+    let (host, ports) = (Host::parse("mail.example.test").unwrap(), [(Protocol::Imap, 143)].into());
+    let kind = StoreKind::Foreign { host, ports, tls: TlsMode::None, login };
+    StoreRecord { name: name.clone(), kind, closed: false }
 }
 
 fn put<R: Record>(engine: &MemoryEngine, record: &R) {
@@ -253,6 +286,47 @@ impl SessionHandover for FakeStore {
             };
             Ok(Some(self.hand_over(store, &who, welcome)?))
         })
+    }
+}
+
+/// Back-ends of another make: who comes with the password `secret`, or with our word, is welcome.
+#[derive(Default)]
+pub(crate) struct FakeBackEnds {
+    /// Who came: the store, the name, and the password if there was one.
+    pub(crate) visited: Mutex<Vec<String>>,
+}
+
+impl FakeBackEnds {
+    fn admit(&self, store: &StoreName, who: &Visitor, welcome: &'static str) -> Result<Admission, Unavailable> {
+        let password = who.password.as_ref().map(|password| password.as_str().unwrap());
+        self.visited.lock().unwrap().push(format!("{store} {} {}", who.user, password.unwrap_or("-")));
+        match (who.address.local().as_str(), password) {
+            ("down", _) => Err(Unavailable { what: store.to_string(), why: "it is down".to_owned() }),
+            ("busy", _) => Ok(Admission::InUse),
+            (_, None | Some("secret")) => {
+                let (wire, track) = (Box::new(FakeWire), Box::new(FakeTrack));
+                let (unsent, unsaid) = (Bytes::new(), Bytes::from_static(b"unsaid"));
+                let passage = Passage { wire, unsent, unsaid, track };
+                let welcome = Bytes::from_static(welcome.as_bytes());
+                Ok(Admission::Welcome(Elsewhere { welcome, passage }))
+            }
+            (_, Some(_)) => Ok(Admission::Refused { text: "no".to_owned() }),
+        }
+    }
+}
+
+impl BackEnds for FakeBackEnds {
+    fn imap<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>> {
+        Box::pin(async move { self.admit(store, &who, "[CAPABILITY IMAP4rev1] in") })
+    }
+
+    fn pop3<'a>(
+        &'a self,
+        store: &'a StoreName,
+        who: Visitor,
+        _mode: Mode,
+    ) -> BoxFuture<'a, Result<Admission, Unavailable>> {
+        Box::pin(async move { self.admit(store, &who, "5 messages") })
     }
 }
 

@@ -1,0 +1,81 @@
+//! Which back-end of another make a store is, and how one logs in there.
+
+use mail_types::StoreName;
+use ports::Callee;
+use sasl::Password;
+
+/// Knows the back-ends of another make.
+pub trait Foreign: Send + Sync {
+    /// Where a store is reached by a protocol, and how.
+    fn find(&self, store: &StoreName, protocol: Protocol) -> BackEnd;
+}
+
+/// A protocol of sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// RFC 9051.
+    Imap,
+    /// RFC 1939.
+    Pop3,
+}
+
+/// What is known of a back-end.
+#[derive(Clone, Debug)]
+pub enum BackEnd {
+    /// It is called so.
+    At {
+        /// Its hosts.
+        callee: Callee,
+        /// The master as whom visitors are logged in who bring no password.
+        master: Option<Master>,
+    },
+    /// Nowhere that we could call: why, for the log.
+    Nowhere(String),
+}
+
+/// A user of a back-end who may act for every other.
+#[derive(Clone)]
+pub struct Master {
+    /// Its name.
+    pub name: String,
+    /// Its password.
+    pub password: Password,
+    /// How it says for whom.
+    pub form: MasterForm,
+}
+
+/// How a master says for whom it acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MasterForm {
+    /// The user is the authorization identity of SASL PLAIN (RFC 4616 §2).
+    Authorization,
+    /// The name is the user's, this separator and the master's: Dovecot's `user*master`.
+    Joined(char),
+}
+
+impl std::fmt::Debug for Master {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Master").field("name", &self.name).field("form", &self.form).finish_non_exhaustive()
+    }
+}
+
+/// What is said to log in: as whom, by whose name, with whose password.
+pub(crate) struct Said {
+    pub(crate) authorization: Option<String>,
+    pub(crate) authentication: String,
+    pub(crate) password: Password,
+}
+
+impl Master {
+    pub(crate) fn says(&self, user: String) -> Said {
+        let password = self.password.clone();
+        match self.form {
+            MasterForm::Authorization => {
+                Said { authorization: Some(user), authentication: self.name.clone(), password }
+            }
+            MasterForm::Joined(separator) => {
+                Said { authorization: None, authentication: format!("{user}{separator}{}", self.name), password }
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Peers that say what a test has them say.
+
+use crate::SESSION_LOGIN_MAX;
+use machine::Machine;
+use mail_types::UnixTime;
+use ports::{BoxFuture, Broken, Call, Callee, Caller, Clock, Peer, Unavailable, Wire};
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+/// Answers what a caller says with one piece after the other, then hangs up, or keeps silent.
+#[derive(Clone, Copy)]
+pub(crate) struct Script {
+    pub(crate) pieces: &'static [&'static str],
+    pub(crate) then: Then,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    Silent,
+    HangsUp,
+    Breaks,
+    DoesNotAnswer,
+}
+
+#[derive(Default)]
+pub(crate) struct Heard {
+    /// What was said to the node.
+    pub(crate) said: String,
+    pub(crate) calls: Vec<(Callee, Option<Peer>)>,
+}
+
+pub(crate) struct Node {
+    pub(crate) script: Script,
+    pub(crate) heard: Arc<Mutex<Heard>>,
+}
+
+pub(crate) struct Conversation<M> {
+    machine: M,
+    script: Script,
+    heard: Arc<Mutex<Heard>>,
+    now: Instant,
+}
+
+pub(crate) struct Wall;
+
+impl<M: Machine + Send + 'static> Caller<M> for Node
+where
+    M::Event: Send,
+{
+    fn call<'a>(
+        &'a self,
+        to: &'a Callee,
+        behalf_of: Option<Peer>,
+        machine: M,
+    ) -> BoxFuture<'a, Result<Box<dyn Call<M>>, Unavailable>> {
+        self.heard.lock().unwrap().calls.push((to.clone(), behalf_of));
+        let (script, heard, now) = (self.script, Arc::clone(&self.heard), start());
+        Box::pin(async move {
+            if script.then == Then::DoesNotAnswer {
+                return Err(Unavailable { what: to.to_string(), why: "connection refused".to_owned() });
+            }
+            Ok(Box::new(Conversation { machine, script, heard, now }) as Box<dyn Call<M>>)
+        })
+    }
+}
+
+impl<M: Machine + Send + 'static> Call<M> for Conversation<M>
+where
+    M::Event: Send,
+{
+    fn machine(&mut self) -> &mut M {
+        &mut self.machine
+    }
+
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<M::Event>, Broken>> {
+        Box::pin(async move {
+            loop {
+                while let Some(octets) = self.machine.poll_output() {
+                    self.heard.lock().unwrap().said.push_str(std::str::from_utf8(&octets).unwrap());
+                }
+                if let Some(event) = self.machine.poll_event() {
+                    return Ok(Some(event));
+                }
+                match (self.script.pieces, self.script.then) {
+                    ([piece, rest @ ..], _) => {
+                        self.machine.handle_input(self.now, piece.as_bytes());
+                        self.script.pieces = rest;
+                    }
+                    ([], Then::HangsUp) => self.machine.handle_eof(self.now),
+                    ([], Then::Breaks) => return Err(Broken("reset by peer".to_owned())),
+                    ([], Then::Silent | Then::DoesNotAnswer) => std::future::pending().await,
+                }
+            }
+        })
+    }
+
+    fn sent(&mut self) -> BoxFuture<'_, Result<Option<M::Event>, Broken>> {
+        panic!("nobody here sends a body")
+    }
+
+    fn start_tls(&mut self) -> BoxFuture<'_, Result<(), Broken>> {
+        self.heard.lock().unwrap().said.push_str("(TLS)");
+        Box::pin(async { Ok(()) })
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+
+    fn into_parts(self: Box<Self>) -> (Box<dyn Wire>, M) {
+        (Box::new(Wall), self.machine)
+    }
+}
+
+impl Wire for Wall {
+    fn poll_read(&mut self, _cx: &mut Context<'_>, _into: &mut [u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn poll_write(&mut self, _cx: &mut Context<'_>, _from: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Pending
+    }
+
+    fn poll_flush(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_shutdown(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+/// Time passes where nothing else happens.
+pub(crate) struct Impatient;
+
+impl Clock for Impatient {
+    fn now(&self) -> UnixTime {
+        UnixTime::EPOCH
+    }
+
+    fn instant(&self) -> Instant {
+        start()
+    }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
+        assert!(span >= SESSION_LOGIN_MAX);
+        let mut asked = 0;
+        Box::pin(std::future::poll_fn(move |_| {
+            asked += 1;
+            if asked > 1 { Poll::Ready(()) } else { Poll::Pending }
+        }))
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "an Instant to count from cannot be made otherwise")]
+pub(crate) fn start() -> Instant {
+    Instant::now()
+}
+
+pub(crate) fn finish<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..10 {
+        if let Poll::Ready(answer) = future.as_mut().poll(&mut context) {
+            return answer;
+        }
+    }
+    panic!("it waits for something that never comes");
+}

@@ -1,0 +1,160 @@
+//! The client machines of the protocols, as far as a login at a back-end differs between them.
+
+use crate::foreign::{Protocol, Said};
+use crate::sessions::track::{ImapTrack, Pop3Track};
+use bytes::{BufMut, Bytes, BytesMut};
+use imap_proto::client as imap;
+use machine::Machine;
+use pop3_proto::{ClientEvent, Mode};
+use ports::Track;
+use std::time::Instant;
+
+/// A client's machine that logs in.
+pub(super) trait Guest: Machine<Event: Send> + Send + 'static {
+    /// What an earlier conversation may teach.
+    type Known: Clone + PartialEq + Send;
+    const PROTOCOL: Protocol;
+
+    fn new(said: Said, mode: Mode, now: Instant) -> Self;
+    fn with_starttls(self) -> Self;
+    fn knowing(self, known: Self::Known) -> Self;
+    fn learnt(&self) -> Option<Self::Known>;
+    fn tls_started(&mut self, now: Instant);
+    fn take_unread(&mut self) -> Bytes;
+    /// What follows the session from now on.
+    fn track(&self) -> Box<dyn Track>;
+    fn turn(event: Self::Event) -> Turn;
+}
+
+/// What comes of a conversation.
+pub(super) enum Turn {
+    /// It is time for TLS.
+    StartTls,
+    Verdict(Verdict),
+}
+
+/// What a back-end said to the login.
+pub(super) enum Verdict {
+    Welcome(Bytes),
+    /// No, to the visitor.
+    Refused(String),
+    /// Another session has the maildrop.
+    InUse,
+    /// No, but whoever the visitor is.
+    Unavailable(String),
+}
+
+impl Guest for imap::Client {
+    type Known = imap::Capabilities;
+    const PROTOCOL: Protocol = Protocol::Imap;
+
+    fn new(said: Said, _mode: Mode, now: Instant) -> Self {
+        let Said { authorization, authentication, password } = said;
+        let password = imap_proto::command::Secret::new(password.as_bytes().to_vec());
+        Self::new(imap::Login::Password { authorization, authentication, password }, now)
+    }
+
+    fn with_starttls(self) -> Self {
+        self.with_starttls()
+    }
+
+    fn knowing(self, known: imap::Capabilities) -> Self {
+        self.knowing(known)
+    }
+
+    fn learnt(&self) -> Option<imap::Capabilities> {
+        self.learnt()
+    }
+
+    fn tls_started(&mut self, now: Instant) {
+        self.tls_started(now);
+    }
+
+    fn take_unread(&mut self) -> Bytes {
+        self.take_unread()
+    }
+
+    fn track(&self) -> Box<dyn Track> {
+        Box::new(ImapTrack::default())
+    }
+
+    fn turn(event: imap::Event) -> Turn {
+        Turn::Verdict(match event {
+            imap::Event::StartTls => return Turn::StartTls,
+            imap::Event::LoggedIn { welcome, capabilities } => Verdict::Welcome(with_code(welcome, capabilities)),
+            imap::Event::Refused { kind: imap::Refusal::Credentials, text, .. } => Verdict::Refused(text),
+            imap::Event::Refused { kind: imap::Refusal::Unavailable, code, text } => {
+                let code = code.map(|code| format!("[{code}] ")).unwrap_or_default();
+                Verdict::Unavailable(format!("it says {code}{text}"))
+            }
+            imap::Event::Closed(closing) => Verdict::Unavailable(closing.to_string()),
+        })
+    }
+}
+
+/// A client takes what it is offered now from the answer to its login (RFC 9051 §7.1, CAPABILITY), where we put what the
+/// back-end said in a line of its own.
+fn with_code(welcome: Bytes, capabilities: Option<Bytes>) -> Bytes {
+    match capabilities {
+        Some(list) if !welcome.starts_with(b"[") => {
+            let mut coded = BytesMut::from(&b"[CAPABILITY "[..]);
+            coded.put_slice(&list);
+            coded.put_slice(b"] ");
+            coded.put_slice(&welcome);
+            coded.freeze()
+        }
+        Some(_) | None => welcome,
+    }
+}
+
+impl Guest for pop3_proto::Client {
+    type Known = pop3_proto::Capabilities;
+    const PROTOCOL: Protocol = Protocol::Pop3;
+
+    fn new(said: Said, mode: Mode, now: Instant) -> Self {
+        let Said { authorization, authentication, password } = said;
+        let password = pop3_proto::Secret::new(password.as_bytes().to_vec());
+        Self::new(pop3_proto::Login::Password { authorization, authentication, password }, now).in_mode(mode)
+    }
+
+    fn with_starttls(self) -> Self {
+        self.with_starttls()
+    }
+
+    fn knowing(self, known: Self::Known) -> Self {
+        self.knowing(known)
+    }
+
+    fn learnt(&self) -> Option<Self::Known> {
+        self.learnt()
+    }
+
+    fn tls_started(&mut self, now: Instant) {
+        self.tls_started(now);
+    }
+
+    fn take_unread(&mut self) -> Bytes {
+        self.take_unread()
+    }
+
+    fn track(&self) -> Box<dyn Track> {
+        Box::new(Pop3Track::default())
+    }
+
+    fn turn(event: ClientEvent) -> Turn {
+        use pop3_proto::RefusalKind;
+        Turn::Verdict(match event {
+            ClientEvent::StartTls => return Turn::StartTls,
+            ClientEvent::LoggedIn { welcome } => Verdict::Welcome(welcome),
+            ClientEvent::Refused { kind: RefusalKind::Credentials, refusal } => {
+                Verdict::Refused(refusal.text().to_owned())
+            }
+            ClientEvent::Refused { kind: RefusalKind::InUse, .. } => Verdict::InUse,
+            ClientEvent::Refused { kind: RefusalKind::Unavailable, refusal } => {
+                let code = refusal.code().map(|code| format!("[{}] ", code.name())).unwrap_or_default();
+                Verdict::Unavailable(format!("it says {code}{}", refusal.text()))
+            }
+            ClientEvent::Closed(closing) => Verdict::Unavailable(closing.to_string()),
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! Back-ends that say what a test has them say.
+
+use super::*;
+use crate::foreign::{Master, MasterForm, Protocol};
+use crate::testing::{Heard, Impatient, Node, Script, Then, finish};
+use mail_types::Address;
+use ports::{Introduction, Peer, Trust};
+use sasl::Password;
+
+/// The store `cyrus`, and what is known of it.
+#[derive(Clone)]
+struct Map {
+    security: CallSecurity,
+    master: Option<Master>,
+}
+
+impl Foreign for Map {
+    fn find(&self, store: &StoreName, protocol: Protocol) -> BackEnd {
+        if store.as_str() != "cyrus" {
+            return BackEnd::Nowhere("its record has no port for IMAP".to_owned());
+        }
+        let port = match protocol {
+            Protocol::Imap => 143,
+            Protocol::Pop3 => 110,
+        };
+        let (security, introduction) = (self.security, Introduction::Nobody);
+        let callee = Callee { hosts: Arc::from(["192.0.2.9".into()]), port, security, introduction };
+        BackEnd::At { callee, master: self.master.clone() }
+    }
+}
+
+struct Site {
+    visits: Visits,
+    heard: Arc<Mutex<Heard>>,
+}
+
+impl Site {
+    fn new(pieces: &'static [&'static str], then: Then) -> Self {
+        Self::with(pieces, then, CallSecurity::Plain, None)
+    }
+
+    fn with(pieces: &'static [&'static str], then: Then, security: CallSecurity, master: Option<Master>) -> Self {
+        let heard = Arc::default();
+        let node = Arc::new(Node { script: Script { pieces, then }, heard: Arc::clone(&heard) });
+        let visits = Visits::new(Arc::new(Map { security, master }), node.clone(), node, Arc::new(Impatient));
+        Self { visits, heard }
+    }
+
+    fn imap(&self, password: Option<&str>) -> Result<Admission, Unavailable> {
+        finish(self.visits.imap(&store("cyrus"), who(password)))
+    }
+
+    fn pop3(&self) -> Result<Admission, Unavailable> {
+        finish(self.visits.pop3(&store("cyrus"), who(Some("secret")), Mode::default()))
+    }
+
+    fn said(&self) -> String {
+        std::mem::take(&mut self.heard.lock().unwrap().said)
+    }
+}
+
+fn store(name: &str) -> StoreName {
+    StoreName::parse(name).unwrap()
+}
+
+fn who(password: Option<&str>) -> Visitor {
+    Visitor {
+        address: Arc::new(Address::parse("carol@example.test").unwrap()),
+        user: "carol".to_owned(),
+        password: password.map(|password| Password::new(password.as_bytes().to_vec()).unwrap()),
+        peer: Peer {
+            address: "198.51.100.7:4000".parse().unwrap(),
+            local: "192.0.2.1:993".parse().unwrap(),
+            tls: true,
+        },
+    }
+}
+
+fn welcomed(admission: Result<Admission, Unavailable>) -> (String, String) {
+    let Ok(Admission::Welcome(Elsewhere { welcome, passage })) = admission else { panic!("{admission:?}") };
+    let text = |octets: &[u8]| octets.escape_ascii().to_string();
+    (text(&welcome), text(&passage.unsaid))
+}
+
+#[test]
+fn a_visitor_comes_with_his_own_password() {
+    let site = Site::new(&[GREETING, "P1 OK [CAPABILITY IMAP4rev1] in\r\n* 1 EX"], Then::Silent);
+    let (welcome, unsaid) = welcomed(site.imap(Some("secret")));
+    assert_eq!((welcome.as_str(), unsaid.as_str()), ("[CAPABILITY IMAP4rev1] in", "* 1 EX"));
+    // \0carol\0secret
+    assert_eq!(site.said(), "P1 AUTHENTICATE PLAIN AGNhcm9sAHNlY3JldA==\r\n");
+    let heard = site.heard.lock().unwrap();
+    let [(callee, behalf_of)] = heard.calls.as_slice() else { panic!("one call") };
+    assert_eq!((callee.port, behalf_of.map(|peer| peer.tls)), (143, Some(true)));
+}
+
+#[test]
+fn what_a_back_end_says_of_itself_in_a_line_of_its_own_is_handed_on() {
+    let site = Site::new(&[GREETING, "* CAPABILITY IMAP4rev1 IDLE\r\nP1 OK in\r\n"], Then::Silent);
+    assert_eq!(welcomed(site.imap(Some("secret"))).0, "[CAPABILITY IMAP4rev1 IDLE] in");
+}
+
+#[test]
+fn what_was_learnt_saves_a_round_trip() {
+    let pieces = &["* OK hi\r\n", "P1 OK done\r\n", "P2 NO [AUTHENTICATIONFAILED] no\r\n"];
+    let site = Site::new(pieces, Then::Silent);
+    assert!(site.imap(Some("secret")).is_err(), "it answers CAPABILITY with nothing");
+    let pieces = &["* OK hi\r\n", "* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\nP1 OK done\r\n", "P2 OK in\r\n"];
+    let site = Site::new(pieces, Then::Silent);
+    assert_eq!(welcomed(site.imap(Some("secret"))).0, "in");
+    assert_eq!(site.said(), "P1 CAPABILITY\r\nP2 AUTHENTICATE PLAIN AGNhcm9sAHNlY3JldA==\r\n");
+    // The same answers come again, of which the first is now that to the login.
+    assert!(site.imap(Some("secret")).is_ok());
+    assert_eq!(site.said(), "P1 AUTHENTICATE PLAIN AGNhcm9sAHNlY3JldA==\r\n");
+}
+
+#[test]
+fn a_master_comes_for_him_and_only_for_who_was_checked() {
+    let master = |form| Some(Master { name: "m".into(), password: Password::new(b"pw".to_vec()).unwrap(), form });
+    let with = |form| Site::with(&[GREETING, "P1 OK in\r\n"], Then::Silent, CallSecurity::Plain, master(form));
+    let site = with(MasterForm::Authorization);
+    welcomed(site.imap(None));
+    // carol\0m\0pw
+    assert_eq!(site.said(), "P1 AUTHENTICATE PLAIN Y2Fyb2wAbQBwdw==\r\n");
+    let site = with(MasterForm::Joined('*'));
+    welcomed(site.imap(None));
+    // \0carol*m\0pw
+    assert_eq!(site.said(), "P1 AUTHENTICATE PLAIN AGNhcm9sKm0AcHc=\r\n");
+    let none = Site::new(&[GREETING], Then::Silent).imap(None).unwrap_err();
+    assert_eq!(none.to_string(), "the store cyrus is not available: no master is known for it");
+}
+
+#[test]
+fn tls_comes_before_the_password() {
+    let pieces = &["* OK hi\r\n", "P1 OK go\r\n", "* CAPABILITY IMAP4rev1\r\nP2 OK done\r\n", "P3 OK in\r\n"];
+    let site = Site::with(pieces, Then::Silent, CallSecurity::StartTls(Trust::Public), None);
+    assert_eq!(welcomed(site.imap(Some("secret"))).0, "in");
+    assert_eq!(site.said(), "P1 STARTTLS\r\n(TLS)P2 CAPABILITY\r\nP3 LOGIN \"carol\" \"secret\"\r\n");
+    let site =
+        Site::with(&["* OK hi\r\n", "P1 NO not here\r\n"], Then::Silent, CallSecurity::StartTls(Trust::Public), None);
+    assert!(site.imap(Some("secret")).is_err());
+    assert_eq!(site.said(), "P1 STARTTLS\r\n", "nothing is said in clear");
+}
+
+#[test]
+fn a_refusal_of_the_visitor_is_told_from_any_other() {
+    for answer in [&[GREETING, "P1 NO [AUTHENTICATIONFAILED] no\r\n"][..], &[GREETING, "P1 NO Login failed.\r\n"]] {
+        let admission = Site::new(answer, Then::Silent).imap(Some("wrong"));
+        assert!(matches!(admission, Ok(Admission::Refused { .. })), "{admission:?}");
+    }
+    for (answer, then) in [
+        (&[GREETING, "P1 NO [UNAVAILABLE] later\r\n"][..], Then::Silent),
+        (&[GREETING, "P1 BAD what\r\n"], Then::Silent),
+        (&["* BYE full\r\n"], Then::Silent),
+        (&[GREETING], Then::HangsUp),
+        (&[GREETING], Then::Breaks),
+        (&[GREETING], Then::Silent),
+        (&[], Then::DoesNotAnswer),
+    ] {
+        assert!(Site::new(answer, then).imap(Some("secret")).is_err(), "{answer:?}");
+    }
+    let lost = finish(Site::new(&[], Then::Silent).visits.imap(&store("lost"), who(Some("secret")))).unwrap_err();
+    assert_eq!(lost.to_string(), "the store lost is not available: its record has no port for IMAP");
+}
+
+#[test]
+fn a_maildrop_is_visited_and_may_be_in_use() {
+    const CAPA: &str = "+OK list\r\nSASL PLAIN\r\n.\r\n";
+    let site = Site::new(&["+OK hi\r\n", CAPA, "+OK 2 messages\r\n"], Then::Silent);
+    assert_eq!(welcomed(site.pop3()).0, "2 messages");
+    assert_eq!(site.said(), "CAPA\r\nAUTH PLAIN AGNhcm9sAHNlY3JldA==\r\n");
+    let site = Site::new(&["+OK hi\r\n", CAPA, "-ERR [IN-USE] read\r\n"], Then::Silent);
+    assert!(matches!(site.pop3(), Ok(Admission::InUse)));
+    let site = Site::new(&["+OK hi\r\n", CAPA, "-ERR [AUTH] no\r\n"], Then::Silent);
+    assert!(matches!(site.pop3(), Ok(Admission::Refused { .. })));
+    let site = Site::new(&["+OK hi\r\n", CAPA, "-ERR [SYS/TEMP] later\r\n"], Then::Silent);
+    assert!(site.pop3().is_err());
+}
+
+const GREETING: &str = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] hi\r\n";

@@ -1,0 +1,63 @@
+//! Back-ends of another make: they know their users, and let them in or not.
+
+use crate::{BoxFuture, Elsewhere, Peer, Unavailable};
+use mail_types::{Address, StoreName};
+use pop3_proto::Mode;
+use sasl::Password;
+use std::fmt;
+use std::sync::Arc;
+
+/// Who wants in at a back-end.
+#[derive(Clone)]
+pub struct Visitor {
+    /// The account's address, for log lines.
+    pub address: Arc<Address>,
+    /// What the back-end calls the user.
+    pub user: String,
+    /// The password that the client gave. `None` where it was found to be right here, and the back-end takes our word:
+    /// we log in there as a master, for the user.
+    pub password: Option<Password>,
+    /// From where.
+    pub peer: Peer,
+}
+
+/// What a back-end said.
+#[derive(Debug)]
+pub enum Admission {
+    /// Welcome.
+    Welcome(Elsewhere),
+    /// No: to the visitor, not to us. Final, and never tried elsewhere (a second back-end would count it as a second
+    /// guess).
+    Refused {
+        /// What it said, for log lines.
+        text: String,
+    },
+    /// Another session has the maildrop (POP3, RFC 2449 §8.1.2).
+    InUse,
+}
+
+impl fmt::Debug for Visitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, user, password: _, peer } = self;
+        f.debug_struct("Visitor")
+            .field("address", address)
+            .field("user", user)
+            .field("peer", peer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Logs visitors in at back-ends. Whatever is no word about the visitor is [`Unavailable`]: a back-end that does not
+/// answer, that refuses us, that has too much to do.
+pub trait BackEnds: Send + Sync {
+    /// IMAP.
+    fn imap<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>>;
+
+    /// POP3. `mode` is what the client asked for before its login.
+    fn pop3<'a>(
+        &'a self,
+        store: &'a StoreName,
+        who: Visitor,
+        mode: Mode,
+    ) -> BoxFuture<'a, Result<Admission, Unavailable>>;
+}

@@ -1,0 +1,188 @@
+//! `[[backend]]`: what this node needs to call a back-end of another make, beside what the directory says of it.
+
+use super::check::Check;
+use super::section::{At, Section};
+use backend::{Master, MasterForm};
+use mail_types::StoreName;
+use net::{ClientTls, TlsError};
+use sasl::Password;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+/// `[[backend]]`
+#[derive(Clone, Debug)]
+pub struct Backend {
+    /// The store that it is in the directory.
+    pub store: StoreName,
+    /// As whom visitors are logged in who bring no password.
+    pub master: Option<Master>,
+    /// What it must prove, and is shown.
+    pub proof: BackendProof,
+    /// Whether it is told where clients come from.
+    pub introduction: ports::Introduction,
+}
+
+/// What a back-end must prove under TLS.
+#[derive(Clone, Debug)]
+pub enum BackendProof {
+    /// Its name, by an authority that this machine trusts.
+    Public,
+    /// Nothing.
+    Nothing,
+    /// What is told here.
+    Told(ClientTls),
+}
+
+/// What the file says.
+pub(super) struct RawBackend {
+    whole: At<()>,
+    store: Option<At<StoreName>>,
+    master_user: Option<At<String>>,
+    master_password: Option<At<PathBuf>>,
+    master_separator: Option<At<char>>,
+    authority: Option<At<PathBuf>>,
+    certificate: Option<At<PathBuf>>,
+    key: Option<At<PathBuf>>,
+    server_name: Option<At<String>>,
+    verify: Option<At<bool>>,
+    proxy_protocol: Option<At<bool>>,
+}
+
+impl RawBackend {
+    pub(super) fn read(section: &Section<'_>) -> Self {
+        Self {
+            whole: section.at(),
+            store: section.required("store", StoreName::parse),
+            master_user: section.parsed("master_user", name),
+            master_password: section.path("master_password"),
+            master_separator: section.parsed("master_separator", separator),
+            authority: section.path("authority"),
+            certificate: section.path("certificate"),
+            key: section.path("key"),
+            server_name: section.parsed("server_name", name),
+            verify: section.boolean("verify"),
+            proxy_protocol: section.boolean("proxy_protocol"),
+        }
+    }
+
+    pub(super) fn check(self, check: &mut Check<'_>) -> Option<Backend> {
+        let master = self.master(check);
+        let proof = self.proof(check);
+        let store = self.store?;
+        check.backend(&store);
+        let introduction = match self.proxy_protocol {
+            Some(At { value: true, .. }) => ports::Introduction::ProxyV2,
+            Some(_) | None => ports::Introduction::Nobody,
+        };
+        Some(Backend { store: store.value, master, proof: proof?, introduction })
+    }
+
+    fn master(&self, check: &Check<'_>) -> Option<Master> {
+        let (user, file) = match (&self.master_user, &self.master_password) {
+            (Some(user), Some(file)) => (user, file),
+            (Some(alone), None) => {
+                check.problems.add(alone.problem("has no password").help("add master_password, the path of a file"));
+                return None;
+            }
+            (None, Some(alone)) => {
+                check.problems.add(alone.problem("belongs to nobody").help("add master_user"));
+                return None;
+            }
+            (None, None) => {
+                if let Some(alone) = &self.master_separator {
+                    check.problems.add(alone.problem("stands between a user and nobody").help("add master_user"));
+                }
+                return None;
+            }
+        };
+        match password(&file.value) {
+            Ok(password) => {
+                let separator = self.master_separator.as_ref().map(|at| at.value);
+                let form = separator.map_or(MasterForm::Authorization, MasterForm::Joined);
+                Some(Master { name: user.value.clone(), password, form })
+            }
+            Err(why) => {
+                check.problems.add(file.problem(why));
+                None
+            }
+        }
+    }
+
+    fn proof(&self, check: &Check<'_>) -> Option<BackendProof> {
+        let pair = match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            (Some(alone), None) => {
+                check.problems.add(alone.problem("has no key").help("add key"));
+                return None;
+            }
+            (None, Some(alone)) => {
+                check.problems.add(alone.problem("has no certificate").help("add certificate"));
+                return None;
+            }
+        };
+        let unverified = self.verify.as_ref().filter(|at| !at.value);
+        if let (Some(verify), Some(_)) =
+            (unverified, self.authority.as_ref().map(drop).or(self.server_name.as_ref().map(drop)))
+        {
+            check.problems.add(verify.problem("is false, so that authority and server_name say nothing"));
+            return None;
+        }
+        if pair.is_none() && self.authority.is_none() && self.server_name.is_none() {
+            return Some(if unverified.is_some() { BackendProof::Nothing } else { BackendProof::Public });
+        }
+        match self.told(pair, unverified.is_some()) {
+            Ok(tls) => Some(BackendProof::Told(tls)),
+            Err(error) => {
+                let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+                check.problems.add(self.place_of(&error).problem(format!("{error}{cause}")));
+                None
+            }
+        }
+    }
+
+    /// What is demanded and shown, as it is told.
+    fn told(&self, pair: Option<(&At<PathBuf>, &At<PathBuf>)>, unverified: bool) -> Result<ClientTls, TlsError> {
+        let mut tls = match (&self.authority, unverified) {
+            (_, true) => ClientTls::unverified(),
+            (Some(authority), false) => ClientTls::verified_by(&authority.value)?,
+            (None, false) => ClientTls::verified()?,
+        };
+        if let Some((certificate, key)) = pair {
+            tls = tls.with_certificate(&certificate.value, &key.value)?;
+        }
+        match &self.server_name {
+            Some(name) => tls.with_server_name(&name.value),
+            None => Ok(tls),
+        }
+    }
+
+    /// Where the mistake stands.
+    fn place_of(&self, error: &TlsError) -> At<()> {
+        if let (TlsError::ServerName(_), Some(name)) = (error, &self.server_name) {
+            return name.with(());
+        }
+        let files = [&self.authority, &self.certificate, &self.key].into_iter().flatten();
+        let file = files.into_iter().find(|file| error.path() == Some(&file.value));
+        file.map_or_else(|| self.whole.clone(), |file| file.with(()))
+    }
+}
+
+/// The first line of a file.
+fn password(file: &Path) -> Result<Password, String> {
+    let octets = std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    let line = octets.split(|octet| matches!(octet, b'\n' | b'\r')).next().unwrap_or_default();
+    Password::new(line.to_vec()).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn name(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() || text.chars().any(char::is_control) { Err("is no name") } else { Ok(text.to_owned()) }
+}
+
+fn separator(text: &str) -> Result<char, &'static str> {
+    let mut characters = text.chars();
+    match (characters.next(), characters.next()) {
+        (Some(separator), None) if separator.is_ascii_punctuation() => Ok(separator),
+        _ => Err("is not one mark such as \"*\""),
+    }
+}

@@ -1,0 +1,75 @@
+//! Which back-end of another make a store is: the directory says where, the configuration what it needs beside.
+
+use super::routing::Routes;
+use crate::config::{Backend, BackendProof};
+use backend::{BackEnd, Foreign, Protocol};
+use directory::{BackendLogin, Host, StoreAt, TlsMode};
+use mail_types::StoreName;
+use net::ClientTls;
+use ports::{CallSecurity, Callee, Introduction, Trust};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The back-ends of the directory.
+pub(super) struct ForeignStores {
+    routes: Routes,
+    told: BTreeMap<StoreName, Told>,
+}
+
+/// What the configuration says of one.
+struct Told {
+    backend: Backend,
+    trust: Trust,
+}
+
+impl ForeignStores {
+    /// The back-ends that are told something of, and what the numbers of [`Trust::Told`] mean.
+    pub(super) fn of(backends: &[Backend], routes: &Routes) -> (Self, Vec<ClientTls>) {
+        let (mut told, mut demands) = (BTreeMap::new(), Vec::new());
+        for backend in backends {
+            let trust = match &backend.proof {
+                BackendProof::Public => Trust::Public,
+                BackendProof::Nothing => Trust::Anybody,
+                BackendProof::Told(tls) => {
+                    let number = u16::try_from(demands.len()).expect("a file has not so many lines");
+                    demands.push(tls.clone());
+                    Trust::Told(number)
+                }
+            };
+            told.insert(backend.store.clone(), Told { backend: backend.clone(), trust });
+        }
+        (Self { routes: routes.clone(), told }, demands)
+    }
+}
+
+impl Foreign for ForeignStores {
+    fn find(&self, store: &StoreName, protocol: Protocol) -> BackEnd {
+        let routing = self.routes.now();
+        let Some(StoreAt::Foreign { host, ports, tls, login }) = routing.store_at(store) else {
+            return BackEnd::Nowhere("the directory says that it is no back-end any more".to_owned());
+        };
+        let (name, record) = match protocol {
+            Protocol::Imap => ("IMAP", directory::Protocol::Imap),
+            Protocol::Pop3 => ("POP3", directory::Protocol::Pop3),
+        };
+        let Some(port) = ports.get(&record) else {
+            return BackEnd::Nowhere(format!("its record has no port for {name}"));
+        };
+        let told = self.told.get(store);
+        let master = told.and_then(|told| told.backend.master.clone());
+        if login == BackendLogin::Master && master.is_none() {
+            return BackEnd::Nowhere(
+                "its record says that a master logs in, and no [[backend]] here has one".to_owned(),
+            );
+        }
+        let introduction = told.map_or(Introduction::Nobody, |told| told.backend.introduction);
+        let trust = told.map_or(Trust::Public, |told| told.trust);
+        let hosts = std::iter::once(host).map(|host: &Host| host.as_str().into()).collect::<Arc<[Box<str>]>>();
+        let security = match tls {
+            TlsMode::None => CallSecurity::Plain,
+            TlsMode::Starttls => CallSecurity::StartTls(trust),
+            TlsMode::Tls => CallSecurity::Tls(trust),
+        };
+        BackEnd::At { callee: Callee { hosts, port: *port, security, introduction }, master }
+    }
+}
