@@ -10,7 +10,6 @@
 //! What is told to nobody: that a recipient does not exist (answers.rs).
 
 mod answers;
-mod breaker;
 mod lines;
 mod transaction;
 
@@ -22,7 +21,9 @@ use mail_types::{Domain, NodeName, StoreName};
 use ports::{BoxFuture, Call, Callee, Caller, Clock, Delivery, DeliveryTransaction, Envelope};
 use smtp_proto::client::{self, Client};
 use smtp_proto::{Mail, Refusal, Relayed, Security};
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use transaction::Transaction;
@@ -83,9 +84,14 @@ impl Deliveries {
 
     /// Ends all connections that are kept: for a program that stops.
     pub async fn hang_up(&self) {
-        for call in self.world.lines.take_all() {
-            self.world.bid_farewell(call).await;
-        }
+        // All at once: dead nodes must not cost a time-out each.
+        let calls = self.world.lines.take_all().into_iter();
+        let mut farewells: Vec<_> = calls.map(|call| Box::pin(self.world.bid_farewell(call))).collect();
+        poll_fn(|cx| {
+            farewells.retain_mut(|farewell| farewell.as_mut().poll(cx).is_pending());
+            if farewells.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 }
 

@@ -16,6 +16,8 @@
 //! 2. A delivery is promised only where the store's node said so behind the end of the message, recipient by recipient.
 //! 3. A record that points back at this node is refused: no call goes round in circles.
 
+mod breaker;
+mod breakers;
 mod deliveries;
 mod foreign;
 mod here;

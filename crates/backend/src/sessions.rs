@@ -4,6 +4,7 @@
 mod tests;
 pub(crate) mod track;
 
+use crate::breakers::{Breakers, LEFT_ALONE};
 use crate::{Inside, Nodes, Reach};
 use bytes::Bytes;
 use imap_proto::client as imap;
@@ -24,6 +25,7 @@ pub struct Sessions {
     imap: Arc<dyn Caller<imap::Client>>,
     pop3: Arc<dyn Caller<pop3_proto::Client>>,
     clock: Arc<dyn Clock>,
+    breakers: Breakers,
 }
 
 /// How long a node may take from the call to its answer to the login: the client waits meanwhile, without a word.
@@ -53,7 +55,8 @@ impl Sessions {
         pop3: Arc<dyn Caller<pop3_proto::Client>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { nodes, imap, pop3, clock }
+        let breakers = Breakers::new(Arc::clone(&clock));
+        Self { nodes, imap, pop3, clock, breakers }
     }
 
     async fn enter_imap(&self, store: &StoreName, who: &LoggedIn) -> Result<ImapHandover, Unavailable> {
@@ -106,6 +109,7 @@ impl Sessions {
         client: M,
         verdict: fn(M::Event) -> Verdict,
     ) -> Result<(Verdict, Box<dyn Call<M>>), Unavailable> {
+        let Some(attempt) = self.breakers.attempt(&there.callee) else { return Err(there.unavailable(LEFT_ALONE)) };
         let asked = async {
             let mut call = caller.call(&there.callee, Some(who.peer), client).await?;
             match call.next().await {
@@ -114,10 +118,15 @@ impl Sessions {
                 Err(broken) => Err(there.unavailable(broken)),
             }
         };
-        tokio::select! {
+        let answer = tokio::select! {
             answer = asked => answer,
             () = self.clock.sleep(SESSION_LOGIN_MAX) => Err(there.unavailable("it took too long to let us in")),
+        };
+        match &answer {
+            Ok(_) => attempt.succeeded(),
+            Err(_) => attempt.failed(),
         }
+        answer
     }
 }
 

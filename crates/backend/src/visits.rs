@@ -4,6 +4,7 @@ mod guest;
 #[cfg(test)]
 mod tests;
 
+use crate::breakers::{Breakers, LEFT_ALONE};
 use crate::foreign::{BackEnd, Foreign, Said};
 use guest::{Guest, Turn, Verdict};
 use imap_proto::client as imap;
@@ -22,6 +23,7 @@ pub struct Visits {
     imap: Door<imap::Client>,
     pop3: Door<pop3_proto::Client>,
     clock: Arc<dyn Clock>,
+    breakers: Breakers,
 }
 
 /// The way in by one protocol.
@@ -43,7 +45,8 @@ impl Visits {
         pop3: Arc<dyn Caller<pop3_proto::Client>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { foreign, imap: Door::new(imap), pop3: Door::new(pop3), clock }
+        let breakers = Breakers::new(Arc::clone(&clock));
+        Self { foreign, imap: Door::new(imap), pop3: Door::new(pop3), clock, breakers }
     }
 
     async fn enter<M: Guest>(
@@ -64,6 +67,7 @@ impl Visits {
             }
             BackEnd::Nowhere(why) => return Err(nowhere(store, &why)),
         };
+        let Some(attempt) = self.breakers.attempt(&callee) else { return Err(unavailable(&callee, LEFT_ALONE)) };
         let asked = async {
             let guest = door.guest(store, said, &callee, mode, &*self.clock);
             let mut call = door.caller.call(&callee, Some(who.peer), guest).await?;
@@ -71,10 +75,15 @@ impl Visits {
             door.learn(store, call.machine(), &verdict);
             Ok((verdict, call))
         };
-        let (verdict, call) = tokio::select! {
-            answer = asked => answer?,
-            () = self.clock.sleep(VISIT_LOGIN_MAX) => return Err(unavailable(&callee, "it took too long to let us in")),
+        let answer = tokio::select! {
+            answer = asked => answer,
+            () = self.clock.sleep(VISIT_LOGIN_MAX) => Err(unavailable(&callee, "it took too long to let us in")),
         };
+        match &answer {
+            Ok(_) => attempt.succeeded(),
+            Err(_) => attempt.failed(),
+        }
+        let (verdict, call) = answer?;
         match verdict {
             Verdict::Welcome(welcome) => {
                 let (wire, mut guest) = call.into_parts();

@@ -10,7 +10,7 @@ use ports::Peer;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -322,8 +322,7 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 }
 
 /// Says why, and goes. Whether the line arrives is not waited for.
-fn turn_away(connection: TcpStream, address: SocketAddr, options: &ListenerOptions) {
-    tracing::warn!(listener = options.name, peer = %address, "refused: too many connections");
+fn turn_away(connection: TcpStream, options: &ListenerOptions) {
     if let (Security::Plain, Ok(mut socket)) = (&options.security, connection.into_std()) {
         let _whether_it_arrives = socket.write(&options.refusal);
     }
@@ -337,6 +336,14 @@ fn report(name: &str, ended: Result<(), JoinError>) {
     }
 }
 
+/// Whom an address counts for: one host of IPv6 has all addresses of a /64 (RFC 4291 §2.5.4), and takes as many as it likes.
+fn host_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & HOST_MASK).into(),
+    }
+}
+
 /// Who is connected.
 #[derive(Debug)]
 struct Seats {
@@ -346,14 +353,31 @@ struct Seats {
     accepted: AtomicU64,
     refused: AtomicU64,
     without_tls: AtomicU64,
-    /// When a stranger at a door for nodes was last told of.
-    stranger_told: Mutex<Option<Instant>>,
+    /// When a stranger at a door for nodes was last told of, and when that there are too many.
+    stranger_told: Seldom,
+    refusal_told: Seldom,
 }
 
 #[derive(Debug, Default)]
 struct Taken {
     count: usize,
     by_address: BTreeMap<IpAddr, usize>,
+}
+
+/// When something was last told of: who comes again and again shall not fill the log.
+#[derive(Debug, Default)]
+struct Seldom(Mutex<Option<Instant>>);
+
+impl Seldom {
+    /// Once in [`TOLD_EVERY`].
+    fn may_tell(&self, now: Instant) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD_EVERY);
+        if may {
+            *told = Some(now);
+        }
+        may
+    }
 }
 
 /// A place among the connections; given back when dropped.
@@ -373,7 +397,8 @@ impl Seats {
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             without_tls: AtomicU64::new(0),
-            stranger_told: Mutex::default(),
+            stranger_told: Seldom::default(),
+            refusal_told: Seldom::default(),
         })
     }
 
@@ -390,31 +415,26 @@ impl Seats {
     }
 
     fn refuse(&self, connection: TcpStream, address: SocketAddr, options: &ListenerOptions) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        turn_away(connection, address, options);
+        let refused = self.refused.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.refusal_told.may_tell(Instant::now()) {
+            tracing::warn!(listener = options.name, peer = %address, refused, "refused: too many connections, for a minute told only here");
+        } else {
+            tracing::debug!(listener = options.name, peer = %address, "refused: too many connections");
+        }
+        turn_away(connection, options);
     }
 
     /// At a door for everybody it is the caller's matter, at one for nodes an operator's.
     fn tell_of_no_tls(&self, error: &HandshakeError, tls: &ServerTls, peer: SocketAddr, options: &ListenerOptions) {
         let is_stranger = tls.is_of_cluster() && error.is_about_trust();
         let error = error as &dyn std::error::Error;
-        if is_stranger && self.may_tell_of_stranger(Instant::now()) {
+        if is_stranger && self.stranger_told.may_tell(Instant::now()) {
             let why = "a caller and this node do not prove to each other that they are of one cluster: both must have the \
                        same cluster.secret, or the same authority";
             tracing::warn!(listener = options.name, %peer, error, "{why}");
         } else {
             tracing::debug!(%peer, error, "no TLS");
         }
-    }
-
-    /// A node that was given another secret calls again and again: it is told of once in [`STRANGER_TOLD_EVERY`].
-    fn may_tell_of_stranger(&self, now: Instant) -> bool {
-        let mut told = self.stranger_told.lock().unwrap_or_else(PoisonError::into_inner);
-        let may = told.is_none_or(|told| now.saturating_duration_since(told) >= STRANGER_TOLD_EVERY);
-        if may {
-            *told = Some(now);
-        }
-        may
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {
@@ -426,6 +446,7 @@ impl Seats {
 impl Seat {
     /// Says who sits there, which can be known once; whether that address may have one more.
     fn is_for(&mut self, address: IpAddr) -> bool {
+        let address = host_of(address);
         let mut taken = self.seats.lock();
         let of_address = taken.by_address.get(&address).copied().unwrap_or(0);
         if self.address.is_some() || of_address >= self.seats.per_address_max.load(Ordering::Relaxed) {
@@ -459,27 +480,42 @@ const EXHAUSTED_SPAN: Duration = Duration::from_millis(200);
 const KEEPALIVE_TIME: Duration = Duration::from_secs(300);
 /// How often it is asked again.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-/// How often callers of another cluster are worth a line in the log.
-const STRANGER_TOLD_EVERY: Duration = Duration::from_secs(60);
+/// IPv6 addresses of one host have these bits in common.
+const HOST_MASK: u128 = !0 << 64;
+/// How often the same is worth a line in the log.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_stranger_who_calls_again_and_again_is_told_of_once_a_minute() {
+    fn who_comes_again_and_again_is_told_of_once_a_minute() {
+        let (seldom, now) = (Seldom::default(), Instant::now());
+        assert!(seldom.may_tell(now));
+        assert!(!seldom.may_tell(now + Duration::from_secs(59)));
+        assert!(seldom.may_tell(now + Duration::from_secs(60)));
+        assert!(!seldom.may_tell(now + Duration::from_secs(61)));
+    }
+
+    #[test]
+    fn a_host_of_ipv6_is_one_with_all_its_addresses() {
         let options = ListenerOptions {
-            name: "lmtp-nodes".to_owned(),
+            name: "imap".to_owned(),
             security: Security::Plain,
-            connections_max: 1,
+            connections_max: 10,
             connections_per_address_max: 1,
             proxy_from: None,
             refusal: Bytes::new(),
         };
-        let (seats, now) = (Seats::new(&options), Instant::now());
-        assert!(seats.may_tell_of_stranger(now));
-        assert!(!seats.may_tell_of_stranger(now + Duration::from_secs(59)));
-        assert!(seats.may_tell_of_stranger(now + Duration::from_secs(60)));
-        assert!(!seats.may_tell_of_stranger(now + Duration::from_secs(61)));
+        let seats = Seats::new(&options);
+        let take = |address: &str| seats.take(Some(address.parse().expect("an address")));
+        let first = take("2001:db8:0:1::1").expect("nobody sits there");
+        assert!(take("2001:db8:0:1:ffff::2").is_none(), "the same /64");
+        let others = [take("2001:db8:0:2::1"), take("192.0.2.1"), take("::ffff:192.0.2.2")];
+        assert!(others.iter().all(Option::is_some));
+        assert!(take("192.0.2.2").is_none(), "the same by another name");
+        drop(first);
+        assert!(take("2001:db8:0:1:ffff::2").is_some());
     }
 }

@@ -123,7 +123,7 @@ pub enum NodeError {
     #[error("the directory file cannot be used")]
     DirectoryFile(#[from] ReadError),
     /// A directory that this node may not write does not name what it runs.
-    #[error("{} does not name what this node runs:{missing}", path.display())]
+    #[error("{} does not name what this node runs:{missing}\nwhere the directory is edited: `posthouse store add NAME --node NODE`, then `posthouse export directory`", path.display())]
     NotNamed {
         /// The file.
         path: PathBuf,

@@ -137,6 +137,7 @@ posthouse: records does not name what this node runs:
   {\"key\":\"routing/store/ingrid\",\"value\":{\"v\":1,\"name\":\"ingrid\",\"kind\":\"posthouse\",\"node\":\"one\"}}
   store fritz is of node two there; the line would be
   {\"key\":\"routing/store/fritz\",\"value\":{\"v\":1,\"name\":\"fritz\",\"kind\":\"posthouse\",\"node\":\"one\"}}
+where the directory is edited: `posthouse store add NAME --node NODE`, then `posthouse export directory`
 ";
     assert!(said.starts_with("(failed)") && said.ends_with(expected), "{said}");
 }

@@ -1,7 +1,7 @@
 //! Connections between messages: kept for the next one, bounded by number and age.
 
 use super::Lmtp;
-use super::breaker::Breaker;
+use crate::breaker::Breaker;
 use ports::{Callee, Clock};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

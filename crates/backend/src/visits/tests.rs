@@ -164,6 +164,18 @@ fn a_refusal_of_the_visitor_is_told_from_any_other() {
 }
 
 #[test]
+fn a_back_end_that_did_not_answer_costs_the_next_nothing() {
+    let site = Site::new(&[], Then::DoesNotAnswer);
+    assert!(site.imap(Some("secret")).is_err());
+    let next = site.imap(Some("secret")).unwrap_err();
+    assert!(next.to_string().ends_with("it did not answer a moment ago"), "{next}");
+    assert_eq!(site.heard.lock().unwrap().calls.len(), 1);
+    // By another protocol it is another server.
+    assert!(site.pop3().is_err());
+    assert_eq!(site.heard.lock().unwrap().calls.len(), 2);
+}
+
+#[test]
 fn a_maildrop_is_visited_and_may_be_in_use() {
     const CAPA: &str = "+OK list\r\nSASL PLAIN\r\n.\r\n";
     let site = Site::new(&["+OK hi\r\n", CAPA, "+OK 2 messages\r\n"], Then::Silent);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// What is known of a node's health. Time is an argument.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Breaker {
+pub(crate) enum Breaker {
     /// It answered when it was last called, or was never called.
     #[default]
     Closed,
@@ -29,7 +29,7 @@ pub(super) enum Breaker {
 
 impl Breaker {
     /// Whether to call now. Who is told yes says what came of it.
-    pub(super) fn may_call(&mut self, now: Instant) -> bool {
+    pub(crate) fn may_call(&mut self, now: Instant) -> bool {
         let may = match self {
             Self::Closed => return true,
             Self::Open { until } => *until <= now,
@@ -42,17 +42,17 @@ impl Breaker {
     }
 
     /// The node answered.
-    pub(super) fn succeeded(&mut self) {
+    pub(crate) fn succeeded(&mut self) {
         *self = Self::Closed;
     }
 
     /// It did not.
-    pub(super) fn failed(&mut self, now: Instant) {
+    pub(crate) fn failed(&mut self, now: Instant) {
         *self = Self::Open { until: now + OPEN_SPAN };
     }
 
     /// The caller went away before it knew. That says nothing, unless the node had time enough to answer.
-    pub(super) fn given_up(&mut self, began: Instant, now: Instant) {
+    pub(crate) fn given_up(&mut self, began: Instant, now: Instant) {
         match self {
             _ if now.saturating_duration_since(began) >= PATIENCE => self.failed(now),
             Self::Probing { since } if *since == began => *self = Self::Open { until: now },
@@ -61,7 +61,7 @@ impl Breaker {
     }
 
     /// Whether there is nothing to remember.
-    pub(super) fn is_closed(self) -> bool {
+    pub(crate) fn is_closed(self) -> bool {
         self == Self::Closed
     }
 }
