@@ -131,14 +131,6 @@ const RULES: &[Rule] = &[
         name: "modseq-of-a-flag",
         applies: |command, difference| command.contains("MODSEQ \"/FLAGS/") && difference.fact.contains("SEARCH"),
     },
-    // RFC 5258 §3.5: a server should leave out a level above where all that was found below it is told.
-    Rule {
-        name: "childinfo-told-twice",
-        applies: |command, difference| {
-            let says = difference.ours.as_deref().is_some_and(|ours| ours.contains("childinfo"));
-            command.contains("RECURSIVEMATCH") && says && difference.theirs.is_none()
-        },
-    },
     // RFC 6154 §2: a use belongs to a mailbox; ours keeps it when it is renamed. Dovecot's belongs to a configured name.
     Rule { name: "special-use-of-renamed", applies: special_use_of_renamed },
     // RFC 9051 §6.3.7: a server may refuse to subscribe to what is not there. We take it (§6.3.7 forbids to forget it later).

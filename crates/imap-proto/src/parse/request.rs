@@ -199,7 +199,9 @@ fn select(cursor: &mut Cursor<'_>) -> Parsed<Select> {
     if !cursor.more() {
         return Ok(select);
     }
+    let mut count = 0;
     cursor.list(SELECT_PARAM_COUNT_MAX, |cursor| {
+        count += 1;
         match cursor.keyword()?.as_str() {
             "CONDSTORE" => select.condstore = true,
             "QRESYNC" => {
@@ -210,7 +212,8 @@ fn select(cursor: &mut Cursor<'_>) -> Parsed<Select> {
         }
         Ok(())
     })?;
-    Ok(select)
+    // RFC 4466 §2.1: one at least.
+    if count == 0 { Err(Fault::Bad("an empty list of parameters")) } else { Ok(select) }
 }
 
 /// RFC 7162 §3.2.5: `(validity modseq [known-uids] [(seqs uids)])`.

@@ -115,6 +115,7 @@ fn select_and_its_parameters() {
         body("SELECT INBOX (QRESYNC (67890007 20050715194045000 (1,3 41,45)))"),
         CommandBody::Select(select(false, Some(known)))
     );
+    assert!(request(b"a SELECT INBOX ()", Dialect::Rev1).is_err(), "RFC 4466 §2.1: one parameter at least");
 }
 
 #[test]

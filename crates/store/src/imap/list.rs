@@ -41,12 +41,14 @@ impl ImapSession {
         let selection = list.selection.unwrap_or_default();
         let returns = list.returns.clone().unwrap_or_default();
         let chosen = names.chosen(selection);
-        // RFC 5258 §3.1 RECURSIVEMATCH: also levels above what is selected, whether they are mailboxes or not.
+        let matches = |name: &&MailboxName| patterns.iter().any(|pattern| pattern.matches(name.as_str()));
+        // RFC 5258 §3.1 RECURSIVEMATCH: also levels above what is selected, whether they are mailboxes or not; §3.5: unless
+        // all of it is told itself.
         let above: BTreeSet<MailboxName> = match selection.recursive_match {
-            true => chosen.iter().flat_map(above).collect(),
+            true => chosen.iter().filter(|name| !matches(name)).flat_map(above).collect(),
             false => BTreeSet::new(),
         };
-        for name in chosen.union(&above).filter(|name| patterns.iter().any(|pattern| pattern.matches(name.as_str()))) {
+        for name in chosen.union(&above).filter(matches) {
             let item = names.item(name, selection, &returns);
             let child_info = if above.contains(name) { options(selection) } else { Vec::new() };
             machine.send(&Response::List(ListItem { child_info, ..item }));
