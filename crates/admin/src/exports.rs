@@ -23,6 +23,11 @@ pub(crate) async fn export(
     Asked(query): Asked<ExportQuery>,
 ) -> Result<([(HeaderName, &'static str); 1], Vec<u8>), ApiError> {
     let secrets = if query.passwords { Secrets::Included } else { Secrets::LeftOut };
+    // What it would say cannot be in the file: whoever reads it would put all mail off until the next one.
+    if let Some(map) = api.routing().unread_map() {
+        let why = format!("{map}: a map that is read live was not read yet, so that its records cannot be exported");
+        return Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, why));
+    }
     let entries = collect(api.world().engine.as_ref(), secrets).await?;
     let records = entries.len();
     let text = api.blocking(move || encode(&entries, secrets)).await?;

@@ -95,6 +95,9 @@ pub struct MapFacts {
     /// Lines that say what the directory has no place for.
     #[serde(default)]
     pub ignored: usize,
+    /// Aliases that lead out of the site.
+    #[serde(default)]
+    pub remote: usize,
     /// Why the file that is there is not the one in service, if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,

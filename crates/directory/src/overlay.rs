@@ -101,6 +101,8 @@ impl Engine for Overlay {
 
     fn range<'a>(&'a self, range: Range<'a>) -> BoxFuture<'a, Result<Page, EngineError>> {
         Box::pin(async move {
+            // The engine below may wait for nobody: who loads everything page by page lets others run in between.
+            let_others_run().await;
             let (mut first, mut after) = (None, range.after.map(str::to_owned));
             loop {
                 let range = Range { after: after.as_deref(), ..range };

@@ -337,7 +337,7 @@ impl Routing {
     }
 
     /// A map that nobody has read yet, and that may say something of any address.
-    pub(crate) fn unread_map(&self) -> Option<&str> {
+    pub fn unread_map(&self) -> Option<&str> {
         let (key, _) = self.flaws.range(overlay::UNREAD_PREFIX.to_owned()..).next()?;
         key.starts_with(overlay::UNREAD_PREFIX).then_some(key)
     }

@@ -25,6 +25,12 @@ pub enum ReadError {
         /// Where, and what.
         error: FileError,
     },
+    /// A map that had entries has none any more.
+    #[error("{} has nothing in it any more; a signal (SIGHUP) takes it so", path.display())]
+    Emptied {
+        /// Which.
+        path: PathBuf,
+    },
     /// What is in a map.
     #[error("{}:{}: {error}", path.display(), error.line)]
     Map {

@@ -17,6 +17,21 @@ pub struct MapFile {
     changing: Option<(Seen, MapNames)>,
     /// Why it could not be read, if it could not.
     away: Option<io::ErrorKind>,
+    /// Whether the last map had anything in it.
+    had_entries: bool,
+    /// For how many looks it has been at rest without an end of its last line.
+    unended: u8,
+}
+
+/// Who wants it to be read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// Nobody: it has changed.
+    No,
+    /// Nobody, but it has been as it is for long.
+    Long,
+    /// An operator, or the start.
+    Yes,
 }
 
 /// Where a map is, and how it is written.
@@ -47,7 +62,7 @@ impl MapFile {
     /// A map that was not read yet.
     pub fn new(source: MapSource) -> Self {
         let read = Seen(vec![(source.path.clone(), None)]);
-        Self { source, read, names: None, changing: None, away: None }
+        Self { source, read, names: None, changing: None, away: None, had_entries: false, unended: 0 }
     }
 
     /// Where it is.
@@ -63,14 +78,27 @@ impl MapFile {
             self.changing = None;
             return MapLook::Same;
         }
-        match self.changing.replace(now) == self.changing {
-            true => self.read_again(names),
-            false => MapLook::Same,
+        if self.changing.replace(now) != self.changing {
+            self.unended = 0;
+            return MapLook::Same;
+        }
+        match self.unended {
+            // It has come to rest. Where its last line has no end, somebody writes it with pauses, perhaps.
+            0 => self.read(names, Asked::No),
+            1..UNENDED_LOOKS => {
+                self.unended += 1;
+                MapLook::Same
+            }
+            UNENDED_LOOKS.. => self.read(names, Asked::Long),
         }
     }
 
     /// Reads the map whether it seems to be another or not.
     pub fn read_again(&mut self, names: &MapNames) -> MapLook {
+        self.read(names, Asked::Yes)
+    }
+
+    fn read(&mut self, names: &MapNames, asked: Asked) -> MapLook {
         let (read, octets) = self.source.octets();
         let octets = match octets {
             Ok(octets) => octets,
@@ -82,9 +110,21 @@ impl MapFile {
             self.changing = Some((now, names.clone()));
             return MapLook::Same;
         }
+        if asked == Asked::No && octets.last().is_some_and(|last| *last != b'\n') {
+            self.unended = 1;
+            return MapLook::Same;
+        }
         (self.read, self.names, self.changing, self.away) = (read, Some(names.clone()), None, None);
+        self.unended = 0;
         match self.source.parse(&octets, names) {
-            Ok(map) => MapLook::Read(map),
+            // `command > map` empties it before the command has said anything.
+            Ok(map) if map.is_empty() && self.had_entries && asked != Asked::Yes => {
+                MapLook::Kept(ReadError::Emptied { path: self.source.path.clone() })
+            }
+            Ok(map) => {
+                self.had_entries = !map.is_empty();
+                MapLook::Read(map)
+            }
             Err(error) => MapLook::Kept(error),
         }
     }
@@ -146,6 +186,8 @@ impl Seen {
     }
 }
 
+/// Looks at a map whose last line has no end before it is taken as it is.
+const UNENDED_LOOKS: u8 = 30;
 /// Ten million lines.
 const MAP_OCTETS_MAX: u64 = 512 << 20;
 /// A thousand addresses, which is what an alias may lead to, many times over.

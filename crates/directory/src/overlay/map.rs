@@ -36,6 +36,8 @@ pub struct LiveMap {
     rules: LiveRules,
     /// What its lines say that no record can hold, with their numbers.
     ignored: Vec<(usize, String)>,
+    /// Aliases that lead out of the site, with their lines.
+    remote: Vec<(usize, String)>,
 }
 
 /// What a map says of a domain, each with its line.
@@ -108,11 +110,17 @@ impl LiveMap {
         &self.ignored
     }
 
+    /// Its aliases that lead out of the site, with line numbers: meant so, or a host that is no store's (any more).
+    pub fn remote(&self) -> &[(usize, String)] {
+        &self.remote
+    }
+
     fn of(path: &str, parsed: Parsed<Entry>, ours: &[Domain]) -> Result<Self, MapError> {
         let mut bad: Vec<_> = parsed.bad.into_iter().map(|bad| (bad.number, bad.error.to_string())).collect();
         let mut held = Vec::with_capacity(parsed.items.len());
         let (mut domains, mut rules) = (BTreeMap::<Box<str>, OfDomain>::new(), LiveRules::default());
         let ours: BTreeSet<_> = ours.iter().collect();
+        let mut remote = Vec::new();
         for line in parsed.items {
             match line.item {
                 Entry::CatchAll { domain, .. } | Entry::DomainStore { domain, .. } if !ours.contains(&domain) => {
@@ -124,7 +132,12 @@ impl LiveMap {
                 Entry::DomainStore { domain, store } => {
                     domains.entry(key_of(&domain)).or_default().default_store = Some((line.number, store));
                 }
-                Entry::Alias(alias) => held.push(held_at(line.number, &alias)),
+                Entry::Alias(alias) => {
+                    if let Some(target) = alias.targets.iter().find(|target| !ours.contains(target.domain())) {
+                        remote.push((line.number, format!("{} leads to {target}, which is elsewhere", alias.address)));
+                    }
+                    held.push(held_at(line.number, &alias));
+                }
                 Entry::Placement(placement) => held.push(held_at(line.number, &placement)),
                 Entry::Rule(rule) => rules.push(line.number, rule),
             }
@@ -135,7 +148,7 @@ impl LiveMap {
         // The parsers take no key twice.
         held.sort_by(|one, other| one.key.cmp(&other.key));
         let ignored = parsed.ignored.into_iter().map(|line| (line.number, line.item)).collect();
-        Ok(Self { path: path.into(), is_read: true, held, domains, rules, ignored })
+        Ok(Self { path: path.into(), is_read: true, held, domains, rules, ignored, remote })
     }
 
     /// Whether it is the reading of a file, be it an empty one.

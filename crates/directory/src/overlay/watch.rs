@@ -52,7 +52,8 @@ impl OverlayWatch {
     }
 
     /// What the base's changes do to what is seen, with what the maps say now. What they say later is told then.
-    fn of_base(&mut self, changes: Changes) -> Result<Option<Changes>, EngineError> {
+    /// Nothing of it may be seen: how far the base is, is told all the same.
+    fn of_base(&mut self, changes: Changes) -> Result<Changes, EngineError> {
         self.given.base = changes.revision;
         let mut told = Vec::with_capacity(changes.changes.len());
         for change in changes.changes {
@@ -69,7 +70,7 @@ impl OverlayWatch {
             told.push(told_as(key, seen, moment)?);
         }
         let revision = self.given.revision()?;
-        Ok((!told.is_empty()).then_some(Changes { changes: told, revision }))
+        Ok(Changes { changes: told, revision })
     }
 
     /// Gives a commit of the maps. Dropped on the way, it goes on where it was.
@@ -105,11 +106,7 @@ impl Watch for OverlayWatch {
                     Next::Layer(Changes { changes, revision }) => {
                         self.taken = Some(Taken { left: changes.into(), done: Vec::new(), revision });
                     }
-                    Next::Base(changes) => {
-                        if let Some(changes) = self.of_base(changes)? {
-                            return Ok(changes);
-                        }
-                    }
+                    Next::Base(changes) => return self.of_base(changes),
                 }
             }
         })

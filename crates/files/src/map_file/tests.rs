@@ -71,6 +71,38 @@ fn a_map_is_read_when_it_has_come_to_rest() {
 }
 
 #[test]
+fn an_emptied_map_is_taken_by_a_signal_only() {
+    let place = Place::new();
+    place.write("aliases", "root: anna\n");
+    let (mut file, _) = place.open();
+    // As a shell does before the command behind it has said anything.
+    place.write("aliases", "");
+    let told = "aliases has nothing in it any more; a signal (SIGHUP) takes it so";
+    assert_eq!(looks(&place, &mut file), ["same", told, "same"]);
+    assert_eq!(place.said(&file.read_again(&names(&["site.test"]))), "0 aliases");
+    place.write("aliases", "root: anna\n");
+    assert_eq!(looks(&place, &mut file), ["same", "1 aliases", "same"]);
+}
+
+#[test]
+fn a_line_without_an_end_is_waited_for() {
+    let place = Place::new();
+    place.write("aliases", "root: anna\n");
+    let (mut file, _) = place.open();
+    place.write("aliases", "root: anna\nweb");
+    assert_eq!(looks(&place, &mut file), ["same", "same", "same", "same"]);
+    place.write("aliases", "root: anna\nwebmaster: anna\n");
+    assert_eq!(looks(&place, &mut file), ["same", "2 aliases", "same"]);
+    // Some people end no last line.
+    place.write("aliases", "root: bert");
+    let looks: [String; 40] = looks(&place, &mut file);
+    let read = looks.iter().position(|look| look != "same").expect("taken in the end");
+    assert_eq!((read, looks[read].as_str()), (31, "1 aliases"));
+    let (_, at_the_start) = place.open();
+    assert_eq!(at_the_start, 1, "nothing is there that could be kept instead");
+}
+
+#[test]
 fn asked_for_it_is_read_at_once() {
     let place = Place::new();
     place.write("aliases", "root: anna\n");

@@ -82,7 +82,10 @@ fn lines(status: &StatusJson) -> Vec<(String, String)> {
 }
 
 fn of_map(map: &MapFacts) -> String {
-    let ignored = if map.ignored > 0 { format!(", {} lines ignored", map.ignored) } else { String::new() };
+    let mut ignored = if map.ignored > 0 { format!(", {} lines ignored", map.ignored) } else { String::new() };
+    if map.remote > 0 {
+        ignored += &format!(", {} lead out of the site", map.remote);
+    }
     match (map.entries, &map.trouble) {
         (Some(entries), None) => format!("entries {entries}{ignored}"),
         (Some(entries), Some(trouble)) => {

@@ -41,6 +41,8 @@ struct Content {
     entries: usize,
     /// What the directory has no place for, with line numbers.
     ignored: Vec<(usize, String)>,
+    /// Aliases that lead out of the site, with line numbers.
+    remote: Vec<(usize, String)>,
 }
 
 /// How each map is, for operators.
@@ -192,12 +194,14 @@ fn names(told: &Map, routing: &Routing) -> MapNames {
         (false, _) => told.domains.clone(),
     };
     let names = MapNames::in_copy(routing, own);
-    told.hosts.iter().fold(names, |names, (host, store)| names.with_host(host, store.clone()))
+    // One that the directory does not know makes its lines bad ones, until it does.
+    let known = told.hosts.iter().filter(|(_, store)| routing.store(store).is_some());
+    known.fold(names, |names, (host, store)| names.with_host(host, store.clone()))
 }
 
 impl Content {
     fn of(map: &LiveMap) -> Self {
-        Self { entries: map.len(), ignored: map.ignored().to_vec() }
+        Self { entries: map.len(), ignored: map.ignored().to_vec(), remote: map.remote().to_vec() }
     }
 }
 
@@ -208,6 +212,7 @@ impl MapStates {
             kind: map.kind.name().to_owned(),
             entries: None,
             ignored: 0,
+            remote: 0,
             trouble: None,
         };
         let states = States { maps: told.iter().map(unread).collect(), differences: Differences::default() };
@@ -239,14 +244,18 @@ impl MapStates {
     }
 
     fn tell(&self, nth: usize, content: &Content, taken: &Taken) {
-        let Content { entries, ignored } = content;
+        let Content { entries, ignored, remote } = content;
         let Taken { changes, pinned } = taken;
         let mut states = self.lock();
         let Some(state) = states.maps.get_mut(nth) else { return };
         (state.entries, state.ignored, state.trouble) = (Some(*entries), ignored.len(), None);
+        state.remote = remote.len();
         tracing::info!(map = state.path, entries, changes, pinned = pinned.len(), "the map was read");
         for (line, text) in ignored.iter().take(LINES_TOLD_MAX) {
             tracing::warn!(map = state.path, line, text, "the directory has no place for this");
+        }
+        for (line, text) in remote.iter().take(LINES_TOLD_MAX) {
+            tracing::warn!(map = state.path, line, text, "there is no outbound mail yet; is it a store's host?");
         }
     }
 
