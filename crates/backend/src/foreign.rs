@@ -26,7 +26,7 @@ pub enum BackEnd {
     At {
         /// Its hosts.
         callee: Callee,
-        /// The master as whom visitors are logged in who bring no password.
+        /// The master as whom visitors are logged in, none of whom brings a password; nothing where all do.
         master: Option<Master>,
     },
     /// Nowhere that we could call: why, for the log.

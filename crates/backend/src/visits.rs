@@ -56,14 +56,16 @@ impl Visits {
         who: Visitor,
         mode: Mode,
     ) -> Result<Admission, Unavailable> {
-        let (callee, said) = match self.foreign.find(store, M::PROTOCOL) {
+        let (callee, said, by_master) = match self.foreign.find(store, M::PROTOCOL) {
             BackEnd::At { callee, master } => {
+                let by_master = who.password.is_none();
                 let said = match (who.password, master) {
-                    (Some(password), _) => Said { authorization: None, authentication: who.user, password },
+                    (Some(password), None) => Said { authorization: None, authentication: who.user, password },
                     (None, Some(master)) => master.says(who.user),
-                    (None, None) => return Err(nowhere(store, "no master is known for it")),
+                    // Whoever was decided to show one must not show the other.
+                    (Some(_), Some(_)) | (None, None) => return Err(nowhere(store, "its record has just changed")),
                 };
-                (callee, said)
+                (callee, said, by_master)
             }
             BackEnd::Nowhere(why) => return Err(nowhere(store, &why)),
         };
@@ -91,6 +93,8 @@ impl Visits {
                 let passage = Passage { wire, unsent: bytes::Bytes::new(), unsaid, track: guest.track() };
                 Ok(Admission::Welcome(Elsewhere { welcome, passage }))
             }
+            // The user's password was right: it is not he who was refused.
+            Verdict::Refused(text) if by_master => Err(unavailable(&callee, format!("it refuses our master: {text}"))),
             Verdict::Refused(text) => Ok(Admission::Refused { text }),
             Verdict::InUse => Ok(Admission::InUse),
             Verdict::Unavailable(why) => Err(unavailable(&callee, why)),
@@ -130,16 +134,16 @@ impl<M: Guest> Door<M> {
         }
     }
 
-    /// What a back-end offers is believed until it says no in a way that may come of our being wrong.
+    /// What a back-end offers is believed until it says no, which may come of our being wrong.
     fn learn(&self, store: &StoreName, guest: &M, verdict: &Verdict) {
         let mut known = self.known();
         match (verdict, guest.learnt()) {
-            (Verdict::Welcome(_) | Verdict::Refused(_) | Verdict::InUse, Some(learnt)) => {
+            (Verdict::Welcome(_) | Verdict::InUse, Some(learnt)) => {
                 if known.get(store) != Some(&learnt) {
                     known.insert(store.clone(), learnt);
                 }
             }
-            (Verdict::Unavailable(_), _) | (_, None) => {
+            (Verdict::Refused(_) | Verdict::Unavailable(_), _) | (_, None) => {
                 known.remove(store);
             }
         }

@@ -1,9 +1,11 @@
 //! Calls to other nodes and to back-ends of another make: the port [`Caller`] over sockets.
 
 mod avoided;
+mod names;
 mod socket;
 
 use avoided::{Attempt, Avoided, Target};
+use names::Names;
 
 use crate::client::Conversation;
 use crate::line::now;
@@ -32,6 +34,7 @@ pub struct Dialer {
     told: Arc<[ClientTls]>,
     sources: Vec<IpAddr>,
     avoided: Arc<Avoided>,
+    names: Names,
 }
 
 impl Dialer {
@@ -80,7 +83,7 @@ impl Dialer {
     async fn try_all(&self, to: &Callee, how: &How, failures: &mut Vec<String>) -> Option<Reached> {
         let mut postponed = Vec::new();
         for host in to.hosts.iter() {
-            let addresses = match resolve(host, to.port).await {
+            let addresses = match self.names.resolve(host, to.port).await {
                 Ok(addresses) => addresses,
                 Err(failure) => {
                     failures.push(format!("{host}: {}", chain(&failure)));
@@ -224,17 +227,6 @@ fn introduction(wanted: Introduction, behalf_of: Option<Peer>) -> Option<Origin>
     }
 }
 
-/// The addresses of a host: itself, if it is one.
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, Failure> {
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(address, port)]);
-    }
-    let looking = tokio::time::timeout(LOOKUP_SPAN_MAX, tokio::net::lookup_host((host, port)));
-    let found = looking.await.map_err(|_| Failure::SlowLookup)?.map_err(Failure::Lookup)?;
-    let addresses: Vec<_> = found.take(ADDRESSES_MAX).collect();
-    if addresses.is_empty() { Err(Failure::NoAddress) } else { Ok(addresses) }
-}
-
 /// Why one address, or one host, cannot be called.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -242,6 +234,8 @@ enum Failure {
     Lookup(#[source] io::Error),
     #[error("its address was not found within {} s", LOOKUP_SPAN_MAX.as_secs())]
     SlowLookup,
+    #[error("its address could not be found a moment ago")]
+    UnknownOfLate,
     #[error("it has no address")]
     NoAddress,
     #[error("we have no address of that family to call from")]

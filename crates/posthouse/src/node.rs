@@ -12,6 +12,7 @@ mod backends;
 mod directory_file;
 mod door;
 mod foreign;
+mod given_away;
 mod inside;
 mod listeners;
 mod maps;
@@ -247,6 +248,7 @@ impl Node {
         if let Some(file) = self.file.take() {
             directory_file::keep(file, &self, shutdown.clone())?;
         }
+        given_away::watch(&self, shutdown.clone());
         if let Some(maps) = self.maps.take() {
             maps.keep(&self, shutdown.clone())?;
         }

@@ -98,7 +98,8 @@ fn a_relay_reads_its_directory_from_a_file() {
 /// Two nodes with a disk each must not both take mail for it.
 #[test]
 fn a_store_that_was_given_to_another_node_takes_nothing_any_more() {
-    let config = format!("{NODE}{FILE}[[store]]\nname = 'ingrid'\nlmtp = '127.0.0.1:0'\n");
+    let config =
+        format!("{NODE}{FILE}[[store]]\nname = 'ingrid'\nlmtp = '127.0.0.1:0'\n[proxy]\nimap = '127.0.0.1:0'\n");
     let records = |node: &str| {
         let store = format!(
             r#"{{"key":"routing/store/ingrid","value":{{"v":1,"name":"ingrid","kind":"posthouse","node":"{node}"}}}}"#
@@ -106,7 +107,9 @@ fn a_store_that_was_given_to_another_node_takes_nothing_any_more() {
         let domain = r#"{"key":"routing/domain/a.test","value":{"v":1,"name":"a.test"}}"#;
         let site = r#"{"key":"routing/site","value":{"v":1,"default_store":"ingrid"}}"#;
         let ann = r#"{"key":"routing/account/a.test/ann","value":{"v":1,"address":"ann@a.test","id":"00000000000000000000000000000001","created":0}}"#;
-        format!("{HEADER}\n{ann}\n{domain}\n{site}\n{store}\n{{\"records\":4}}\n")
+        let secret =
+            r#"{"key":"secret/a.test/ann","value":{"v":1,"address":"ann@a.test","passwords":["{PLAIN}s3cret"]}}"#;
+        format!("{HEADER}\n{ann}\n{domain}\n{site}\n{store}\n{secret}\n{{\"records\":5}}\n")
     };
     let site = site(&config, &records("one"));
     let node = Running::start(site.path());
@@ -119,9 +122,20 @@ fn a_store_that_was_given_to_another_node_takes_nothing_any_more() {
         heard.lines().rev().nth(1).expect("an answer to RCPT").to_owned()
     };
     assert!(rcpt().starts_with("250 "), "{}", rcpt());
+    let mut imap = BufReader::new(TcpStream::connect(node.address(site.path(), "imap")).expect("somebody listens"));
+    imap.get_mut().write_all(b"a LOGIN ann@a.test s3cret\r\nb SELECT INBOX\r\n").expect("sent");
+    let mut line = String::new();
+    while !line.starts_with("b OK") {
+        line.clear();
+        assert_ne!(imap.read_line(&mut line).expect("a line"), 0, "the end");
+    }
     std::fs::write(site.path().join("new"), records("two")).expect("written");
     std::fs::rename(site.path().join("new"), site.path().join("records")).expect("renamed");
     while rcpt().starts_with("250 ") {}
+    // Who is connected reads and writes there no more.
+    let mut rest = String::new();
+    imap.read_to_string(&mut rest).expect("text");
+    assert!(rest.starts_with("* BYE"), "{rest}");
     assert!(rcpt().starts_with("451 ") && rcpt().contains("Another node serves this store"), "{}", rcpt());
 }
 

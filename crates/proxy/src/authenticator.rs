@@ -177,11 +177,16 @@ impl Authenticator {
         self.counts.note(client.protocol, LoginOutcome::Unavailable);
     }
 
-    /// Nobody could be let in: the store, or the back-end, is not available.
-    pub(crate) fn unasked(&self, client: &Client, holder: &Holder, why: &Unavailable) {
+    /// Nobody could be let in: the store, or the back-end, is not available. Whoever came with a password that nobody has
+    /// checked, at `came`, hears so no sooner than of a wrong one.
+    pub(crate) async fn unasked(&self, client: &Client, holder: &Holder, why: &Unavailable, came: Option<Instant>) {
         let Holder { account, store } = holder;
-        tracing::warn!(target: "login", %account, %store, %why, "no session at the store");
+        let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
+        tracing::warn!(target: "login", client = %address, protocol, %account, %store, %why, "no session at the store");
         self.counts.note(client.protocol, LoginOutcome::Unavailable);
+        if let Some(came) = came {
+            self.wait_since(came).await;
+        }
     }
 
     async fn judge(&self, client: &Client, credentials: Result<Credentials, Failure>) -> Outcome {
@@ -246,8 +251,11 @@ impl Authenticator {
         if let Found::AtBackEnd { login: BackendLogin::Password, .. } = &found
             && none
         {
-            // The back-end alone has the password.
-            return found.enter(credentials);
+            // The back-end alone has the password: until it has found it right, nobody hears more than that it is wrong.
+            return match found.enter(credentials) {
+                Err(Stop::Refused(Reason::NotAuthorized)) => Err(Stop::Refused(Reason::WrongPassword)),
+                entered => entered,
+            };
         }
         // Asked in every other case: whoever is refused below has waited as long as for a wrong password.
         let matches = self.verify(hashes, &credentials.password).await?;

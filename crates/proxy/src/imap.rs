@@ -13,6 +13,7 @@ use mail_types::StoreName;
 use ports::{Admission, BoxFuture, Elsewhere, Flow, Handover, Holder, ImapHandover, Peer, Protocol, Unavailable};
 use sasl::{Credentials, Exchange, Failure, Mechanism, Secret};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What is the same for every connection of a listener.
 #[derive(Clone, Debug)]
@@ -157,11 +158,11 @@ impl ImapGate {
 
     async fn log_in(&mut self, machine: &mut Server, credentials: Result<Credentials, Failure>) -> Step<Server> {
         let began = self.proxy.clock.instant();
-        let (holder, handover) = match self.authenticator().log_in(&self.client, credentials).await {
+        let (holder, handover, came) = match self.authenticator().log_in(&self.client, credentials).await {
             Outcome::LoggedIn { store, who } => {
                 let account = Arc::clone(&who.address);
                 let handover = self.proxy.handover.imap(&store, who).await;
-                (Holder { account, store }, handover)
+                (Holder { account, store }, handover, None)
             }
             Outcome::Visitor { store, who } => {
                 let account = Arc::clone(&who.address);
@@ -174,7 +175,7 @@ impl ImapGate {
                     Ok(Admission::InUse) => Err(in_use(&store)),
                     Err(why) => Err(why),
                 };
-                (Holder { account, store }, handover)
+                (Holder { account, store }, handover, Some(began))
             }
             Outcome::WrongPassword => return self.refuse(machine, WRONG_PASSWORD),
             Outcome::NotAuthorized => return self.refuse(machine, NOT_AUTHORIZED),
@@ -183,11 +184,17 @@ impl ImapGate {
                 return Step::Stay(Flow::Next);
             }
         };
-        self.enter(machine, holder, handover)
+        self.enter(machine, holder, handover, came).await
     }
 
     /// Tells the client that it is logged in, and gives way.
-    fn enter(&self, machine: &mut Server, holder: Holder, handover: Result<ImapHandover, Unavailable>) -> Step<Server> {
+    async fn enter(
+        &self,
+        machine: &mut Server,
+        holder: Holder,
+        handover: Result<ImapHandover, Unavailable>,
+        came: Option<Instant>,
+    ) -> Step<Server> {
         match handover {
             Ok(Handover::Here(session)) => {
                 self.authenticator().admitted(&self.client, &holder);
@@ -203,7 +210,7 @@ impl ImapGate {
                 Step::Pass { passage, holder }
             }
             Err(why) => {
-                self.authenticator().unasked(&self.client, &holder, &why);
+                self.authenticator().unasked(&self.client, &holder, &why, came).await;
                 machine.complete(UNAVAILABLE);
                 Step::Stay(Flow::Next)
             }

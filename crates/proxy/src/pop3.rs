@@ -10,6 +10,7 @@ use ports::{
 };
 use sasl::{Credentials, Exchange, Failure, Mechanism};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What is the same for every connection of a listener.
 #[derive(Clone, Debug)]
@@ -143,7 +144,7 @@ impl Pop3Gate {
             Outcome::LoggedIn { store, who } => {
                 let account = Arc::clone(&who.address);
                 let handover = self.proxy.handover.pop3(&store, who, machine.mode()).await;
-                return self.enter(machine, Holder { account, store }, handover).await;
+                return self.enter(machine, Holder { account, store }, handover, None).await;
             }
             Outcome::Visitor { store, who } => {
                 let account = Arc::clone(&who.address);
@@ -157,7 +158,7 @@ impl Pop3Gate {
                     }
                     Err(why) => Err(why),
                 };
-                return self.enter(machine, Holder { account, store }, handover).await;
+                return self.enter(machine, Holder { account, store }, handover, Some(began)).await;
             }
             Outcome::WrongPassword | Outcome::NotAuthorized => Refusal::BAD_CREDENTIALS,
             Outcome::Unavailable => Refusal::UNAVAILABLE,
@@ -172,6 +173,7 @@ impl Pop3Gate {
         machine: &mut Server,
         holder: Holder,
         handover: Result<Option<Pop3Handover>, Unavailable>,
+        came: Option<Instant>,
     ) -> Step<Server> {
         match handover {
             Ok(Some(Handover::There(Elsewhere { welcome, mut passage }))) => {
@@ -188,7 +190,7 @@ impl Pop3Gate {
                 machine.refuse(&Refusal::IN_USE);
             }
             Err(why) => {
-                self.authenticator().unasked(&self.client, &holder, &why);
+                self.authenticator().unasked(&self.client, &holder, &why, came).await;
                 machine.refuse(&Refusal::UNAVAILABLE);
             }
         }

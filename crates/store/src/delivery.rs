@@ -1,6 +1,7 @@
 //! A message into the store, whoever brings it: the relay by a function call, another server by LMTP.
 
 use crate::engine::{BodyWriter, NewMessage, Put, Refusal, Store, delivery_head};
+use crate::handover::Owns;
 use bytes::Bytes;
 use journal::Durable;
 use mail_types::{FlagSet, Lsn, MailboxId};
@@ -14,13 +15,20 @@ pub struct Transaction {
     envelope: Envelope,
     recipients: Vec<Recipient>,
     body: BodyWriter,
+    /// Whether the store is still ours to write to; asked when the message is whole.
+    owns: Option<Owns>,
 }
 
 impl Transaction {
     /// Begins a message.
     pub fn new(store: Arc<Store>, envelope: Envelope) -> Self {
         let body = BodyWriter::new(Arc::clone(&store));
-        Self { store, envelope, recipients: Vec::new(), body }
+        Self { store, envelope, recipients: Vec::new(), body, owns: None }
+    }
+
+    /// Taken only if the store is this node's when the message is whole, however long that took.
+    pub(crate) fn owned_where(self, owns: Owns) -> Self {
+        Self { owns: Some(owns), ..self }
     }
 
     /// Whether there is room for the message. Where its size was not declared it may be anything, so that only who is
@@ -52,8 +60,12 @@ impl Transaction {
     }
 
     async fn store_for_all(self) -> Vec<Result<Durable<Lsn>, Refusal>> {
-        let Self { store, envelope, recipients, body } = self;
+        let Self { store, envelope, recipients, body, owns } = self;
         store.wait_for_room().await;
+        if owns.is_some_and(|owns| !owns.says(store.name())) {
+            tracing::warn!(store = %store.name(), "a message was not taken: the store was given to another node meanwhile");
+            return recipients.iter().map(|_| Err(Refusal::Unavailable("another node serves the store"))).collect();
+        }
         let uses = u32::try_from(recipients.len()).expect("the protocol bounds the recipients of a message");
         let mut body = match body.finish(uses) {
             Ok(body) => body,

@@ -19,7 +19,17 @@ use std::sync::Arc;
 pub struct LocalStores {
     stores: BTreeMap<StoreName, Local>,
     /// Whether a store is ours to serve, as the directory has it now.
-    owns: Box<dyn Fn(&StoreName) -> bool + Send + Sync>,
+    owns: Owns,
+}
+
+/// Says whether a store is ours to serve. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Owns(Arc<dyn Fn(&StoreName) -> bool + Send + Sync>);
+
+impl Owns {
+    pub(crate) fn says(&self, store: &StoreName) -> bool {
+        (self.0)(store)
+    }
 }
 
 /// One store, and who holds which of its maildrops.
@@ -37,14 +47,14 @@ impl LocalStores {
     /// These stores.
     pub fn new(stores: impl IntoIterator<Item = Arc<Store>>) -> Self {
         let local = |store: Arc<Store>| (store.name().clone(), Local { store, maildrops: Arc::default() });
-        Self { stores: stores.into_iter().map(local).collect(), owns: Box::new(|_| true) }
+        Self { stores: stores.into_iter().map(local).collect(), owns: Owns(Arc::new(|_| true)) }
     }
 
     /// Of these, only the ones for which `owns` holds are served: a store that the directory has given to another node may
     /// be open here still, but whoever wrote into it would write into a second copy.
     #[must_use]
     pub fn owned_where(self, owns: impl Fn(&StoreName) -> bool + Send + Sync + 'static) -> Self {
-        Self { owns: Box::new(owns), ..self }
+        Self { owns: Owns(Arc::new(owns)), ..self }
     }
 
     /// Whether a store is served here now.
@@ -60,7 +70,7 @@ impl LocalStores {
     fn local(&self, name: &StoreName) -> Result<&Local, Unavailable> {
         let unavailable = |why: &str| Unavailable { what: format!("store {name}"), why: why.to_owned() };
         let local = self.stores.get(name).ok_or_else(|| unavailable("it is not served here"))?;
-        match (self.owns)(name) {
+        match self.owns.says(name) {
             true => Ok(local),
             false => Err(unavailable("the directory says that another node serves it")),
         }
@@ -127,7 +137,8 @@ impl Delivery for LocalStores {
                 tracing::warn!(%why, "a delivery is put off");
                 smtp_proto::Refusal::TRY_LATER
             })?;
-            Ok(Box::new(Transaction::new(Arc::clone(&local.store), envelope)) as Box<dyn DeliveryTransaction>)
+            let transaction = Transaction::new(Arc::clone(&local.store), envelope);
+            Ok(Box::new(transaction.owned_where(self.owns.clone())) as Box<dyn DeliveryTransaction>)
         })
     }
 }

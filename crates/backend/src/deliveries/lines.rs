@@ -155,8 +155,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// Transactions of senders with one node at a time. Each lasts as long as its sender takes, so a few slow senders must not use
 /// them up.
 pub(super) const TURN_COUNT_MAX: usize = 1_000;
-/// Those of a queue: it has one with each store of the node, and none of them waits for a stranger.
-pub(super) const QUEUE_TURN_COUNT_MAX: usize = 16;
+/// Those of a queue: it has one with each store of the node, however many those are, and none of them waits for a stranger.
+pub(super) const QUEUE_TURN_COUNT_MAX: usize = 1_000;
 /// Connections to one node that wait for a message: as many as a busy relay has transactions with it at once, or each message beyond
 /// calls anew, and the TLS handshakes cost more than all the rest. A lull ends them by age.
 pub(super) const KEPT_COUNT_MAX: usize = 256;

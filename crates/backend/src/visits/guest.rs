@@ -96,7 +96,7 @@ impl Guest for imap::Client {
 /// back-end said in a line of its own.
 fn with_code(welcome: Bytes, capabilities: Option<Bytes>) -> Bytes {
     match capabilities {
-        Some(list) if !welcome.starts_with(b"[") => {
+        Some(list) if !welcome.starts_with(b"[CAPABILITY") => {
             let mut coded = BytesMut::from(&b"[CAPABILITY "[..]);
             coded.put_slice(&list);
             coded.put_slice(b"] ");

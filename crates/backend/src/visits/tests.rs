@@ -98,6 +98,8 @@ fn a_visitor_comes_with_his_own_password() {
 fn what_a_back_end_says_of_itself_in_a_line_of_its_own_is_handed_on() {
     let site = Site::new(&[GREETING, "* CAPABILITY IMAP4rev1 IDLE\r\nP1 OK in\r\n"], Then::Silent);
     assert_eq!(welcomed(site.imap(Some("secret"))).0, "[CAPABILITY IMAP4rev1 IDLE] in");
+    let site = Site::new(&[GREETING, "* CAPABILITY IMAP4rev1\r\nP1 OK [ALERT] full\r\n"], Then::Silent);
+    assert_eq!(welcomed(site.imap(Some("secret"))).0, "[CAPABILITY IMAP4rev1] [ALERT] full");
 }
 
 #[test]
@@ -115,6 +117,16 @@ fn what_was_learnt_saves_a_round_trip() {
 }
 
 #[test]
+fn a_refusal_makes_it_ask_again() {
+    const CAPA: &str = "+OK list\r\nSASL PLAIN\r\n.\r\n";
+    let site = Site::new(&["+OK hi\r\n", CAPA, "-ERR [AUTH] no\r\n"], Then::Silent);
+    for _ in 0..2 {
+        assert!(matches!(site.pop3(), Ok(Admission::Refused { .. })));
+        assert!(site.said().starts_with("CAPA\r\n"), "what was learnt may be what was wrong");
+    }
+}
+
+#[test]
 fn a_master_comes_for_him_and_only_for_who_was_checked() {
     let master = |form| Some(Master { name: "m".into(), password: Password::new(b"pw".to_vec()).unwrap(), form });
     let with = |form| Site::with(&[GREETING, "P1 OK in\r\n"], Then::Silent, CallSecurity::Plain, master(form));
@@ -126,8 +138,21 @@ fn a_master_comes_for_him_and_only_for_who_was_checked() {
     welcomed(site.imap(None));
     // \0carol*m\0pw
     assert_eq!(site.said(), "P1 AUTHENTICATE PLAIN AGNhcm9sKm0AcHc=\r\n");
-    let none = Site::new(&[GREETING], Then::Silent).imap(None).unwrap_err();
-    assert_eq!(none.to_string(), "the store cyrus is not available: no master is known for it");
+    // It is the master who is refused, and no user has to hear of it.
+    let refused = Site::with(
+        &[GREETING, "P1 NO [AUTHENTICATIONFAILED] no\r\n"],
+        Then::Silent,
+        CallSecurity::Plain,
+        master(MasterForm::Authorization),
+    );
+    let why = refused.imap(None).unwrap_err().to_string();
+    assert!(why.ends_with("it refuses our master: no"), "{why}");
+    // The record changed between the decision and the call: no password goes where it is not wanted.
+    let none = Site::new(&[GREETING], Then::Silent);
+    assert!(none.imap(None).unwrap_err().to_string().ends_with("its record has just changed"));
+    let both = with(MasterForm::Authorization);
+    assert!(both.imap(Some("secret")).unwrap_err().to_string().ends_with("its record has just changed"));
+    assert!(none.heard.lock().unwrap().calls.is_empty() && both.heard.lock().unwrap().calls.is_empty());
 }
 
 #[test]

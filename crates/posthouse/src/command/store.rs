@@ -8,6 +8,7 @@ use super::screen::Screen;
 use super::table::{Column, field};
 use directory::{Protocol, TlsMode};
 use serde_json::{Map, Value};
+use std::net::IpAddr;
 
 /// Stores.
 #[derive(Debug, clap::Subcommand)]
@@ -85,6 +86,7 @@ impl Run for Store {
                 settings.put(given.put("name", Some(name)))?;
                 let store: Value = node.post(Target::of(KIND.many), &given.body()?).await?;
                 screen.say(format_args!("added store {}", field(&store, "name")))?;
+                warn_of_clear(&store, screen)?;
                 Ok(0)
             }
             Self::List(form) => list(&KIND, None, form, |_| true, node, screen).await,
@@ -94,11 +96,25 @@ impl Run for Store {
                 settings.put(given.put("closed", closed))?;
                 let store: Value = node.patch(Target::named(KIND.many, &name), &given.body()?).await?;
                 screen.say(format_args!("changed store {}", field(&store, "name")))?;
+                warn_of_clear(&store, screen)?;
                 Ok(0)
             }
             Self::Remove(remove) => remove.run(&KIND, node, screen).await,
         }
     }
+}
+
+/// Passwords that cross a network in the clear should be meant so.
+fn warn_of_clear(store: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    let host = field(store, "host");
+    let is_near = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()) || host == "localhost";
+    if field(store, "kind") == "foreign" && field(store, "tls") == "none" && !is_near {
+        let name = field(store, "name");
+        screen.remark(format_args!(
+            "posthouse: passwords go to {host} in the clear: `posthouse store set {name} --tls starttls` or `--tls tls`"
+        ))?;
+    }
+    Ok(())
 }
 
 impl Settings {

@@ -56,12 +56,14 @@ impl Foreign for ForeignStores {
             return BackEnd::Nowhere(format!("its record has no port for {name}"));
         };
         let told = self.told.get(store);
-        let master = told.and_then(|told| told.backend.master.clone());
-        if login == BackendLogin::Master && master.is_none() {
-            return BackEnd::Nowhere(
-                "its record says that a master logs in, and no [[backend]] here has one".to_owned(),
-            );
-        }
+        let master = match (login, told.and_then(|told| told.backend.master.clone())) {
+            (BackendLogin::Password, _) => None,
+            (BackendLogin::Master, Some(master)) => Some(master),
+            (BackendLogin::Master, None) => {
+                let why = "its record says that a master logs in, and no [[backend]] here has one";
+                return BackEnd::Nowhere(why.to_owned());
+            }
+        };
         let introduction = told.map_or(Introduction::Nobody, |told| told.backend.introduction);
         let trust = told.map_or(Trust::Public, |told| told.trust);
         let hosts = std::iter::once(host).map(|host: &Host| host.as_str().into()).collect::<Arc<[Box<str>]>>();

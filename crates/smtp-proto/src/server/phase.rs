@@ -72,11 +72,12 @@ pub(super) enum Waits {
 }
 
 impl Phase {
-    /// Whether a message is coming in.
+    /// Whether a message is coming in that may be taken.
     pub(super) fn is_content(&self) -> bool {
         match self {
-            Self::Content(..) | Self::Between(..) | Self::Drain { .. } => true,
-            Self::Fresh
+            Self::Content(_, _, intake, _) | Self::Between(_, _, intake, _) => intake.fault().is_none(),
+            Self::Drain { .. }
+            | Self::Fresh
             | Self::Ready(_)
             | Self::Envelope(..)
             | Self::AuthLine(_)
