@@ -117,7 +117,13 @@ pub(crate) fn places() {
     assert_eq!(node.json(&["status", "--json"])["map_difference_count"], 0);
 
     // A line that is taken out takes nobody along.
-    std::fs::write(node.folder().join("users"), "# nobody\n").expect("written");
+    std::fs::write(node.folder().join("users"), "carl carl@fritz\n").expect("written");
     node.log_line("the map was read");
     assert_eq!(store("bert@site.test").as_deref(), Some("fritz"));
+    // The last one goes by a signal only: `command > map` empties it first, too.
+    std::fs::write(node.folder().join("users"), "# nobody\n").expect("written");
+    node.log_line("has nothing in it any more");
+    node.signal(Signal::HUP);
+    let line = node.log_line("the map was read");
+    assert!(line.contains("entries=0"), "{line}");
 }
