@@ -31,6 +31,14 @@ pub enum ReadError {
         /// Which.
         path: PathBuf,
     },
+    /// A map is said to be one of a domain that the directory does not know.
+    #[error("{}: {domain} is no domain of this site (`posthouse domain list`)", path.display())]
+    UnknownDomain {
+        /// Which.
+        path: PathBuf,
+        /// The domain.
+        domain: String,
+    },
     /// What is in a map.
     #[error("{}:{}: {error}", path.display(), error.line)]
     Map {

@@ -313,7 +313,9 @@ fn maps_that_are_read_live_are_checked() {
     assert!(
         map("kind = 'aliases'\npath = 'aliases'\ndomains = 'one.example'\nstores = ['mail7.old.example=ingrid']").0
     );
-    assert!(map("kind = 'aliases'\npath = 'it comes later'").0);
+    let (good, said) = map("kind = 'aliases'\npath = 'it comes later'");
+    assert!(good && said.contains("directory.map.path: cannot read it comes later"), "{said}");
+    assert!(said.contains("all mail would wait until it is there"), "{said}");
     let mistakes = |text: &str| {
         let (good, said) = map(text);
         assert!(!good, "{text}");

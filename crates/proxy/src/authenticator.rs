@@ -87,6 +87,7 @@ enum Stop {
 enum Undecided {
     Routing,
     NoBackEnd,
+    NobodyChecks,
     Hashes,
     UnreadableHash,
     Crowded,
@@ -248,6 +249,9 @@ impl Authenticator {
             Found::AtBackEnd { existence: Existence::AskStore, .. } | Found::Nobody => Hashes::default(),
         };
         let none = hashes.is_empty();
+        if let Found::AtBackEnd { login: BackendLogin::Master, existence: Existence::AskStore, .. } = &found {
+            return Err(Stop::Unavailable(Undecided::NobodyChecks));
+        }
         if let Found::AtBackEnd { login: BackendLogin::Password, .. } = &found
             && none
         {
@@ -414,6 +418,9 @@ impl fmt::Display for Undecided {
         f.write_str(match self {
             Self::Routing => "routing is not available",
             Self::NoBackEnd => "a store of ours cannot say who exists",
+            Self::NobodyChecks => {
+                "a master acts only for accounts whose password is in the directory, and the domain is unchecked"
+            }
             Self::Hashes => "the directory does not give the password hashes",
             Self::UnreadableHash => "a stored password cannot be read",
             Self::Crowded => "too many passwords wait to be checked",

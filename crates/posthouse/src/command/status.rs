@@ -82,7 +82,8 @@ fn lines(status: &StatusJson) -> Vec<(String, String)> {
 }
 
 fn of_map(map: &MapFacts) -> String {
-    let mut ignored = if map.ignored > 0 { format!(", {} lines ignored", map.ignored) } else { String::new() };
+    let mut ignored =
+        if map.ignored > 0 { format!(", {} lines deserve a look (see the log)", map.ignored) } else { String::new() };
     if map.remote > 0 {
         ignored += &format!(", {} lead out of the site", map.remote);
     }

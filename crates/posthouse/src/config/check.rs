@@ -167,7 +167,13 @@ impl Check<'_> {
         let shown = path.value.display();
         match std::fs::metadata(&path.value) {
             Ok(found) if !found.is_file() => self.problems.add(path.problem(format!("{shown} is no file"))),
-            Ok(_) | Err(_) => self.maps.note(path, shown, self.problems),
+            Ok(_) => self.maps.note(path, shown, self.problems),
+            Err(error) => {
+                let away =
+                    path.problem(format!("cannot read {shown} ({error}): all mail would wait until it is there"));
+                self.warnings.push(away);
+                self.maps.note(path, shown, self.problems);
+            }
         }
     }
 

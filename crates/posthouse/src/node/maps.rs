@@ -7,6 +7,7 @@ use directory::engine::Engine;
 use directory::overlay::{Differences, Draft, LiveMap, MapKind, MapNames, Overlay, Taken};
 use directory::{Editor, Routing};
 use files::{MapFile, MapLook, MapSource, ReadError};
+use mail_types::Domain;
 use net::Shutdown;
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -24,6 +25,10 @@ struct Watched {
     told: Map,
     file: MapFile,
     names: MapNames,
+    /// The first of its domains that the directory does not know: until it does, the map is not read.
+    unknown: Option<Domain>,
+    /// The same as of the last time that it was told.
+    told_unknown: Option<Domain>,
     /// When one that was read and could not be laid is tried again.
     again: Option<Instant>,
 }
@@ -70,7 +75,7 @@ pub(super) async fn lay(
     let mut maps: Vec<Watched> = told.iter().map(|told| Watched::of(told, &routing)).collect();
     let mut read = Vec::with_capacity(maps.len());
     for (nth, map) in maps.iter_mut().enumerate() {
-        read.push(match map.file.read_again(&map.names) {
+        read.push(match map.read(true) {
             MapLook::Read(map) => {
                 states.tell(nth, &Content::of(&map), &Taken::default());
                 map
@@ -105,7 +110,7 @@ impl Maps {
                 };
                 let now = routes.now();
                 if !Arc::ptr_eq(&routing, &now) {
-                    maps.iter_mut().for_each(|map| map.names = names(&map.told, &now));
+                    maps.iter_mut().for_each(|map| map.follow(&now));
                     routing = now;
                 }
                 let mut seen = Vec::with_capacity(maps.len());
@@ -160,8 +165,27 @@ async fn compare(overlay: &Overlay, states: &MapStates) {
 
 impl Watched {
     fn of(told: &Map, routing: &Routing) -> Self {
-        let source = MapSource { path: told.path.clone(), kind: told.kind };
-        Self { told: told.clone(), file: MapFile::new(source), names: names(told, routing), again: None }
+        let file = MapFile::new(MapSource { path: told.path.clone(), kind: told.kind });
+        let (names, unknown) = (names(told, routing), unknown(told, routing));
+        Self { told: told.clone(), file, names, unknown, told_unknown: None, again: None }
+    }
+
+    /// The directory has changed.
+    fn follow(&mut self, routing: &Routing) {
+        (self.names, self.unknown) = (names(&self.told, routing), unknown(&self.told, routing));
+    }
+
+    fn read(&mut self, asked: bool) -> MapLook {
+        let news = self.told_unknown != self.unknown;
+        self.told_unknown.clone_from(&self.unknown);
+        match &self.unknown {
+            Some(domain) if news => {
+                MapLook::Kept(ReadError::UnknownDomain { path: self.told.path.clone(), domain: domain.to_string() })
+            }
+            Some(_) => MapLook::Same,
+            None if asked || news => self.file.read_again(&self.names),
+            None => self.file.look(&self.names),
+        }
     }
 
     /// What stands for it while it was never read.
@@ -172,8 +196,7 @@ impl Watched {
     /// Reads it if it is to be read, and lays it together with the others; takes as long as that does.
     fn look(mut self, nth: usize, asked: bool, now: Instant, overlay: &Overlay) -> (Self, Found) {
         let due = self.again.is_some_and(|at| at <= now);
-        let look = if asked || due { self.file.read_again(&self.names) } else { self.file.look(&self.names) };
-        let found = match look {
+        let found = match self.read(asked || due) {
             MapLook::Same => Found::Same,
             MapLook::Kept(error) => Found::Kept(error),
             MapLook::Read(map) => {
@@ -183,6 +206,12 @@ impl Watched {
         };
         (self, found)
     }
+}
+
+/// A slip in a domain's name would make every key of the map one of nobody's.
+fn unknown(told: &Map, routing: &Routing) -> Option<Domain> {
+    let is_known = |name: &&Domain| routing.domains().any(|domain| domain.name == **name);
+    told.domains.iter().find(|name| !is_known(name)).cloned()
 }
 
 /// What a map's names are read against, as the directory has it now.
@@ -252,7 +281,7 @@ impl MapStates {
         state.remote = remote.len();
         tracing::info!(map = state.path, entries, changes, pinned = pinned.len(), "the map was read");
         for (line, text) in ignored.iter().take(LINES_TOLD_MAX) {
-            tracing::warn!(map = state.path, line, text, "the directory has no place for this");
+            tracing::warn!(map = state.path, line, text, "a line of the map that deserves a look");
         }
         for (line, text) in remote.iter().take(LINES_TOLD_MAX) {
             tracing::warn!(map = state.path, line, text, "there is no outbound mail yet; is it a store's host?");

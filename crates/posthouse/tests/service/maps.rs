@@ -33,9 +33,11 @@ fn metric(node: &Served, name: &str) -> Option<f64> {
 
 pub(crate) fn followed() {
     let node = serve("webmaster: anna\n", "domains = 'site.test'");
+    let line = node.log_line("mail waits for it");
+    assert!(line.contains("site.test is no domain of this site"), "{line}");
+    node.say(&["domain", "add", "site.test"], "");
     let line = node.log_line("the map was read");
     assert!(line.contains("entries=1"), "{line}");
-    node.say(&["domain", "add", "site.test"], "");
     node.say(&["account", "add", ANNA, "--generate-password"], "");
     while !rcpt(&node, ANNA).starts_with("250 ") {}
     assert!(rcpt(&node, "webmaster@site.test").starts_with("250 "));
@@ -97,7 +99,10 @@ pub(crate) fn places() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("users"), "# nobody\n").expect("written");
     let map = "[[directory.map]]\nkind = 'user-map'\npath = 'users'\ndomains = 'site.test'\n";
-    let node = Served::start_in(folder, "", &format!("{RELAY}{map}[[store]]\nname = 'fritz'\n"), &[]);
+    let node = Served::serve_in(folder, "", &format!("{RELAY}{map}[[store]]\nname = 'fritz'\n"), &[]);
+    node.say(&["domain", "add", "site.test"], "");
+    node.log_line("the map was read");
+    node.say(&["account", "add", ANNA, "--generate-password"], "");
     std::fs::write(node.folder().join("users"), "anna anna@fritz\n").expect("written");
     let store = |address: &str| {
         let route = node.json(&["route", "--json", address]);
