@@ -17,7 +17,7 @@ pub(super) async fn stores(engine: &dyn Engine, config: &Config) -> Result<(), E
                 tracing::info!(store = %store.name, "entered into the directory");
             }
             Some(known) if known.record.kind != (StoreKind::Posthouse { node }) => {
-                tracing::warn!(store = %store.name, "the directory says that another node or back-end serves this store");
+                tracing::warn!(store = %store.name, "the directory says that another node or back-end serves this store: nothing is taken here until `posthouse store set` names this node");
             }
             Some(_) => {}
         }
