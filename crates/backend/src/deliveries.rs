@@ -64,8 +64,8 @@ impl Deliveries {
         Self { world: Arc::new(world), whose: Whose::Senders }
     }
 
-    /// The same way for mail that waits in a queue, with few connections of its own to each node: senders who use up theirs,
-    /// each for as long as it likes, leave these alone.
+    /// The same way for mail that waits in a queue, with connections of its own to each node: senders who use up theirs, each
+    /// for as long as it likes, leave these alone.
     #[must_use]
     pub fn for_queue(&self) -> Self {
         Self { world: Arc::clone(&self.world), whose: Whose::Queue }

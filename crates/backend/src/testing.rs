@@ -17,7 +17,7 @@ pub(crate) struct Script {
     pub(crate) then: Then,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Then {
     Silent,
     HangsUp,

@@ -72,20 +72,23 @@ impl Visits {
         let Some(attempt) = self.breakers.attempt(&callee) else { return Err(unavailable(&callee, LEFT_ALONE)) };
         let asked = async {
             let guest = door.guest(store, said, &callee, mode, &*self.clock);
-            let mut call = door.caller.call(&callee, Some(who.peer), guest).await?;
+            let mut call = match door.caller.call(&callee, Some(who.peer), guest).await {
+                Ok(call) => call,
+                Err(why) => {
+                    attempt.failed();
+                    return Err(why);
+                }
+            };
+            // What comes now may be the matter of one user, whom it takes long to look up: others are not to hear of it.
+            attempt.succeeded();
             let verdict = self.converse(&mut *call).await.map_err(|why| unavailable(&callee, why))?;
             door.learn(store, call.machine(), &verdict);
             Ok((verdict, call))
         };
-        let answer = tokio::select! {
-            answer = asked => answer,
-            () = self.clock.sleep(VISIT_LOGIN_MAX) => Err(unavailable(&callee, "it took too long to let us in")),
+        let (verdict, call) = tokio::select! {
+            answer = asked => answer?,
+            () = self.clock.sleep(VISIT_LOGIN_MAX) => return Err(unavailable(&callee, "it took too long to let us in")),
         };
-        match &answer {
-            Ok(_) => attempt.succeeded(),
-            Err(_) => attempt.failed(),
-        }
-        let (verdict, call) = answer?;
         match verdict {
             Verdict::Welcome(welcome) => {
                 let (wire, mut guest) = call.into_parts();

@@ -198,6 +198,12 @@ fn a_back_end_that_did_not_answer_costs_the_next_nothing() {
     // By another protocol it is another server.
     assert!(site.pop3().is_err());
     assert_eq!(site.heard.lock().unwrap().calls.len(), 2);
+    // Once it has answered the call, a login that takes too long may be one user's: the next is tried.
+    for then in [Then::Silent, Then::Breaks] {
+        let site = Site::new(&[GREETING], then);
+        assert!(site.imap(Some("secret")).is_err() && site.imap(Some("secret")).is_err());
+        assert_eq!(site.heard.lock().unwrap().calls.len(), 2, "{then:?}");
+    }
 }
 
 #[test]
