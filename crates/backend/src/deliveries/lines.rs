@@ -59,11 +59,8 @@ impl Lines {
         }
         // A node with another address is another entry: the old one goes when its connections have.
         lines.retain(|_, line| Arc::strong_count(line) > 1 || !line.is_forgotten(now));
-        let turns = match whose {
-            Whose::Senders => TURN_COUNT_MAX,
-            Whose::Queue => QUEUE_TURN_COUNT_MAX,
-        };
-        let line = Arc::new(Line { whose, turns: Arc::new(Semaphore::new(turns)), state: Mutex::default() });
+        let turns = Arc::new(Semaphore::new(TURN_COUNT_MAX));
+        let line = Arc::new(Line { whose, turns, state: Mutex::default() });
         lines.insert(key, Arc::clone(&line));
         line
     }
@@ -152,11 +149,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Transactions of senders with one node at a time. Each lasts as long as its sender takes, so a few slow senders must not use
-/// them up.
+/// Transactions with one node at a time, of senders and again of a queue. A sender's lasts as long as he takes, so a few slow ones
+/// must not use them up; a queue has one with each store of the node, however many those are.
 pub(super) const TURN_COUNT_MAX: usize = 1_000;
-/// Those of a queue: it has one with each store of the node, however many those are, and none of them waits for a stranger.
-pub(super) const QUEUE_TURN_COUNT_MAX: usize = 1_000;
 /// Connections to one node that wait for a message: as many as a busy relay has transactions with it at once, or each message beyond
 /// calls anew, and the TLS handshakes cost more than all the rest. A lull ends them by age.
 pub(super) const KEPT_COUNT_MAX: usize = 256;

@@ -339,15 +339,15 @@ fn a_turn_that_does_not_come_is_no_answer() {
 }
 
 #[test]
-fn a_queue_has_turns_of_its_own_and_few() {
+fn a_queue_has_turns_of_its_own() {
     let (cluster, node) = Cluster::with_node();
     let (ingrid, context) = (store("ingrid"), &mut Context::from_waker(Waker::noop()));
     let _all: Vec<_> = (0..lines::TURN_COUNT_MAX).map(|_| run(cluster.deliveries.open(&ingrid, envelope()))).collect();
     let queue = cluster.deliveries.for_queue();
     assert_eq!(send(&queue, &["a"]), [STORED]);
-    let _few: Vec<_> = (0..lines::QUEUE_TURN_COUNT_MAX).map(|_| run(queue.open(&ingrid, envelope()))).collect();
+    let _its_own: Vec<_> = (0..lines::TURN_COUNT_MAX).map(|_| run(queue.open(&ingrid, envelope()))).collect();
     assert!(pin!(queue.open(&ingrid, envelope())).as_mut().poll(context).is_pending());
-    assert_eq!(node.calls(), lines::TURN_COUNT_MAX + lines::QUEUE_TURN_COUNT_MAX);
+    assert_eq!(node.calls(), 2 * lines::TURN_COUNT_MAX);
 }
 
 #[test]
