@@ -22,4 +22,4 @@ mod stamp;
 
 pub use directory_file::{DirectoryFile, Look, Taken};
 pub use error::ReadError;
-pub use map_file::{MapFile, MapLook, MapSource};
+pub use map_file::{MapFile, MapLook, MapSource, read_list};

@@ -165,6 +165,11 @@ impl MapSource {
     }
 }
 
+/// Reads a list that an aliases file includes, for whoever imports the file once; the limits are those of a live map.
+pub fn read_list(path: &Path) -> io::Result<Vec<u8>> {
+    Seen::default().read(path, LIST_OCTETS_MAX)
+}
+
 impl Seen {
     /// The same files as they are now.
     fn again(&self) -> Self {

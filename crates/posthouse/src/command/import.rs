@@ -97,7 +97,8 @@ impl Source {
         let mut file = read(&self.file, screen)?;
         if path == "import/aliases" {
             let folder = self.file.parent().unwrap_or(Path::new(""));
-            file = within_limit(&self.file, with_includes(&file, &mut |list| read_list(&folder.join(list))))?;
+            file =
+                within_limit(&self.file, with_includes(&file, &mut |list| files::read_list(&folder.join(list)).ok()))?;
         }
         let report = send(target, file, node, screen).await?;
         self.print(&report, screen)?;
@@ -189,23 +190,8 @@ fn within_limit(file: &Path, octets: Vec<u8>) -> Result<Bytes, Failure> {
     }
 }
 
-/// A list that an aliases file includes; one that cannot be read is named by its line.
-fn read_list(file: &Path) -> Option<Vec<u8>> {
-    let mut octets = Vec::new();
-    let opened = std::fs::File::open(file).ok().filter(|file| file.metadata().is_ok_and(|about| about.is_file()))?;
-    let limit = LIST_OCTETS_MAX.saturating_add(1);
-    opened
-        .take(limit)
-        .read_to_end(&mut octets)
-        .ok()
-        .filter(|read| u64::try_from(*read).is_ok_and(|read| read < limit))?;
-    Some(octets)
-}
-
 fn joined(list: &[String]) -> Option<String> {
     (!list.is_empty()).then(|| list.join(","))
 }
 
-/// A thousand addresses, which is what an alias may lead to, many times over.
-const LIST_OCTETS_MAX: u64 = 1 << 20;
 const LOOK_EVERY: Duration = Duration::from_millis(200);
