@@ -17,6 +17,8 @@ pub enum Protocol {
     Imap,
     /// RFC 1939.
     Pop3,
+    /// RFC 6409.
+    Submission,
 }
 
 /// What is known of a back-end.

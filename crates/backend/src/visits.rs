@@ -6,13 +6,14 @@ mod tests;
 
 use crate::breakers::{Breakers, LEFT_ALONE};
 use crate::foreign::{BackEnd, Foreign, Said};
-use guest::{Guest, Turn, Verdict};
+use guest::{Guest, Manner, Turn, Verdict};
 use imap_proto::client as imap;
-use mail_types::StoreName;
+use mail_types::{Domain, StoreName};
 use pop3_proto::Mode;
 use ports::{
     Admission, BackEnds, BoxFuture, Call, CallSecurity, Callee, Caller, Clock, Elsewhere, Passage, Unavailable, Visitor,
 };
+use smtp_proto::client::LoginClient;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,6 +23,9 @@ pub struct Visits {
     foreign: Arc<dyn Foreign>,
     imap: Door<imap::Client>,
     pop3: Door<pop3_proto::Client>,
+    submission: Door<LoginClient>,
+    /// Our name in EHLO.
+    host: Domain,
     clock: Arc<dyn Clock>,
     breakers: Breakers,
 }
@@ -38,15 +42,18 @@ struct Door<M: Guest> {
 pub const VISIT_LOGIN_MAX: Duration = Duration::from_secs(30);
 
 impl Visits {
-    /// Calls with these.
+    /// Calls with these; `host` is our name.
     pub fn new(
         foreign: Arc<dyn Foreign>,
         imap: Arc<dyn Caller<imap::Client>>,
         pop3: Arc<dyn Caller<pop3_proto::Client>>,
+        submission: Arc<dyn Caller<LoginClient>>,
         clock: Arc<dyn Clock>,
+        host: Domain,
     ) -> Self {
         let breakers = Breakers::new(Arc::clone(&clock));
-        Self { foreign, imap: Door::new(imap), pop3: Door::new(pop3), clock, breakers }
+        let (imap, pop3, submission) = (Door::new(imap), Door::new(pop3), Door::new(submission));
+        Self { foreign, imap, pop3, submission, host, clock, breakers }
     }
 
     async fn enter<M: Guest>(
@@ -71,7 +78,7 @@ impl Visits {
         };
         let Some(attempt) = self.breakers.attempt(&callee) else { return Err(unavailable(&callee, LEFT_ALONE)) };
         let asked = async {
-            let guest = door.guest(store, said, &callee, mode, &*self.clock);
+            let guest = door.guest(store, Manner { said, mode, host: &self.host, now: self.clock.instant() }, &callee);
             let mut call = match door.caller.call(&callee, Some(who.peer), guest).await {
                 Ok(call) => call,
                 Err(why) => {
@@ -125,8 +132,8 @@ impl<M: Guest> Door<M> {
         Self { caller, known: Mutex::default() }
     }
 
-    fn guest(&self, store: &StoreName, said: Said, callee: &Callee, mode: Mode, clock: &dyn Clock) -> M {
-        let guest = M::new(said, mode, clock.instant());
+    fn guest(&self, store: &StoreName, manner: Manner<'_>, callee: &Callee) -> M {
+        let guest = M::new(manner);
         let guest = match callee.security {
             CallSecurity::StartTls(_) => guest.with_starttls(),
             CallSecurity::Plain | CallSecurity::Cluster | CallSecurity::Tls(_) => guest,
@@ -170,6 +177,10 @@ impl BackEnds for Visits {
         mode: Mode,
     ) -> BoxFuture<'a, Result<Admission, Unavailable>> {
         Box::pin(self.enter(&self.pop3, store, who, mode))
+    }
+
+    fn submission<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>> {
+        Box::pin(self.enter(&self.submission, store, who, Mode::default()))
     }
 }
 

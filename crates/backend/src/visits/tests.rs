@@ -22,6 +22,7 @@ impl Foreign for Map {
         let port = match protocol {
             Protocol::Imap => 143,
             Protocol::Pop3 => 110,
+            Protocol::Submission => 587,
         };
         let (security, introduction) = (self.security, Introduction::Nobody);
         let callee = Callee { hosts: Arc::from(["192.0.2.9".into()]), port, security, introduction };
@@ -42,7 +43,9 @@ impl Site {
     fn with(pieces: &'static [&'static str], then: Then, security: CallSecurity, master: Option<Master>) -> Self {
         let heard = Arc::default();
         let node = Arc::new(Node { script: Script { pieces, then }, heard: Arc::clone(&heard) });
-        let visits = Visits::new(Arc::new(Map { security, master }), node.clone(), node, Arc::new(Impatient));
+        let host = Domain::parse("proxy.example").unwrap();
+        let foreign = Arc::new(Map { security, master });
+        let visits = Visits::new(foreign, node.clone(), node.clone(), node, Arc::new(Impatient), host);
         Self { visits, heard }
     }
 

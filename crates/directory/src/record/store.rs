@@ -85,6 +85,8 @@ pub enum Protocol {
     Pop3,
     /// ManageSieve, RFC 5804.
     Sieve,
+    /// RFC 6409.
+    Submission,
 }
 
 /// How connections to a back-end are protected.
@@ -140,6 +142,8 @@ impl Protocol {
             Self::Pop3 if from_the_first_octet => 995,
             Self::Pop3 => 110,
             Self::Sieve => 4190,
+            Self::Submission if from_the_first_octet => 465,
+            Self::Submission => 587,
         }
     }
 }

@@ -144,7 +144,7 @@ pub(super) fn port(text: &str, tls: TlsMode) -> Result<(String, Value), Failure>
         None => (text, None),
     };
     let protocol: Protocol = serde_json::from_value(name.into())
-        .map_err(|_| Failure::usage(format!("{name:?} is none of smtp, lmtp, imap, pop3, sieve")))?;
+        .map_err(|_| Failure::usage(format!("{name:?} is none of smtp, lmtp, imap, pop3, sieve, submission")))?;
     let port = match port {
         Some(port) => port.parse::<u16>().map_err(|_| Failure::usage(format!("{port:?} is not a port")))?,
         None => protocol.usual_port(tls),

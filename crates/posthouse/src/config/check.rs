@@ -297,6 +297,9 @@ impl Check<'_> {
             imaps: self.tls_listeners(raw.imaps),
             pop3: self.listeners(raw.pop3),
             pop3s: self.tls_listeners(raw.pop3s),
+            submission: self.listeners(raw.submission),
+            submissions: self.tls_listeners(raw.submissions),
+            submission_extensions: raw.submission_extensions.unwrap_or_else(usual_extensions),
             clear_from: raw.clear_from.iter().map(|at| at.value).collect(),
         }
     }
@@ -348,6 +351,11 @@ impl Check<'_> {
         self.folders.note(&at, at.value.display(), self.problems);
         at.value
     }
+}
+
+/// What every submission server of this century has (RFC 6409 §7), and no word on how large a message may be.
+fn usual_extensions() -> Vec<String> {
+    ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SIZE"].map(str::to_owned).into()
 }
 
 /// What may be used once, and by whom it is.

@@ -111,6 +111,9 @@ pub(super) struct RawProxy {
     pub(super) imaps: Vec<At<SocketAddr>>,
     pub(super) pop3: Vec<At<SocketAddr>>,
     pub(super) pop3s: Vec<At<SocketAddr>>,
+    pub(super) submission: Vec<At<SocketAddr>>,
+    pub(super) submissions: Vec<At<SocketAddr>>,
+    pub(super) submission_extensions: Option<Vec<String>>,
     pub(super) clear_from: Vec<At<Network>>,
     pub(super) balancers: RawBalancers,
 }
@@ -247,15 +250,24 @@ fn clients(section: &Section<'_>) -> ClientLimits {
 }
 
 fn proxy(section: &Section<'_>) -> RawProxy {
-    section.must_listen(&["imap", "imaps", "pop3", "pop3s"]);
+    section.must_listen(&["imap", "imaps", "pop3", "pop3s", "submission", "submissions"]);
     RawProxy {
         imap: section.addresses("imap"),
         imaps: section.addresses("imaps"),
         pop3: section.addresses("pop3"),
         pop3s: section.addresses("pop3s"),
+        submission: section.addresses("submission"),
+        submissions: section.addresses("submissions"),
+        submission_extensions: extensions(section),
         clear_from: section.parsed_list("clear_from", str::parse),
         balancers: balancers(section),
     }
+}
+
+/// Nothing where the key is not there; an empty list promises nothing.
+fn extensions(section: &Section<'_>) -> Option<Vec<String>> {
+    let lines = section.parsed_list("submission_extensions", extension);
+    section.has("submission_extensions").then(|| lines.into_iter().map(|at| at.value).collect())
 }
 
 fn balancers(section: &Section<'_>) -> RawBalancers {
@@ -292,12 +304,27 @@ fn level(text: &str) -> Result<String, String> {
     EnvFilter::builder().parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
+/// A line of the answer to EHLO (RFC 5321 §4.1.1.1): a keyword and its parameters. What is ours to offer is none.
+fn extension(text: &str) -> Result<String, &'static str> {
+    let line = text.to_ascii_uppercase();
+    let keyword = line.split(' ').next().unwrap_or_default();
+    match keyword {
+        "STARTTLS" | "AUTH" => Err("is offered by the proxy itself"),
+        "" => Err("is no extension, such as 8BITMIME or SIZE 50000000"),
+        _ if line.len() > EXTENSION_OCTETS_MAX || !line.bytes().all(|octet| (b' '..=b'~').contains(&octet)) => {
+            Err("is no extension, such as 8BITMIME or SIZE 50000000")
+        }
+        _ => Ok(line),
+    }
+}
+
 /// A user or group; whether this machine knows it is seen at the start.
 fn person(text: &str) -> Result<String, &'static str> {
     if text.is_empty() || text.contains('\0') { Err("is no name") } else { Ok(text.to_owned()) }
 }
 
 const STOP_SECONDS_MAX: u32 = 3600;
+const EXTENSION_OCTETS_MAX: usize = 200;
 /// RFC 5321 §4.5.3.2.3: a sender waits 5 minutes for the answer to a recipient.
 const COMMIT_WAIT_SECONDS_MAX: u32 = 240;
 /// Beyond, 0 says it better: no limit.

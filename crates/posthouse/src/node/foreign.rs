@@ -51,6 +51,7 @@ impl Foreign for ForeignStores {
         let (name, record) = match protocol {
             Protocol::Imap => ("IMAP", directory::Protocol::Imap),
             Protocol::Pop3 => ("POP3", directory::Protocol::Pop3),
+            Protocol::Submission => ("submission", directory::Protocol::Submission),
         };
         let Some(port) = ports.get(&record) else {
             return BackEnd::Nowhere(format!("its record has no port for {name}"));

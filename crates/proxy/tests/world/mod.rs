@@ -328,6 +328,10 @@ impl BackEnds for FakeBackEnds {
     ) -> BoxFuture<'a, Result<Admission, Unavailable>> {
         Box::pin(async move { self.admit(store, &who, "5 messages") })
     }
+
+    fn submission<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>> {
+        Box::pin(async move { self.admit(store, &who, "") })
+    }
 }
 
 /// Leads nowhere.
