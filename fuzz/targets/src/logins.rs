@@ -1,4 +1,4 @@
-//! Logins at a back-end: IMAP and POP3, the client's end.
+//! Logins at a back-end: IMAP, POP3 and ManageSieve, the client's end.
 
 use crate::converse::{Split, assert_lines};
 use machine::Machine;
@@ -62,6 +62,30 @@ pub fn pop3_client(data: &[u8]) {
             ClientEvent::StartTls => Said::StartTls,
             ClientEvent::LoggedIn { welcome } => Said::Welcome(welcome.to_vec()),
             ClientEvent::Refused { .. } | ClientEvent::Closed(_) => Said::End,
+        });
+    }
+}
+
+/// What ManageSieve servers say, to each kind of login and to who only asks: as [`imap_client`].
+pub fn managesieve_client(data: &[u8]) {
+    use managesieve_proto::{Client, ClientEvent, Login, Secret};
+    let login = |octets: usize, authorization: Option<&str>| Login {
+        authorization: authorization.map(str::to_owned),
+        authentication: "ann".to_owned(),
+        password: Secret::new(b"s".repeat(octets)),
+    };
+    let clients: [&dyn Fn(Instant) -> Client; 5] = [
+        &|now| Client::asking(now),
+        &|now| Client::asking(now).with_starttls(),
+        &|now| Client::new(login(6, None), now),
+        &|now| Client::new(login(6, None), now).with_starttls(),
+        &|now| Client::new(login(900, Some("bob")), now),
+    ];
+    for client in clients {
+        each_split(data, client, Client::tls_started, Client::take_unread, |event| match event {
+            ClientEvent::StartTls => Said::StartTls,
+            ClientEvent::LoggedIn { welcome } => Said::Welcome(welcome.to_vec()),
+            ClientEvent::Told | ClientEvent::Refused { .. } | ClientEvent::Closed(_) => Said::End,
         });
     }
 }
