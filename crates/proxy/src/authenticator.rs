@@ -415,10 +415,14 @@ pub(crate) fn credentials(user: &[u8], password: &[u8]) -> Result<Credentials, F
         Step::Challenge { exchange, .. } => match exchange.step(password) {
             Step::Done(credentials) => Ok(credentials),
             Step::Failed(failure) => Err(failure),
-            Step::Challenge { .. } | Step::External(_) => Err(Failure::Malformed),
+            Step::Challenge { .. } | Step::External(_) | Step::Scram(_) | Step::Proved(_) | Step::Unproved(_) => {
+                Err(Failure::Malformed)
+            }
         },
         Step::Failed(failure) => Err(failure),
-        Step::Done(_) | Step::External(_) => Err(Failure::Malformed),
+        Step::Done(_) | Step::External(_) | Step::Scram(_) | Step::Proved(_) | Step::Unproved(_) => {
+            Err(Failure::Malformed)
+        }
     }
 }
 

@@ -98,7 +98,11 @@ impl ImapInsideGate {
                 return Step::Stay(Flow::Next);
             }
             sasl::Step::External(whom) => whom,
-            sasl::Step::Done(_) | sasl::Step::Failed(_) => None,
+            sasl::Step::Done(_)
+            | sasl::Step::Failed(_)
+            | sasl::Step::Scram(_)
+            | sasl::Step::Proved(_)
+            | sasl::Step::Unproved(_) => None,
         };
         self.enter(machine, whom.as_deref()).await
     }
