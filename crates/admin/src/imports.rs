@@ -56,11 +56,9 @@ pub(crate) async fn import_passwd_file(
     Octets(file): Octets,
 ) -> Result<(StatusCode, Json<ImportJson>), ApiError> {
     let turn = api.import().begin()?;
-    if !query.stores.is_empty() {
-        return Err(ApiError::field("stores", "a passwd-file names no hosts: the rules place its accounts"));
-    }
-    let own = own_domains(&query, &api.editor().routing().await?)?;
-    let parsed = api.blocking(move || usable(passwd_file(&file, &own))).await?;
+    let routing = api.editor().routing().await?;
+    let (own, stores) = (own_domains(&query, &routing)?, store_map(&query, &routing)?);
+    let parsed = api.blocking(move || usable(passwd_file(&file, &own, &stores))).await?;
     turn.0.total.store(parsed.items.len(), Ordering::Relaxed);
     let engine = Paced::new(api.world().engine.clone(), AccountRecord::PREFIX, &turn.0.done);
     let random = api.world().random.clone();
@@ -283,7 +281,7 @@ mod tests {
     fn hashes_that_nobody_can_use_are_bad_lines() {
         let own = [Domain::parse("a.test").expect("a domain"), Domain::parse("b.test").expect("a domain")];
         let file = b"anna:{PLAIN}x\nbert:{FOO}x\ncarl\ndora@a.test:{SHA512-CRYPT}bad\n";
-        let parsed = usable(passwd_file(file, &own));
+        let parsed = usable(passwd_file(file, &own, &StoreMap::default()));
         let good: Vec<String> = parsed.items.iter().map(|line| line.item.address.to_string()).collect();
         assert_eq!(good, ["anna@a.test", "anna@b.test"]);
         assert_eq!(parsed.bad.iter().map(|bad| bad.number).collect::<Vec<_>>(), [2, 3, 4]);

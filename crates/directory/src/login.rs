@@ -87,6 +87,10 @@ impl Routing {
                 (Some(account.id), address, Existence::Known)
             }
             (None, AccountsPolicy::Checked) => {
+                if let Some(unread) = self.unread_accounts() {
+                    explain.step(|| Step::Unreadable(unread.to_owned()));
+                    return Login::Unavailable;
+                }
                 explain.step(|| Step::NoAccount(key));
                 return Login::Unknown;
             }

@@ -15,13 +15,15 @@
 //! 1. A map is taken whole or not at all: one bad line refuses it, and names itself.
 //! 2. Nothing of a map is written to the base. Only pins are: placements of accounts that another reading of a map would
 //!    have had looked for elsewhere.
-//! 3. Of two maps the earlier of the list has a key. A map has it before the base, but for placements: those the base has
-//!    before any map, since with mail behind it a placement changes by a move only. Of a domain that the base has, a map has
+//! 3. Of two maps the earlier of the list has a key. A map has it before the base, but for placements, accounts and
+//!    passwords: those the base has before any map, since with mail behind it a placement changes by a move only, and an
+//!    account keeps its id. Of a domain that the base has, a map has
 //!    the fields that it says, and no others; they never get into the base's record.
 //! 4. Who writes a key that a map hides is told where to change it. All other writes are the base's.
 //! 5. A copy that follows is the copy that a fresh load gives. What both sides have is told as it is when it is told, so a
 //!    change may be told twice.
 
+mod accounts;
 mod commit;
 mod differences;
 mod fields;

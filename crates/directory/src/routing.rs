@@ -342,6 +342,13 @@ impl Routing {
         key.starts_with(overlay::UNREAD_PREFIX).then_some(key)
     }
 
+    /// A map of accounts that was never read, if there is one: nobody is unknown until it is.
+    pub(crate) fn unread_accounts(&self) -> Option<&str> {
+        let prefix = format!("{}{}/", overlay::UNREAD_PREFIX, overlay::MapKind::PasswdFile);
+        let (key, _) = self.flaws.range(prefix.clone()..).next()?;
+        key.starts_with(&prefix).then_some(key)
+    }
+
     /// The domain that completes a login name, and that `<postmaster>` belongs to.
     pub fn main_domain(&self) -> Option<&Domain> {
         let mut ours = self.domains.values().filter(|domain| domain.local).map(|domain| &domain.name);

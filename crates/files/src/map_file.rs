@@ -148,7 +148,8 @@ impl MapSource {
                 // One that is not read stays as it is written, and its line is a bad one.
                 with_includes(&octets, &mut |list| seen.read(&folder.join(list), LIST_OCTETS_MAX).ok())
             }
-            MapKind::Popmap
+            MapKind::PasswdFile
+            | MapKind::Popmap
             | MapKind::RegexMap
             | MapKind::Transport
             | MapKind::UserMap

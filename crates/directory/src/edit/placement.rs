@@ -55,6 +55,11 @@ impl Editor<'_> {
         })
     }
 
+    /// Whether what was read of a key at this revision is what a map says that is read live.
+    pub(crate) fn is_live(&self, key: &str, seen: Revision) -> Result<bool, EditError> {
+        Ok(self.engine.beneath(key)?.is_some_and(|beneath| beneath.revision == seen))
+    }
+
     /// Places an address that has no placement of the directory's.
     pub async fn add_placement(
         &self,

@@ -82,8 +82,8 @@ type Planned = Option<Transaction>;
 impl Editor<'_> {
     /// Imports the users of a passwd-file. `fresh_id` draws ids, `now` is in seconds since 1970.
     ///
-    /// New accounts are placed by their placement, else by the rules. Of accounts that exist, password, state and quota
-    /// become what the file says.
+    /// New accounts are placed by their lines, their placements, else by the rules. Of accounts that exist, password, state
+    /// and quota become what the file says. Those that only a map has which is read live become the directory's own.
     pub async fn import_accounts(
         &self,
         parsed: &Parsed<PasswdUser>,
@@ -212,28 +212,49 @@ impl<'e> Import<'e> {
         let PasswdUser { address, password, state, quota_bytes, quota_messages, .. } = line.item.clone();
         let domain = Reference::Domain(address.domain());
         let Some(commit) = self.hold(line.number, Transaction::default(), domain).await? else { return Ok(None) };
-        let Ok(store) = self.routing.place_new_account(&address, &mut Silent) else {
-            return Ok(self.collides(line.number, format!("no placement, rule or default gives {address} a store")));
-        };
-        let Some(mut commit) = self.hold(line.number, commit, Reference::Store(&store)).await? else { return Ok(None) };
-        commit = commit.expect(address_key(AliasRecord::PREFIX, &address), Revision::ZERO);
-        let key = AddressKey::of(&address);
-        let seen = match self.routing.has_placement(&key) {
-            true => self.editor.placement_of(&address).await?,
-            false => Seen::Nothing,
-        };
-        commit = match seen {
-            Seen::Kept(_) => commit,
-            Seen::Live(Shown { record, revision }) => {
-                commit.expect(record.key(), revision).put(record.key(), record.encode())
-            }
-            Seen::Nothing => add(commit, &PlacementRecord { address: address.clone(), store, user: None }),
-        };
-        commit = add(commit, &SecretRecord { address: address.clone(), passwords: password.into_iter().collect() });
+        let Some(commit) = self.place(line, commit).await? else { return Ok(None) };
+        let commit = commit.expect(address_key(AliasRecord::PREFIX, &address), Revision::ZERO);
+        let secret = SecretRecord { address: address.clone(), passwords: password.into_iter().collect() };
         let account =
             AccountRecord { address, id, state, quota_bytes, quota_messages, forward: Vec::new(), created: now };
         self.report.added += 1;
-        Ok(Some(add(commit, &account)))
+        Ok(Some(add(add(commit, &secret), &account)))
+    }
+
+    /// Places an account that the directory gets: where its line says, else where it would be.
+    async fn place(&mut self, line: &Line<PasswdUser>, commit: Transaction) -> Result<Planned, EditError> {
+        let PasswdUser { address, placement, .. } = &line.item;
+        let seen = match self.routing.has_placement(&AddressKey::of(address)) {
+            true => self.editor.placement_of(address).await?,
+            false => Seen::Nothing,
+        };
+        let home = |import: &Self| import.routing.place_new_account(address, &mut Silent);
+        let store = match (&seen, placement) {
+            (Seen::Kept(held), Some(wanted)) if held.record.store != wanted.store => {
+                let (held, wanted) = (&held.record.store, &wanted.store);
+                return Ok(self.collides(line.number, format!("{address} is placed at {held}, and not at {wanted}")));
+            }
+            (_, Some(wanted)) => wanted.store.clone(),
+            (_, None) => match home(self) {
+                Ok(store) => store,
+                Err(_) => {
+                    let text = format!("no placement, rule or default gives {address} a store");
+                    return Ok(self.collides(line.number, text));
+                }
+            },
+        };
+        let Some(commit) = self.hold(line.number, commit, Reference::Store(&store)).await? else { return Ok(None) };
+        Ok(Some(match seen {
+            Seen::Kept(_) => commit,
+            Seen::Live(Shown { record, revision }) => {
+                let record = placement.clone().unwrap_or(record);
+                commit.expect(record.key(), revision).put(record.key(), record.encode())
+            }
+            Seen::Nothing => {
+                let by_rules = PlacementRecord { address: address.clone(), store, user: None };
+                add(commit, &placement.clone().unwrap_or(by_rules))
+            }
+        }))
     }
 
     /// What the file says of an account that exists.
@@ -243,6 +264,11 @@ impl<'e> Import<'e> {
         let secret = self.editor.find::<SecretRecord>(&name).await?;
         let mut commit = Transaction::default().expect(shown.record.key(), shown.revision);
         let mut differs = Vec::new();
+        if self.editor.is_live(&shown.record.key(), shown.revision)? {
+            let secret = secret.map_or(Revision::ZERO, |secret| secret.revision);
+            return self.take_over(line, shown, secret).await;
+        }
+        self.note_elsewhere(line);
         let passwords: Vec<_> = user.password.iter().cloned().collect();
         if secret.as_ref().map_or(&[][..], |secret| &secret.record.passwords) != passwords {
             let seen = secret.map_or(Revision::ZERO, |secret| secret.revision);
@@ -268,6 +294,37 @@ impl<'e> Import<'e> {
         }
         self.changes(line.number, format!("{name}: {}", differs.join(", ")));
         Ok(Some(commit))
+    }
+
+    /// An account that only a map has which is read live becomes the directory's, with the id that it has.
+    async fn take_over(
+        &mut self,
+        line: &Line<PasswdUser>,
+        shown: Shown<AccountRecord>,
+        secret: Revision,
+    ) -> Result<Planned, EditError> {
+        let PasswdUser { password, state, quota_bytes, quota_messages, .. } = line.item.clone();
+        let domain = Reference::Domain(shown.record.address.domain());
+        let Some(commit) = self.hold(line.number, Transaction::default(), domain).await? else { return Ok(None) };
+        let Some(commit) = self.place(line, commit).await? else { return Ok(None) };
+        let account = AccountRecord { state, quota_bytes, quota_messages, ..shown.record };
+        let passwords = SecretRecord { address: account.address.clone(), passwords: password.into_iter().collect() };
+        self.changes(line.number, format!("{}: from the map that is read live to the directory", account.address));
+        let commit = commit.expect(account.key(), shown.revision).put(account.key(), account.encode());
+        Ok(Some(commit.expect(passwords.key(), secret).put(passwords.key(), passwords.encode())))
+    }
+
+    /// An account that exists stays where it is.
+    fn note_elsewhere(&mut self, line: &Line<PasswdUser>) {
+        let PasswdUser { address, placement, .. } = &line.item;
+        let Some(wanted) = placement.as_ref().map(|placed| &placed.store) else { return };
+        match self.routing.place_new_account(address, &mut Silent) {
+            Ok(store) if store != *wanted => {
+                let text = format!("{address} stays at store {store}; the line says {wanted}");
+                self.report.notes.push(ReportLine { line: line.number, text });
+            }
+            Ok(_) | Err(_) => {}
+        }
     }
 
     async fn placement(

@@ -1,8 +1,8 @@
 //! Dovecot's passwd-file: `user:password:uid:gid:gecos:home:shell:extra fields`.
 
-use super::{LineError, Parsed, addresses};
-use crate::record::{AccountState, PasswordHash};
-use mail_types::{Address, Domain};
+use super::{LineError, Parsed, StoreMap, addresses};
+use crate::record::{AccountState, PasswordHash, PlacementRecord, Record};
+use mail_types::{Address, Domain, StoreName};
 
 /// A user of a passwd-file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,12 +17,15 @@ pub struct PasswdUser {
     pub quota_bytes: Option<u64>,
     /// From `userdb_quota_rule`.
     pub quota_messages: Option<u64>,
+    /// Where Dovecot's proxy sends him: the store of `host` and `port`, and what it calls him.
+    pub placement: Option<PlacementRecord>,
     /// Names of extra fields that have no meaning here.
     pub ignored: Vec<String>,
 }
 
-/// Reads a passwd-file. A user without a domain becomes one in each of `own`.
-pub fn passwd_file(bytes: &[u8], own: &[Domain]) -> Parsed<PasswdUser> {
+/// Reads a passwd-file. A user without a domain becomes one in each of `own`; a `host` that users are handed on to is one
+/// of `stores`.
+pub fn passwd_file(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<PasswdUser> {
     Parsed::of(bytes, |line| {
         let mut fields = line.splitn(8, ':');
         let key = fields.next().unwrap_or_default().trim();
@@ -37,19 +40,36 @@ pub fn passwd_file(bytes: &[u8], own: &[Domain]) -> Parsed<PasswdUser> {
         // Only the password follows; uid, gid, gecos, home and shell belong to the machine that is left behind.
         let password = password(key, fields.next().ok_or(LineError::NoSeparator)?)?;
         let extra = Extra::parse(fields.nth(5).unwrap_or_default())?;
+        let place = extra.place(key, stores)?;
         let user = |address: Address| {
+            let placed = |place: &Place| PlacementRecord {
+                address: address.clone(),
+                store: place.store.clone(),
+                user: place.user.clone(),
+            };
             let user = PasswdUser {
                 address: address.clone(),
                 password: password.clone(),
                 state: extra.state,
                 quota_bytes: extra.quota_bytes,
                 quota_messages: extra.quota_messages,
+                placement: place.as_ref().map(placed),
                 ignored: extra.ignored.clone(),
             };
             (address, user)
         };
-        Ok(addresses(key, own)?.into_iter().map(user).collect())
+        let users: Vec<_> = addresses(key, own)?.into_iter().map(user).collect();
+        match users.iter().filter_map(|(_, user)| user.placement.as_ref()).any(|placed| placed.check().is_err()) {
+            true => Err(LineError::BadField { field: "destuser".to_owned() }),
+            false => Ok(users),
+        }
     })
+}
+
+/// Where a user is handed on to.
+struct Place {
+    store: StoreName,
+    user: Option<String>,
 }
 
 /// `{SCHEME}hash`; without a scheme it is crypt's, as Dovecot takes it.
@@ -67,6 +87,11 @@ fn password(key: &str, field: &str) -> Result<Option<PasswordHash>, LineError> {
 #[derive(Default)]
 struct Extra {
     state: AccountState,
+    /// `proxy` or `proxy_maybe`: he is handed on to a host.
+    is_proxied: bool,
+    host: Option<String>,
+    port: Option<String>,
+    destuser: Option<String>,
     quota_bytes: Option<u64>,
     quota_messages: Option<u64>,
     ignored: Vec<String>,
@@ -80,6 +105,10 @@ impl Extra {
             let (name, value) = field.split_once('=').unwrap_or((field, ""));
             match name {
                 "nologin" => extra.state = AccountState::NoLogin,
+                "proxy" | "proxy_maybe" => extra.is_proxied = !is_no(value),
+                "host" => extra.host = Some(value.to_owned()),
+                "port" => extra.port = Some(value.to_owned()),
+                "destuser" => extra.destuser = Some(value.to_owned()).filter(|user| !user.is_empty()),
                 // `userdb_quota_rule2` and so on are rules of single mailboxes.
                 "userdb_quota_rule" if value.starts_with("*:") => {
                     let bad = || LineError::BadField { field: name.to_owned() };
@@ -88,7 +117,39 @@ impl Extra {
                 other => extra.ignored.push(other.to_owned()),
             }
         }
+        extra.sort_out();
         Ok(extra)
+    }
+
+    /// Names what has no meaning where the fields that it goes with are not there.
+    fn sort_out(&mut self) {
+        if self.is_proxied && self.host.is_some() {
+            // With an empty password the back-end judges; one that stands beside it is checked all the same.
+            self.ignored.retain(|field| field != "nopassword");
+            return;
+        }
+        let alone = [
+            ("proxy", self.is_proxied),
+            ("host", self.host.is_some()),
+            ("port", self.port.is_some()),
+            ("destuser", self.destuser.is_some()),
+        ];
+        self.ignored.extend(alone.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name.to_owned()));
+    }
+
+    /// The store that he is handed on to. Without `destuser`, Dovecot hands on the name as it was typed; so for a key
+    /// without a domain the back-end's name of the user is that key.
+    fn place(&self, key: &str, stores: &StoreMap) -> Result<Option<Place>, LineError> {
+        let Some(host) = self.host.as_deref().filter(|_| self.is_proxied) else { return Ok(None) };
+        let shown = match (&self.port, host.contains(':')) {
+            (Some(port), true) => format!("[{host}]:{port}"),
+            (None, true) => format!("[{host}]"),
+            (Some(port), false) => format!("{host}:{port}"),
+            (None, false) => host.to_owned(),
+        };
+        let store = stores.find(&shown)?;
+        let user = self.destuser.clone().or_else(|| (!key.contains('@')).then(|| key.to_owned()));
+        Ok(Some(Place { store, user }))
     }
 
     /// `storage=1G:messages=1000`, or `bytes=` (Dovecot: storage counts kilobytes where no unit stands).
@@ -103,6 +164,11 @@ impl Extra {
         }
         Some(())
     }
+}
+
+/// `proxy=n` and `proxy=no` say that he is not handed on; a field without a value is meant.
+fn is_no(value: &str) -> bool {
+    matches!(value.to_ascii_lowercase().as_str(), "n" | "no" | "f" | "false" | "0")
 }
 
 /// Zero means no limit.

@@ -17,11 +17,11 @@ fn passwd_files_are_read_as_dovecot_reads_them() {
         \n\
         Anna@site.test:{SSHA}abc=:1000:1000:Anna A:/home/anna:/bin/sh:userdb_quota_rule=*:storage=1G:messages=20 nologin\n\
         john:$6$salt$hash\n\
-        carl:{PLAIN}pa ss::::::proxy=y host=10.0.0.1\n\
+        carl:{PLAIN}pa ss::::::allow_nets=10.0.0.0/8 host=mail1.old.test\n\
         empty::1:2::\n\
         \"a b\":{PLAIN}x:::\n\
         error:{CRYPT}x";
-    let parsed = passwd_file(file, &own());
+    let parsed = passwd_file(file, &own(), &stores());
     assert_eq!(bad(&parsed), Vec::<String>::new());
     let shown: Vec<_> = parsed
         .items
@@ -48,7 +48,36 @@ fn passwd_files_are_read_as_dovecot_reads_them() {
     );
     let anna = &parsed.items[0].item;
     assert_eq!((anna.quota_bytes, anna.quota_messages, anna.state), (Some(1 << 30), Some(20), AccountState::NoLogin));
-    assert_eq!(parsed.items[2].item.ignored, ["proxy", "host"]);
+    assert_eq!(parsed.items[2].item.ignored, ["allow_nets", "host"]);
+}
+
+#[test]
+fn dovecots_proxy_fields_are_placements() {
+    let file = b"anna::::::: proxy=y host=mail1.old.test nopassword=y\n\
+        bert@two.test:{PLAIN}x::::::proxy host=multi.test port=1143 destuser=b7 ssl=yes pass=secret\n\
+        carl:{PLAIN}x::::::proxy=no host=fritz\n\
+        dora:{PLAIN}x::::::proxy_maybe=y host=::1 destuser=dora@old.test\n\
+        emil:{PLAIN}x::::::proxy=y nopassword\n\
+        otto:{PLAIN}x::::::proxy=y host=mail9.old.test\n";
+    let parsed = passwd_file(file, &own(), &stores());
+    assert_eq!(bad(&parsed), ["6: no store is called \"mail9.old.test\" or mapped to it"]);
+    let shown = parsed.items.iter().map(|line| {
+        let PasswdUser { address, placement, ignored, .. } = &line.item;
+        let place =
+            placement.as_ref().map(|placed| format!("{} as {}", placed.store, placed.user.as_deref().unwrap_or("-")));
+        format!("{address} {} [{}]", place.unwrap_or_default(), ignored.join(" "))
+    });
+    assert_eq!(
+        shown.collect::<Vec<_>>(),
+        [
+            "anna@site.test ingrid as anna []",
+            "bert@two.test ingrid as b7 [ssl pass]",
+            "carl@site.test  [host]",
+            "dora@site.test fritz as dora@old.test []",
+            "emil@site.test  [nopassword proxy]",
+        ]
+    );
+    assert!(!bad(&parsed).join("").contains("secret"));
 }
 
 #[test]
@@ -66,7 +95,7 @@ fn bad_passwd_lines_are_named_and_show_no_password() {
         b"quota:{PLAIN}geheim::::::userdb_quota_rule=*:storage=lots",
         b"fine@two.test:{PLAIN}geheim",
     ];
-    let parsed = passwd_file(&lines.join(&b'\n'), &own());
+    let parsed = passwd_file(&lines.join(&b'\n'), &own(), &stores());
     assert_eq!(
         bad(&parsed),
         [
@@ -82,7 +111,10 @@ fn bad_passwd_lines_are_named_and_show_no_password() {
     );
     assert!(!bad(&parsed).join("").contains("geheim"));
     assert_eq!(parsed.items.len(), 2, "all good lines are there");
-    assert_eq!(bad(&passwd_file(b"x:{A}b", &[])), ["1: \"x\" has no domain, and no domain was named for such keys"]);
+    assert_eq!(
+        bad(&passwd_file(b"x:{A}b", &[], &stores())),
+        ["1: \"x\" has no domain, and no domain was named for such keys"]
+    );
 }
 
 #[test]
@@ -170,7 +202,7 @@ fn import(engine: &MemoryEngine, file: &[u8], options: ImportOptions) -> ImportR
         last += 1;
         AccountId::from_bytes(last.to_be_bytes())
     };
-    let parsed = passwd_file(file, &own());
+    let parsed = passwd_file(file, &own(), &stores());
     finish(Editor::new(engine).import_accounts(&parsed, options, 1_700_000_000, &mut fresh)).expect("an import")
 }
 
@@ -436,7 +468,7 @@ proptest! {
     #[test]
     fn noise_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         for own in [own(), Vec::new()] {
-            passwd_file(&bytes, &own);
+            passwd_file(&bytes, &own, &stores());
             popmap(&bytes, &own, &stores());
             regex_map(&bytes, &own, &stores());
             user_map(&bytes, &own, &stores());
@@ -448,7 +480,7 @@ proptest! {
 
     #[test]
     fn near_misses_never_panic(text in "([a-z@:\\[\\]{}$%\"\\\\ =*0-9\n#ü]{0,12}(userdb_quota_rule=\\*:storage=[0-9kKgTx]{0,25})?){0,8}") {
-        let passwd = passwd_file(text.as_bytes(), &own());
+        let passwd = passwd_file(text.as_bytes(), &own(), &stores());
         let map = popmap(text.as_bytes(), &own(), &stores());
         let rules = regex_map(text.as_bytes(), &own(), &stores());
         let users = user_map(text.as_bytes(), &own(), &stores());

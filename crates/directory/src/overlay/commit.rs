@@ -5,7 +5,8 @@ use super::fields::Fields;
 use super::moment::{Moment, NO_MAP, from_layer};
 use super::seen::Layered;
 use crate::engine::{Commit, EngineError, Entry, Revision, Transaction, Write};
-use crate::record::{DomainRecord, Record};
+use crate::record::{AccountRecord, DomainRecord, Record, SecretRecord};
+use mail_types::AccountId;
 
 /// What becomes of an expectation.
 enum Expected {
@@ -24,6 +25,7 @@ impl Overlay {
         for write in &writes {
             self.refuse_live(write, &expected)?;
         }
+        self.refuse_half(&writes).await?;
         let mut of_base = Vec::with_capacity(expected.len());
         for (key, revision) in expected {
             match self.expected(&key, revision)? {
@@ -83,6 +85,31 @@ impl Overlay {
         }
     }
 
+    /// An account that only a map has is taken over whole, with its id and its passwords, or it is changed in the map. And
+    /// one that was taken over gets no other name while the map has the old one: the map's would have the same mail.
+    async fn refuse_half(&self, writes: &[Write]) -> Result<(), EngineError> {
+        for write in writes {
+            let Some(path) = path_of_account(write.key()) else { continue };
+            let (account, secret) = (key_of::<AccountRecord>(path), key_of::<SecretRecord>(path));
+            let Some(held) = self.layer.read(&account)? else { continue };
+            let refused = match write {
+                Write::Put { .. } if self.base.get(&account).await?.is_some() => false,
+                Write::Put { .. } => {
+                    put(writes, &account).and_then(id_in) != id_in(&held.value) || put(writes, &secret).is_none()
+                }
+                Write::Delete { .. } => {
+                    let id = id_in(&held.value);
+                    let accounts = writes.iter().filter(|write| write.key().starts_with(AccountRecord::PREFIX));
+                    accounts.filter_map(|write| put(writes, write.key())).any(|value| id_in(value) == id)
+                }
+            };
+            if refused {
+                return Err(EngineError::Live { kept_in: self.kept_in(&account), key: write.key().to_owned() });
+            }
+        }
+        Ok(())
+    }
+
     fn expected(&self, key: &str, revision: Revision) -> Result<Expected, EngineError> {
         let Moment { base, layer } = Moment::of(revision);
         let held = self.layer.read(key)?;
@@ -100,4 +127,25 @@ impl Overlay {
             (Layered::Over, None) | (Layered::Under | Layered::Within, _) => Expected::OfBase(base),
         })
     }
+}
+
+/// `domain/local` of an account or its passwords.
+fn path_of_account(key: &str) -> Option<&str> {
+    [AccountRecord::PREFIX, SecretRecord::PREFIX].into_iter().find_map(|prefix| key.strip_prefix(prefix))
+}
+
+fn key_of<R: Record>(path: &str) -> String {
+    format!("{}{path}", R::PREFIX)
+}
+
+/// What is written under a key.
+fn put<'w>(writes: &'w [Write], wanted: &str) -> Option<&'w [u8]> {
+    writes.iter().find_map(|write| match write {
+        Write::Put { key, value, .. } if key == wanted => Some(&**value),
+        Write::Put { .. } | Write::Delete { .. } => None,
+    })
+}
+
+fn id_in(value: &[u8]) -> Option<AccountId> {
+    AccountRecord::decode(value).ok().map(|account| account.id)
 }

@@ -1,6 +1,9 @@
 //! How a map is written: the names that imports of such files have.
 
-use crate::import::{Entry, Line, Parsed, StoreMap, aliases, popmap, postfix_virtual, regex_map, transport, user_map};
+use crate::import::{
+    Entry, Line, Parsed, PasswdUser, StoreMap, aliases, passwd_file, popmap, postfix_virtual, regex_map, transport,
+    user_map,
+};
 use crate::nearest::nearest;
 use mail_types::Domain;
 use std::fmt;
@@ -11,6 +14,8 @@ use std::str::FromStr;
 pub enum MapKind {
     /// Sendmail's and Postfix's aliases; the lists that it includes stand in it already.
     Aliases,
+    /// Dovecot's passwd-file: accounts with their password hashes.
+    PasswdFile,
     /// Perdition's popmap.
     Popmap,
     /// Perdition's regex map.
@@ -25,6 +30,14 @@ pub enum MapKind {
     Virtusertable,
 }
 
+/// What stands in a map.
+pub(super) enum Content {
+    /// Records of any kind but accounts.
+    Entries(Parsed<Entry>),
+    /// Accounts.
+    Users(Parsed<PasswdUser>),
+}
+
 /// No map is of this kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no map is of kind {name:?}{}", nearest.map(|name| format!("; did you mean {name}?")).unwrap_or_default())]
@@ -37,8 +50,9 @@ pub struct UnknownKind {
 
 impl MapKind {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Aliases,
+        Self::PasswdFile,
         Self::Popmap,
         Self::RegexMap,
         Self::Transport,
@@ -51,6 +65,7 @@ impl MapKind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Aliases => "aliases",
+            Self::PasswdFile => "passwd-file",
             Self::Popmap => "popmap",
             Self::RegexMap => "regex-map",
             Self::Transport => "transport",
@@ -71,9 +86,10 @@ impl MapKind {
         found.ok_or_else(|| UnknownKind { name: name.to_owned(), nearest: nearest(name, Self::names()) })
     }
 
-    pub(super) fn entries(self, octets: &[u8], own: &[Domain], ours: &[Domain], stores: &StoreMap) -> Parsed<Entry> {
-        match self {
+    pub(super) fn read(self, octets: &[u8], own: &[Domain], ours: &[Domain], stores: &StoreMap) -> Content {
+        Content::Entries(match self {
             Self::Aliases => aliases(octets, own, stores),
+            Self::PasswdFile => return Content::Users(passwd_file(octets, own, stores)),
             Self::Popmap => {
                 let Parsed { items, bad, ignored } = popmap(octets, own, stores);
                 let entry = |Line { number, item }| Line { number, item: Entry::Placement(item) };
@@ -83,7 +99,7 @@ impl MapKind {
             Self::Transport => transport(octets, own, stores),
             Self::UserMap | Self::Virtusertable => user_map(octets, own, stores),
             Self::Virtual => postfix_virtual(octets, own, ours, stores),
-        }
+        })
     }
 }
 
@@ -111,6 +127,6 @@ mod tests {
         assert!(MapKind::names().is_sorted());
         let told = |name| MapKind::parse(name).expect_err(name).to_string();
         assert_eq!(told("regexmap"), "no map is of kind \"regexmap\"; did you mean regex-map?");
-        assert_eq!(told("passwd-file"), "no map is of kind \"passwd-file\"");
+        assert_eq!(told("maildir"), "no map is of kind \"maildir\"");
     }
 }

@@ -4,6 +4,7 @@ use super::{LiveMap, Maps, Overlay, lock, map};
 use crate::edit::{EditError, Editor};
 use crate::engine::{Engine, EngineError};
 use crate::file::{Compared, FileEngine, Records};
+use crate::record::{AccountRecord, Record, address_key};
 use crate::routing::Pin;
 use mail_types::Address;
 use std::sync::{Arc, Mutex};
@@ -106,7 +107,19 @@ impl Overlay {
 
     async fn pin(&self, pins: &[Pin]) -> Result<(), TakeError> {
         let Some(first) = pins.first() else { return Ok(()) };
-        match Editor::new(&*self.base).pin_all(pins).await {
+        let (mut of_base, mut of_maps) = (Vec::new(), Vec::new());
+        for pin in pins {
+            match self.base.get(&address_key(AccountRecord::PREFIX, &pin.address)).await.map_err(EditError::from)? {
+                Some(_) => of_base.push(pin.clone()),
+                None => of_maps.push(pin.clone()),
+            }
+        }
+        // The base takes over what a map says beneath; accounts that only a map has are none of its own.
+        let done = match Editor::new(&*self.base).pin_all(&of_base).await {
+            Ok(()) => Editor::new(self).pin_all(&of_maps).await,
+            Err(error) => Err(error),
+        };
+        match done {
             Err(EditError::Engine(EngineError::ReadOnly { .. })) => {
                 Err(TakeError::ReadOnly { first: first.address.clone(), count: pins.len() })
             }

@@ -1,12 +1,14 @@
 //! What a live map says: records, each with the line that it stands on.
 
 use super::MapKind;
+use super::accounts;
 use super::fields::{Field, Fields};
+use super::kind::Content;
 use super::rules::LiveRules;
 use crate::edit::{EditError, Editor};
 use crate::engine::{Engine, Revision};
 use crate::file::{Held, Records};
-use crate::import::{Entry, Parsed, StoreMap};
+use crate::import::{BadLine, Entry, Parsed, PasswdUser, StoreMap};
 use crate::record::{DomainRecord, Record};
 use crate::routing::Routing;
 use mail_types::{Address, Domain, StoreName};
@@ -82,7 +84,10 @@ impl LiveMap {
     /// that holds up nobody.
     pub fn read(path: &str, kind: MapKind, octets: &[u8], names: &MapNames) -> Result<Self, MapError> {
         let MapNames { own, ours, stores } = names;
-        Self::of(path, kind.entries(octets, own, ours, stores), ours)
+        match kind.read(octets, own, ours, stores) {
+            Content::Entries(parsed) => Self::of(path, parsed, ours),
+            Content::Users(parsed) => Self::of_users(path, parsed, ours),
+        }
     }
 
     /// A map of which nothing could be read yet. While it is laid, whatever it may decide is put off: an address that
@@ -116,7 +121,7 @@ impl LiveMap {
     }
 
     fn of(path: &str, parsed: Parsed<Entry>, ours: &[Domain]) -> Result<Self, MapError> {
-        let mut bad: Vec<_> = parsed.bad.into_iter().map(|bad| (bad.number, bad.error.to_string())).collect();
+        let mut bad = told(parsed.bad);
         let mut held = Vec::with_capacity(parsed.items.len());
         let (mut domains, mut rules) = (BTreeMap::<Box<str>, OfDomain>::new(), LiveRules::default());
         let ours: BTreeSet<_> = ours.iter().collect();
@@ -142,13 +147,25 @@ impl LiveMap {
                 Entry::Rule(rule) => rules.push(line.number, rule),
             }
         }
-        if let Some((line, why)) = bad.iter().min().cloned() {
-            return Err(MapError { line, why, bad: bad.len() });
-        }
+        refuse(&bad)?;
         // The parsers take no key twice.
         held.sort_by(|one, other| one.key.cmp(&other.key));
         let ignored = parsed.ignored.into_iter().map(|line| (line.number, line.item)).collect();
         Ok(Self { path: path.into(), is_read: true, held, domains, rules, ignored, remote })
+    }
+
+    fn of_users(path: &str, parsed: Parsed<PasswdUser>, ours: &[Domain]) -> Result<Self, MapError> {
+        refuse(&told(parsed.bad))?;
+        let ours: BTreeSet<_> = ours.iter().collect();
+        let mut held = Vec::with_capacity(parsed.items.len().saturating_mul(2));
+        let mut ignored: Vec<_> = parsed.ignored.into_iter().map(|line| (line.number, line.item)).collect();
+        for line in parsed.items {
+            ignored.extend(accounts::without_place(&line, &ours).map(|text| (line.number, text)));
+            held.extend(accounts::held(&line));
+        }
+        ignored.dedup();
+        held.sort_by(|one, other| one.key.cmp(&other.key));
+        Ok(Self { path: path.into(), is_read: true, held, ignored, ..Self::default() })
     }
 
     /// Whether it is the reading of a file, be it an empty one.
@@ -178,7 +195,18 @@ impl LiveMap {
     }
 }
 
-fn held_at<R: Record>(line: usize, record: &R) -> Held {
+fn told(bad: Vec<BadLine>) -> Vec<(usize, String)> {
+    bad.into_iter().map(|bad| (bad.number, bad.error.to_string())).collect()
+}
+
+fn refuse(bad: &[(usize, String)]) -> Result<(), MapError> {
+    match bad.iter().min().cloned() {
+        Some((line, why)) => Err(MapError { line, why, bad: bad.len() }),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn held_at<R: Record>(line: usize, record: &R) -> Held {
     Held { key: record.key().into(), value: record.encode().into(), revision: Revision::ZERO, line }
 }
 

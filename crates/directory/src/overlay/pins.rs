@@ -4,11 +4,14 @@
 //!   a draft ─▶ other rules?   ─▶ all accounts without a placement of the base's ─┐
 //!           └▶ other placements ─▶ those of them that have the base's account    ─┴▶ home before ≠ home after: a pin
 //! ```
+//! An account that only a map has is where maps say, so whoever edits its line has moved its mail; it is pinned where rules
+//! alone place it, before and after.
 
+use super::moment::Moment;
 use super::seen::seen;
 use super::{Draft, Overlay, let_others_run, lock};
 use crate::edit::{EditError, Editor};
-use crate::engine::{Change, Engine, EngineError, Entry, Range};
+use crate::engine::{Change, Engine, EngineError, Entry, Range, Revision};
 use crate::record::{AccountRecord, DomainRecord, PlacementRecord, Record, RuleRecord};
 use crate::routing::{Pin, Routing};
 use std::collections::VecDeque;
@@ -40,9 +43,11 @@ impl Overlay {
                 batch.extend(self.unplaced(path).await?);
             }
         } else {
-            let mut all = Unplaced::of(&*self.base).await?;
+            let mut all = Unplaced::of(self, &*self.base).await?;
             while let Some(account) = all.next().await? {
-                batch.push(account);
+                if !self.is_where_maps_say(&account, draft)? {
+                    batch.push(account);
+                }
                 if batch.len() >= BATCH_ACCOUNTS {
                     pins.extend(self.pins_among(&batch, &deciding, draft)?);
                     batch.clear();
@@ -77,6 +82,16 @@ impl Overlay {
         Ok(placed.is_none().then_some(account))
     }
 
+    /// Whether only a map has an account, and a map places it or has it no longer.
+    fn is_where_maps_say(&self, account: &Entry, draft: &Draft) -> Result<bool, EngineError> {
+        if Moment::of(account.revision).base > Revision::ZERO {
+            return Ok(false);
+        }
+        let placement = format!("{}{}", PlacementRecord::PREFIX, path_of(account, AccountRecord::PREFIX));
+        let is_placed = self.layer.read(&placement)?.is_some() || draft.compared.read(&placement).is_some();
+        Ok(is_placed || draft.compared.read(&account.key).is_none())
+    }
+
     /// Whom of these accounts, which the base does not place, a draft would have looked for elsewhere.
     fn pins_among(&self, accounts: &[Entry], deciding: &Deciding, draft: &Draft) -> Result<Vec<Pin>, EngineError> {
         let Deciding { mut now, mut changed } = deciding.clone();
@@ -95,7 +110,8 @@ impl Overlay {
     }
 }
 
-/// The accounts that an engine has and does not place, in the order of their keys: both kinds are read side by side.
+/// The accounts that are seen and that the base does not place, in the order of their keys: both kinds are read side by
+/// side.
 struct Unplaced<'e> {
     accounts: Entries<'e>,
     placements: Entries<'e>,
@@ -103,10 +119,10 @@ struct Unplaced<'e> {
 }
 
 impl<'e> Unplaced<'e> {
-    async fn of(engine: &'e dyn Engine) -> Result<Self, EngineError> {
-        let mut placements = Entries::of(engine, PlacementRecord::PREFIX);
+    async fn of(seen: &'e dyn Engine, base: &'e dyn Engine) -> Result<Self, EngineError> {
+        let mut placements = Entries::of(base, PlacementRecord::PREFIX);
         let placed = placements.next().await?;
-        Ok(Self { accounts: Entries::of(engine, AccountRecord::PREFIX), placements, placed })
+        Ok(Self { accounts: Entries::of(seen, AccountRecord::PREFIX), placements, placed })
     }
 
     async fn next(&mut self) -> Result<Option<Entry>, EngineError> {

@@ -3,7 +3,7 @@
 use super::fields::Fields;
 use super::moment::{Moment, from_base, from_layer};
 use crate::engine::{EngineError, Entry, Page};
-use crate::record::{DomainRecord, PlacementRecord, Record};
+use crate::record::{AccountRecord, DomainRecord, PlacementRecord, Record, SecretRecord};
 use std::collections::BTreeMap;
 
 /// The entry of a key, with the overlay's revision.
@@ -22,7 +22,8 @@ pub(super) enum Layered {
 
 impl Layered {
     pub(super) fn of(key: &str) -> Self {
-        if key.starts_with(PlacementRecord::PREFIX) {
+        let under = [PlacementRecord::PREFIX, AccountRecord::PREFIX, SecretRecord::PREFIX];
+        if under.iter().any(|prefix| key.starts_with(prefix)) {
             Self::Under
         } else if key.starts_with(DomainRecord::PREFIX) {
             Self::Within

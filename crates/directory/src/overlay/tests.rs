@@ -1,5 +1,6 @@
 //! The overlay as an engine, and the copies that follow it.
 
+mod accounts;
 mod domains;
 mod placements;
 mod property;

@@ -17,8 +17,8 @@ use std::time::Duration;
 /// Imports.
 #[derive(Debug, clap::Subcommand)]
 pub enum Import {
-    /// Dovecot's passwd-file: accounts with their password hashes, placed by the rules.
-    PasswdFile(Source),
+    /// Dovecot's passwd-file: accounts with their password hashes, at the hosts of their lines or placed by the rules.
+    PasswdFile(Mapped),
     /// Perdition's popmap (`user:[name@]host[:port]`): placements.
     Popmap(Mapped),
     /// Perdition's regex map (`expression: host[:port]`): rules, in the order of the file.
@@ -37,7 +37,7 @@ pub enum Import {
 
 /// What is imported, and how.
 #[derive(Debug, clap::Args)]
-pub struct Source {
+pub(super) struct Source {
     /// The file; `-` for standard input.
     file: PathBuf,
     /// Writes nothing; says what would be.
@@ -69,7 +69,7 @@ pub struct Mapped {
 impl Run for Import {
     async fn run(self, node: &Client, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         match self {
-            Self::PasswdFile(source) => source.run("import/passwd-file", &[], node, screen).await,
+            Self::PasswdFile(map) => map.run("import/passwd-file", node, screen).await,
             Self::Popmap(map) => map.run("import/popmap", node, screen).await,
             Self::RegexMap(map) => map.run("import/regex-map", node, screen).await,
             Self::UserMap(map) => map.run("import/user-map", node, screen).await,

@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         trial("sighup_reads_certificates_again", reload::certificates_follow_their_files),
         trial("a_map_is_followed_while_mail_comes", maps::followed),
         trial("a_map_places_and_moves_nobody", maps::places),
+        trial("users_of_a_passwd_file_log_in_and_get_mail", maps::accounts),
         trial("mail_waits_for_a_map_that_was_never_read", maps::awaited),
         trial("one_id_from_the_sender_to_the_mailbox", trace::one_id),
     ];

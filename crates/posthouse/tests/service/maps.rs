@@ -132,3 +132,51 @@ pub(crate) fn places() {
     let line = node.log_line("the map was read");
     assert!(line.contains("entries=0"), "{line}");
 }
+
+/// Accounts of a Dovecot: with what `doveadm pw -s SCHEME -p geheim` of Dovecot 2.3.19 printed.
+pub(crate) fn accounts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("users"), USERS).expect("written");
+    let map = "[[directory.map]]\nkind = 'passwd-file'\npath = 'users'\ndomains = 'site.test'\n";
+    let node = Served::serve_in(folder, "", &format!("{RELAY}{map}"), &[]);
+    let log_in = |user: &str, password: &str| {
+        let mut imap = node.connect("imap");
+        imap.ask(&format!("a LOGIN {user} {password}"), "a ")
+    };
+    node.say(&["domain", "add", "site.test"], "");
+    let line = node.log_line("the map was read");
+    assert!(line.contains("entries=8"), "four accounts with their passwords: {line}");
+    while !rcpt(&node, ANNA).starts_with("250 ") {}
+    for user in ["anna", "bert@site.test", "carl", "dora"] {
+        assert!(log_in(user, "geheim").starts_with("a OK"), "{user}");
+    }
+    assert!(log_in("anna", "falsch").starts_with("a NO [AUTHENTICATIONFAILED]"));
+    assert!(log_in("emil", "geheim").starts_with("a NO [AUTHENTICATIONFAILED]"));
+    let refused = node.fail(&["account", "remove", ANNA]);
+    assert!(refused.contains("users:2: change it there"), "{refused}");
+
+    // A mailbox is the same one after the file was written anew, and after an import has made her the directory's own.
+    let mut imap = node.connect("imap");
+    imap.ask("a LOGIN anna geheim", "a OK");
+    imap.ask("b CREATE kept", "b OK");
+    std::fs::write(node.folder().join("users"), USERS.replace("{PLAIN}geheim", "{PLAIN}neu")).expect("written");
+    node.log_line("the map was read");
+    while !log_in("dora", "neu").starts_with("a OK") {}
+    assert!(log_in("dora", "geheim").starts_with("a NO [AUTHENTICATIONFAILED]"));
+    let file = node.folder().join("users");
+    let report = node.say(&["import", "passwd-file", file.to_str().expect("UTF-8")], "");
+    assert!(report.contains("imported: 0 added, 4 changed, 0 unchanged"), "{report}");
+    std::fs::write(file, "# nobody\n").expect("written");
+    node.signal(Signal::HUP);
+    node.log_line("entries=0");
+    let mut imap = node.connect("imap");
+    imap.ask("a LOGIN anna geheim", "a OK");
+    imap.ask("b SELECT kept", "b OK");
+}
+
+const USERS: &str = "# made by hand
+anna:{SHA512-CRYPT}$6$7lKthDvcRlbaV4iF$BvS4/tHoaw6HVFn5.T/R6ax.wlr0YF9Qe/Ettpst81Ot51xBP9UsW.c5BKqEnOTMxAjawRAtQAoSD/ATvoS5g1:1000:1000:Anna:/home/anna:/bin/false:userdb_quota_rule=*:storage=1G
+bert@site.test:{SSHA256}ksNR40+HXkCKD5X9n7w1cS+alh6b0nNzJlBy7ChpI5X7ea45::::::
+carl:{BLF-CRYPT}$2y$05$D.MrerAYQiAKscNVIzxzz.cInRRL2PXqCbDrKlKP/rV1IRhhQ8uFi
+dora:{PLAIN}geheim::::::
+";
