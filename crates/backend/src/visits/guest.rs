@@ -16,6 +16,9 @@ pub(super) trait Guest: Machine<Event: Send> + Send + 'static {
     const PROTOCOL: Protocol;
 
     fn new(said: Said, mode: Mode, now: Instant) -> Self;
+    /// Nobody wants in: the server is asked what it offers.
+    fn asking(now: Instant) -> Self;
+    fn has_said_login(&self) -> bool;
     fn with_starttls(self) -> Self;
     fn knowing(self, known: Self::Known) -> Self;
     fn learnt(&self) -> Option<Self::Known>;
@@ -42,6 +45,8 @@ pub(super) enum Verdict {
     InUse,
     /// No, but whoever the visitor is.
     Unavailable(String),
+    /// Nothing: there was none.
+    Offered,
 }
 
 impl Guest for imap::Client {
@@ -52,6 +57,14 @@ impl Guest for imap::Client {
         let Said { authorization, authentication, password } = said;
         let password = imap_proto::command::Secret::new(password.as_bytes().to_vec());
         Self::new(imap::Login::Password { authorization, authentication, password }, now)
+    }
+
+    fn asking(now: Instant) -> Self {
+        Self::asking(now)
+    }
+
+    fn has_said_login(&self) -> bool {
+        self.has_said_login()
     }
 
     fn with_starttls(self) -> Self {
@@ -81,6 +94,7 @@ impl Guest for imap::Client {
     fn turn(event: imap::Event) -> Turn {
         Turn::Verdict(match event {
             imap::Event::StartTls => return Turn::StartTls,
+            imap::Event::Offered => Verdict::Offered,
             imap::Event::LoggedIn { welcome, capabilities } => Verdict::Welcome(with_code(welcome, capabilities)),
             imap::Event::Refused { kind: imap::Refusal::Credentials, text, .. } => Verdict::Refused(text),
             imap::Event::Refused { kind: imap::Refusal::Unavailable, code, text } => {
@@ -117,6 +131,14 @@ impl Guest for pop3_proto::Client {
         Self::new(pop3_proto::Login::Password { authorization, authentication, password }, now).in_mode(mode)
     }
 
+    fn asking(now: Instant) -> Self {
+        Self::asking(now)
+    }
+
+    fn has_said_login(&self) -> bool {
+        self.has_said_login()
+    }
+
     fn with_starttls(self) -> Self {
         self.with_starttls()
     }
@@ -145,6 +167,7 @@ impl Guest for pop3_proto::Client {
         use pop3_proto::RefusalKind;
         Turn::Verdict(match event {
             ClientEvent::StartTls => return Turn::StartTls,
+            ClientEvent::Offered => Verdict::Offered,
             ClientEvent::LoggedIn { welcome } => Verdict::Welcome(welcome),
             ClientEvent::Refused { kind: RefusalKind::Credentials, refusal } => {
                 Verdict::Refused(refusal.text().to_owned())

@@ -1,11 +1,14 @@
 //! Back-ends that say what a test has them say.
 
+mod hosts;
+
 use super::*;
 use crate::foreign::{Master, MasterForm, Protocol};
-use crate::testing::{Heard, Impatient, Node, Script, Then, finish};
+use crate::testing::{Heard, Node, Script, Shared, Tasks, Then, Turning};
 use mail_types::Address;
-use ports::{Introduction, Peer, Trust};
+use ports::{CallSecurity, Introduction, Peer, Trust};
 use sasl::Password;
+use std::sync::Mutex;
 
 /// The store `cyrus`, and what is known of it.
 #[derive(Clone)]
@@ -25,12 +28,13 @@ impl Foreign for Map {
         };
         let (security, introduction) = (self.security, Introduction::Nobody);
         let callee = Callee { hosts: Arc::from(["192.0.2.9".into()]), port, security, introduction };
-        BackEnd::At { callee, master: self.master.clone() }
+        BackEnd::At { hosts: vec![callee], master: self.master.clone() }
     }
 }
 
 struct Site {
     visits: Visits,
+    clock: Arc<Turning>,
     heard: Arc<Mutex<Heard>>,
 }
 
@@ -42,16 +46,18 @@ impl Site {
     fn with(pieces: &'static [&'static str], then: Then, security: CallSecurity, master: Option<Master>) -> Self {
         let heard = Arc::default();
         let node = Arc::new(Node { script: Script { pieces, then }, heard: Arc::clone(&heard) });
-        let visits = Visits::new(Arc::new(Map { security, master }), node.clone(), node, Arc::new(Impatient));
-        Self { visits, heard }
+        let (clock, map) = (Turning::new(), Arc::new(Map { security, master }));
+        let shared = Arc::new(Shared(Arc::clone(&clock)));
+        let visits = Visits::new(map, node.clone(), node, shared, Arc::new(Tasks::default()));
+        Self { visits, clock, heard }
     }
 
     fn imap(&self, password: Option<&str>) -> Result<Admission, Unavailable> {
-        finish(self.visits.imap(&store("cyrus"), who(password)))
+        self.clock.finish(self.visits.imap(&store("cyrus"), who(password)))
     }
 
     fn pop3(&self) -> Result<Admission, Unavailable> {
-        finish(self.visits.pop3(&store("cyrus"), who(Some("secret")), Mode::default()))
+        self.clock.finish(self.visits.pop3(&store("cyrus"), who(Some("secret")), Mode::default()))
     }
 
     fn said(&self) -> String {
@@ -184,7 +190,8 @@ fn a_refusal_of_the_visitor_is_told_from_any_other() {
     ] {
         assert!(Site::new(answer, then).imap(Some("secret")).is_err(), "{answer:?}");
     }
-    let lost = finish(Site::new(&[], Then::Silent).visits.imap(&store("lost"), who(Some("secret")))).unwrap_err();
+    let site = Site::new(&[], Then::Silent);
+    let lost = site.clock.finish(site.visits.imap(&store("lost"), who(Some("secret")))).unwrap_err();
     assert_eq!(lost.to_string(), "the store lost is not available: its record has no port for IMAP");
 }
 

@@ -36,7 +36,8 @@ pub(super) fn stores(local: &[Arc<Store>], own: &NodeName, routes: &Routes) -> L
 fn visits(config: &Config, routes: &Routes, system: &System) -> Arc<dyn BackEnds> {
     let (foreign, demands) = ForeignStores::of(&config.backends, routes);
     let dialer = Arc::new(Dialer::new().with_told(demands));
-    Arc::new(Visits::new(Arc::new(foreign), dialer.clone(), dialer, Arc::clone(&system.clock)))
+    let (clock, spawn) = (Arc::clone(&system.clock), Arc::clone(&system.spawn));
+    Arc::new(Visits::new(Arc::new(foreign), dialer.clone(), dialer, clock, spawn))
 }
 
 /// A store without a record is here: nobody else can have it.
