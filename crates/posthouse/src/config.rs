@@ -24,7 +24,8 @@ pub use maps::Map;
 pub use problem::{Problem, Problems};
 
 use mail_types::{Domain, NodeName, StoreName};
-use net::{Network, ServerTls};
+use net::{CertificateFiles, Network, ServerTls};
+use proxy::LoginLimits;
 use relay::ClientLimits;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -102,11 +103,11 @@ pub enum LogFormat {
 /// `[tls]`
 #[derive(Clone, Debug)]
 pub struct Tls {
-    /// The chain of certificates, the node's own first.
-    pub certificate: PathBuf,
-    /// Its key.
-    pub key: PathBuf,
-    /// Both, read.
+    /// The certificate for clients that ask for no name that another holds.
+    pub first: CertificateFiles,
+    /// Those beside it, each for the names that it holds.
+    pub others: Vec<CertificateFiles>,
+    /// All of them, read.
     pub server: ServerTls,
 }
 
@@ -216,6 +217,8 @@ pub struct Limits {
     pub connections: usize,
     /// Of these, from one address.
     pub connections_per_address: usize,
+    /// What there may be of logins.
+    pub logins: LoginLimits,
     /// A message, in octets.
     pub message_octets: u64,
     /// Recipients of a message.

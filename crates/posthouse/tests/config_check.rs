@@ -114,6 +114,10 @@ listen = ['127.0.0.1:2525', '127.0.0.1:2525']
 [tls]
 certificate = 'missing.pem'
 key = 'key.pem'
+
+[[tls.also]]
+certificate = 'other.pem'
+kee = 'other.key'
 ";
     let site = site(&[("posthouse.toml", text)]);
     let (good, said) = check(site.path());
@@ -138,6 +142,8 @@ key = 'key.pem'
     posthouse.toml:29:2: proxy: listens nowhere (give it one of imap, imaps, pop3, pop3s)
     posthouse.toml:32:15: tls.certificate: cannot read missing.pem: No such file or directory (os error 2)
     posthouse.toml:33:7: tls.key: cannot read key.pem: No such file or directory (os error 2)
+    posthouse.toml:35:1: tls.also.key: is missing
+    posthouse.toml:37:1: tls.also.kee: unknown key (did you mean key?)
     "#);
 }
 

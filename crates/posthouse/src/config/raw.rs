@@ -48,6 +48,12 @@ pub(super) struct RawLog {
 }
 
 pub(super) struct RawTls {
+    pub(super) first: RawCertificate,
+    pub(super) others: Vec<RawCertificate>,
+}
+
+/// Two files that belong together.
+pub(super) struct RawCertificate {
     pub(super) certificate: Option<At<PathBuf>>,
     pub(super) key: Option<At<PathBuf>>,
 }
@@ -119,6 +125,10 @@ pub(super) struct RawAdmin {
 pub(super) struct RawLimits {
     pub(super) connections: Option<u32>,
     pub(super) connections_per_address: Option<u32>,
+    pub(super) unauthenticated_connections: Option<u32>,
+    pub(super) logins_per_second: Option<u32>,
+    pub(super) logins_per_minute_per_address: Option<u32>,
+    pub(super) sessions_per_account: Option<u32>,
     pub(super) message_octets: Option<u64>,
     pub(super) recipients: Option<u32>,
 }
@@ -167,9 +177,13 @@ fn log(section: &Section<'_>) -> RawLog {
 }
 
 fn tls(section: &Section<'_>) -> RawTls {
+    RawTls { first: certificate(section), others: section.sections("also", certificate) }
+}
+
+fn certificate(section: &Section<'_>) -> RawCertificate {
     section.must_have("certificate");
     section.must_have("key");
-    RawTls { certificate: section.path("certificate"), key: section.path("key") }
+    RawCertificate { certificate: section.path("certificate"), key: section.path("key") }
 }
 
 fn directory(section: &Section<'_>) -> RawDirectory {
@@ -259,6 +273,10 @@ fn limits(section: &Section<'_>) -> RawLimits {
     RawLimits {
         connections: section.number("connections", 1..=CONNECTIONS_MAX),
         connections_per_address: section.number("connections_per_address", 1..=CONNECTIONS_MAX),
+        unauthenticated_connections: section.number("unauthenticated_connections", 0..=CONNECTIONS_MAX),
+        logins_per_second: section.number("logins_per_second", 0..=LOGINS_MAX),
+        logins_per_minute_per_address: section.number("logins_per_minute_per_address", 0..=LOGINS_MAX),
+        sessions_per_account: section.number("sessions_per_account", 0..=CONNECTIONS_MAX),
         message_octets: section.size("message", MESSAGE_OCTETS_MIN..=MESSAGE_OCTETS_MAX),
         recipients: section.number("recipients", RECIPIENTS_MIN..=RECIPIENTS_MAX),
     }
@@ -290,6 +308,8 @@ const KEEP_DAYS_MAX: u16 = 3650;
 const SEGMENT_OCTETS_MIN: u64 = 1_000_000;
 const SEGMENT_OCTETS_MAX: u64 = 1 << 30;
 const CONNECTIONS_MAX: u32 = 1_000_000;
+/// Beyond, 0 says it better: no limit.
+const LOGINS_MAX: u32 = 1_000_000;
 /// RFC 5321 §4.5.3.1.7: message content of at least 64K octets.
 const MESSAGE_OCTETS_MIN: u64 = 64 << 10;
 const MESSAGE_OCTETS_MAX: u64 = 1 << 30;

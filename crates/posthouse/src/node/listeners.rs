@@ -173,7 +173,8 @@ impl Listeners {
         let starttls = if tls.is_some() { StartTls::Offered } else { StartTls::NotOffered };
         let accounts = DirectoryAccounts::new(Arc::clone(node.routes.live()), Arc::clone(&node.engine));
         let System { clock, spawn, .. } = &node.system;
-        let authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn));
+        let authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn))
+            .with_turnstile(Arc::clone(&node.turnstile));
         let proxy = Proxy {
             authenticator: Arc::new(authenticator.with_counts(Arc::clone(&node.logins)).hashing_at_once(cores())),
             handover: Arc::clone(&node.backends.handover),

@@ -115,7 +115,7 @@ impl ImapInsideGate {
                 let capabilities = offered(&self.config.support, Login::After, Privacy::Private);
                 machine.complete(Reply::ok("Logged in").with(ResponseCode::Capability(capabilities)));
                 let holder = Holder { account: who.address, store };
-                Step::Delegate { session, flow: Flow::Next, holder }
+                Step::Delegate { session, flow: Flow::Next, holder, seat: None }
             }
             Ok(Handover::There(_)) => self.refuse(machine, whom, &NOT_HERE),
             Err(why) => self.refuse(machine, whom, &why),
