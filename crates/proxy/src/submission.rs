@@ -126,7 +126,9 @@ impl SubmissionGate {
             sasl::Step::Done(credentials) => self.log_in(machine, Ok(credentials)).await,
             sasl::Step::Failed(failure) => self.log_in(machine, Err(failure)).await,
             // Not offered here: nobody has proved anything.
-            sasl::Step::External(_) => self.log_in(machine, Err(Failure::Malformed)).await,
+            sasl::Step::External(_) | sasl::Step::Scram(_) | sasl::Step::Proved(_) | sasl::Step::Unproved(_) => {
+                self.log_in(machine, Err(Failure::Malformed)).await
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 //! # purpose              comment
 //! ! password ann secret  a password: whose, and which
 //! ! master ann root pw   a master user's: as whom, whose, and which
+//! ! asking               nobody wants in
 //! ! starttls             TLS must be started (these lines stand before the greeting)
 //! ! tls                  the handshake is done
 //! S: text                the server says this and CRLF
@@ -37,6 +38,10 @@ fn transcripts() {
 }
 
 fn client(who: &str) -> LoginClient {
+    let config = Config::new(Dialect::Smtp, Domain::parse("proxy.example").unwrap());
+    if who == "! asking" {
+        return LoginClient::asking(config, Instant::now());
+    }
     let words: Vec<&str> = who.split(' ').collect();
     let (authorization, authentication, password) = match words[..] {
         ["!", "password", user, password] => (None, user, password),
@@ -45,7 +50,6 @@ fn client(who: &str) -> LoginClient {
     };
     let password = Bytes::copy_from_slice(password.as_bytes());
     let login = Login { authorization, authentication: authentication.to_owned(), password };
-    let config = Config::new(Dialect::Smtp, Domain::parse("proxy.example").unwrap());
     LoginClient::new(config, login, Instant::now())
 }
 
@@ -78,6 +82,7 @@ fn said(client: &mut LoginClient) -> String {
 fn show(event: LoginEvent) -> String {
     match event {
         LoginEvent::StartTls => "StartTls".to_owned(),
+        LoginEvent::Offered => "Offered".to_owned(),
         LoginEvent::LoggedIn => "LoggedIn".to_owned(),
         LoginEvent::NoLogin => "NoLogin".to_owned(),
         LoginEvent::Refused(reply) => format!("Refused {reply}"),

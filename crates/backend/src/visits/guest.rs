@@ -19,6 +19,9 @@ pub(super) trait Guest: Machine<Event: Send> + Send + 'static {
     const PROTOCOL: Protocol;
 
     fn new(manner: Manner<'_>) -> Self;
+    /// Nobody wants in: the server is asked what it offers.
+    fn asking(host: &Domain, now: Instant) -> Self;
+    fn has_said_login(&self) -> bool;
     fn with_starttls(self) -> Self;
     fn knowing(self, known: Self::Known) -> Self;
     fn learnt(&self) -> Option<Self::Known>;
@@ -54,6 +57,8 @@ pub(super) enum Verdict {
     InUse,
     /// No, but whoever the visitor is.
     Unavailable(String),
+    /// Nothing: there was none.
+    Offered,
 }
 
 impl Guest for imap::Client {
@@ -64,6 +69,14 @@ impl Guest for imap::Client {
         let Said { authorization, authentication, password } = said;
         let password = imap_proto::command::Secret::new(password.as_bytes().to_vec());
         Self::new(imap::Login::Password { authorization, authentication, password }, now)
+    }
+
+    fn asking(_host: &Domain, now: Instant) -> Self {
+        Self::asking(now)
+    }
+
+    fn has_said_login(&self) -> bool {
+        self.has_said_login()
     }
 
     fn with_starttls(self) -> Self {
@@ -93,6 +106,7 @@ impl Guest for imap::Client {
     fn turn(event: imap::Event) -> Turn {
         Turn::Verdict(match event {
             imap::Event::StartTls => return Turn::StartTls,
+            imap::Event::Offered => Verdict::Offered,
             imap::Event::LoggedIn { welcome, capabilities } => Verdict::Welcome(with_code(welcome, capabilities)),
             imap::Event::Refused { kind: imap::Refusal::Credentials, text, .. } => Verdict::Refused(text),
             imap::Event::Refused { kind: imap::Refusal::Unavailable, code, text } => {
@@ -129,6 +143,14 @@ impl Guest for pop3_proto::Client {
         Self::new(pop3_proto::Login::Password { authorization, authentication, password }, now).in_mode(mode)
     }
 
+    fn asking(_host: &Domain, now: Instant) -> Self {
+        Self::asking(now)
+    }
+
+    fn has_said_login(&self) -> bool {
+        self.has_said_login()
+    }
+
     fn with_starttls(self) -> Self {
         self.with_starttls()
     }
@@ -157,6 +179,7 @@ impl Guest for pop3_proto::Client {
         use pop3_proto::RefusalKind;
         Turn::Verdict(match event {
             ClientEvent::StartTls => return Turn::StartTls,
+            ClientEvent::Offered => Verdict::Offered,
             ClientEvent::LoggedIn { welcome } => Verdict::Welcome(welcome),
             ClientEvent::Refused { kind: RefusalKind::Credentials, refusal } => {
                 Verdict::Refused(refusal.text().to_owned())
@@ -180,6 +203,14 @@ impl Guest for LoginClient {
         let Said { authorization, authentication, password } = said;
         let password = Bytes::copy_from_slice(password.as_bytes());
         Self::new(Config::new(Dialect::Smtp, host.clone()), Login { authorization, authentication, password }, now)
+    }
+
+    fn asking(host: &Domain, now: Instant) -> Self {
+        Self::asking(Config::new(Dialect::Smtp, host.clone()), now)
+    }
+
+    fn has_said_login(&self) -> bool {
+        self.has_said_login()
     }
 
     fn with_starttls(self) -> Self {
@@ -210,6 +241,7 @@ impl Guest for LoginClient {
     fn turn(event: LoginEvent) -> Turn {
         Turn::Verdict(match event {
             LoginEvent::StartTls => return Turn::StartTls,
+            LoginEvent::Offered => Verdict::Offered,
             LoginEvent::LoggedIn => Verdict::Welcome(Bytes::new()),
             // RFC 4954 §6: 535 alone is about the credentials.
             LoginEvent::Refused(reply) if reply.code().number() == 535 => Verdict::Refused(reply.to_string()),

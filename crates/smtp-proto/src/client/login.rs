@@ -29,6 +29,8 @@ pub struct Login {
 pub enum LoginEvent {
     /// STARTTLS was granted: the role lets the handshake begin, then calls [`LoginClient::tls_started`].
     StartTls,
+    /// Nobody wanted in: the server was asked what it offers, and has said so.
+    Offered,
     /// The server let us in.
     LoggedIn,
     /// It did not: what it said to AUTH.
@@ -48,6 +50,8 @@ pub struct LoginClient {
     start_tls: StartTls,
     /// What is still to be said.
     say: Say,
+    /// The server was told a login, or the first part of one.
+    said_login: bool,
     event: Option<LoginEvent>,
 }
 
@@ -77,7 +81,13 @@ impl LoginClient {
     /// A connection that was just opened; with `starttls` the login is said under TLS or not at all (RFC 3207).
     pub fn new(config: Config, login: Login, now: Instant) -> Self {
         let client = Client::new(config, Security::Plain, now);
-        Self { client, start_tls: StartTls::NotNeeded, say: Say::Login(login), event: None }
+        Self { client, start_tls: StartTls::NotNeeded, say: Say::Login(login), said_login: false, event: None }
+    }
+
+    /// The same for nobody: only asks the server what it offers.
+    pub fn asking(config: Config, now: Instant) -> Self {
+        let client = Client::new(config, Security::Plain, now);
+        Self { client, start_tls: StartTls::NotNeeded, say: Say::Nothing, said_login: false, event: None }
     }
 
     /// Says STARTTLS before anything but EHLO, and logs in under TLS or not at all (RFC 3207 §4).
@@ -89,6 +99,11 @@ impl LoginClient {
     /// What the server offers to whom it has let in, as far as it was told before.
     pub fn capabilities(&self) -> &super::Capabilities {
         self.client.capabilities()
+    }
+
+    /// Whether the server was told a login, or the first part of one: what it says from then on may be its word about it.
+    pub fn has_said_login(&self) -> bool {
+        self.said_login
     }
 
     /// The handshake that [`LoginEvent::StartTls`] asked for is done.
@@ -125,7 +140,12 @@ impl LoginClient {
         if self.start_tls == StartTls::Required {
             return self.client.start_tls();
         }
-        let Say::Login(login) = std::mem::replace(&mut self.say, Say::Nothing) else { return };
+        let Say::Login(login) = std::mem::replace(&mut self.say, Say::Nothing) else {
+            if !self.said_login {
+                self.event = Some(LoginEvent::Offered);
+            }
+            return;
+        };
         let offers = |mechanism: &str| self.client.capabilities().auth.iter().any(|offered| offered == mechanism);
         let Login { authorization, authentication, password } = login;
         let act_as = authorization.as_deref().unwrap_or_default().as_bytes();
@@ -133,6 +153,7 @@ impl LoginClient {
         let is_sayable = ![act_as, authentication.as_bytes(), &password].iter().any(|octets| octets.contains(&0));
         if offers("PLAIN") && is_sayable {
             let message = Bytes::from([act_as, authentication.as_bytes(), &password].join(&0));
+            self.said_login = true;
             if message.len() <= INITIAL_OCTETS_MAX {
                 return self.client.authenticate("PLAIN", Some(&message));
             }
@@ -140,6 +161,7 @@ impl LoginClient {
             return self.client.authenticate("PLAIN", None);
         }
         if offers("LOGIN") && authorization.is_none() {
+            self.said_login = true;
             self.say = Say::Name { name: authentication, password };
             return self.client.authenticate("LOGIN", None);
         }
