@@ -40,10 +40,12 @@ pub enum Program {
     Pip,
     /// A mail server, which sends to ours.
     Postfix,
+    /// Tries a filter of fail2ban on a log.
+    Fail2ban,
 }
 
 impl Program {
-    const ALL: [Program; 13] = [
+    const ALL: [Program; 14] = [
         Program::Swaks,
         Program::Curl,
         Program::Mbsync,
@@ -57,6 +59,7 @@ impl Program {
         Program::Getmail,
         Program::Pip,
         Program::Postfix,
+        Program::Fail2ban,
     ];
 
     /// What is typed.
@@ -75,6 +78,7 @@ impl Program {
             Program::Getmail => "getmail",
             Program::Pip => "pip3",
             Program::Postfix => "postfix",
+            Program::Fail2ban => "fail2ban-regex",
         }
     }
 
@@ -94,6 +98,7 @@ impl Program {
             Program::Getmail => &["getmail6"],
             Program::Pip => &["python3-pip"],
             Program::Postfix => &["postfix"],
+            Program::Fail2ban => &["fail2ban"],
         }
     }
 
@@ -113,6 +118,7 @@ impl Program {
             | Program::Dovecot
             | Program::OfflineImap
             | Program::Getmail
+            | Program::Fail2ban
             | Program::Pip => "--version",
         });
         // fetchmail -V reads a configuration and fails without one.

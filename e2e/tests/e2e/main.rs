@@ -9,6 +9,7 @@ mod delivery;
 mod differ;
 mod directory_file;
 mod example;
+mod fail2ban;
 mod full_disk;
 mod hostile;
 mod ledger;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         submission::trials(&world),
         postfix::trials(&world),
         example::trials(&world),
+        fail2ban::trials(&world),
         full_disk::trials(&world),
         queue::trials(&world),
         differ::trials(&world),
