@@ -42,10 +42,12 @@ pub enum Program {
     Postfix,
     /// Tries a filter of fail2ban on a log.
     Fail2ban,
+    /// Moves an address to a machine that lives.
+    Keepalived,
 }
 
 impl Program {
-    const ALL: [Program; 14] = [
+    const ALL: [Program; 15] = [
         Program::Swaks,
         Program::Curl,
         Program::Mbsync,
@@ -60,6 +62,7 @@ impl Program {
         Program::Pip,
         Program::Postfix,
         Program::Fail2ban,
+        Program::Keepalived,
     ];
 
     /// What is typed.
@@ -79,6 +82,7 @@ impl Program {
             Program::Pip => "pip3",
             Program::Postfix => "postfix",
             Program::Fail2ban => "fail2ban-regex",
+            Program::Keepalived => "keepalived",
         }
     }
 
@@ -99,6 +103,7 @@ impl Program {
             Program::Pip => &["python3-pip"],
             Program::Postfix => &["postfix"],
             Program::Fail2ban => &["fail2ban"],
+            Program::Keepalived => &["keepalived"],
         }
     }
 
@@ -119,6 +124,7 @@ impl Program {
             | Program::OfflineImap
             | Program::Getmail
             | Program::Fail2ban
+            | Program::Keepalived
             | Program::Pip => "--version",
         });
         // fetchmail -V reads a configuration and fails without one.

@@ -23,6 +23,7 @@ mod scripts;
 mod starttls;
 mod submission;
 mod sync;
+mod takeover;
 mod world;
 
 use libtest_mimic::Arguments;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         submission::trials(&world),
         postfix::trials(&world),
         example::trials(&world),
+        takeover::trials(&world),
         fail2ban::trials(&world),
         full_disk::trials(&world),
         queue::trials(&world),
