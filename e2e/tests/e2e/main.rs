@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "a world: it owns files and time")]
 
 mod back_end;
+mod back_end_faults;
 mod clients;
 mod cluster;
 mod curl;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         ledger::trials(&world),
         cluster::trials(&world),
         back_end::trials(&world),
+        back_end_faults::trials(&world),
         submission::trials(&world),
         postfix::trials(&world),
         example::trials(&world),

@@ -2,6 +2,7 @@
 
 use crate::world::{World, trial_unless};
 use anyhow::{Context, Result, ensure};
+use e2e::cluster::node;
 use e2e::daemon::Daemon;
 use e2e::imap;
 use e2e::namespaces::Namespaces;
@@ -24,9 +25,11 @@ pub(crate) fn trials(world: &Arc<World>) -> Vec<Trial> {
 fn takes_over() -> Result<()> {
     let net = network()?;
     let folder = tempfile::Builder::new().prefix("posthouse-takeover").tempdir()?;
-    let daemon = |name: &str, roles: &str| -> Result<Daemon> { node(folder.path(), name, &net, roles) };
-    let mut back = daemon("back", BACK)?;
-    let (mut one, mut two) = (daemon("one", FRONT)?, daemon("two", FRONT)?);
+    let daemon = |name: &str, place: &str, roles: &str| -> Result<Daemon> {
+        Ok(node(folder.path(), name, roles)?.within(net.full(place)))
+    };
+    let mut back = daemon("back", "hub", BACK)?;
+    let (mut one, mut two) = (daemon("one", "one", FRONT)?, daemon("two", "two", FRONT)?);
     let loopback = |name| net.run_in(name, || answers("127.0.0.1:143".parse()?));
     back.start(|| net.run_in("hub", || answers(BACK_END.parse()?)))?;
     one.start(|| loopback("one"))?;
@@ -76,15 +79,6 @@ fn network() -> Result<Namespaces> {
         net.configure("hub", &["link", "set", name, "master", "switch"])?;
     }
     Ok(net)
-}
-
-fn node(folder: &Path, name: &str, net: &Namespaces, roles: &str) -> Result<Daemon> {
-    let file = folder.join(format!("{name}.toml"));
-    let head = format!("[node]\nname = '{name}'\nhostname = '{name}.example'\ndata = '{name}'\n");
-    std::fs::write(&file, format!("{head}{roles}"))?;
-    let place = if name == "back" { "hub" } else { name };
-    let arguments = vec!["serve".into(), "--config".into(), file.into()];
-    Ok(Daemon::new(arguments, &folder.join(format!("{name}.log"))).within(net.full(place)))
 }
 
 fn fill(folder: &Path) -> Result<()> {
