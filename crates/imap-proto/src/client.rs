@@ -2,14 +2,15 @@
 //! machine reads it.
 //!
 //! ```text
-//!   Greeting ─▶ (StartTls ─tag OK─▶ Handshake ─tls_started─▶) (Asking ─tag OK─▶) Login ─tag OK─▶ LoggedIn
+//!   Greeting ─▶ (StartTls ─tag OK─▶ Handshake ─tls_started─▶) (Asking ─tag OK─▶) Login ─tag OK─▶ (Telling ─tag─▶) LoggedIn
 //!      │ * BYE     │ tag NO            │                        │               │ │ +: more       (the rest of the input
 //!      │           │                   │                        │               └─┘               is left: take_unread)
 //!      └───────────┴───────────────────┴────────────────────────┴─ * BYE, the end, a time-out: Closed; tag NO: Refused
 //! ```
 //!
 //! STARTTLS is said where it must be. What the server offers is asked only where the login depends on it and neither the
-//! greeting nor an earlier conversation has told: then a login is one round trip behind the greeting.
+//! greeting nor an earlier conversation has told: then a login is one round trip behind the greeting. What a session may use is
+//! asked behind the login where somebody must know it, and the server has not told with its answer.
 
 mod answer;
 mod capabilities;
@@ -41,8 +42,9 @@ pub enum Event {
     LoggedIn {
         /// Its answer behind `OK `, without the end of the line: a code and a text, as it stood there. No CR, LF or NUL.
         welcome: Bytes,
-        /// What it said to offer now in a line of its own, before its answer: the list behind `CAPABILITY `. Many servers
-        /// say it in the code of their answer instead. No CR, LF or NUL.
+        /// What it said to offer now in a line of its own, before its answer or when it was
+        /// [asked](Client::telling_capabilities): the list behind `CAPABILITY `. Many servers say it in the code of their
+        /// answer instead. No CR, LF or NUL.
         capabilities: Option<Bytes>,
     },
     /// It did not (NO or BAD).
@@ -80,6 +82,8 @@ pub struct Client {
     /// Until it is said; nothing where nobody wants in.
     login: Option<Login>,
     said_login: bool,
+    /// Whether what a session may use must be known.
+    must_tell: bool,
     start_tls: StartTls,
     /// What the server offers, as far as it can be trusted.
     known: Option<Capabilities>,
@@ -113,6 +117,8 @@ enum Phase {
     Asking,
     /// The login was sent, apart from these parts that wait for `+`.
     Login { unsent: Parts, capabilities: Option<Bytes> },
+    /// The server has let us in with this answer, and CAPABILITY was sent.
+    Telling { welcome: Bytes, capabilities: Option<Bytes> },
     /// What comes is not for us.
     LoggedIn,
     /// Nothing more.
@@ -139,6 +145,7 @@ impl Client {
         Self {
             login: None,
             said_login: false,
+            must_tell: false,
             start_tls: StartTls::NotNeeded,
             known: None,
             phase: Phase::Greeting,
@@ -159,6 +166,13 @@ impl Client {
     /// its greeting tells: who is refused, or closed upon, should forget what may be old.
     pub fn knowing(self, capabilities: Capabilities) -> Self {
         Self { known: Some(capabilities), ..self }
+    }
+
+    /// Asks what a session may use where the answer to the login does not tell (RFC 9051 §6.2.3): Courier, for one, keeps
+    /// silent about it. A client that goes on with what it was offered before the login could send a literal, say, whose
+    /// octets this server would read as commands.
+    pub fn telling_capabilities(self) -> Self {
+        Self { must_tell: true, ..self }
     }
 
     /// What the server offers before a login and, where it must be, under TLS. What it said before TLS is not believed.
@@ -233,7 +247,7 @@ impl Client {
         match &mut self.phase {
             Phase::Asking => self.learn(list),
             // Those of a session: they are for the client, and no knowledge for the next login.
-            Phase::Login { capabilities, .. } => {
+            Phase::Login { capabilities, .. } | Phase::Telling { capabilities, .. } => {
                 if let Some(list) = list {
                     *capabilities = Some(Bytes::copy_from_slice(list));
                 }
@@ -252,9 +266,13 @@ impl Client {
     fn on_continuation(&mut self, now: Instant) {
         let next = match &mut self.phase {
             Phase::Login { unsent, .. } => unsent.pop_front(),
-            Phase::Greeting | Phase::StartTls | Phase::Handshake | Phase::Asking | Phase::LoggedIn | Phase::Closed => {
-                None
-            }
+            Phase::Greeting
+            | Phase::StartTls
+            | Phase::Handshake
+            | Phase::Asking
+            | Phase::Telling { .. }
+            | Phase::LoggedIn
+            | Phase::Closed => None,
         };
         match next {
             Some(part) => self.send(now, part.expose()),
@@ -291,12 +309,31 @@ impl Client {
                 }
             }
             Phase::Login { unsent, capabilities } if unsent.is_empty() => {
-                let capabilities = capabilities.take();
-                self.phase = Phase::LoggedIn;
-                self.event = Some(Event::LoggedIn { welcome: Bytes::copy_from_slice(text), capabilities });
+                let (welcome, capabilities) = (Bytes::copy_from_slice(text), capabilities.take());
+                if self.must_tell && capabilities.is_none() && code_list(text).is_none() {
+                    return self.say(now, Phase::Telling { welcome, capabilities }, "CAPABILITY");
+                }
+                self.let_in(welcome, capabilities);
             }
             Phase::Login { .. } => self.close(Closing::Protocol("the server lets us in before it has the password")),
+            Phase::Telling { .. } => {
+                self.on_capabilities(code_list(text));
+                self.on_told();
+            }
             Phase::Greeting | Phase::Handshake | Phase::LoggedIn | Phase::Closed => {}
+        }
+    }
+
+    fn let_in(&mut self, welcome: Bytes, capabilities: Option<Bytes>) {
+        self.phase = Phase::LoggedIn;
+        self.event = Some(Event::LoggedIn { welcome, capabilities });
+    }
+
+    /// It has answered CAPABILITY behind the login, with or without a list.
+    fn on_told(&mut self) {
+        if let Phase::Telling { welcome, capabilities } = &mut self.phase {
+            let (welcome, capabilities) = (std::mem::take(welcome), capabilities.take());
+            self.let_in(welcome, capabilities);
         }
     }
 
@@ -312,6 +349,8 @@ impl Client {
                 let kind = if unsent.is_empty() { kind(code.as_deref()) } else { Refusal::Unavailable };
                 self.end(Event::Refused { kind, code, text: readable(text) });
             }
+            // The login was good, whatever it has against the question.
+            Phase::Telling { .. } => self.on_told(),
             Phase::Greeting | Phase::Handshake | Phase::LoggedIn | Phase::Closed => {}
         }
     }
@@ -383,7 +422,12 @@ impl Client {
     /// For the server, or for its TLS.
     fn is_waiting(&self) -> bool {
         match self.phase {
-            Phase::Greeting | Phase::StartTls | Phase::Handshake | Phase::Asking | Phase::Login { .. } => true,
+            Phase::Greeting
+            | Phase::StartTls
+            | Phase::Handshake
+            | Phase::Asking
+            | Phase::Login { .. }
+            | Phase::Telling { .. } => true,
             Phase::LoggedIn | Phase::Closed => false,
         }
     }
@@ -415,7 +459,12 @@ impl Machine for Client {
         match self.phase {
             Phase::LoggedIn => self.phase = Phase::Closed,
             Phase::Closed => {}
-            Phase::Greeting | Phase::StartTls | Phase::Handshake | Phase::Asking | Phase::Login { .. } => {
+            Phase::Greeting
+            | Phase::StartTls
+            | Phase::Handshake
+            | Phase::Asking
+            | Phase::Login { .. }
+            | Phase::Telling { .. } => {
                 self.close(Closing::Eof);
             }
         }

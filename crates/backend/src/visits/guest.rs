@@ -68,7 +68,7 @@ impl Guest for imap::Client {
     fn new(Manner { said, now, .. }: Manner<'_>) -> Self {
         let Said { authorization, authentication, password } = said;
         let password = imap_proto::command::Secret::new(password.as_bytes().to_vec());
-        Self::new(imap::Login::Password { authorization, authentication, password }, now)
+        Self::new(imap::Login::Password { authorization, authentication, password }, now).telling_capabilities()
     }
 
     fn asking(_host: &Domain, now: Instant) -> Self {

@@ -115,13 +115,22 @@ fn what_a_back_end_says_of_itself_in_a_line_of_its_own_is_handed_on() {
 }
 
 #[test]
+fn a_back_end_that_does_not_tell_what_may_be_used_is_asked() {
+    let pieces = &[GREETING, "P1 OK in\r\n", "* CAPABILITY IMAP4rev1 IDLE\r\nP2 OK done\r\n* 1 EX"];
+    let site = Site::new(pieces, Then::Silent);
+    let (welcome, unsaid) = welcomed(site.imap(Some("secret")));
+    assert_eq!((welcome.as_str(), unsaid.as_str()), ("[CAPABILITY IMAP4rev1 IDLE] in", "* 1 EX"));
+    assert!(site.said().ends_with("P2 CAPABILITY\r\n"));
+}
+
+#[test]
 fn what_was_learnt_saves_a_round_trip() {
     let pieces = &["* OK hi\r\n", "P1 OK done\r\n", "P2 NO [AUTHENTICATIONFAILED] no\r\n"];
     let site = Site::new(pieces, Then::Silent);
     assert!(site.imap(Some("secret")).is_err(), "it answers CAPABILITY with nothing");
-    let pieces = &["* OK hi\r\n", "* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\nP1 OK done\r\n", "P2 OK in\r\n"];
+    let pieces = &["* OK hi\r\n", "* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\nP1 OK done\r\n", "P2 OK [CAPABILITY IMAP4rev1] in\r\n"];
     let site = Site::new(pieces, Then::Silent);
-    assert_eq!(welcomed(site.imap(Some("secret"))).0, "in");
+    assert_eq!(welcomed(site.imap(Some("secret"))).0, "[CAPABILITY IMAP4rev1] in");
     assert_eq!(site.said(), "P1 CAPABILITY\r\nP2 AUTHENTICATE PLAIN AGNhcm9sAHNlY3JldA==\r\n");
     // The same answers come again, of which the first is now that to the login.
     assert!(site.imap(Some("secret")).is_ok());
@@ -141,7 +150,7 @@ fn a_refusal_makes_it_ask_again() {
 #[test]
 fn a_master_comes_for_him_and_only_for_who_was_checked() {
     let master = |form| Some(Master { name: "m".into(), password: Password::new(b"pw".to_vec()).unwrap(), form });
-    let with = |form| Site::with(&[GREETING, "P1 OK in\r\n"], Then::Silent, CallSecurity::Plain, master(form));
+    let with = |form| Site::with(&[GREETING, "P1 OK [CAPABILITY IMAP4rev1] in\r\n"], Then::Silent, CallSecurity::Plain, master(form));
     let site = with(MasterForm::Authorization);
     welcomed(site.imap(None));
     // carol\0m\0pw
@@ -169,9 +178,9 @@ fn a_master_comes_for_him_and_only_for_who_was_checked() {
 
 #[test]
 fn tls_comes_before_the_password() {
-    let pieces = &["* OK hi\r\n", "P1 OK go\r\n", "* CAPABILITY IMAP4rev1\r\nP2 OK done\r\n", "P3 OK in\r\n"];
+    let pieces = &["* OK hi\r\n", "P1 OK go\r\n", "* CAPABILITY IMAP4rev1\r\nP2 OK done\r\n", "P3 OK [CAPABILITY IMAP4rev1] in\r\n"];
     let site = Site::with(pieces, Then::Silent, CallSecurity::StartTls(Trust::Public), None);
-    assert_eq!(welcomed(site.imap(Some("secret"))).0, "in");
+    assert_eq!(welcomed(site.imap(Some("secret"))).0, "[CAPABILITY IMAP4rev1] in");
     assert_eq!(site.said(), "P1 STARTTLS\r\n(TLS)P2 CAPABILITY\r\nP3 LOGIN \"carol\" \"secret\"\r\n");
     let site =
         Site::with(&["* OK hi\r\n", "P1 NO not here\r\n"], Then::Silent, CallSecurity::StartTls(Trust::Public), None);

@@ -249,7 +249,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn client() -> impl Strategy<Value = (Login, bool, Option<Capabilities>)> {
+fn client() -> impl Strategy<Value = (Login, bool, bool, Option<Capabilities>)> {
     let master = Login::Password {
         authorization: Some("bob".to_owned()),
         authentication: "root".to_owned(),
@@ -262,19 +262,20 @@ fn client() -> impl Strategy<Value = (Login, bool, Option<Capabilities>)> {
         Just(Some(Capabilities::parse(b"AUTH=PLAIN"))),
         Just(Some(Capabilities::parse(b"AUTH=PLAIN SASL-IR"))),
     ];
-    (logins, any::<bool>(), known)
+    (logins, any::<bool>(), any::<bool>(), known)
 }
 
 proptest! {
     #[test]
     fn any_split_gives_the_same(
-        (login, starttls, known) in client(),
+        (login, starttls, telling, known) in client(),
         pieces in proptest::collection::vec(piece(), 0..9),
         sizes in proptest::collection::vec(1usize..20, 1..6),
     ) {
         let make = || {
             let client = Client::new(login.clone(), now());
             let client = if starttls { client.with_starttls() } else { client };
+            let client = if telling { client.telling_capabilities() } else { client };
             known.clone().into_iter().fold(client, Client::knowing)
         };
         let stream = pieces.concat();

@@ -56,7 +56,8 @@ impl Pair {
     }
 }
 
-const WELCOMES: Script = Script { pieces: &[GREETING, "P1 OK in\r\n"], then: Then::Silent };
+const WELCOMES: Script = Script { pieces: &[GREETING, "P1 OK [CAPABILITY IMAP4rev1] in\r\n"], then: Then::Silent };
+const IN: &str = "[CAPABILITY IMAP4rev1] in";
 const DEAD: Script = Script { pieces: &[], then: Then::DoesNotAnswer };
 const FROZEN: Script = Script { pieces: &[], then: Then::Silent };
 
@@ -73,10 +74,10 @@ fn the_next_host_is_asked_where_no_login_was_said() {
         Script { pieces: &["* OK hi\r\n"], then: Then::Silent },
     ] {
         let pair = Pair::new(one, WELCOMES);
-        assert_eq!(welcomed(pair.imap()).0, "in", "{one:?}");
+        assert_eq!(welcomed(pair.imap()).0, IN, "{one:?}");
         assert_eq!(pair.called(), ["one", "two"]);
         // And nobody waits for it a second time.
-        assert_eq!(welcomed(pair.imap()).0, "in");
+        assert_eq!(welcomed(pair.imap()).0, IN);
         assert_eq!(pair.called(), ["two"], "{one:?}");
     }
 }
