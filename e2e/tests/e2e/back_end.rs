@@ -2,7 +2,7 @@
 
 use crate::world::{World, trial_unless};
 use anyhow::{Context, Result, ensure};
-use e2e::back_end::{Entrance, Fronted, Security};
+use e2e::back_end::{Entrance, Fronted, STORE, Security};
 use e2e::imap::{self, quoted};
 use e2e::letter::Letter;
 use e2e::pop3;
@@ -31,7 +31,7 @@ fn with(security: Security, entrance: Entrance, run: fn(&mut Fronted) -> Result<
     run(&mut fronted).map_err(|error| error.context(fronted.log_tail()))
 }
 
-fn looks_like_one(fronted: &mut Fronted) -> Result<()> {
+pub(crate) fn looks_like_one(fronted: &mut Fronted) -> Result<()> {
     let carol = Fronted::account("carol");
     let letter = Letter::new("one@back.example", 20_000);
     let mut client = imap::Client::connect(fronted.address("imap"))?;
@@ -64,7 +64,7 @@ fn looks_like_one(fronted: &mut Fronted) -> Result<()> {
     Ok(())
 }
 
-fn goes_and_comes(fronted: &mut Fronted) -> Result<()> {
+pub(crate) fn goes_and_comes(fronted: &mut Fronted) -> Result<()> {
     let carol = Fronted::account("carol");
     let mut open = imap::Client::connect(fronted.address("imap"))?;
     open.login(&carol.address, &carol.password)?;
@@ -95,7 +95,7 @@ fn goes_to_the_next(fronted: &mut Fronted) -> Result<()> {
     let frozen = TcpListener::bind("127.0.0.1:0")?;
     let port = frozen.local_addr()?.port();
     let first = format!("127.0.0.1,imap={port},pop3={port}");
-    fronted.must(&["store", "set", "dovecot", "--host", &first, "--host", "127.0.0.1"])?;
+    fronted.must(&["store", "set", STORE, "--host", &first, "--host", "127.0.0.1"])?;
     let carol = Fronted::account("carol");
     let mut spans = Vec::new();
     for _ in 0..3 {

@@ -128,7 +128,11 @@ fn what_was_learnt_saves_a_round_trip() {
     let pieces = &["* OK hi\r\n", "P1 OK done\r\n", "P2 NO [AUTHENTICATIONFAILED] no\r\n"];
     let site = Site::new(pieces, Then::Silent);
     assert!(site.imap(Some("secret")).is_err(), "it answers CAPABILITY with nothing");
-    let pieces = &["* OK hi\r\n", "* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\nP1 OK done\r\n", "P2 OK [CAPABILITY IMAP4rev1] in\r\n"];
+    let pieces = &[
+        "* OK hi\r\n",
+        "* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\nP1 OK done\r\n",
+        "P2 OK [CAPABILITY IMAP4rev1] in\r\n",
+    ];
     let site = Site::new(pieces, Then::Silent);
     assert_eq!(welcomed(site.imap(Some("secret"))).0, "[CAPABILITY IMAP4rev1] in");
     assert_eq!(site.said(), "P1 CAPABILITY\r\nP2 AUTHENTICATE PLAIN AGNhcm9sAHNlY3JldA==\r\n");
@@ -150,7 +154,9 @@ fn a_refusal_makes_it_ask_again() {
 #[test]
 fn a_master_comes_for_him_and_only_for_who_was_checked() {
     let master = |form| Some(Master { name: "m".into(), password: Password::new(b"pw".to_vec()).unwrap(), form });
-    let with = |form| Site::with(&[GREETING, "P1 OK [CAPABILITY IMAP4rev1] in\r\n"], Then::Silent, CallSecurity::Plain, master(form));
+    let with = |form| {
+        Site::with(&[GREETING, "P1 OK [CAPABILITY IMAP4rev1] in\r\n"], Then::Silent, CallSecurity::Plain, master(form))
+    };
     let site = with(MasterForm::Authorization);
     welcomed(site.imap(None));
     // carol\0m\0pw
@@ -178,7 +184,12 @@ fn a_master_comes_for_him_and_only_for_who_was_checked() {
 
 #[test]
 fn tls_comes_before_the_password() {
-    let pieces = &["* OK hi\r\n", "P1 OK go\r\n", "* CAPABILITY IMAP4rev1\r\nP2 OK done\r\n", "P3 OK [CAPABILITY IMAP4rev1] in\r\n"];
+    let pieces = &[
+        "* OK hi\r\n",
+        "P1 OK go\r\n",
+        "* CAPABILITY IMAP4rev1\r\nP2 OK done\r\n",
+        "P3 OK [CAPABILITY IMAP4rev1] in\r\n",
+    ];
     let site = Site::with(pieces, Then::Silent, CallSecurity::StartTls(Trust::Public), None);
     assert_eq!(welcomed(site.imap(Some("secret"))).0, "[CAPABILITY IMAP4rev1] in");
     assert_eq!(site.said(), "P1 STARTTLS\r\n(TLS)P2 CAPABILITY\r\nP3 LOGIN \"carol\" \"secret\"\r\n");
