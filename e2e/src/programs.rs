@@ -40,6 +40,8 @@ pub enum Program {
     Pip,
     /// A mail server, which sends to ours.
     Postfix,
+    /// Logs in by any mechanism of SASL.
+    Gsasl,
     /// Tries a filter of fail2ban on a log.
     Fail2ban,
     /// Moves an address to a machine that lives.
@@ -47,7 +49,7 @@ pub enum Program {
 }
 
 impl Program {
-    const ALL: [Program; 15] = [
+    const ALL: [Program; 16] = [
         Program::Swaks,
         Program::Curl,
         Program::Mbsync,
@@ -63,6 +65,7 @@ impl Program {
         Program::Postfix,
         Program::Fail2ban,
         Program::Keepalived,
+        Program::Gsasl,
     ];
 
     /// What is typed.
@@ -83,6 +86,7 @@ impl Program {
             Program::Postfix => "postfix",
             Program::Fail2ban => "fail2ban-regex",
             Program::Keepalived => "keepalived",
+            Program::Gsasl => "gsasl",
         }
     }
 
@@ -104,6 +108,7 @@ impl Program {
             Program::Postfix => &["postfix"],
             Program::Fail2ban => &["fail2ban"],
             Program::Keepalived => &["keepalived"],
+            Program::Gsasl => &["gsasl"],
         }
     }
 
@@ -125,6 +130,7 @@ impl Program {
             | Program::Getmail
             | Program::Fail2ban
             | Program::Keepalived
+            | Program::Gsasl
             | Program::Pip => "--version",
         });
         // fetchmail -V reads a configuration and fails without one.

@@ -109,7 +109,7 @@ impl Routing {
 
     /// The address that a login name means: `user@domain`; `user%domain`, which old clients need; or `user` in the
     /// site's login domain.
-    fn login_address(&self, name: &str) -> Option<Address> {
+    pub fn login_address(&self, name: &str) -> Option<Address> {
         let address =
             |(local, domain): (&str, &str)| Some(Address::new(parse_local(local)?, Domain::parse(domain).ok()?));
         if name.contains('@') {

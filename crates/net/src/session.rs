@@ -107,6 +107,9 @@ where
                 Flow::StartTls => {
                     self.exchange.flush().await?;
                     self.exchange.line.accept_tls(tls.ok_or(HandshakeError::NotOffered)?).await?;
+                    if let Some(binding) = self.exchange.line.stream().channel_binding() {
+                        handler.bind(binding);
+                    }
                     handler.on_tls(&mut self.exchange.machine);
                     Phase::Talking
                 }

@@ -1,7 +1,7 @@
 //! A connection, with or without TLS.
 
 use crate::tls::{CALL_HANDSHAKE_SPAN_MAX, ClientTls, HANDSHAKE_SPAN_MAX, HandshakeError, ServerTls, handshake};
-use ports::Wire;
+use ports::{ChannelBinding, Wire};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -35,6 +35,27 @@ impl Stream {
     /// Whether the octets are encrypted.
     pub fn is_tls(&self) -> bool {
         matches!(self.0, Kind::Tls(_))
+    }
+
+    /// What only the two ends of this connection know, for who binds a login to it: under TLS 1.3 alone, since in TLS 1.2
+    /// it takes an extension that not every client has (RFC 9266 §3, §4.2).
+    pub fn channel_binding(&self) -> Option<ChannelBinding> {
+        let Kind::Tls(stream) = &self.0 else { return None };
+        let empty = [0; ChannelBinding::OCTETS];
+        let (_, state) = stream.get_ref();
+        if state.protocol_version() != Some(rustls::ProtocolVersion::TLSv1_3) {
+            return None;
+        }
+        // RFC 9266 §2: with a context of no octets.
+        let exported = match &**stream {
+            TlsStream::Client(stream) => {
+                stream.get_ref().1.export_keying_material(empty, ChannelBinding::EXPORTER_LABEL, Some(b""))
+            }
+            TlsStream::Server(stream) => {
+                stream.get_ref().1.export_keying_material(empty, ChannelBinding::EXPORTER_LABEL, Some(b""))
+            }
+        };
+        exported.ok().map(ChannelBinding::of_exporter)
     }
 
     /// Negotiates TLS as the server.

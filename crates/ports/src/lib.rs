@@ -32,6 +32,7 @@ pub use handler::{Flow, Handler, Peer, host_of};
 pub use handover::{Elsewhere, Handover, ImapHandover, LoggedIn, Pop3Handover, SessionHandover, Unavailable};
 pub use journal::disk::{Disk, DiskFile};
 pub use passage::{Passage, Track, Wire};
+pub use sasl::ChannelBinding;
 pub use world::{Clock, Random, Spawn, blocking};
 
 /// What a future in an object-safe trait is made of.

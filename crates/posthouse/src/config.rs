@@ -203,8 +203,24 @@ pub struct Proxy {
     pub submission_extensions: Vec<String>,
     /// From where passwords may come without TLS, beside loopback.
     pub clear_from: Arc<[Network]>,
+    /// Whether SCRAM is offered.
+    pub scram: ScramOffer,
+    /// Whether its exchanges may be bound to the TLS connection.
+    pub scram_plus: bool,
     /// The balancers that its clients come through, if they do: each connection then begins with a PROXY header.
     pub proxy_from: Option<Arc<[Network]>>,
+}
+
+/// When SCRAM is offered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScramOffer {
+    /// While everybody who has a password has keys, and no back-end wants its users' passwords.
+    #[default]
+    Auto,
+    /// Whoever has no keys.
+    On,
+    /// Never.
+    Off,
 }
 
 /// `[admin]`

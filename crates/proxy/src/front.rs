@@ -3,6 +3,7 @@
 use crate::turnstile::{Seat, Stranger};
 use machine::Machine;
 use ports::{Badge, BoxFuture, Flow, Handler, Holder, Passage};
+use sasl::ChannelBinding;
 use std::sync::Arc;
 
 /// The proxy's end of one connection.
@@ -37,6 +38,11 @@ pub trait Gate: Send {
         machine: &'a mut Self::Machine,
         event: <Self::Machine as Machine>::Event,
     ) -> BoxFuture<'a, Step<Self::Machine>>;
+
+    /// TLS is about to be told of; logins can be bound to it.
+    fn bind(&mut self, binding: ChannelBinding) {
+        let _ = binding;
+    }
 
     /// TLS is up.
     fn on_tls(&mut self, machine: &mut Self::Machine);
@@ -147,6 +153,13 @@ impl<G: Gate> Handler<G::Machine> for Front<G> {
         match &mut self.state {
             State::Passed(passage) => passage.take(),
             State::NotAuthenticated(_) | State::Delegated(_) => None,
+        }
+    }
+
+    fn bind(&mut self, binding: ChannelBinding) {
+        match &mut self.state {
+            State::NotAuthenticated(gate) => gate.bind(binding),
+            State::Delegated(_) | State::Passed(_) => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::authenticator::{Client, Outcome, credentials};
 use crate::clear::{ClearLogins, StartTls};
+use crate::dialogue::{Dialogue, Turn};
 use crate::front::{Front, Gate, Step};
 use crate::limits::LOGIN_FAILURE_COUNT_MAX;
 use crate::turnstile::Seat;
@@ -12,7 +13,7 @@ use imap_proto::server::{Event, Server};
 use imap_proto::{Limits, Reply, Response, ResponseCode};
 use mail_types::StoreName;
 use ports::{Admission, BoxFuture, Elsewhere, Flow, Handover, Holder, ImapHandover, Peer, Protocol, Unavailable};
-use sasl::{Credentials, Exchange, Failure, Mechanism, Secret};
+use sasl::{ChannelBinding, Mechanism, Secret};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,8 +24,8 @@ pub struct ImapConfig {
     pub greeting: &'static str,
     /// What a client may send.
     pub limits: Arc<Limits>,
-    /// What the stores behind have in common, and the mechanisms of [`sasl`] to offer. What a login alone needs
-    /// (STARTTLS, SASL-IR) is added here.
+    /// What the stores behind have in common, and the mechanisms of [`sasl`] to offer in any case. What a login alone needs
+    /// (STARTTLS, SASL-IR, SCRAM) is added here.
     pub support: Support,
     /// Whether the listener has a certificate.
     pub starttls: StartTls,
@@ -42,20 +43,33 @@ pub struct ImapGate {
     client: Client,
     /// Whether TLS is on, from the first octet or by STARTTLS.
     tls: bool,
+    /// What this connection alone has, where it is under TLS.
+    binding: Option<ChannelBinding>,
     /// An AUTHENTICATE that waits for the client.
-    exchange: Option<Exchange>,
+    dialogue: Dialogue,
     failures: u32,
 }
 
 impl Proxy {
     /// An IMAP connection that was accepted: greets (RFC 9051 §7.1, with the capabilities that hold now).
     pub fn imap(&self, config: &Arc<ImapConfig>, peer: Peer) -> (Server, ImapFront) {
+        self.imap_bound(config, peer, None)
+    }
+
+    /// The same, on a connection to which logins can be bound.
+    pub fn imap_bound(
+        &self,
+        config: &Arc<ImapConfig>,
+        peer: Peer,
+        binding: Option<ChannelBinding>,
+    ) -> (Server, ImapFront) {
         let gate = ImapGate {
             proxy: self.clone(),
             config: Arc::clone(config),
             client: Client { protocol: Protocol::Imap, peer },
             tls: peer.tls,
-            exchange: None,
+            binding,
+            dialogue: Dialogue::default(),
             failures: 0,
         };
         let mut machine = Server::new(Arc::clone(&config.limits), self.clock.instant());
@@ -76,10 +90,14 @@ impl Gate for ImapGate {
         Box::pin(self.on_event(machine, event))
     }
 
+    fn bind(&mut self, binding: ChannelBinding) {
+        self.binding = Some(binding);
+    }
+
     /// RFC 9051 §6.2.1: nothing that was learnt before is kept. Failed logins are, for they are the client's.
     fn on_tls(&mut self, machine: &mut Server) {
         self.tls = true;
-        self.exchange = None;
+        self.dialogue.forget();
         machine.tls_started(self.proxy.clock.instant());
     }
 }
@@ -93,11 +111,13 @@ impl ImapGate {
             }
             Event::AuthResponse(response) => {
                 let response = Secret::new(response);
-                let exchange = self.exchange.take().expect("the machine asks for a response behind a challenge only");
-                return self.on_step(machine, exchange.step(response.as_bytes())).await;
+                let began = self.proxy.clock.instant();
+                let who = (&*self.proxy.authenticator, &self.client);
+                let turn = self.dialogue.answer(who, response.as_bytes()).await;
+                return self.on_turn(machine, turn, began).await;
             }
             Event::AuthCancelled => {
-                self.exchange = None;
+                self.dialogue.forget();
                 machine.complete(Reply::bad("Authentication cancelled"));
             }
             Event::StartTls => return Step::Stay(self.start_tls(machine)),
@@ -116,7 +136,9 @@ impl ImapGate {
                 return self.refuse(machine, PRIVACY_REQUIRED);
             }
             let password = Secret::new(password.expose().to_vec());
-            return self.log_in(machine, credentials(&user, password.as_bytes())).await;
+            let began = self.proxy.clock.instant();
+            let outcome = self.authenticator().log_in(&self.client, credentials(&user, password.as_bytes())).await;
+            return self.on_outcome(machine, outcome, began).await;
         }
         answer_stranger(machine, &command, self.offered());
         Step::Stay(Flow::Next)
@@ -133,39 +155,31 @@ impl ImapGate {
     }
 
     async fn on_authenticate(&mut self, machine: &mut Server, name: &str, initial: Option<Secret>) -> Step<Server> {
-        let known = Mechanism::parse(name);
-        let is_offered = self.offered().mechanisms().iter().any(|offered| **offered == *name);
-        match known {
-            Some(mechanism) if is_offered => {
-                let step = Exchange::start(mechanism, initial.as_ref().map(Secret::as_bytes));
-                self.on_step(machine, step).await
-            }
-            Some(mechanism) if mechanism.reveals_password() && self.privacy_lacks() => {
-                self.refuse(machine, PRIVACY_REQUIRED)
-            }
-            Some(_) | None => self.refuse(machine, NO_SUCH_MECHANISM),
+        let Some(mechanism) = Mechanism::parse(name) else { return self.refuse(machine, NO_SUCH_MECHANISM) };
+        let is_offered = self.offered().mechanisms().iter().any(|offered| offered.eq_ignore_ascii_case(name));
+        let (scram, binding) = self.authenticator().scram(self.binding);
+        if !is_offered {
+            let under_tls = self.privacy_lacks() && (mechanism.reveals_password() || scram.contains(&mechanism));
+            return self.refuse(machine, if under_tls { PRIVACY_REQUIRED } else { NO_SUCH_MECHANISM });
         }
+        let began = self.proxy.clock.instant();
+        let (who, initial) = ((&*self.proxy.authenticator, &self.client), initial.as_ref().map(Secret::as_bytes));
+        let turn = self.dialogue.begin(who, mechanism, initial, binding).await;
+        self.on_turn(machine, turn, began).await
     }
 
-    async fn on_step(&mut self, machine: &mut Server, step: sasl::Step) -> Step<Server> {
-        match step {
-            sasl::Step::Challenge { challenge, exchange } => {
-                self.exchange = Some(exchange);
+    async fn on_turn(&mut self, machine: &mut Server, turn: Turn, began: Instant) -> Step<Server> {
+        match turn {
+            Turn::Challenge(challenge) => {
                 machine.challenge(&challenge);
                 Step::Stay(Flow::Next)
             }
-            sasl::Step::Done(credentials) => self.log_in(machine, Ok(credentials)).await,
-            sasl::Step::Failed(failure) => self.log_in(machine, Err(failure)).await,
-            // Not offered here: nobody has proved anything.
-            sasl::Step::External(_) | sasl::Step::Scram(_) | sasl::Step::Proved(_) | sasl::Step::Unproved(_) => {
-                self.log_in(machine, Err(Failure::Malformed)).await
-            }
+            Turn::Over(outcome) => self.on_outcome(machine, outcome, began).await,
         }
     }
 
-    async fn log_in(&mut self, machine: &mut Server, credentials: Result<Credentials, Failure>) -> Step<Server> {
-        let began = self.proxy.clock.instant();
-        let (holder, handover, came, seat) = match self.authenticator().log_in(&self.client, credentials).await {
+    async fn on_outcome(&mut self, machine: &mut Server, outcome: Outcome, began: Instant) -> Step<Server> {
+        let (holder, handover, came, seat) = match outcome {
             Outcome::LoggedIn { store, who } => {
                 let account = Arc::clone(&who.address);
                 let Some(seat) = self.authenticator().seat(&self.client, &account) else {
@@ -251,7 +265,11 @@ impl ImapGate {
 
     /// What is offered, and so what is taken.
     fn offered(&self) -> CapabilitySet {
-        let mut set = offered(&self.config.support, Login::Before, self.privacy());
+        // SCRAM too is offered under TLS only: it shows no password, but the mail behind it would be seen.
+        let (scram, _) = self.authenticator().scram(self.binding);
+        let mut support = self.config.support.clone();
+        support.plain_mechanisms.splice(0..0, scram.iter().map(|mechanism| mechanism.name().into()));
+        let mut set = offered(&support, Login::Before, self.privacy());
         // RFC 4959: of AUTHENTICATE, which is ours and not the store's.
         set.insert(Capability::SaslIr);
         set

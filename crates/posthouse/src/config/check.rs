@@ -291,6 +291,7 @@ impl Check<'_> {
     }
 
     fn proxy(&mut self, raw: RawProxy) -> Proxy {
+        let behind_balancer = raw.balancers.proxy_protocol.as_ref().is_some_and(|at| at.value);
         Proxy {
             proxy_from: self.balancers(&raw.balancers),
             imap: self.listeners(raw.imap),
@@ -301,6 +302,9 @@ impl Check<'_> {
             submissions: self.tls_listeners(raw.submissions),
             submission_extensions: raw.submission_extensions.unwrap_or_else(usual_extensions),
             clear_from: raw.clear_from.iter().map(|at| at.value).collect(),
+            scram: raw.scram.unwrap_or_default(),
+            // A balancer may end TLS; whether it does we cannot see.
+            scram_plus: raw.scram_plus.map_or(!behind_balancer, |at| at.value),
         }
     }
 

@@ -1,12 +1,12 @@
 //! What the files say, section by section: every value read and understood, none of them compared with another.
 
-use super::LogFormat;
 use super::backends::RawBackend;
 use super::cluster::RawCluster;
 use super::maps::RawMap;
 use super::problem::Problems;
 use super::section::{At, Section};
 use super::tree::Node;
+use super::{LogFormat, ScramOffer};
 use mail_types::{Domain, NodeName, StoreName};
 use net::Network;
 use relay::ClientLimits;
@@ -115,6 +115,8 @@ pub(super) struct RawProxy {
     pub(super) submissions: Vec<At<SocketAddr>>,
     pub(super) submission_extensions: Option<Vec<String>>,
     pub(super) clear_from: Vec<At<Network>>,
+    pub(super) scram: Option<ScramOffer>,
+    pub(super) scram_plus: Option<At<bool>>,
     pub(super) balancers: RawBalancers,
 }
 
@@ -260,6 +262,8 @@ fn proxy(section: &Section<'_>) -> RawProxy {
         submissions: section.addresses("submissions"),
         submission_extensions: extensions(section),
         clear_from: section.parsed_list("clear_from", str::parse),
+        scram: section.choice("scram", &[("auto", ScramOffer::Auto), ("on", ScramOffer::On), ("off", ScramOffer::Off)]),
+        scram_plus: section.boolean("scram_plus"),
         balancers: balancers(section),
     }
 }

@@ -1,10 +1,12 @@
 //! The sockets of a node, and which role answers on each.
 
 use super::adjustable::{Adjustable, clear_logins};
+use super::cover::Cover;
 use super::door::Door;
 use super::inside::Inside;
 use super::polite::{Leave, Polite};
 use super::recipients::StoreRecipients;
+use super::scram;
 use super::sessions::Visit;
 use super::sockets::Sockets;
 use super::{Node, NodeError, System};
@@ -178,8 +180,13 @@ impl Listeners {
         let starttls = if tls.is_some() { StartTls::Offered } else { StartTls::NotOffered };
         let accounts = DirectoryAccounts::new(Arc::clone(node.routes.live()), Arc::clone(&node.engine));
         let System { clock, spawn, .. } = &node.system;
-        let authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn))
+        let mut authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn))
             .with_turnstile(Arc::clone(&node.turnstile));
+        let cover = Cover::default();
+        if let Some(scram) = scram::of(node, &cover) {
+            cover.keep(node, shutdown.clone());
+            authenticator = authenticator.with_scram(scram);
+        }
         let proxy = Proxy {
             authenticator: Arc::new(authenticator.with_counts(Arc::clone(&node.logins)).hashing_at_once(cores())),
             handover: Arc::clone(&node.backends.handover),
@@ -192,7 +199,7 @@ impl Listeners {
             let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                 let visit = sessions.enter(Protocol::Imap, &peer);
-                let (machine, front) = proxy.imap(&config.now(), peer);
+                let (machine, front) = proxy.imap_bound(&config.now(), peer, stream.channel_binding());
                 let session = front.with_badge(visit.badge().clone());
                 let session = Polite::new(session, visit.badge(), &ending, leave_imap);
                 report(visit, Box::pin(serve(stream, machine, session, tls.clone())))
@@ -216,7 +223,7 @@ impl Listeners {
             let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                 let visit = sessions.enter(Protocol::Pop3, &peer);
-                let (machine, front) = proxy.pop3(&config, peer);
+                let (machine, front) = proxy.pop3_bound(&config, peer, stream.channel_binding());
                 let session = front.with_badge(visit.badge().clone());
                 let session = Polite::new(session, visit.badge(), &ending, leave_pop3);
                 report(visit, Box::pin(serve(stream, machine, session, tls.clone())))

@@ -12,9 +12,9 @@ use mail_types::{AccountId, Address, Domain, NodeName, StoreName, UnixTime};
 use pop3_proto::Mode;
 use ports::{
     Admission, BackEnds, BoxFuture, Clock, Elsewhere, Flow, Handler, Handover, ImapHandover, LoggedIn, Passage, Peer,
-    Pop3Handover, SessionHandover, Spawn, Track, Unavailable, Visitor, Wire,
+    Pop3Handover, Random, SessionHandover, Spawn, Track, Unavailable, Visitor, Wire,
 };
-use proxy::{Authenticator, DirectoryAccounts, Proxy};
+use proxy::{Authenticator, DirectoryAccounts, Plus, Proxy, Scram};
 use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -121,6 +121,15 @@ impl World {
         Self::with(engine, live)
     }
 
+    /// A proxy that offers SCRAM.
+    pub(crate) fn with_scram() -> Self {
+        let mut world = Self::new();
+        let other = Self::new().proxy.authenticator;
+        let plain = std::mem::replace(&mut world.proxy.authenticator, other);
+        world.proxy.authenticator = Arc::new(Arc::into_inner(plain).unwrap().with_scram(scram()));
+        world
+    }
+
     /// A proxy whose copy of routing was never loaded.
     pub(crate) fn without_routing() -> Self {
         Self::with(site(), Arc::new(Live::new()))
@@ -184,6 +193,9 @@ fn site() -> MemoryEngine {
         (12, "dora", AccountState::Active, vec!["{PLAIN}secret"]),
         (13, "dana", AccountState::Active, vec![]),
         (14, "cut", AccountState::NoLogin, vec![]),
+        (15, "sally", AccountState::Active, vec![KEYS, "{PLAIN}secret"]),
+        (16, "barry", AccountState::NoLogin, vec![KEYS]),
+        (17, "dorothy", AccountState::Active, vec![KEYS]),
     ] {
         let address = address(&format!("{name}@example.test"));
         put(&engine, &AccountRecord { state, ..AccountRecord::new(address.clone(), AccountId::from_bytes([at; 16])) });
@@ -200,6 +212,7 @@ fn site() -> MemoryEngine {
         ("cut", &cyrus, None),
         ("dora", &courier, None),
         ("dana", &courier, None),
+        ("dorothy", &courier, None),
     ] {
         let (address, user) = (address(&format!("{name}@example.test")), user.map(str::to_owned));
         put(&engine, &PlacementRecord { address, store: store.clone(), user });
@@ -217,6 +230,24 @@ fn foreign(name: &StoreName, login: BackendLogin) -> StoreRecord {
 
 fn put<R: Record>(engine: &MemoryEngine, record: &R) {
     assert!(finish(engine.commit(Transaction::default().put(record.key(), record.encode()))).is_ok());
+}
+
+/// Of SCRAM, for `secret`, with the salt `some salt`.
+const KEYS: &str = "{SCRAM-SHA-256}4096,c29tZSBzYWx0,51cnSEAD4MJj3F/S5ZcDwl7/XRFzMv5UsBoq4sAI1qQ=,2ca71IhaieQL9qIqTJ36wdHsbnenelVeJs7DKOOs6W0=";
+
+/// Draws the same octets always.
+struct Sevens;
+
+impl Random for Sevens {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(7);
+    }
+}
+
+/// What SCRAM needs, offered to everybody.
+fn scram() -> Scram {
+    let key = Arc::new(sasl::Secret::new(b"a key of the site".to_vec()));
+    Scram { key, random: Arc::new(Sevens), offered: Arc::new(|_| true), plus: Plus::Offered }
 }
 
 /// As accounts have it, made once: it takes its time.
