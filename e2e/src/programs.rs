@@ -30,6 +30,8 @@ pub enum Program {
     Xfs,
     /// Another IMAP server, whose answers ours are compared with.
     Dovecot,
+    /// Its part for scripts.
+    Pigeonhole,
     /// Synchronises a Maildir over IMAP, in its own way.
     OfflineImap,
     /// Reads mail in a terminal.
@@ -43,7 +45,7 @@ pub enum Program {
 }
 
 impl Program {
-    const ALL: [Program; 13] = [
+    const ALL: [Program; 14] = [
         Program::Swaks,
         Program::Curl,
         Program::Mbsync,
@@ -52,6 +54,7 @@ impl Program {
         Program::Openssl,
         Program::Xfs,
         Program::Dovecot,
+        Program::Pigeonhole,
         Program::OfflineImap,
         Program::Mutt,
         Program::Getmail,
@@ -69,7 +72,7 @@ impl Program {
             Program::Python => "python3",
             Program::Openssl => "openssl",
             Program::Xfs => "xfs_io",
-            Program::Dovecot => "dovecot",
+            Program::Dovecot | Program::Pigeonhole => "dovecot",
             Program::OfflineImap => "offlineimap",
             Program::Mutt => "mutt",
             Program::Getmail => "getmail",
@@ -89,6 +92,7 @@ impl Program {
             Program::Openssl => &["openssl"],
             Program::Xfs => &["xfsprogs"],
             Program::Dovecot => &["dovecot-imapd", "dovecot-pop3d"],
+            Program::Pigeonhole => &["dovecot-managesieved", "dovecot-sieve"],
             Program::OfflineImap => &["offlineimap3"],
             Program::Mutt => &["mutt"],
             Program::Getmail => &["getmail6"],
@@ -111,6 +115,7 @@ impl Program {
             | Program::Mbsync
             | Program::Python
             | Program::Dovecot
+            | Program::Pigeonhole
             | Program::OfflineImap
             | Program::Getmail
             | Program::Pip => "--version",
@@ -148,6 +153,9 @@ impl Program {
     fn has_what_it_suggests(self) -> bool {
         if self == Program::Dovecot {
             return Path::new("/usr/lib/dovecot/pop3-login").exists();
+        }
+        if self == Program::Pigeonhole {
+            return Path::new("/usr/lib/dovecot/managesieve-login").exists();
         }
         if self != Program::Swaks {
             return true;

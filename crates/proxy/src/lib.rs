@@ -1,6 +1,6 @@
 //! The proxy role: who logs in, and which store answers.
 //!
-//! What this is: the conversation of an IMAP or POP3 client from the greeting to its login, and the check of what it
+//! What this is: the conversation of an IMAP, POP3 or ManageSieve client from the greeting to its login, and the check of what it
 //! says against the directory. What this is not: a mailbox (the store's half of the session takes over and answers
 //! everything else), a router of its own ([`directory::Routing::login`] decides where an account is), TLS (an event).
 //!
@@ -30,7 +30,8 @@
 //! 7. What was learnt in clear is forgotten when TLS begins (RFC 9051 §6.2.1, RFC 2595 §4).
 //!
 //! RFCs: 9051 §6.1, §6.2, §7.1 and §11 (before login), 2971 (ID), 4959 (SASL-IR), 5530 (response codes); 1939 §4 and §7
-//! (USER, PASS), 2449 §8 and 3206 (response codes), 2595 (STLS), 5034 (AUTH); 4616 (PLAIN); 8314 §3 (no clear text).
+//! (USER, PASS), 2449 §8 and 3206 (response codes), 2595 (STLS), 5034 (AUTH); 5804 §1 and §2.1 to §2.3
+//! (ManageSieve); 4616 (PLAIN); 8314 §3 (no clear text).
 
 mod accounts;
 mod authenticator;
@@ -42,6 +43,7 @@ mod inside;
 mod limits;
 mod log;
 mod pop3;
+mod sieve;
 mod submission;
 mod turnstile;
 
@@ -55,6 +57,7 @@ pub use inside::{ImapInside, ImapInsideConfig, Pop3Inside, Pop3InsideConfig};
 pub use limits::*;
 pub use pop3::{Pop3Config, Pop3Front};
 pub use ports::Protocol;
+pub use sieve::{SieveConfig, SieveFront};
 pub use submission::{SubmissionConfig, SubmissionFront, SubmissionServer};
 pub use turnstile::{LoginLimits, Turnstile};
 

@@ -1,6 +1,7 @@
 //! Back-ends that say what a test has them say.
 
 mod hosts;
+mod sieve;
 
 use super::*;
 use crate::foreign::{Master, MasterForm, Protocol};
@@ -26,10 +27,15 @@ impl Foreign for Map {
             Protocol::Imap => 143,
             Protocol::Pop3 => 110,
             Protocol::Submission => 587,
+            Protocol::Sieve => 4190,
         };
         let (security, introduction) = (self.security, Introduction::Nobody);
         let callee = Callee { hosts: Arc::from(["192.0.2.9".into()]), port, security, introduction };
         BackEnd::At { hosts: vec![callee], master: self.master.clone() }
+    }
+
+    fn all(&self, _protocol: Protocol) -> Vec<StoreName> {
+        vec![store("cyrus")]
     }
 }
 
@@ -50,7 +56,7 @@ impl Site {
         let (clock, map) = (Turning::new(), Arc::new(Map { security, master }));
         let shared = Arc::new(Shared(Arc::clone(&clock)));
         let (tasks, host) = (Arc::new(Tasks::default()), Domain::parse("proxy.example").unwrap());
-        let visits = Visits::new(map, node.clone(), node.clone(), node, shared, tasks, host);
+        let visits = Visits::new(map, Callers::all(node), shared, tasks, host);
         Self { visits, clock, heard }
     }
 

@@ -300,6 +300,8 @@ impl Check<'_> {
             submission: self.listeners(raw.submission),
             submissions: self.tls_listeners(raw.submissions),
             submission_extensions: raw.submission_extensions.unwrap_or_else(usual_extensions),
+            sieve: self.listeners(raw.sieve),
+            sieves: self.tls_listeners(raw.sieves),
             clear_from: raw.clear_from.iter().map(|at| at.value).collect(),
         }
     }

@@ -114,6 +114,8 @@ pub(super) struct RawProxy {
     pub(super) submission: Vec<At<SocketAddr>>,
     pub(super) submissions: Vec<At<SocketAddr>>,
     pub(super) submission_extensions: Option<Vec<String>>,
+    pub(super) sieve: Vec<At<SocketAddr>>,
+    pub(super) sieves: Vec<At<SocketAddr>>,
     pub(super) clear_from: Vec<At<Network>>,
     pub(super) balancers: RawBalancers,
 }
@@ -250,7 +252,7 @@ fn clients(section: &Section<'_>) -> ClientLimits {
 }
 
 fn proxy(section: &Section<'_>) -> RawProxy {
-    section.must_listen(&["imap", "imaps", "pop3", "pop3s", "submission", "submissions"]);
+    section.must_listen(&["imap", "imaps", "pop3", "pop3s", "submission", "submissions", "sieve", "sieves"]);
     RawProxy {
         imap: section.addresses("imap"),
         imaps: section.addresses("imaps"),
@@ -259,6 +261,8 @@ fn proxy(section: &Section<'_>) -> RawProxy {
         submission: section.addresses("submission"),
         submissions: section.addresses("submissions"),
         submission_extensions: extensions(section),
+        sieve: section.addresses("sieve"),
+        sieves: section.addresses("sieves"),
         clear_from: section.parsed_list("clear_from", str::parse),
         balancers: balancers(section),
     }
