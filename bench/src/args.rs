@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(crate) const USAGE: &str = "\
 cargo run --release -p bench -- [--quick] [--dir DIR] [--only SERVER] [--posthouse FILE] [ROW|all]…
 
-  ROW               lmtp, smtp, fetch, sessions, idle, large, exists, tail
+  ROW               lmtp, smtp, fetch, sessions, idle, large, exists, tail, maps
   --quick           a few minutes instead of a quarter of an hour: shorter runs, fewer of them
   --dir DIR         where the servers keep their mail (default: the temporary folder); its disk is what is measured
   --only SERVER     posthouse or dovecot alone
@@ -24,11 +24,21 @@ pub(crate) enum Row {
     Large,
     Exists,
     Tail,
+    Maps,
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Lmtp, Self::Smtp, Self::Fetch, Self::Sessions, Self::Idle, Self::Large, Self::Exists, Self::Tail];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Lmtp,
+        Self::Smtp,
+        Self::Fetch,
+        Self::Sessions,
+        Self::Idle,
+        Self::Large,
+        Self::Exists,
+        Self::Tail,
+        Self::Maps,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -40,6 +50,7 @@ impl Row {
             Self::Large => "large",
             Self::Exists => "exists",
             Self::Tail => "tail",
+            Self::Maps => "maps",
         }
     }
 }
