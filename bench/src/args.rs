@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) const USAGE: &str = "\
-cargo run --release -p bench -- [--quick] [--dir DIR] [--only SERVER] [--posthouse FILE] [ROW|all]…
+cargo run --release -p bench -- [--quick] [--dir DIR] [--only SERVER] [--posthouse FILE] [--idle N] [ROW|all]…
 
-  ROW               lmtp, smtp, fetch, sessions, idle, large, exists, tail, maps
+  ROW               lmtp, smtp, fetch, sessions, idle, large, exists, tail, maps, proxies
   --quick           a few minutes instead of a quarter of an hour: shorter runs, fewer of them
   --dir DIR         where the servers keep their mail (default: the temporary folder); its disk is what is measured
   --only SERVER     posthouse or dovecot alone
-  --posthouse FILE  this program instead of the one built from this tree";
+  --posthouse FILE  this program instead of the one built from this tree
+  --idle N          in the row proxies, N idle sessions too, with the kernel's memory apart";
 
 /// A part of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +26,11 @@ pub(crate) enum Row {
     Exists,
     Tail,
     Maps,
+    Proxies,
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Lmtp,
         Self::Smtp,
         Self::Fetch,
@@ -38,6 +40,7 @@ impl Row {
         Self::Exists,
         Self::Tail,
         Self::Maps,
+        Self::Proxies,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -51,6 +54,7 @@ impl Row {
             Self::Exists => "exists",
             Self::Tail => "tail",
             Self::Maps => "maps",
+            Self::Proxies => "proxies",
         }
     }
 }
@@ -62,6 +66,8 @@ pub(crate) struct Args {
     pub(crate) dir: Option<PathBuf>,
     pub(crate) only: Option<String>,
     pub(crate) posthouse: Option<PathBuf>,
+    /// So many idle sessions through a proxy, besides the usual.
+    pub(crate) idle: Option<usize>,
     rows: Vec<Row>,
 }
 
@@ -77,6 +83,7 @@ impl Args {
                 "--dir" => args.dir = Some(value()?.into()),
                 "--only" => args.only = Some(value()?),
                 "--posthouse" => args.posthouse = Some(value()?.into()),
+                "--idle" => args.idle = Some(value()?.parse().context("--idle needs a number")?),
                 "all" => args.rows.extend(Row::ALL),
                 name => match Row::ALL.into_iter().find(|row| row.name() == name) {
                     Some(row) => args.rows.push(row),
@@ -118,5 +125,7 @@ mod tests {
         assert!(parse("--help").expect("right").is_none());
         assert!(parse("uucp").is_err());
         assert!(parse("--dir").is_err());
+        assert_eq!(parse("--idle 50000 proxies").expect("right").expect("no help").idle, Some(50_000));
+        assert!(parse("--idle many").is_err());
     }
 }

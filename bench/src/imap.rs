@@ -1,15 +1,16 @@
 //! An IMAP client that looks at as little as it can.
 
-use crate::server::PASSWORD;
+use crate::server::{DOMAIN, PASSWORD};
 use anyhow::{Context, Result, bail};
-use std::net::SocketAddr;
+use net::{ClientTls, Stream};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 
 /// One connection. What was read is thrown away, except the line that ends it.
 pub(crate) struct Client {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Vec<u8>,
     /// The last, unfinished line.
     tail: Vec<u8>,
@@ -19,9 +20,30 @@ pub(crate) struct Client {
 impl Client {
     /// Connects and logs in.
     pub(crate) async fn login(address: SocketAddr, user: &str) -> Result<Self> {
-        let stream = TcpStream::connect(address).await.context("connecting to IMAP")?;
-        stream.set_nodelay(true).context("TCP_NODELAY")?;
-        let mut client = Self { stream, buffer: vec![0; BUFFER_OCTETS], tail: Vec::new(), wait: ANSWER_WAIT };
+        Self::enter(connect(address, TcpSocket::new_v4()?).await?, user).await
+    }
+
+    /// The same with TLS, and from that address of this machine, where one is wanted.
+    pub(crate) async fn login_from(
+        source: Option<IpAddr>,
+        address: SocketAddr,
+        tls: Option<&ClientTls>,
+        user: &str,
+    ) -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        if let Some(source) = source {
+            socket.bind(SocketAddr::new(source, 0)).context("an address to come from")?;
+        }
+        let plain = connect(address, socket).await?;
+        match tls {
+            None => Self::enter(plain, user).await,
+            Some(tls) => Self::enter(plain.connect_tls(tls, DOMAIN).await.context("TLS")?, user).await,
+        }
+    }
+
+    async fn enter(stream: Stream, user: &str) -> Result<Self> {
+        let buffer = vec![0; BUFFER_OCTETS_MIN];
+        let mut client = Self { stream, buffer, tail: Vec::new(), wait: ANSWER_WAIT };
         client.read_until("* OK").await.context("the greeting")?;
         client.command(&format!("LOGIN {user} {PASSWORD}")).await?;
         Ok(client)
@@ -34,13 +56,13 @@ impl Client {
 
     /// Says a command and reads all of its answer; gives the answer's octets.
     pub(crate) async fn command(&mut self, command: &str) -> Result<usize> {
-        self.stream.write_all(format!("t {command}\r\n").as_bytes()).await.context("writing a command")?;
+        self.write(format!("t {command}\r\n").as_bytes()).await.context("writing a command")?;
         self.read_until("t OK").await.with_context(|| format!("the answer to {command}"))
     }
 
     /// How many messages are in INBOX.
     pub(crate) async fn messages(&mut self) -> Result<usize> {
-        self.stream.write_all(b"t STATUS INBOX (MESSAGES)\r\n").await.context("writing a command")?;
+        self.write(b"t STATUS INBOX (MESSAGES)\r\n").await.context("writing a command")?;
         let mut count = None;
         let end = |text: &str| {
             let answer = text.split_once("(MESSAGES ").and_then(|(_, rest)| rest.split_once(')'));
@@ -55,13 +77,13 @@ impl Client {
     pub(crate) async fn append(&mut self, message: &[u8]) -> Result<usize> {
         let command = format!("t APPEND INBOX (\\Seen) {{{}+}}\r\n", message.len());
         let whole = [command.as_bytes(), message, b"\r\n"].concat();
-        self.stream.write_all(&whole).await.context("writing an APPEND")?;
+        self.write(&whole).await.context("writing an APPEND")?;
         self.read_until("t OK").await.context("the answer to APPEND")
     }
 
     /// Says IDLE; from then on the server tells what happens.
     pub(crate) async fn idle(&mut self) -> Result<()> {
-        self.stream.write_all(b"t IDLE\r\n").await.context("writing IDLE")?;
+        self.write(b"t IDLE\r\n").await.context("writing IDLE")?;
         self.read_until("+").await.context("the answer to IDLE").map(|_| ())
     }
 
@@ -76,6 +98,12 @@ impl Client {
         self.buffer = Vec::new();
     }
 
+    /// With TLS, octets may wait for a flush.
+    async fn write(&mut self, octets: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(octets).await?;
+        self.stream.flush().await
+    }
+
     async fn read_until(&mut self, start: &str) -> Result<usize> {
         self.read(|text| last_line(text).starts_with(start)).await
     }
@@ -84,7 +112,7 @@ impl Client {
     /// messages of this load have none that looks like an answer.
     async fn read(&mut self, mut is_end: impl FnMut(&str) -> bool) -> Result<usize> {
         let mut octets = 0;
-        self.buffer.resize(BUFFER_OCTETS, 0);
+        self.buffer.resize(self.buffer.len().max(BUFFER_OCTETS_MIN), 0);
         loop {
             let read = tokio::time::timeout(self.wait, self.stream.read(&mut self.buffer)).await;
             let count = read.context("the server says nothing")?.context("reading")?;
@@ -98,6 +126,9 @@ impl Client {
             if !self.tail.ends_with(b"\n") {
                 let cut = self.tail.len().saturating_sub(TAIL_OCTETS);
                 self.tail.drain(..cut);
+                if count == self.buffer.len() && count < BUFFER_OCTETS_MAX {
+                    self.buffer.resize(BUFFER_OCTETS_MAX, 0);
+                }
                 continue;
             }
             let text = String::from_utf8_lossy(&self.tail);
@@ -114,11 +145,19 @@ impl Client {
     }
 }
 
+async fn connect(address: SocketAddr, socket: TcpSocket) -> Result<Stream> {
+    let stream = socket.connect(address).await.context("connecting to IMAP")?;
+    stream.set_nodelay(true).context("TCP_NODELAY")?;
+    Ok(Stream::plain(stream))
+}
+
 fn last_line(text: &str) -> &str {
     text.lines().next_back().unwrap_or_default()
 }
 
-const BUFFER_OCTETS: usize = 256 << 10;
+/// What a short session needs, and what one that reads much gets.
+const BUFFER_OCTETS_MIN: usize = 4 << 10;
+const BUFFER_OCTETS_MAX: usize = 256 << 10;
 /// More than any line that ends an answer has.
 const TAIL_OCTETS: usize = 512;
 /// A server that says nothing for so long will not.

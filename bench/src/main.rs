@@ -1,6 +1,6 @@
 //! Posthouse beside its peers, in one run.
 //!
-//! What this is: one program that starts Posthouse and, where they are installed, Dovecot and Postfix on one disk, drives them in turns with
+//! What this is: one program that starts Posthouse and, where they are installed, its peers on one disk, drives them in turns with
 //! the same load, and prints what each did, at what cost, and the ratio. `bench/README.md` says what each row means.
 //!
 //! What it is not: a test. Nothing fails because a number is bad; it fails when a server does not do its work.
@@ -8,6 +8,7 @@
 //! ```text
 //!   args ─▶ server/ starts each one in a folder of its own ─▶ rows/ drives them in turns ─▶ table
 //!                     │ pid                                      │ load.rs, imap.rs: one thread
+//!                     │   (proxies in front of stub.rs, another)  │
 //!                     └─▶ procs.rs: CPU and memory from /proc ◀──┘
 //! ```
 //!
@@ -28,6 +29,7 @@ mod procs;
 mod rows;
 mod server;
 mod stats;
+mod stub;
 mod table;
 
 use anyhow::{Context, Result};
@@ -63,6 +65,7 @@ fn main() -> Result<()> {
                 Row::Exists => rows::exists::run(&args, &kinds, base.path()).await,
                 Row::Tail => rows::tail::run(&args, &kinds, base.path()).await,
                 Row::Maps => rows::maps::run(&args, &kinds, base.path()).await,
+                Row::Proxies => rows::proxies::run(&args, &kinds, base.path()).await,
             }
         };
         let ran = runtime.block_on(run).with_context(|| format!("in the row {}", row.name()));

@@ -36,6 +36,20 @@ pub(crate) fn count(root: u32) -> Result<usize> {
     Ok(tree(&read_all()?, root).len())
 }
 
+/// Memory of the whole machine that is the kernel's own, in octets: slab (sockets and what polls them) and the buffers of TCP.
+pub(crate) fn kernel() -> Result<u64> {
+    let memory = fs::read_to_string("/proc/meminfo").context("reading /proc/meminfo")?;
+    let sockets = fs::read_to_string("/proc/net/sockstat").context("reading /proc/net/sockstat")?;
+    parse_kernel(&memory, &sockets).context("an unusual /proc/meminfo or /proc/net/sockstat")
+}
+
+fn parse_kernel(memory: &str, sockets: &str) -> Option<u64> {
+    let line = |text: &str| text.split_whitespace().next()?.parse::<u64>().ok();
+    let slab = memory.lines().find_map(|text| line(text.strip_prefix("Slab:")?))?;
+    let tcp = sockets.lines().find_map(|text| line(text.strip_prefix("TCP:")?.split_once(" mem ")?.1))?;
+    Some(slab * 1024 + tcp * PAGE_OCTETS)
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stat {
     parent: u32,
@@ -94,6 +108,8 @@ fn parse_pss(text: &str) -> Option<u64> {
 
 /// `sysconf(_SC_CLK_TCK)`, which is 100 on every Linux that anybody runs.
 const TICKS_PER_SECOND: u64 = 100;
+/// The unit of /proc/net/sockstat where anybody measures this.
+const PAGE_OCTETS: u64 = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -111,6 +127,14 @@ mod tests {
         let stat = |parent| Stat { parent, own_ticks: 1, ticks: 1 };
         let all = BTreeMap::from([(1, stat(0)), (10, stat(1)), (11, stat(10)), (12, stat(11)), (20, stat(1))]);
         assert_eq!(tree(&all, 10).iter().map(|(pid, _)| *pid).collect::<Vec<_>>(), [10, 11, 12]);
+    }
+
+    #[test]
+    fn what_the_kernel_has() {
+        let sockets = "sockets: used 161\nTCP: inuse 12 orphan 0 tw 3 alloc 14 mem 2\nUDP: inuse 1 mem 9\n";
+        assert_eq!(parse_kernel("MemFree: 1 kB\nSlab:  100 kB\n", sockets), Some(100 * 1024 + 2 * 4096));
+        assert_eq!(parse_kernel("MemFree: 1 kB\n", sockets), None);
+        assert!(kernel().expect("/proc") > 1_000_000);
     }
 
     #[test]

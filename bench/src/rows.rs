@@ -7,6 +7,7 @@ pub(crate) mod idle;
 pub(crate) mod large;
 pub(crate) mod lmtp;
 pub(crate) mod maps;
+pub(crate) mod proxies;
 pub(crate) mod sessions;
 pub(crate) mod smtp;
 pub(crate) mod tail;

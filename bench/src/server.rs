@@ -5,6 +5,7 @@ mod nodes;
 mod postfix;
 mod posthouse;
 mod process;
+pub(crate) mod proxies;
 mod records;
 pub(crate) mod site;
 

@@ -36,6 +36,48 @@ pub(crate) fn row(name: &str, kinds: &[Kind], cells: &[Cell]) {
     }
 }
 
+/// Which of two numbers is the better one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Better {
+    Higher,
+    Lower,
+}
+
+/// Prints the title of rows with many peers.
+pub(crate) fn contest_title(title: &str, unit: &str, names: &[&str]) {
+    println!("\n{title}\n  {unit}");
+    let names: String = names.iter().map(|name| format!("{name:>18}")).collect();
+    println!("  {:<34}{names}   to the best peer", "");
+}
+
+/// Prints a row with many peers: the cells of all, the first of which is ours, and its ratio to the best of the `peers` that
+/// follow it. What stands behind those is for comparison only.
+pub(crate) fn contest(name: &str, cells: &[Option<Cell>], peers: usize, better: Better) {
+    let shown: String =
+        cells.iter().map(|cell| format!("{:>18}", cell.as_ref().map_or("-".to_owned(), show))).collect();
+    println!("  {name:<34}{shown}   {}", contest_ratio(cells, peers, better));
+}
+
+fn contest_ratio(cells: &[Option<Cell>], peers: usize, better: Better) -> String {
+    let Some((Some(ours), others)) = cells.split_first() else { return String::new() };
+    let others = others.get(..peers).unwrap_or(others);
+    let ratio = |ours: f64, theirs: Vec<f64>, better: Better| {
+        let best = theirs.into_iter().filter(|value| value.is_finite()).reduce(match better {
+            Better::Higher => f64::max,
+            Better::Lower => f64::min,
+        });
+        number(ours / best.unwrap_or(f64::NAN))
+    };
+    let values = ratio(ours.value, others.iter().flatten().map(|cell| cell.value).collect(), better);
+    match ours.cost {
+        None => values,
+        Some(cost) => {
+            let costs = others.iter().flatten().filter_map(|cell| cell.cost).collect();
+            format!("{values} ({})", ratio(cost, costs, Better::Lower))
+        }
+    }
+}
+
 fn show(cell: &Cell) -> String {
     match cell.cost {
         Some(cost) => format!("{} ({})", number(cell.value), number(cost)),
@@ -58,6 +100,16 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_best_peer_is_compared_with() {
+        let cell = |value, cost| Some(Cell { value, cost: Some(cost), note: String::new() });
+        let cells = [cell(300.0, 1.0), cell(100.0, 4.0), None, cell(50.0, 2.0), cell(900.0, 0.1)];
+        assert_eq!(contest_ratio(&cells, 3, Better::Higher), "3.00 (0.50)");
+        assert_eq!(contest_ratio(&cells, 3, Better::Lower), "6.00 (0.50)");
+        assert_eq!(contest_ratio(cells.get(..1).expect("one"), 3, Better::Lower), "- (-)");
+        assert_eq!(contest_ratio(&[], 3, Better::Lower), "");
+    }
 
     #[test]
     fn digits() {

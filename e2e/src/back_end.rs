@@ -80,9 +80,25 @@ impl Fronted {
         Account { address: format!("{name}@{DOMAIN}"), password: PASSWORD.to_owned(), store: STORE.to_owned() }
     }
 
-    /// The proxy's listener: imap or pop3.
+    /// The proxy's listener: imap, pop3 or submission.
     pub fn address(&self, name: &str) -> SocketAddr {
-        self.ports.loopback(if name == "pop3" { FRONT_POP3 } else { FRONT_IMAP })
+        self.ports.loopback(match name {
+            "pop3" => FRONT_POP3,
+            "submission" => FRONT_SUBMISSION,
+            _ => FRONT_IMAP,
+        })
+    }
+
+    /// A file of the site: `back.pem`, `back.key`, and `passwords`, the socket on which Dovecot answers about them.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Makes the proxy know a submission server in front of the same users.
+    pub fn add_submission(&self, at: SocketAddr) -> Result<()> {
+        let port = |name: &str, port: u16| format!("{name}={port}");
+        let imap = port("imap", self.ports.loopback(IMAP).port());
+        self.must(&["store", "set", STORE, "--port", &imap, "--port", &port("submission", at.port())]).map(drop)
     }
 
     /// The back-end's process.
@@ -184,6 +200,7 @@ impl Drop for BackEnd {
 
 fn front_file(ports: &Block, entrance: Entrance) -> String {
     let (imap, pop3) = (ports.loopback(FRONT_IMAP), ports.loopback(FRONT_POP3));
+    let submission = ports.loopback(FRONT_SUBMISSION);
     let master = match entrance {
         Entrance::Password => "",
         Entrance::Master => "master_user = \"proxy\"\nmaster_password = \"master.password\"\n",
@@ -192,7 +209,7 @@ fn front_file(ports: &Block, entrance: Entrance) -> String {
         }
     };
     format!(
-        "[proxy]\nimap = \"{imap}\"\npop3 = \"{pop3}\"\n\
+        "[proxy]\nimap = \"{imap}\"\npop3 = \"{pop3}\"\nsubmission = \"{submission}\"\n\
          [[backend]]\nstore = \"{STORE}\"\nauthority = \"authority.pem\"\n{master}"
     )
 }
@@ -249,6 +266,11 @@ service pop3-login {{
     ssl = yes
   }}
 }}
+service auth {{
+  unix_listener {folder}/passwords {{
+    mode = 0666
+  }}
+}}
 service anvil {{
   chroot =
   # Wrong passwords come from one address here, and would be answered later and later.
@@ -274,3 +296,4 @@ const IMAP: u16 = 3;
 const IMAPS: u16 = 4;
 const POP3: u16 = 5;
 const POP3S: u16 = 6;
+const FRONT_SUBMISSION: u16 = 7;

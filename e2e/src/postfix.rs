@@ -29,6 +29,19 @@ pub enum NextHop {
     Smtp(SocketAddr),
     /// By LMTP.
     Lmtp(SocketAddr),
+    /// Nowhere: what it took is thrown away.
+    Nowhere,
+}
+
+/// Whom a Postfix takes mail from, if not from everybody on this machine: users of a Dovecot who log in under TLS.
+#[derive(Debug, Clone, Copy)]
+pub struct Submission<'a> {
+    /// The socket on which Dovecot answers about passwords.
+    pub passwords: &'a Path,
+    /// The server's certificate.
+    pub certificate: &'a Path,
+    /// And its key.
+    pub key: &'a Path,
 }
 
 impl Postfix {
@@ -43,6 +56,15 @@ impl Postfix {
 
     /// Starts it in a folder, which others must be able to enter, and waits until it greets.
     pub fn start(folder: &Path, to: NextHop) -> Result<Self> {
+        Self::start_with(folder, to, None)
+    }
+
+    /// Starts a submission server, which sends nowhere.
+    pub fn start_submission(folder: &Path, from: Submission<'_>) -> Result<Self> {
+        Self::start_with(folder, NextHop::Nowhere, Some(from))
+    }
+
+    fn start_with(folder: &Path, to: NextHop, from: Option<Submission<'_>>) -> Result<Self> {
         let ports = Block::take()?;
         let (configuration, data) = (folder.join("conf"), folder.join("data"));
         std::fs::set_permissions(folder, Permissions::from_mode(0o755))?;
@@ -50,7 +72,7 @@ impl Postfix {
             std::fs::create_dir(made)?;
         }
         output(Command::new("chown").arg("postfix").arg(&data))?;
-        std::fs::write(configuration.join("main.cf"), main_file(folder, to))?;
+        std::fs::write(configuration.join("main.cf"), main_file(folder, to, from))?;
         std::fs::write(configuration.join("master.cf"), services(ports.loopback(PORT)))?;
         // Makes the folders of the queue, too.
         output(Program::Postfix.command().arg("-c").arg(&configuration).arg("check"))?;
@@ -97,6 +119,11 @@ impl Postfix {
         Ok(log.lines().filter(|line| line.contains(&wanted)).map(str::to_owned).collect())
     }
 
+    /// Whether its log has this text.
+    pub fn has_logged(&self, text: &str) -> Result<bool> {
+        Ok(String::from_utf8_lossy(&std::fs::read(self.log())?).contains(text))
+    }
+
     /// The end of its log, for the report of a failure.
     pub fn log_tail(&self) -> String {
         let text = tail(&self.log()).unwrap_or_else(|error| format!("no log: {error:#}"));
@@ -133,14 +160,19 @@ impl Drop for Postfix {
 }
 
 /// Everything goes to the next hop, and what cannot go now soon comes again.
-fn main_file(folder: &Path, to: NextHop) -> String {
+fn main_file(folder: &Path, to: NextHop, from: Option<Submission<'_>>) -> String {
     let folder = folder.display();
     let road = match to {
         NextHop::Smtp(at) => {
             format!("relayhost = [{}]:{}\nsmtp_tls_security_level = encrypt\n", at.ip(), at.port())
         }
         NextHop::Lmtp(at) => format!("default_transport = lmtp:inet:{}:{}\n", at.ip(), at.port()),
+        NextHop::Nowhere => "default_transport = discard:\n".to_owned(),
     };
+    let trust = from.map_or_else(
+        || "mynetworks = 127.0.0.0/8\nsmtpd_relay_restrictions = permit_mynetworks, reject\n".to_owned(),
+        submission,
+    );
     format!(
         "compatibility_level = 3.6
 queue_directory = {folder}/queue
@@ -149,16 +181,32 @@ maillog_file = {folder}/log
 maillog_file_prefixes = {folder}
 myhostname = postfix.example
 mydestination =
-mynetworks = 127.0.0.0/8
 inet_protocols = ipv4
 inet_interfaces = 127.0.0.1
 alias_maps =
 alias_database =
-smtpd_relay_restrictions = permit_mynetworks, reject
 minimal_backoff_time = 1s
 maximal_backoff_time = 2s
 queue_run_delay = 1s
-{road}"
+{road}{trust}"
+    )
+}
+
+/// Passwords come under TLS only.
+fn submission(from: Submission<'_>) -> String {
+    let Submission { passwords, certificate, key } = from;
+    let (passwords, certificate, key) = (passwords.display(), certificate.display(), key.display());
+    format!(
+        "mynetworks =
+smtpd_relay_restrictions = permit_sasl_authenticated, reject
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = {passwords}
+smtpd_tls_security_level = encrypt
+smtpd_tls_auth_only = yes
+smtpd_tls_cert_file = {certificate}
+smtpd_tls_key_file = {key}
+"
     )
 }
 
@@ -178,6 +226,7 @@ lmtp unix - - n - - lmtp
 error unix - - n - - error
 retry unix - - n - - error
 scache unix - - n - 1 scache
+discard unix - - n - - discard
 anvil unix - - n - 1 anvil
 showq unix n - n - - showq
 proxymap unix - - n - - proxymap

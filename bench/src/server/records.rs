@@ -6,8 +6,8 @@ use anyhow::{Context, Result, bail};
 use directory::engine::{Commit, Engine, Transaction};
 use directory::file::{Secrets, collect, encode};
 use directory::{
-    AccountRecord, DomainRecord, NodeRecord, PasswordHash, PlacementRecord, Record, SecretRecord, SiteRecord,
-    StoreRecord,
+    AccountRecord, AccountsPolicy, DomainRecord, NodeRecord, PasswordHash, PlacementRecord, Record, SecretRecord,
+    SiteRecord, StoreRecord,
 };
 use kv::EmbeddedEngine;
 use mail_types::{AccountId, Address, Domain};
@@ -44,6 +44,19 @@ impl Records {
             records.commit(batch).await?;
         }
         Ok(records)
+    }
+
+    /// Makes it without accounts: each domain has a back-end of another make, which decides who there is.
+    pub(super) async fn fronting(folder: &Path, domains: Vec<(Domain, StoreRecord)>) -> Result<()> {
+        fs::create_dir_all(folder).context("making the directory's folder")?;
+        let records = Self { engine: EmbeddedEngine::open(&folder.join("directory.redb"))? };
+        let mut batch = put(Transaction::default(), &SiteRecord::default());
+        for (name, store) in domains {
+            let default_store = Some(store.name.clone());
+            let domain = DomainRecord { accounts: AccountsPolicy::Unchecked, default_store, ..DomainRecord::new(name) };
+            batch = put(put(batch, &store), &domain);
+        }
+        records.commit(batch).await
     }
 
     /// Writes them to a file that other nodes read.

@@ -32,7 +32,7 @@ pub enum Enough {
 pub struct SessionFacts {
     /// Its number, nobody else's while the node runs.
     pub id: u64,
-    /// What is spoken: smtp, lmtp, imap, pop3.
+    /// What is spoken: smtp, lmtp, imap, pop3, submission.
     pub protocol: String,
     /// The client's address and port.
     pub client: String,

@@ -6,30 +6,40 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Who failed of late. As many as there are stores.
+/// Who failed of late. As many as there are hosts of stores.
 pub(crate) struct Breakers {
     failing: Mutex<BTreeMap<Callee, Breaker>>,
     clock: Arc<dyn Clock>,
 }
 
 /// A call that is being made. Dropped without a word, it says what its time says.
-pub(crate) struct Attempt<'b> {
-    breakers: &'b Breakers,
-    callee: &'b Callee,
+pub(crate) struct Attempt {
+    breakers: Arc<Breakers>,
+    callee: Callee,
     began: Instant,
+    is_probe: bool,
     told: bool,
 }
 
 impl Breakers {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { failing: Mutex::default(), clock }
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { failing: Mutex::default(), clock })
     }
 
     /// Nothing while the callee is left alone, or somebody else tries it.
-    pub(crate) fn attempt<'b>(&'b self, callee: &'b Callee) -> Option<Attempt<'b>> {
+    pub(crate) fn attempt(self: &Arc<Self>, callee: &Callee) -> Option<Attempt> {
         let began = self.clock.instant();
-        let may = self.failing().get_mut(callee).is_none_or(|breaker| breaker.may_call(began));
-        may.then_some(Attempt { breakers: self, callee, began, told: false })
+        let is_probe = match self.failing().get_mut(callee).map(|breaker| breaker.may_call(began)) {
+            None => false,
+            Some(true) => true,
+            Some(false) => return None,
+        };
+        Some(Attempt { breakers: Arc::clone(self), callee: callee.clone(), began, is_probe, told: false })
+    }
+
+    /// Whether it answered when it was last called, or was never called.
+    pub(crate) fn is_well(&self, callee: &Callee) -> bool {
+        !self.failing().contains_key(callee)
     }
 
     fn failing(&self) -> MutexGuard<'_, BTreeMap<Callee, Breaker>> {
@@ -38,11 +48,16 @@ impl Breakers {
     }
 }
 
-impl Attempt<'_> {
+impl Attempt {
+    /// Whether the callee failed when it was last called.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.is_probe
+    }
+
     /// It answered, whatever it said.
     pub(crate) fn succeeded(mut self) {
         self.told = true;
-        self.breakers.failing().remove(self.callee);
+        self.breakers.failing().remove(&self.callee);
     }
 
     /// It did not.
@@ -53,7 +68,7 @@ impl Attempt<'_> {
     }
 }
 
-impl Drop for Attempt<'_> {
+impl Drop for Attempt {
     fn drop(&mut self) {
         if self.told {
             return;
@@ -63,7 +78,7 @@ impl Drop for Attempt<'_> {
         let breaker = failing.entry(self.callee.clone()).or_default();
         breaker.given_up(self.began, now);
         if breaker.is_closed() {
-            failing.remove(self.callee);
+            failing.remove(&self.callee);
         }
     }
 }

@@ -17,6 +17,8 @@ pub enum Protocol {
     Imap,
     /// RFC 1939.
     Pop3,
+    /// RFC 6409.
+    Submission,
 }
 
 /// What is known of a back-end.
@@ -24,8 +26,8 @@ pub enum Protocol {
 pub enum BackEnd {
     /// It is called so.
     At {
-        /// Its hosts.
-        callee: Callee,
+        /// Its hosts, the best first, each called by itself.
+        hosts: Vec<Callee>,
         /// The master as whom visitors are logged in, none of whom brings a password; nothing where all do.
         master: Option<Master>,
     },
@@ -60,6 +62,7 @@ impl std::fmt::Debug for Master {
 }
 
 /// What is said to log in: as whom, by whose name, with whose password.
+#[derive(Clone)]
 pub(crate) struct Said {
     pub(crate) authorization: Option<String>,
     pub(crate) authentication: String,

@@ -32,4 +32,4 @@ pub use foreign::{BackEnd, Foreign, Master, MasterForm, Protocol};
 pub use here::HereOrThere;
 pub use nodes::{Inside, Nodes, Reach};
 pub use sessions::{SESSION_LOGIN_MAX, Sessions};
-pub use visits::{VISIT_LOGIN_MAX, Visits};
+pub use visits::{GREETING_MAX, VISIT_LOGIN_MAX, Visits};

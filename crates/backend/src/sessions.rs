@@ -25,7 +25,7 @@ pub struct Sessions {
     imap: Arc<dyn Caller<imap::Client>>,
     pop3: Arc<dyn Caller<pop3_proto::Client>>,
     clock: Arc<dyn Clock>,
-    breakers: Breakers,
+    breakers: Arc<Breakers>,
 }
 
 /// How long a node may take from the call to its answer to the login: the client waits meanwhile, without a word.
@@ -157,6 +157,7 @@ fn of_imap(event: imap::Event) -> Verdict {
         imap::Event::LoggedIn { welcome, .. } => Verdict::Welcome(welcome),
         // Nobody asks a node for it: TLS came first.
         imap::Event::StartTls => Verdict::Refused("it starts TLS within TLS".to_owned()),
+        imap::Event::Offered => Verdict::Refused("it was asked for nothing".to_owned()),
         imap::Event::Refused { code: None, text, .. } => Verdict::Refused(format!("it refused us: {text}")),
         imap::Event::Refused { code: Some(code), text, .. } => {
             Verdict::Refused(format!("it refused us: [{code}] {text}"))
@@ -171,6 +172,7 @@ fn of_pop3(event: pop3_proto::ClientEvent) -> Verdict {
         ClientEvent::LoggedIn { welcome } => Verdict::Welcome(welcome),
         // Nobody asks a node for it: TLS came first.
         ClientEvent::StartTls => Verdict::Refused("it starts TLS within TLS".to_owned()),
+        ClientEvent::Offered => Verdict::Refused("it was asked for nothing".to_owned()),
         ClientEvent::Refused { refusal, .. } => match refusal.code() {
             // RFC 2449 §8.1.2.
             Some(ResponseCode::InUse) => Verdict::InUse,

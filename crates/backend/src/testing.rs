@@ -3,7 +3,8 @@
 use crate::SESSION_LOGIN_MAX;
 use machine::Machine;
 use mail_types::UnixTime;
-use ports::{BoxFuture, Broken, Call, Callee, Caller, Clock, Peer, Unavailable, Wire};
+use ports::{BoxFuture, Broken, Call, Callee, Caller, Clock, Peer, Spawn, Unavailable, Wire};
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -11,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// Answers what a caller says with one piece after the other, then hangs up, or keeps silent.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Script {
     pub(crate) pieces: &'static [&'static str],
     pub(crate) then: Then,
@@ -34,6 +35,12 @@ pub(crate) struct Heard {
 
 pub(crate) struct Node {
     pub(crate) script: Script,
+    pub(crate) heard: Arc<Mutex<Heard>>,
+}
+
+/// Several, each called by its host's name.
+pub(crate) struct Town {
+    pub(crate) hosts: Mutex<BTreeMap<&'static str, Script>>,
     pub(crate) heard: Arc<Mutex<Heard>>,
 }
 
@@ -64,6 +71,23 @@ where
             }
             Ok(Box::new(Conversation { machine, script, heard, now }) as Box<dyn Call<M>>)
         })
+    }
+}
+
+impl<M: Machine + Send + 'static> Caller<M> for Town
+where
+    M::Event: Send,
+{
+    fn call<'a>(
+        &'a self,
+        to: &'a Callee,
+        behalf_of: Option<Peer>,
+        machine: M,
+    ) -> BoxFuture<'a, Result<Box<dyn Call<M>>, Unavailable>> {
+        let [host] = &*to.hosts else { panic!("each host is called by itself") };
+        let script = *self.hosts.lock().unwrap().get(&**host).expect("a host of this town");
+        let node = Node { script, heard: Arc::clone(&self.heard) };
+        Box::pin(async move { node.call(to, behalf_of, machine).await })
     }
 }
 
@@ -152,6 +176,93 @@ impl Clock for Impatient {
             asked += 1;
             if asked > 1 { Poll::Ready(()) } else { Poll::Pending }
         }))
+    }
+}
+
+/// Time goes on by itself to whatever is waited for, when nothing else happens.
+pub(crate) struct Turning {
+    now: Mutex<Instant>,
+    due: Mutex<Vec<Instant>>,
+}
+
+/// Tasks that wait until the test runs them.
+#[derive(Default)]
+pub(crate) struct Tasks(pub(crate) Mutex<Vec<BoxFuture<'static, ()>>>);
+
+impl Turning {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { now: Mutex::new(start()), due: Mutex::default() })
+    }
+
+    pub(crate) fn instant(&self) -> Instant {
+        *self.now.lock().unwrap()
+    }
+
+    pub(crate) fn advance(&self, span: Duration) {
+        *self.now.lock().unwrap() += span;
+    }
+
+    /// The future's outcome, however long it waits.
+    pub(crate) fn finish<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..10_000 {
+            if let Poll::Ready(answer) = future.as_mut().poll(&mut context) {
+                return answer;
+            }
+            let next = self.due.lock().unwrap().drain(..).min().expect("it waits for something that never comes");
+            *self.now.lock().unwrap() = next;
+        }
+        panic!("it waits for ever");
+    }
+}
+
+struct Alarm {
+    clock: Arc<Turning>,
+    at: Instant,
+}
+
+impl Future for Alarm {
+    type Output = ();
+
+    fn poll(self: std::pin::Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
+        if self.clock.instant() >= self.at {
+            return Poll::Ready(());
+        }
+        self.clock.due.lock().unwrap().push(self.at);
+        Poll::Pending
+    }
+}
+
+/// A clock that everybody shares.
+#[derive(Clone)]
+pub(crate) struct Shared(pub(crate) Arc<Turning>);
+
+impl Clock for Shared {
+    fn now(&self) -> UnixTime {
+        UnixTime::EPOCH
+    }
+
+    fn instant(&self) -> Instant {
+        self.0.instant()
+    }
+
+    fn sleep(&self, span: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(Alarm { clock: Arc::clone(&self.0), at: self.0.instant() + span })
+    }
+}
+
+impl Spawn for Tasks {
+    fn task(&self, future: BoxFuture<'static, ()>) {
+        self.0.lock().unwrap().push(future);
+    }
+
+    fn thread(&self, _name: &'static str, _work: Box<dyn FnOnce() + Send>) {
+        panic!("nobody here needs a thread")
+    }
+
+    fn blocking(&self, _work: Box<dyn FnOnce() + Send>) {
+        panic!("nothing here blocks")
     }
 }
 

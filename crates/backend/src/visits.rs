@@ -1,93 +1,65 @@
 //! Sessions at back-ends of another make: a call, a login that the back-end judges, and from then on octets pass.
 
+mod door;
 mod guest;
 #[cfg(test)]
 mod tests;
 
-use crate::breakers::{Breakers, LEFT_ALONE};
+pub use door::GREETING_MAX;
+
 use crate::foreign::{BackEnd, Foreign, Said};
-use guest::{Guest, Turn, Verdict};
+use door::{Answer, Caught, Door, unavailable};
+use guest::{Guest, Verdict};
 use imap_proto::client as imap;
-use mail_types::StoreName;
+use mail_types::{Domain, StoreName};
 use pop3_proto::Mode;
-use ports::{
-    Admission, BackEnds, BoxFuture, Call, CallSecurity, Callee, Caller, Clock, Elsewhere, Passage, Unavailable, Visitor,
-};
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use ports::{Admission, BackEnds, BoxFuture, Callee, Caller, Clock, Elsewhere, Passage, Spawn, Unavailable, Visitor};
+use smtp_proto::client::LoginClient;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Logs visitors in at back-ends.
 pub struct Visits {
     foreign: Arc<dyn Foreign>,
-    imap: Door<imap::Client>,
-    pop3: Door<pop3_proto::Client>,
+    imap: Arc<Door<imap::Client>>,
+    pop3: Arc<Door<pop3_proto::Client>>,
+    submission: Arc<Door<LoginClient>>,
     clock: Arc<dyn Clock>,
-    breakers: Breakers,
 }
 
-/// The way in by one protocol.
-struct Door<M: Guest> {
-    caller: Arc<dyn Caller<M>>,
-    /// What back-ends offer before a login: whoever knows it saves a round trip. As many as there are stores.
-    known: Mutex<BTreeMap<StoreName, M::Known>>,
-}
-
-/// How long a back-end may take from the call to its answer to the login. Some answer a wrong password after many
-/// seconds, and longer where several came from one address, which here is ours.
+/// How long a back-end may take from the call of its first host to the answer to the login. Some answer a wrong password
+/// after many seconds, and longer where several came from one address, which here is ours.
 pub const VISIT_LOGIN_MAX: Duration = Duration::from_secs(30);
 
 impl Visits {
-    /// Calls with these.
+    /// Calls with these; `host` is our name.
     pub fn new(
         foreign: Arc<dyn Foreign>,
         imap: Arc<dyn Caller<imap::Client>>,
         pop3: Arc<dyn Caller<pop3_proto::Client>>,
+        submission: Arc<dyn Caller<LoginClient>>,
         clock: Arc<dyn Clock>,
+        spawn: Arc<dyn Spawn>,
+        host: Domain,
     ) -> Self {
-        let breakers = Breakers::new(Arc::clone(&clock));
-        Self { foreign, imap: Door::new(imap), pop3: Door::new(pop3), clock, breakers }
+        let imap = Door::new(imap, Arc::clone(&clock), Arc::clone(&spawn), host.clone());
+        let pop3 = Door::new(pop3, Arc::clone(&clock), Arc::clone(&spawn), host.clone());
+        let submission = Door::new(submission, Arc::clone(&clock), spawn, host);
+        Self { foreign, imap, pop3, submission, clock }
     }
 
     async fn enter<M: Guest>(
         &self,
-        door: &Door<M>,
+        door: &Arc<Door<M>>,
         store: &StoreName,
         who: Visitor,
         mode: Mode,
     ) -> Result<Admission, Unavailable> {
-        let (callee, said, by_master) = match self.foreign.find(store, M::PROTOCOL) {
-            BackEnd::At { callee, master } => {
-                let by_master = who.password.is_none();
-                let said = match (who.password, master) {
-                    (Some(password), None) => Said { authorization: None, authentication: who.user, password },
-                    (None, Some(master)) => master.says(who.user),
-                    // Whoever was decided to show one must not show the other.
-                    (Some(_), Some(_)) | (None, None) => return Err(nowhere(store, "its record has just changed")),
-                };
-                (callee, said, by_master)
-            }
-            BackEnd::Nowhere(why) => return Err(nowhere(store, &why)),
-        };
-        let Some(attempt) = self.breakers.attempt(&callee) else { return Err(unavailable(&callee, LEFT_ALONE)) };
-        let asked = async {
-            let guest = door.guest(store, said, &callee, mode, &*self.clock);
-            let mut call = match door.caller.call(&callee, Some(who.peer), guest).await {
-                Ok(call) => call,
-                Err(why) => {
-                    attempt.failed();
-                    return Err(why);
-                }
-            };
-            // What comes now may be the matter of one user, whom it takes long to look up: others are not to hear of it.
-            attempt.succeeded();
-            let verdict = self.converse(&mut *call).await.map_err(|why| unavailable(&callee, why))?;
-            door.learn(store, call.machine(), &verdict);
-            Ok((verdict, call))
-        };
-        let (verdict, call) = tokio::select! {
-            answer = asked => answer?,
-            () = self.clock.sleep(VISIT_LOGIN_MAX) => return Err(unavailable(&callee, "it took too long to let us in")),
+        let by_master = who.password.is_none();
+        let (hosts, caught) = self.find::<M>(store, who, mode)?;
+        let Answer { verdict, call, callee } = tokio::select! {
+            answer = door.enter(&hosts, &caught) => answer?,
+            () = self.clock.sleep(VISIT_LOGIN_MAX) => return Err(nowhere(store, "it took too long to let us in")),
         };
         match verdict {
             Verdict::Welcome(welcome) => {
@@ -101,60 +73,29 @@ impl Visits {
             Verdict::Refused(text) => Ok(Admission::Refused { text }),
             Verdict::InUse => Ok(Admission::InUse),
             Verdict::Unavailable(why) => Err(unavailable(&callee, why)),
+            Verdict::Offered => Err(unavailable(&callee, "it was asked for nothing")),
         }
     }
 
-    /// To the verdict, over the handshake of TLS if there is to be one.
-    async fn converse<M: Guest>(&self, call: &mut dyn Call<M>) -> Result<Verdict, String> {
-        loop {
-            let event = call.next().await.map_err(|broken| broken.to_string())?;
-            match event.map(M::turn) {
-                Some(Turn::StartTls) => {
-                    call.start_tls().await.map_err(|broken| broken.to_string())?;
-                    call.machine().tls_started(self.clock.instant());
-                }
-                Some(Turn::Verdict(verdict)) => return Ok(verdict),
-                None => return Err("it ended the conversation".to_owned()),
+    /// Where the store is now, and what is said there.
+    fn find<M: Guest>(
+        &self,
+        store: &StoreName,
+        who: Visitor,
+        mode: Mode,
+    ) -> Result<(Vec<Callee>, Caught), Unavailable> {
+        match self.foreign.find(store, M::PROTOCOL) {
+            BackEnd::At { hosts, master } => {
+                let said = match (who.password, master) {
+                    (Some(password), None) => Said { authorization: None, authentication: who.user, password },
+                    (None, Some(master)) => master.says(who.user),
+                    // Whoever was decided to show one must not show the other.
+                    (Some(_), Some(_)) | (None, None) => return Err(nowhere(store, "its record has just changed")),
+                };
+                Ok((hosts, Caught { said, mode, peer: who.peer }))
             }
+            BackEnd::Nowhere(why) => Err(nowhere(store, &why)),
         }
-    }
-}
-
-impl<M: Guest> Door<M> {
-    fn new(caller: Arc<dyn Caller<M>>) -> Self {
-        Self { caller, known: Mutex::default() }
-    }
-
-    fn guest(&self, store: &StoreName, said: Said, callee: &Callee, mode: Mode, clock: &dyn Clock) -> M {
-        let guest = M::new(said, mode, clock.instant());
-        let guest = match callee.security {
-            CallSecurity::StartTls(_) => guest.with_starttls(),
-            CallSecurity::Plain | CallSecurity::Cluster | CallSecurity::Tls(_) => guest,
-        };
-        match self.known().get(store) {
-            Some(known) => guest.knowing(known.clone()),
-            None => guest,
-        }
-    }
-
-    /// What a back-end offers is believed until it says no, which may come of our being wrong.
-    fn learn(&self, store: &StoreName, guest: &M, verdict: &Verdict) {
-        let mut known = self.known();
-        match (verdict, guest.learnt()) {
-            (Verdict::Welcome(_) | Verdict::InUse, Some(learnt)) => {
-                if known.get(store) != Some(&learnt) {
-                    known.insert(store.clone(), learnt);
-                }
-            }
-            (Verdict::Refused(_) | Verdict::Unavailable(_), _) | (_, None) => {
-                known.remove(store);
-            }
-        }
-    }
-
-    fn known(&self) -> MutexGuard<'_, BTreeMap<StoreName, M::Known>> {
-        // No holder of this lock can panic half-way through a change.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -171,12 +112,12 @@ impl BackEnds for Visits {
     ) -> BoxFuture<'a, Result<Admission, Unavailable>> {
         Box::pin(self.enter(&self.pop3, store, who, mode))
     }
+
+    fn submission<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>> {
+        Box::pin(self.enter(&self.submission, store, who, Mode::default()))
+    }
 }
 
 fn nowhere(store: &StoreName, why: &str) -> Unavailable {
     Unavailable { what: format!("the store {store}"), why: why.to_owned() }
-}
-
-fn unavailable(callee: &Callee, why: impl ToString) -> Unavailable {
-    Unavailable { what: format!("the back-end at {callee}"), why: why.to_string() }
 }

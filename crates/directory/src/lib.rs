@@ -67,9 +67,9 @@ pub use key::{AddressKey, ROUTING_PREFIX, SECRET_PREFIX};
 pub use login::{Login, LoginTarget, read_secret};
 pub use nearest::nearest;
 pub use record::{
-    AccountRecord, AccountState, AccountsPolicy, AliasRecord, BackendLogin, DomainRecord, Host, NodeRecord, NodeRole,
-    PasswordHash, PlacementRecord, Protocol, Record, RecordError, RuleKind, RuleName, RuleOn, RuleRecord, SecretRecord,
-    SiteRecord, StoreKind, StoreRecord, TlsMode,
+    AccountRecord, AccountState, AccountsPolicy, AliasRecord, BackendLogin, DomainRecord, Host, HostAt, NodeRecord,
+    NodeRole, PasswordHash, PlacementRecord, Protocol, Record, RecordError, RuleKind, RuleName, RuleOn, RuleRecord,
+    SecretRecord, SiteRecord, StoreKind, StoreRecord, TlsMode,
 };
 pub use reply::Reply;
 pub use route_json::{RouteJson, RouteOutcome};

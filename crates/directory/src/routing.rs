@@ -5,8 +5,8 @@ use crate::explain::{Explain, Silent, Step};
 use crate::key::AddressKey;
 use crate::overlay;
 use crate::record::{
-    AccountRecord, AccountState, AliasRecord, BackendLogin, DomainRecord, Host, NodeRecord, PlacementRecord, Protocol,
-    Record, RecordError, RuleRecord, SecretRecord, SiteRecord, StoreKind, StoreRecord, TlsMode,
+    AccountRecord, AccountState, AliasRecord, BackendLogin, DomainRecord, HostAt, NodeRecord, PlacementRecord,
+    Protocol, Record, RecordError, RuleRecord, SecretRecord, SiteRecord, StoreKind, StoreRecord, TlsMode,
 };
 use crate::reply::Reply;
 use crate::rule::Rule;
@@ -70,8 +70,8 @@ pub enum StoreAt<'r> {
     UnknownNode(&'r NodeName),
     /// It is a back-end of another make.
     Foreign {
-        /// Where it is.
-        host: &'r Host,
+        /// Where it is, the best first.
+        hosts: &'r [HostAt],
         /// The protocols it speaks to us.
         ports: &'r BTreeMap<Protocol, u16>,
         /// How connections are protected.
@@ -147,8 +147,8 @@ impl Routing {
     pub fn store_at(&self, name: &StoreName) -> Option<StoreAt<'_>> {
         Some(match &self.stores.get(name)?.kind {
             StoreKind::Posthouse { node } => self.nodes.get(node).map_or(StoreAt::UnknownNode(node), StoreAt::Node),
-            StoreKind::Foreign { host, ports, tls, login } => {
-                StoreAt::Foreign { host, ports, tls: *tls, login: *login }
+            StoreKind::Foreign { hosts, ports, tls, login } => {
+                StoreAt::Foreign { hosts, ports, tls: *tls, login: *login }
             }
         })
     }

@@ -35,6 +35,8 @@ use std::time::{Duration, Instant};
 pub enum Event {
     /// STARTTLS was granted: the role lets the handshake begin, then calls [`Client::tls_started`].
     StartTls,
+    /// It has told what it offers, and was asked for nothing more ([`Client::asking`]).
+    Offered,
     /// The server let us in.
     LoggedIn {
         /// Its answer behind `OK `, without the end of the line: a code and a text, as it stood there. No CR, LF or NUL.
@@ -75,8 +77,9 @@ pub enum Closing {
 
 /// The client's end of one connection.
 pub struct Client {
-    /// Until it is said.
+    /// Until it is said; nothing where nobody wants in.
     login: Option<Login>,
+    said_login: bool,
     start_tls: StartTls,
     /// What the server offers, as far as it can be trusted.
     known: Option<Capabilities>,
@@ -128,8 +131,14 @@ pub const ANSWER_MAX: Duration = Duration::from_secs(30);
 impl Client {
     /// A connection that was just opened: waits for the greeting, then logs in.
     pub fn new(login: Login, now: Instant) -> Self {
+        Self { login: Some(login), ..Self::asking(now) }
+    }
+
+    /// Nobody wants in: it is asked what it offers, and told goodbye.
+    pub fn asking(now: Instant) -> Self {
         Self {
-            login: Some(login),
+            login: None,
+            said_login: false,
             start_tls: StartTls::NotNeeded,
             known: None,
             phase: Phase::Greeting,
@@ -165,6 +174,11 @@ impl Client {
         assert_eq!(self.phase, Phase::Handshake, "TLS starts after Event::StartTls");
         self.start_tls = StartTls::NotNeeded;
         self.begin(now);
+    }
+
+    /// Whether the server was told a login, or the first part of one: what it says from then on may be its word about it.
+    pub fn has_said_login(&self) -> bool {
+        self.said_login
     }
 
     /// What the server said behind its answer to the login, and nobody read.
@@ -272,7 +286,7 @@ impl Client {
             Phase::Asking => {
                 self.learn(code_list(text));
                 match self.known {
-                    Some(_) => self.log_in(now),
+                    Some(_) => self.proceed(now),
                     None => self.close(Closing::Protocol("the server does not tell what it offers")),
                 }
             }
@@ -304,16 +318,33 @@ impl Client {
 
     /// The connection is as private as it is meant to be.
     fn begin(&mut self, now: Instant) {
-        let asks = self.known.is_none() && self.login.as_ref().is_some_and(Login::needs_capabilities);
-        if asks { self.say(now, Phase::Asking, "CAPABILITY") } else { self.log_in(now) }
+        let asks = self.known.is_none() && self.login.as_ref().is_none_or(Login::needs_capabilities);
+        if asks { self.say(now, Phase::Asking, "CAPABILITY") } else { self.proceed(now) }
     }
 
-    fn log_in(&mut self, now: Instant) {
+    /// All that had to be known is.
+    fn proceed(&mut self, now: Instant) {
+        match self.login.take() {
+            Some(login) => self.log_in(now, login),
+            None => self.take_leave(),
+        }
+    }
+
+    /// It closes, whatever it answers.
+    fn take_leave(&mut self) {
+        self.command_count += 1;
+        let goodbye = format!("{} LOGOUT\r\n", self.tag());
+        self.end(Event::Offered);
+        self.output = Some(goodbye.into());
+    }
+
+    fn log_in(&mut self, now: Instant, login: Login) {
         self.command_count += 1;
         let known = self.known.clone().unwrap_or_default();
-        let mut unsent = self.login.take().and_then(|login| login.parts(&self.tag(), &known)).unwrap_or_default();
+        let mut unsent = login.parts(&self.tag(), &known).unwrap_or_default();
         match unsent.pop_front() {
             Some(part) => {
+                self.said_login = true;
                 self.phase = Phase::Login { unsent, capabilities: None };
                 self.send(now, part.expose());
             }

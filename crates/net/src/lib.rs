@@ -66,6 +66,6 @@ pub use session::{SessionError, serve};
 pub use shutdown::{Shutdown, Stopper};
 pub use stream::Stream;
 pub use tls::{
-    CALL_HANDSHAKE_SPAN_MAX, ClientTls, ClusterTls, HANDSHAKE_SPAN_MAX, HandshakeError, SECRET_OCTETS_MIN, ServerTls,
-    TlsError,
+    CALL_HANDSHAKE_SPAN_MAX, CertificateFiles, ClientTls, ClusterTls, HANDSHAKE_SPAN_MAX, HandshakeError,
+    SECRET_OCTETS_MIN, ServerTls, TlsError,
 };

@@ -6,11 +6,11 @@ use crate::shutdown::Shutdown;
 use crate::stream::Stream;
 use crate::tls::{HandshakeError, ServerTls};
 use bytes::Bytes;
-use ports::Peer;
+use ports::{Peer, host_of};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -336,14 +336,6 @@ fn report(name: &str, ended: Result<(), JoinError>) {
     }
 }
 
-/// Whom an address counts for: one host of IPv6 has all addresses of a /64 (RFC 4291 §2.5.4), and takes as many as it likes.
-fn host_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & HOST_MASK).into(),
-    }
-}
-
 /// Who is connected.
 #[derive(Debug)]
 struct Seats {
@@ -480,8 +472,6 @@ const EXHAUSTED_SPAN: Duration = Duration::from_millis(200);
 const KEEPALIVE_TIME: Duration = Duration::from_secs(300);
 /// How often it is asked again.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-/// IPv6 addresses of one host have these bits in common.
-const HOST_MASK: u128 = !0 << 64;
 /// How often the same is worth a line in the log.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 

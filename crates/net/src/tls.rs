@@ -1,17 +1,19 @@
 //! TLS 1.2 and 1.3 from rustls, with aws-lc-rs.
 
+mod certificates;
 mod client;
 mod cluster;
 mod verify;
 
+pub use certificates::CertificateFiles;
 pub use client::ClientTls;
 pub use cluster::{ClusterTls, SECRET_OCTETS_MIN};
 
+use certificates::{ByName, certificates, private_key};
 use cluster::Identity;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
-use rustls_pki_types::pem::{self, PemObject};
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::pem;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
@@ -154,7 +156,7 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::clone(PROVIDER.get_or_init(make))
 }
 
-/// What a server shows its clients. Clones share one certificate, which may be exchanged while the server runs.
+/// What a server shows its clients. Clones share its certificates, which may be exchanged while the server runs.
 #[derive(Clone, Debug)]
 pub struct ServerTls {
     current: Arc<RwLock<Arc<ServerConfig>>>,
@@ -163,9 +165,9 @@ pub struct ServerTls {
 }
 
 impl ServerTls {
-    /// From a chain of certificates, the server's own first, and its key.
-    pub fn from_pem_files(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        Ok(Self::of(server_config(certificate, key)?, None))
+    /// Shows the certificate of the name that a client asks for (RFC 6066 §3), and the first to all others.
+    pub fn from_pem_files(first: &CertificateFiles, others: &[CertificateFiles]) -> Result<Self, TlsError> {
+        Ok(Self::of(server_config(first, others)?, None))
     }
 
     /// For callers of a cluster.
@@ -179,10 +181,10 @@ impl ServerTls {
 
     /// Reads the files again. New connections get what they hold now; on an error all stays as it was. Of a cluster its own
     /// files are read again, whatever is named here: it never turns into a server for everybody.
-    pub fn reload(&self, certificate: &Path, key: &Path) -> Result<(), TlsError> {
+    pub fn reload(&self, first: &CertificateFiles, others: &[CertificateFiles]) -> Result<(), TlsError> {
         let fresh = match &self.cluster {
             Some(identity) => identity.server()?,
-            None => server_config(certificate, key)?,
+            None => server_config(first, others)?,
         };
         self.exchange(fresh);
         Ok(())
@@ -213,13 +215,12 @@ pub(crate) async fn handshake<T>(
     Ok(done.map_err(|_| HandshakeError::TooSlow { span })??)
 }
 
-fn server_config(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
-    let chain = certificates(certificate)?;
-    let secret = private_key(key)?;
+fn server_config(first: &CertificateFiles, others: &[CertificateFiles]) -> Result<ServerConfig, TlsError> {
+    let others: Result<Vec<_>, _> = others.iter().map(CertificateFiles::read).collect();
+    let by_name = ByName::of(first.read()?, others?);
     let versions = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
     let versions = versions.expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3");
-    let misfit = |source| TlsError::Misfit { certificate: certificate.to_owned(), key: key.to_owned(), source };
-    let mut config = versions.with_no_client_auth().with_single_cert(chain, secret).map_err(misfit)?;
+    let mut config = versions.with_no_client_auth().with_cert_resolver(Arc::new(by_name));
     tickets(&mut config);
     Ok(config)
 }
@@ -230,27 +231,6 @@ fn tickets(config: &mut ServerConfig) {
     if let Ok(ticketer) = rustls::crypto::aws_lc_rs::Ticketer::new() {
         config.ticketer = ticketer;
     }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = read(path)?;
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    let chain = chain.map_err(|source| TlsError::NotPem { path: path.to_owned(), source })?;
-    if chain.is_empty() {
-        return Err(TlsError::NoCertificate { path: path.to_owned() });
-    }
-    Ok(chain)
-}
-
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_slice(&read(path)?).map_err(|source| {
-        let path = path.to_owned();
-        if matches!(source, pem::Error::NoItemsFound) {
-            TlsError::NoKey { path }
-        } else {
-            TlsError::NotPem { path, source }
-        }
-    })
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {

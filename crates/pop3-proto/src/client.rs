@@ -37,6 +37,8 @@ use std::time::Instant;
 pub enum ClientEvent {
     /// STLS was granted: the role lets the handshake begin, then calls [`Client::tls_started`].
     StartTls,
+    /// It has told what it offers, and was asked for nothing more ([`Client::asking`]).
+    Offered,
     /// The server let us in, and has the maildrop.
     LoggedIn {
         /// Its answer behind `+OK `, without the end of the line. No CR, LF or NUL.
@@ -70,8 +72,9 @@ pub enum Closing {
 
 /// The client's end of one connection.
 pub struct Client {
-    /// Until it is said.
+    /// Until it is said; nothing where nobody wants in.
     login: Option<Login>,
+    said_login: bool,
     start_tls: StartTls,
     mode: Mode,
     /// What the server offers, as far as it can be trusted.
@@ -121,8 +124,14 @@ enum Phase {
 impl Client {
     /// A connection that was just opened: waits for the greeting, then logs in.
     pub fn new(login: Login, now: Instant) -> Self {
+        Self { login: Some(login), ..Self::asking(now) }
+    }
+
+    /// Nobody wants in: it is asked what it offers, and told goodbye.
+    pub fn asking(now: Instant) -> Self {
         Self {
-            login: Some(login),
+            login: None,
+            said_login: false,
             start_tls: StartTls::NotNeeded,
             mode: Mode::default(),
             known: None,
@@ -166,6 +175,11 @@ impl Client {
         self.begin(now);
     }
 
+    /// Whether the server was told a login, or the first part of one: what it says from then on may be its word about it.
+    pub fn has_said_login(&self) -> bool {
+        self.said_login
+    }
+
     /// What the server said behind its answer to the login, and nobody read.
     pub fn take_unread(&mut self) -> Bytes {
         Bytes::from(self.input.take().into_bytes())
@@ -202,7 +216,7 @@ impl Client {
             Phase::Asking => {
                 self.phase = Phase::Listing { so_far: Capabilities::default(), line_count: 0 };
             }
-            Phase::Moded => self.log_in(now),
+            Phase::Moded => self.proceed(now),
             Phase::Named(pass) => match pass.take() {
                 Some(pass) => self.send(now, Phase::Asked, pass.as_bytes()),
                 None => {
@@ -263,17 +277,33 @@ impl Client {
 
     /// The connection is as private as it is meant to be.
     fn begin(&mut self, now: Instant) {
-        let asks = self.known.is_none() && self.login.as_ref().is_some_and(Login::needs_capabilities);
+        let asks = self.known.is_none() && self.login.as_ref().is_none_or(Login::needs_capabilities);
         match self.mode {
             _ if asks => self.send(now, Phase::Asking, CAPA),
             Mode::Utf8 => self.send(now, Phase::Moded, UTF8),
-            Mode::Ascii => self.log_in(now),
+            Mode::Ascii => self.proceed(now),
         }
     }
 
-    fn log_in(&mut self, now: Instant) {
+    /// All that had to be known is.
+    fn proceed(&mut self, now: Instant) {
+        match self.login.take() {
+            Some(login) => self.log_in(now, login),
+            None => self.take_leave(),
+        }
+    }
+
+    /// It closes, whatever it answers.
+    fn take_leave(&mut self) {
+        self.end(ClientEvent::Offered);
+        self.output = Some(Bytes::from_static(QUIT));
+    }
+
+    fn log_in(&mut self, now: Instant, login: Login) {
         let known = self.known.clone().unwrap_or_default();
-        match self.login.take().and_then(|login| login.road(&known)) {
+        let road = login.road(&known);
+        self.said_login = road.is_some();
+        match road {
             Some(Road::Auth(command)) => self.send(now, Phase::Asked, command.as_bytes()),
             Some(Road::Challenge { command, response }) => {
                 self.send(now, Phase::Challenged(response), command.as_bytes());
@@ -396,3 +426,5 @@ const STLS: &[u8] = b"STLS\r\n";
 const CAPA: &[u8] = b"CAPA\r\n";
 /// RFC 6856 §2.1.
 const UTF8: &[u8] = b"UTF8\r\n";
+/// RFC 1939 §5.
+const QUIT: &[u8] = b"QUIT\r\n";

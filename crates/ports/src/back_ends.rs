@@ -60,4 +60,7 @@ pub trait BackEnds: Send + Sync {
         who: Visitor,
         mode: Mode,
     ) -> BoxFuture<'a, Result<Admission, Unavailable>>;
+
+    /// Submission.
+    fn submission<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>>;
 }

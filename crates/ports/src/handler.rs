@@ -2,7 +2,7 @@
 
 use crate::{BoxFuture, Passage};
 use machine::Machine;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Who is at the other end, as the listener saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,17 @@ pub struct Peer {
     /// Whether the connection began with TLS.
     pub tls: bool,
 }
+
+/// Whom an address counts for: one host of IPv6 has all addresses of a /64 (RFC 4291 §2.5.4), and takes as many as it likes.
+pub fn host_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & HOST_MASK).into(),
+    }
+}
+
+/// IPv6 addresses of one host have these bits in common.
+const HOST_MASK: u128 = !0 << 64;
 
 /// What the driver does next with the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -28,7 +28,7 @@ pub use back_ends::{Admission, BackEnds, Visitor};
 pub use badge::{Badge, Holder, Protocol};
 pub use call::{Broken, Call, CallSecurity, Callee, Caller, Introduction, Trust};
 pub use delivery::{Accounts, Delivery, DeliveryTransaction, Envelope, Receipt, Recipient, Recipients};
-pub use handler::{Flow, Handler, Peer};
+pub use handler::{Flow, Handler, Peer, host_of};
 pub use handover::{Elsewhere, Handover, ImapHandover, LoggedIn, Pop3Handover, SessionHandover, Unavailable};
 pub use journal::disk::{Disk, DiskFile};
 pub use passage::{Passage, Track, Wire};

@@ -24,7 +24,8 @@ pub use maps::Map;
 pub use problem::{Problem, Problems};
 
 use mail_types::{Domain, NodeName, StoreName};
-use net::{Network, ServerTls};
+use net::{CertificateFiles, Network, ServerTls};
+use proxy::LoginLimits;
 use relay::ClientLimits;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -48,7 +49,7 @@ pub struct Config {
     pub stores: Vec<Store>,
     /// SMTP, if it runs a relay.
     pub relay: Option<Relay>,
-    /// IMAP and POP3, if it runs a proxy.
+    /// IMAP, POP3 and submission, if it runs a proxy.
     pub proxy: Option<Proxy>,
     /// How it knows the other nodes, if there are any.
     pub cluster: Option<Cluster>,
@@ -102,11 +103,11 @@ pub enum LogFormat {
 /// `[tls]`
 #[derive(Clone, Debug)]
 pub struct Tls {
-    /// The chain of certificates, the node's own first.
-    pub certificate: PathBuf,
-    /// Its key.
-    pub key: PathBuf,
-    /// Both, read.
+    /// The certificate for clients that ask for no name that another holds.
+    pub first: CertificateFiles,
+    /// Those beside it, each for the names that it holds.
+    pub others: Vec<CertificateFiles>,
+    /// All of them, read.
     pub server: ServerTls,
 }
 
@@ -194,6 +195,12 @@ pub struct Proxy {
     pub pop3: Vec<SocketAddr>,
     /// POP3 with TLS from the first octet (995).
     pub pop3s: Vec<SocketAddr>,
+    /// Submission (587).
+    pub submission: Vec<SocketAddr>,
+    /// Submission with TLS from the first octet (465).
+    pub submissions: Vec<SocketAddr>,
+    /// Lines of the answer to EHLO that hold for every submission server behind.
+    pub submission_extensions: Vec<String>,
     /// From where passwords may come without TLS, beside loopback.
     pub clear_from: Arc<[Network]>,
     /// The balancers that its clients come through, if they do: each connection then begins with a PROXY header.
@@ -216,6 +223,8 @@ pub struct Limits {
     pub connections: usize,
     /// Of these, from one address.
     pub connections_per_address: usize,
+    /// What there may be of logins.
+    pub logins: LoginLimits,
     /// A message, in octets.
     pub message_octets: u64,
     /// Recipients of a message.
@@ -239,6 +248,14 @@ impl Config {
     /// What may be meant, but is worth a word: at `config check`, and at the start.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
+    }
+}
+
+impl Proxy {
+    /// All addresses that it listens on.
+    pub fn listeners(&self) -> impl Iterator<Item = &SocketAddr> {
+        let lists = [&self.imap, &self.imaps, &self.pop3, &self.pop3s, &self.submission, &self.submissions];
+        lists.into_iter().flatten()
     }
 }
 

@@ -48,7 +48,7 @@ use maps::{MapStates, Maps};
 use metrics::Meters;
 use net::{BindError, OsRandom, Shutdown, Stopper, SystemClock, TokioSpawn};
 use ports::{Clock, Random, Spawn};
-use proxy::LoginCounts;
+use proxy::{LoginCounts, Turnstile};
 use relay::RetryQueue;
 use routing::Routes;
 use sessions::Register;
@@ -84,6 +84,7 @@ pub struct Node {
     /// Who is connected.
     sessions: Arc<Register>,
     logins: Arc<LoginCounts>,
+    turnstile: Arc<Turnstile>,
     relay_counts: Arc<relay::Counts>,
     started: Instant,
 }
@@ -192,6 +193,7 @@ impl Node {
         let queue = path.map(|path| queue::open(path, &system)).transpose()?;
         let sessions = Register::new(Arc::clone(&system.clock));
         let (logins, relay_counts) = (Arc::default(), Arc::default());
+        let turnstile = Turnstile::new(config.limits.logins);
         let settings = watch::Sender::new(Arc::new(config.clone()));
         Ok(Self {
             config,
@@ -210,6 +212,7 @@ impl Node {
             queue,
             sessions,
             logins,
+            turnstile,
             relay_counts,
             started,
         })

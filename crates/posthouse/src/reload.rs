@@ -32,7 +32,7 @@ impl Reloader {
         };
         let (_, pending) = self.started.changed_keys(&new);
         let (changed, _) = self.settings.borrow().changed_keys(&new);
-        self.certificate(&new);
+        self.certificates(&new);
         self.level.set(&new.log);
         tracing::info!(file = %self.file.display(), changed = changed.join(", "), "the configuration was read again");
         tracing::debug!(level = new.log.level, "log lines are written from this level on");
@@ -43,17 +43,17 @@ impl Reloader {
         self.settings.send_replace(Arc::new(self.started.with_live_of(&new)));
     }
 
-    /// Sessions that are there keep their keys; new ones get the new certificate. The files may have changed although
+    /// Sessions that are there keep their keys; new ones get the new certificates. The files may have changed although
     /// their names have not.
-    fn certificate(&self, new: &Config) {
+    fn certificates(&self, new: &Config) {
         if let Some(cluster) = &self.started.cluster
             && let Err(error) = cluster.tls.reload()
         {
             tracing::error!(error = &error as &dyn Error, "what nodes know each other by stays as it was");
         }
         let (Some(ours), Some(new)) = (&self.started.tls, &new.tls) else { return };
-        if let Err(error) = ours.server.reload(&new.certificate, &new.key) {
-            tracing::error!(error = &error as &dyn Error, "the certificate stays as it was");
+        if let Err(error) = ours.server.reload(&new.first, &new.others) {
+            tracing::error!(error = &error as &dyn Error, "the certificates stay as they were");
         }
     }
 }

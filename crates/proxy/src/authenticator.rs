@@ -7,6 +7,7 @@ use crate::limits::{
     PASSWORD_HASHES_AT_ONCE_MAX,
 };
 use crate::log::{Escaped, FailedLogin};
+use crate::turnstile::{Seat, Stranger, Turnstile};
 use directory::{AccountState, BackendLogin, Existence, Login, LoginTarget, Origin, Routing, Silent, StoreAt};
 use mail_types::{AccountId, Address, StoreName};
 use ports::{Clock, Holder, LoggedIn, Peer, Protocol, Spawn, Unavailable, Visitor, blocking};
@@ -27,6 +28,7 @@ pub struct Authenticator {
     checks: Arc<Semaphore>,
     hashers: Arc<Semaphore>,
     counts: Arc<LoginCounts>,
+    turnstile: Arc<Turnstile>,
 }
 
 /// Who wants in.
@@ -61,6 +63,8 @@ pub enum Outcome {
     NotAuthorized,
     /// Nobody can say now.
     Unavailable,
+    /// There are too many logins: nobody was asked.
+    Limited,
 }
 
 /// Why a login failed: for the operator, never for the client.
@@ -123,7 +127,7 @@ impl Authenticator {
         let nobody = StoredPassword::parse(NOBODY).expect("a constant in the form that is written for accounts");
         let checks = Arc::new(Semaphore::new(PASSWORD_CHECK_COUNT_MAX));
         let hashers = Arc::new(Semaphore::new(PASSWORD_HASHES_AT_ONCE));
-        Self { accounts, clock, spawn, nobody, checks, hashers, counts: Arc::default() }
+        Self { accounts, clock, spawn, nobody, checks, hashers, counts: Arc::default(), turnstile: Arc::default() }
     }
 
     /// With so many costly hashes computed at once: as many as there are cores for it. The pool has other work as well,
@@ -139,6 +143,35 @@ impl Authenticator {
     pub fn with_counts(mut self, counts: Arc<LoginCounts>) -> Self {
         self.counts = counts;
         self
+    }
+
+    /// With limits.
+    #[must_use]
+    pub fn with_turnstile(mut self, turnstile: Arc<Turnstile>) -> Self {
+        self.turnstile = turnstile;
+        self
+    }
+
+    /// A place for a connection on which nobody is logged in; nothing where there are too many.
+    pub(crate) fn stranger(&self, client: &Client) -> Option<Stranger> {
+        let stranger = self.turnstile.stranger();
+        if stranger.is_none() {
+            let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
+            tracing::debug!(target: "login", client = %address, protocol, "too many connections without a login");
+            self.counts.note(client.protocol, LoginOutcome::Limited);
+        }
+        stranger
+    }
+
+    /// A place among the sessions of an account whose owner has proved who he is; nothing where there are too many.
+    pub(crate) fn seat(&self, client: &Client, account: &Arc<Address>) -> Option<Seat> {
+        let seat = self.turnstile.seat(account);
+        if seat.is_none() {
+            let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
+            tracing::warn!(target: "login", client = %address, protocol, %account, "too many sessions of one account");
+            self.counts.note(client.protocol, LoginOutcome::Limited);
+        }
+        seat
     }
 
     /// How logins ended so far.
@@ -192,6 +225,12 @@ impl Authenticator {
 
     async fn judge(&self, client: &Client, credentials: Result<Credentials, Failure>) -> Outcome {
         let began = self.clock.instant();
+        if !self.turnstile.may_log_in(client.peer.address.ip(), began) {
+            let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
+            tracing::warn!(target: "login", client = %address, protocol, "too many logins");
+            self.wait_since(began).await;
+            return Outcome::Limited;
+        }
         let user = credentials.as_ref().map_or("", |credentials| &credentials.authentication);
         let decided = match &credentials {
             Ok(credentials) => self.decide(credentials).await,
@@ -376,10 +415,14 @@ pub(crate) fn credentials(user: &[u8], password: &[u8]) -> Result<Credentials, F
         Step::Challenge { exchange, .. } => match exchange.step(password) {
             Step::Done(credentials) => Ok(credentials),
             Step::Failed(failure) => Err(failure),
-            Step::Challenge { .. } | Step::External(_) => Err(Failure::Malformed),
+            Step::Challenge { .. } | Step::External(_) | Step::Scram(_) | Step::Proved(_) | Step::Unproved(_) => {
+                Err(Failure::Malformed)
+            }
         },
         Step::Failed(failure) => Err(failure),
-        Step::Done(_) | Step::External(_) => Err(Failure::Malformed),
+        Step::Done(_) | Step::External(_) | Step::Scram(_) | Step::Proved(_) | Step::Unproved(_) => {
+            Err(Failure::Malformed)
+        }
     }
 }
 

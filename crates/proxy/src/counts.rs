@@ -19,6 +19,8 @@ pub enum LoginOutcome {
     NotAuthorized,
     /// Nobody could say.
     Unavailable,
+    /// One too many: of the client's logins, or of the account's sessions.
+    Limited,
 }
 
 impl LoginCounts {
@@ -40,7 +42,7 @@ impl LoginCounts {
 
 impl LoginOutcome {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Success, Self::Failure, Self::NotAuthorized, Self::Unavailable];
+    pub const ALL: [Self; 5] = [Self::Success, Self::Failure, Self::NotAuthorized, Self::Unavailable, Self::Limited];
 
     /// What an outcome counts as; nothing while somebody else is to be asked.
     pub(crate) const fn of(outcome: &Outcome) -> Option<Self> {
@@ -48,6 +50,7 @@ impl LoginOutcome {
             Outcome::WrongPassword => Some(Self::Failure),
             Outcome::NotAuthorized => Some(Self::NotAuthorized),
             Outcome::Unavailable => Some(Self::Unavailable),
+            Outcome::Limited => Some(Self::Limited),
             Outcome::LoggedIn { .. } | Outcome::Visitor { .. } => None,
         }
     }
@@ -59,6 +62,7 @@ impl LoginOutcome {
             Self::Failure => "failure",
             Self::NotAuthorized => "not-authorized",
             Self::Unavailable => "unavailable",
+            Self::Limited => "limited",
         }
     }
 }

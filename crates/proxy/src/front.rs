@@ -1,5 +1,6 @@
 //! From the greeting to the hand-over, whatever the protocol: a [`Gate`] decides until somebody is logged in.
 
+use crate::turnstile::{Seat, Stranger};
 use machine::Machine;
 use ports::{Badge, BoxFuture, Flow, Handler, Holder, Passage};
 use std::sync::Arc;
@@ -9,6 +10,10 @@ pub struct Front<G: Gate> {
     state: State<G>,
     /// What operators see, until somebody is logged in.
     badge: Option<Arc<Badge>>,
+    /// Its place among those who are not logged in, until somebody is.
+    stranger: Option<Stranger>,
+    /// Then its place among the account's sessions.
+    seat: Option<Seat>,
 }
 
 /// Who answers.
@@ -49,6 +54,8 @@ pub enum Step<M: Machine> {
         flow: Flow,
         /// Who it is.
         holder: Holder,
+        /// Its place; nothing where another node counts.
+        seat: Option<Seat>,
     },
     /// It is logged in at a back-end, and has been told so.
     Pass {
@@ -56,12 +63,27 @@ pub enum Step<M: Machine> {
         passage: Passage,
         /// Who it is.
         holder: Holder,
+        /// Its place.
+        seat: Option<Seat>,
     },
 }
 
 impl<G: Gate> Front<G> {
     pub(crate) fn new(gate: G) -> Self {
-        Self { state: State::NotAuthenticated(gate), badge: None }
+        Self { state: State::NotAuthenticated(gate), badge: None, stranger: None, seat: None }
+    }
+
+    pub(crate) fn with_stranger(self, stranger: Option<Stranger>) -> Self {
+        Self { stranger, ..self }
+    }
+
+    /// Somebody has logged in, which happens once.
+    fn enter(&mut self, holder: Holder, seat: Option<Seat>) {
+        if let Some(badge) = self.badge.take() {
+            badge.logged_in(holder.account, holder.store);
+        }
+        self.stranger = None;
+        self.seat = seat;
     }
 
     /// With a badge, on which the login is noted.
@@ -83,13 +105,13 @@ impl<G: Gate> Handler<G::Machine> for Front<G> {
                 State::Delegated(session) => session.on_event(machine, event).await,
                 State::NotAuthenticated(gate) => match gate.decide(machine, event).await {
                     Step::Stay(flow) => flow,
-                    Step::Delegate { session, flow, holder } => {
-                        note(&mut self.badge, holder);
+                    Step::Delegate { session, flow, holder, seat } => {
+                        self.enter(holder, seat);
                         self.state = State::Delegated(session);
                         flow
                     }
-                    Step::Pass { passage, holder } => {
-                        note(&mut self.badge, holder);
+                    Step::Pass { passage, holder, seat } => {
+                        self.enter(holder, seat);
                         self.state = State::Passed(Some(passage));
                         Flow::Pass
                     }
@@ -141,12 +163,5 @@ impl<G: Gate> Handler<G::Machine> for Front<G> {
             State::Delegated(session) => session.on_close(),
             State::NotAuthenticated(_) | State::Passed(_) => Box::pin(async {}),
         }
-    }
-}
-
-/// Writes on the badge who has logged in, once.
-fn note(badge: &mut Option<Arc<Badge>>, holder: Holder) {
-    if let Some(badge) = badge.take() {
-        badge.logged_in(holder.account, holder.store);
     }
 }

@@ -4,6 +4,7 @@ use crate::authenticator::{Client, Outcome, credentials};
 use crate::clear::{ClearLogins, StartTls};
 use crate::front::{Front, Gate, Step};
 use crate::limits::LOGIN_FAILURE_COUNT_MAX;
+use crate::turnstile::Seat;
 use crate::{Authenticator, Proxy};
 use imap_proto::capability::{Capability, CapabilitySet, Login, Privacy, Support, offered};
 use imap_proto::command::{CommandBody, IdField};
@@ -59,8 +60,12 @@ impl Proxy {
         };
         let mut machine = Server::new(Arc::clone(&config.limits), self.clock.instant());
         let capabilities = ResponseCode::Capability(gate.offered());
-        machine.send(&Response::Untagged(Reply::ok(config.greeting).with(capabilities)));
-        (machine, Front::new(gate))
+        let stranger = self.authenticator.stranger(&gate.client);
+        match stranger {
+            Some(_) => machine.send(&Response::Untagged(Reply::ok(config.greeting).with(capabilities))),
+            None => machine.bye(Reply::no("Too many connections, try again later").with(ResponseCode::Unavailable)),
+        }
+        (machine, Front::new(gate).with_stranger(stranger))
     }
 }
 
@@ -152,17 +157,22 @@ impl ImapGate {
             sasl::Step::Done(credentials) => self.log_in(machine, Ok(credentials)).await,
             sasl::Step::Failed(failure) => self.log_in(machine, Err(failure)).await,
             // Not offered here: nobody has proved anything.
-            sasl::Step::External(_) => self.log_in(machine, Err(Failure::Malformed)).await,
+            sasl::Step::External(_) | sasl::Step::Scram(_) | sasl::Step::Proved(_) | sasl::Step::Unproved(_) => {
+                self.log_in(machine, Err(Failure::Malformed)).await
+            }
         }
     }
 
     async fn log_in(&mut self, machine: &mut Server, credentials: Result<Credentials, Failure>) -> Step<Server> {
         let began = self.proxy.clock.instant();
-        let (holder, handover, came) = match self.authenticator().log_in(&self.client, credentials).await {
+        let (holder, handover, came, seat) = match self.authenticator().log_in(&self.client, credentials).await {
             Outcome::LoggedIn { store, who } => {
                 let account = Arc::clone(&who.address);
+                let Some(seat) = self.authenticator().seat(&self.client, &account) else {
+                    return limited(machine, TOO_MANY_SESSIONS);
+                };
                 let handover = self.proxy.handover.imap(&store, who).await;
-                (Holder { account, store }, handover, None)
+                (Holder { account, store }, handover, None, Some(seat))
             }
             Outcome::Visitor { store, who } => {
                 let account = Arc::clone(&who.address);
@@ -175,8 +185,14 @@ impl ImapGate {
                     Ok(Admission::InUse) => Err(in_use(&store)),
                     Err(why) => Err(why),
                 };
-                (Holder { account, store }, handover, Some(began))
+                // Not before: who has not proved anything yet must not take up the account's places.
+                let seat = handover.is_ok().then(|| self.authenticator().seat(&self.client, &account));
+                if let Some(None) = seat {
+                    return limited(machine, TOO_MANY_SESSIONS);
+                }
+                (Holder { account, store }, handover, Some(began), seat.flatten())
             }
+            Outcome::Limited => return limited(machine, TOO_MANY_LOGINS),
             Outcome::WrongPassword => return self.refuse(machine, WRONG_PASSWORD),
             Outcome::NotAuthorized => return self.refuse(machine, NOT_AUTHORIZED),
             Outcome::Unavailable => {
@@ -184,7 +200,7 @@ impl ImapGate {
                 return Step::Stay(Flow::Next);
             }
         };
-        self.enter(machine, holder, handover, came).await
+        self.enter(machine, holder, handover, came, seat).await
     }
 
     /// Tells the client that it is logged in, and gives way.
@@ -194,6 +210,7 @@ impl ImapGate {
         holder: Holder,
         handover: Result<ImapHandover, Unavailable>,
         came: Option<Instant>,
+        seat: Option<Seat>,
     ) -> Step<Server> {
         match handover {
             Ok(Handover::Here(session)) => {
@@ -202,12 +219,12 @@ impl ImapGate {
                 machine.logged_in();
                 let capabilities = offered(&self.config.support, Login::After, self.privacy());
                 machine.complete(Reply::ok("Logged in").with(ResponseCode::Capability(capabilities)));
-                Step::Delegate { session, flow: Flow::Next, holder }
+                Step::Delegate { session, flow: Flow::Next, holder, seat }
             }
             Ok(Handover::There(Elsewhere { welcome, mut passage })) => {
                 self.authenticator().admitted(&self.client, &holder);
                 passage.unsent = machine.pass(&welcome);
-                Step::Pass { passage, holder }
+                Step::Pass { passage, holder, seat }
             }
             Err(why) => {
                 self.authenticator().unasked(&self.client, &holder, &why, came).await;
@@ -260,6 +277,12 @@ impl ImapGate {
             Privacy::Private | Privacy::StartTlsOptional => false,
         }
     }
+}
+
+/// Too much of something: the client may come again.
+fn limited(machine: &mut Server, reply: Reply) -> Step<Server> {
+    machine.complete(reply);
+    Step::Stay(Flow::Next)
 }
 
 /// IMAP has no such lock.
@@ -323,6 +346,9 @@ const WRONG_PASSWORD: Reply = reply!(No, Some(ResponseCode::AuthenticationFailed
 const NOT_AUTHORIZED: Reply = reply!(No, Some(ResponseCode::AuthorizationFailed), "You cannot act for somebody else");
 pub(crate) const UNAVAILABLE: Reply =
     reply!(No, Some(ResponseCode::Unavailable), "Temporarily unavailable, try again later");
+/// RFC 5530 §3.
+const TOO_MANY_SESSIONS: Reply = reply!(No, Some(ResponseCode::Limit), "Too many sessions of this account");
+const TOO_MANY_LOGINS: Reply = reply!(No, Some(ResponseCode::Limit), "Too many logins, try again later");
 const PRIVACY_REQUIRED: Reply = reply!(No, Some(ResponseCode::PrivacyRequired), "Passwords are taken under TLS only");
 /// RFC 9051 §6.2.3.
 const LOGIN_DISABLED: Reply = reply!(No, None, "LOGIN is not offered here");

@@ -42,6 +42,8 @@ mod inside;
 mod limits;
 mod log;
 mod pop3;
+mod submission;
+mod turnstile;
 
 pub use accounts::{Accounts, DirectoryAccounts};
 pub use authenticator::{Authenticator, Client, Outcome};
@@ -53,6 +55,8 @@ pub use inside::{ImapInside, ImapInsideConfig, Pop3Inside, Pop3InsideConfig};
 pub use limits::*;
 pub use pop3::{Pop3Config, Pop3Front};
 pub use ports::Protocol;
+pub use submission::{SubmissionConfig, SubmissionFront, SubmissionServer};
+pub use turnstile::{LoginLimits, Turnstile};
 
 use ports::{BackEnds, Clock, SessionHandover};
 use std::sync::Arc;

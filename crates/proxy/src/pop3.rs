@@ -3,6 +3,7 @@
 use crate::authenticator::{Client, Outcome, credentials};
 use crate::clear::{ClearLogins, StartTls};
 use crate::front::{Front, Gate, Step};
+use crate::turnstile::Seat;
 use crate::{Authenticator, Proxy};
 use pop3_proto::{Config, Event, Expire, LoginMethods, Refusal, Security, Server, TlsStart, Utf8};
 use ports::{
@@ -65,9 +66,14 @@ impl Proxy {
             StartTls::Offered => Security::ClearWithStls,
             StartTls::NotOffered => Security::Clear,
         };
-        let machine = Server::new(config.for_client(peer), security, self.clock.instant());
         let client = Client { protocol: Protocol::Pop3, peer };
-        (machine, Front::new(Pop3Gate { proxy: self.clone(), client, exchange: None }))
+        let stranger = self.authenticator.stranger(&client);
+        let (config, now) = (config.for_client(peer), self.clock.instant());
+        let machine = match stranger {
+            Some(_) => Server::new(config, security, now),
+            None => Server::refused(config, security, &Refusal::UNAVAILABLE, now),
+        };
+        (machine, Front::new(Pop3Gate { proxy: self.clone(), client, exchange: None }).with_stranger(stranger))
     }
 }
 
@@ -133,7 +139,9 @@ impl Pop3Gate {
             sasl::Step::Done(credentials) => self.log_in(machine, Ok(credentials)).await,
             sasl::Step::Failed(failure) => self.log_in(machine, Err(failure)).await,
             // Not offered here: nobody has proved anything.
-            sasl::Step::External(_) => self.log_in(machine, Err(Failure::Malformed)).await,
+            sasl::Step::External(_) | sasl::Step::Scram(_) | sasl::Step::Proved(_) | sasl::Step::Unproved(_) => {
+                self.log_in(machine, Err(Failure::Malformed)).await
+            }
         }
     }
 
@@ -143,8 +151,12 @@ impl Pop3Gate {
         let refusal = match self.authenticator().log_in(&self.client, credentials).await {
             Outcome::LoggedIn { store, who } => {
                 let account = Arc::clone(&who.address);
+                let Some(seat) = self.authenticator().seat(&self.client, &account) else {
+                    machine.refuse(&Refusal::UNAVAILABLE);
+                    return Step::Stay(Flow::Next);
+                };
                 let handover = self.proxy.handover.pop3(&store, who, machine.mode()).await;
-                return self.enter(machine, Holder { account, store }, handover, None).await;
+                return self.enter(machine, Holder { account, store }, handover, None, Some(seat)).await;
             }
             Outcome::Visitor { store, who } => {
                 let account = Arc::clone(&who.address);
@@ -158,9 +170,16 @@ impl Pop3Gate {
                     }
                     Err(why) => Err(why),
                 };
-                return self.enter(machine, Holder { account, store }, handover, Some(began)).await;
+                // Not before: who has not proved anything yet must not take up the account's places.
+                let seat = handover.is_ok().then(|| self.authenticator().seat(&self.client, &account));
+                if let Some(None) = seat {
+                    machine.refuse(&Refusal::UNAVAILABLE);
+                    return Step::Stay(Flow::Next);
+                }
+                return self.enter(machine, Holder { account, store }, handover, Some(began), seat.flatten()).await;
             }
             Outcome::WrongPassword | Outcome::NotAuthorized => Refusal::BAD_CREDENTIALS,
+            Outcome::Limited => Refusal::LOGIN_DELAY,
             Outcome::Unavailable => Refusal::UNAVAILABLE,
         };
         machine.refuse(&refusal);
@@ -174,16 +193,17 @@ impl Pop3Gate {
         holder: Holder,
         handover: Result<Option<Pop3Handover>, Unavailable>,
         came: Option<Instant>,
+        seat: Option<Seat>,
     ) -> Step<Server> {
         match handover {
             Ok(Some(Handover::There(Elsewhere { welcome, mut passage }))) => {
                 self.authenticator().admitted(&self.client, &holder);
                 passage.unsent = machine.pass(&welcome);
-                return Step::Pass { passage, holder };
+                return Step::Pass { passage, holder, seat };
             }
             Ok(Some(Handover::Here(session))) => {
                 self.authenticator().admitted(&self.client, &holder);
-                return answer_login(machine, session, holder).await;
+                return answer_login(machine, session, holder, seat).await;
             }
             Ok(None) => {
                 self.authenticator().in_use(&self.client, &holder);
@@ -207,7 +227,8 @@ pub(crate) async fn answer_login(
     machine: &mut Server,
     mut session: Box<dyn Handler<Server>>,
     holder: Holder,
+    seat: Option<Seat>,
 ) -> Step<Server> {
     let flow = session.resume(machine).await;
-    Step::Delegate { session, flow, holder }
+    Step::Delegate { session, flow, holder, seat }
 }

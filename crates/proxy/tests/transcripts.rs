@@ -1,4 +1,4 @@
-//! Runs `transcripts/{imap,pop3,imap-inside,pop3-inside}/*.txt`: a new case needs no Rust.
+//! Runs `transcripts/{imap,pop3,submission,imap-inside,pop3-inside}/*.txt`: a new case needs no Rust.
 //!
 //! ```text
 //! # purpose              comment
@@ -25,8 +25,9 @@ mod world;
 use imap_proto::Limits;
 use imap_proto::capability::{Capability, Support};
 use machine::Machine;
+use mail_types::Domain;
 use ports::{Flow, Handler};
-use proxy::{ClearLogins, ImapConfig, ImapInsideConfig, Pop3Config, Pop3InsideConfig, StartTls};
+use proxy::{ClearLogins, ImapConfig, ImapInsideConfig, Pop3Config, Pop3InsideConfig, StartTls, SubmissionConfig};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -224,6 +225,16 @@ fn pop3() {
     run_all("pop3", |setup, world| {
         let config = Pop3Config::new(setup.starttls, Setup::clear_logins());
         world.proxy.pop3(&config, peer(setup.ip, setup.tls))
+    });
+}
+
+#[test]
+fn submission() {
+    run_all("submission", |setup, world| {
+        let host = Domain::parse("proxy.example").unwrap();
+        let promised = ["8BITMIME", "SIZE 1000"].map(str::to_owned).into();
+        let config = SubmissionConfig::new(host, promised, setup.starttls, Setup::clear_logins());
+        world.proxy.submission(&config, peer(setup.ip, setup.tls))
     });
 }
 

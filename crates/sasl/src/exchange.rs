@@ -1,5 +1,6 @@
 //! The server's side of an exchange: a value that is spent on each message and gives the next step.
 
+use crate::scram::{self, ChannelBinding, Claim, Farewell, Identity, Proof, Variant};
 use crate::{Mechanism, Password, PasswordError};
 use std::fmt;
 
@@ -17,6 +18,17 @@ pub enum Exchange {
     },
     /// EXTERNAL without an initial response: an empty challenge was sent.
     External,
+    /// SCRAM without an initial response: an empty challenge was sent.
+    ScramFirst {
+        /// Whether it is the one that binds.
+        plus: bool,
+        /// Where -PLUS is offered.
+        binding: Option<ChannelBinding>,
+    },
+    /// SCRAM: salt and nonce were sent.
+    ScramProof(Box<Proof>),
+    /// SCRAM: the client's proof is right, and ours was sent.
+    ScramFarewell(Farewell),
 }
 
 /// What a message from the client leads to.
@@ -34,6 +46,14 @@ pub enum Step {
     /// EXTERNAL: the client says no more than as whom it wants to act, or nobody in particular. Who it is, and whether it
     /// may, is for whoever knows the transport.
     External(Option<String>),
+    /// SCRAM: the client says who it wants to be; its keys are to be looked up, and [`Claim::challenge`] goes on. Where there
+    /// are none it goes on with nobody's.
+    Scram(Claim),
+    /// SCRAM: the client is who it says, by the keys that were given. Whether it may act as whom it named is for the
+    /// directory to find out.
+    Proved(Identity),
+    /// SCRAM: the client does not know the password.
+    Unproved(Identity),
     /// The exchange is over without credentials.
     Failed(Failure),
 }
@@ -57,6 +77,9 @@ pub enum Failure {
     /// An identity that is empty, too long, not UTF-8, or holds control characters.
     #[error("unusable user name")]
     Identity,
+    /// The client binds itself to something else than this connection, or did not see that it could (RFC 5802 §6).
+    #[error("the exchange is not bound to this connection")]
+    Binding,
     /// An unusable password.
     #[error("unusable password")]
     Password(#[source] PasswordError),
@@ -68,6 +91,11 @@ pub const IDENTITY_OCTETS_MAX: usize = 512;
 impl Exchange {
     /// Begins. `initial` is the decoded initial response; an empty one (`=` on the wire) is `Some(&[])`.
     pub fn start(mechanism: Mechanism, initial: Option<&[u8]>) -> Step {
+        Self::start_on(mechanism, initial, None)
+    }
+
+    /// Begins, on a connection to which exchanges can be bound: SCRAM-SHA-256-PLUS is offered on it.
+    pub fn start_on(mechanism: Mechanism, initial: Option<&[u8]>, binding: Option<ChannelBinding>) -> Step {
         match (mechanism, initial) {
             (Mechanism::Plain, None) => Step::challenge(b"", Self::Plain),
             (Mechanism::Plain, Some(message)) => Self::Plain.step(message),
@@ -75,6 +103,13 @@ impl Exchange {
             (Mechanism::Login, Some(message)) => Self::LoginName.step(message),
             (Mechanism::External, None) => Step::challenge(b"", Self::External),
             (Mechanism::External, Some(message)) => Self::External.step(message),
+            (Mechanism::ScramSha256 | Mechanism::ScramSha256Plus, initial) => {
+                let exchange = Self::ScramFirst { plus: mechanism == Mechanism::ScramSha256Plus, binding };
+                match initial {
+                    None => Step::challenge(b"", exchange),
+                    Some(message) => exchange.step(message),
+                }
+            }
         }
     }
 
@@ -89,6 +124,12 @@ impl Exchange {
             // RFC 4422 App. A.1: `initial-response = *( UTF8-char-no-nul )`.
             Self::External if message.is_empty() => Ok(Step::External(None)),
             Self::External => identity(message).map(|authorization| Step::External(Some(authorization))),
+            Self::ScramFirst { plus, binding } => {
+                let variant = if plus { Variant::Plus } else { Variant::Bare };
+                return scram::first(variant, binding, message);
+            }
+            Self::ScramProof(proof) => return proof.step(message),
+            Self::ScramFarewell(farewell) => return farewell.step(message),
         };
         result.unwrap_or_else(Step::Failed)
     }
@@ -126,7 +167,7 @@ fn plain(message: &[u8]) -> Result<Credentials, Failure> {
 
 /// RFC 4616 allows every character but NUL; we refuse control characters, since names travel into logs, LDAP filters
 /// and the command lines of back-ends.
-fn identity(octets: &[u8]) -> Result<String, Failure> {
+pub(crate) fn identity(octets: &[u8]) -> Result<String, Failure> {
     match std::str::from_utf8(octets) {
         Ok(name) if !name.is_empty() && name.len() <= IDENTITY_OCTETS_MAX && !name.chars().any(char::is_control) => {
             Ok(name.to_owned())

@@ -18,14 +18,19 @@
 //!    [`IDENTITY_OCTETS_MAX`] octets.
 //! 3. A [`StoredPassword`] that was parsed can be verified within named limits of memory and time, whoever wrote it.
 //! 4. Secrets are compared in constant time.
+//! 5. An exchange of SCRAM with nobody's keys looks like any other, to its end.
+//!
+//! SCRAM needs the account's keys in the middle of its exchange: [`Step::Scram`] asks for them ([`scram`](Claim) has the
+//! picture).
 //!
 //! RFCs: 4422 (SASL, and EXTERNAL in App. A), 4616 (PLAIN), draft-murchison-sasl-login (LOGIN), 9106 (Argon2), 2307 (`{SCHEME}` in user
-//! passwords).
+//! passwords), 5802 and 7677 (SCRAM-SHA-256), 9266 (channel binding), 4013 (one spelling of a password).
 
 mod client;
 mod exchange;
 mod mechanism;
 mod password;
+mod scram;
 mod secret;
 
 pub use client::plain_message;
@@ -34,5 +39,9 @@ pub use mechanism::Mechanism;
 pub use password::{
     ARGON2_LANES_MAX, ARGON2_MEMORY_KIB_MAX, ARGON2_PASSES_MAX, BCRYPT_COST_MAX, SALT_OCTETS_MAX, SHA_CRYPT_ROUNDS_MAX,
     STORED_OCTETS_MAX, SaltError, StoredPassword, StoredPasswordError,
+};
+pub use scram::{
+    ChannelBinding, Claim, Farewell, Identity, Proof, SCRAM_ITERATIONS, SCRAM_ITERATIONS_MAX, SCRAM_NONCE_OCTETS_MAX,
+    SCRAM_SALT_OCTETS_MAX, ScramKeys, ServerNonce, fake_salt,
 };
 pub use secret::{PASSWORD_OCTETS_MAX, Password, PasswordError, Secret};

@@ -9,16 +9,21 @@ pub enum Mechanism {
     Plain,
     /// draft-murchison-sasl-login: obsolete, and what Outlook sends.
     Login,
+    /// RFC 7677.
+    ScramSha256,
+    /// The same, bound to the TLS connection (RFC 5802 §6).
+    ScramSha256Plus,
     /// RFC 4422 App. A: who the client is was proved outside of SASL.
     External,
 }
 
 impl Mechanism {
-    /// All that anybody may be offered, in this order. [`Mechanism::External`] is offered only where the transport proves
-    /// who calls.
+    /// What anybody may be offered whatever is stored of his password, in this order. SCRAM needs its keys;
+    /// [`Mechanism::External`] is offered only where the transport proves who calls.
     pub const ALL: [Self; 2] = [Self::Plain, Self::Login];
 
-    pub(crate) const KNOWN: [Self; 3] = [Self::Plain, Self::Login, Self::External];
+    /// All that there are, the best first.
+    pub const KNOWN: [Self; 5] = [Self::ScramSha256Plus, Self::ScramSha256, Self::Plain, Self::Login, Self::External];
 
     /// Reads a name as a client sends it, in any case (RFC 4422 §3.1 has upper case; clients are lax).
     pub fn parse(name: &str) -> Option<Self> {
@@ -30,7 +35,17 @@ impl Mechanism {
         match self {
             Self::Plain => "PLAIN",
             Self::Login => "LOGIN",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
             Self::External => "EXTERNAL",
+        }
+    }
+
+    /// Whether it needs keys of SCRAM.
+    pub const fn needs_keys(self) -> bool {
+        match self {
+            Self::ScramSha256 | Self::ScramSha256Plus => true,
+            Self::Plain | Self::Login | Self::External => false,
         }
     }
 
@@ -38,7 +53,7 @@ impl Mechanism {
     pub const fn reveals_password(self) -> bool {
         match self {
             Self::Plain | Self::Login => true,
-            Self::External => false,
+            Self::ScramSha256 | Self::ScramSha256Plus | Self::External => false,
         }
     }
 }

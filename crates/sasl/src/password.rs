@@ -9,7 +9,7 @@
 mod scheme;
 mod verifier;
 
-use crate::Password;
+use crate::{Password, SCRAM_ITERATIONS, ScramKeys};
 use scheme::{Encoding, Scheme};
 use std::fmt;
 use verifier::Verifier;
@@ -77,6 +77,13 @@ impl StoredPassword {
         Ok(Self { scheme: Scheme::Argon2id, encoding: Encoding::Own, verifier })
     }
 
+    /// Keys of SCRAM-SHA-256, under this salt of random octets: another way to store a password, beside its hash. Costly.
+    /// None where the password cannot be said in SCRAM, which forbids control characters and their like.
+    pub fn scram(password: &Password, salt: &[u8]) -> Option<Self> {
+        let keys = ScramKeys::derive(password, salt, SCRAM_ITERATIONS)?;
+        Some(Self { scheme: Scheme::ScramSha256, encoding: Encoding::Own, verifier: Verifier::Scram(keys) })
+    }
+
     /// A password stored in clear, for tests and for whoever must.
     pub fn plain(password: Password) -> Self {
         // Text that is not UTF-8 can be stored as hexadecimal only.
@@ -102,6 +109,11 @@ impl StoredPassword {
     /// The password itself where it is stored in clear: SCRAM keys can be derived from it.
     pub fn clear(&self) -> Option<&Password> {
         self.verifier.clear()
+    }
+
+    /// The keys of SCRAM, where it is stored as such.
+    pub fn scram_keys(&self) -> Option<&ScramKeys> {
+        self.verifier.scram_keys()
     }
 }
 

@@ -12,11 +12,13 @@
 mod answers;
 mod capabilities;
 mod event;
+mod login;
 mod replies;
 mod transaction;
 
 pub use capabilities::{Capabilities, Unsendable};
 pub use event::{Accepted, Closing, Event, Outcome};
+pub use login::{Login, LoginClient, LoginEvent};
 
 use crate::command::{Command, Hello};
 use crate::dot::{DotEncoder, Stuffed};

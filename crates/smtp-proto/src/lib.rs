@@ -38,6 +38,7 @@ mod path;
 mod reply;
 pub mod server;
 mod timer;
+pub mod track;
 
 pub use command::{Command, Hello};
 pub use envelope::{BodyType, Mail, Notify, OriginalRecipient, Rcpt, Relayed, Ret, Xtext};

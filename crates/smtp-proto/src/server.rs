@@ -5,6 +5,7 @@
 //!   Fresh ─────────▶ Ready ───────────▶ Envelope ───────────────────▶ Content ──────────────▶ EndAsked
 //!     ▲  tls_started   ▲ ◀── RSET, EHLO ────┘                           │ fault: drained, 5xx     │
 //!     └── Handshake ◀──┤ ◀──────────────────────────────────────────────┘                        │
+//!         Passed ◀─AUTH┤                                                                        │
 //!                      └ ◀────────────── accept(receipt) = the only road to 250 ──────────────────┘
 //! ```
 
@@ -226,6 +227,7 @@ impl<Receipt> Server<Receipt> {
             | Phase::AuthAsked(_)
             | Phase::TlsAsked(_)
             | Phase::Handshake
+            | Phase::Passed
             | Phase::Closed => Taken { octets: 0, moved: false },
         }
     }
@@ -274,6 +276,7 @@ impl<Receipt> Server<Receipt> {
             | Phase::AuthAsked(_)
             | Phase::TlsAsked(_)
             | Phase::Handshake
+            | Phase::Passed
             | Phase::Closed => (self.envelope_until, self.octets_until) = (None, None),
         }
     }

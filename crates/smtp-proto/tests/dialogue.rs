@@ -468,3 +468,28 @@ proptest! {
         prop_assert_eq!(role.messages, vec![body.into_bytes()]);
     }
 }
+
+/// A client that is passed on: what it pipelined goes with it, and from here on it hears no more of us than a farewell.
+#[test]
+fn a_client_that_has_logged_in_is_passed_on() {
+    let now = Instant::now();
+    let mut config = role::config(Dialect::Smtp);
+    config.extensions.auth = vec!["PLAIN".to_owned()];
+    config.extensions.auth_in_clear = true;
+    config.promised = Some(vec!["8BITMIME".to_owned(), "SIZE 1000".to_owned()]);
+    let mut server: Server<Receipt> = Server::new(Arc::new(config), Security::Plain, now);
+    said(&mut server);
+    server.handle_input(now, b"EHLO a\r\n");
+    assert!(matches!(server.poll_event(), Some(Event::Hello(_))));
+    server.accept_hello();
+    let offered = said(&mut server);
+    assert!(offered.ends_with("\r\n250-8BITMIME\r\n250-SIZE 1000\r\n250 AUTH PLAIN\r\n"), "{offered}");
+    server.handle_input(now, b"AUTH PLAIN AGEAYg==\r\nMAIL FROM:<>\r\nRC");
+    assert!(matches!(server.poll_event(), Some(Event::Auth { .. })));
+    assert_eq!(server.pass(), "MAIL FROM:<>\r\nRC");
+    assert!(said(&mut server).starts_with("235 2.7.0 "));
+    server.handle_input(now, b"QUIT\r\n");
+    assert_eq!((server.poll_event(), said(&mut server).as_str(), server.poll_timeout()), (None, "", None));
+    server.shut_down(&Refusal::SHUTTING_DOWN);
+    assert!(said(&mut server).starts_with("421 4.3.2 "));
+}

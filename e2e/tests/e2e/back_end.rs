@@ -7,6 +7,7 @@ use e2e::imap::{self, quoted};
 use e2e::letter::Letter;
 use e2e::pop3;
 use libtest_mimic::Trial;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,9 @@ pub(crate) fn trials(world: &Arc<World>) -> Vec<Trial> {
         trial("back_end_by_starttls", |_| with(Security::StartTls, Entrance::Password, looks_like_one)),
         trial("back_end_by_tls_and_a_master", |_| with(Security::Tls, Entrance::Master, looks_like_one)),
         trial("back_end_by_a_name_joined_to_a_master", |_| with(Security::StartTls, Entrance::Joined, looks_like_one)),
+        trial("back_end_whose_first_host_is_frozen", |_| {
+            with(Security::StartTls, Entrance::Password, goes_to_the_next)
+        }),
         trial("back_end_that_is_away_is_unavailable", |_| with(Security::StartTls, Entrance::Password, goes_and_comes)),
     ]
 }
@@ -83,6 +87,36 @@ fn goes_and_comes(fronted: &mut Fronted) -> Result<()> {
         ensure!(Instant::now() < until, "it is back, and nobody is let in");
     }
     ensure!(client.select("INBOX")?.exists == 0, "not its mailbox");
+    Ok(())
+}
+
+/// The first host accepts and says nothing: one login waits for its greeting, and the others do not.
+fn goes_to_the_next(fronted: &mut Fronted) -> Result<()> {
+    let frozen = TcpListener::bind("127.0.0.1:0")?;
+    let port = frozen.local_addr()?.port();
+    let first = format!("127.0.0.1,imap={port},pop3={port}");
+    fronted.must(&["store", "set", "dovecot", "--host", &first, "--host", "127.0.0.1"])?;
+    let carol = Fronted::account("carol");
+    let mut spans = Vec::new();
+    for _ in 0..3 {
+        let mut client = imap::Client::connect(fronted.address("imap"))?;
+        let began = Instant::now();
+        client.login(&carol.address, &carol.password)?;
+        spans.push(began.elapsed());
+    }
+    let [first, rest @ ..] = spans.as_slice() else { unreachable!("three logins") };
+    ensure!(*first < Duration::from_secs(15), "the first login took {first:?}");
+    ensure!(rest.iter().all(|span| *span < Duration::from_secs(4)), "who comes later waits, too: {spans:?}");
+    // A wrong password is final, and by POP3 it is another server.
+    let mut client = imap::Client::connect(fronted.address("imap"))?;
+    let refused = client.command(&format!("LOGIN {} wrong", carol.address))?;
+    ensure!(refused.status == "NO" && refused.text.contains("[AUTHENTICATIONFAILED]"), "{refused:?}");
+    let mut pop3 = pop3::Client::connect(fronted.address("pop3"))?;
+    pop3.login(&carol.address, &carol.password)?;
+    // Without the frozen one, nothing listens there.
+    drop(frozen);
+    let mut client = imap::Client::connect(fronted.address("imap"))?;
+    client.login(&carol.address, &carol.password)?;
     Ok(())
 }
 

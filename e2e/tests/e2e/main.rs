@@ -20,6 +20,7 @@ mod restart;
 mod routing;
 mod scripts;
 mod starttls;
+mod submission;
 mod sync;
 mod world;
 
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         ledger::trials(&world),
         cluster::trials(&world),
         back_end::trials(&world),
+        submission::trials(&world),
         postfix::trials(&world),
         example::trials(&world),
         full_disk::trials(&world),

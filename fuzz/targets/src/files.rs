@@ -24,10 +24,11 @@ pub fn popmap(data: &[u8]) {
 
 /// Dovecot's passwd-file. As the popmap; and what is said of a bad line never shows its hash.
 pub fn passwd_file(data: &[u8]) {
+    let stores = stores();
     for own in own_domains() {
-        let parsed = read_passwd_file(data, &own);
+        let parsed = read_passwd_file(data, &own, &stores);
         check(data, &parsed, |user| &user.address);
-        assert_eq!(read_passwd_file(&[data, b"\n# a comment\n\n"].concat(), &own), parsed);
+        assert_eq!(read_passwd_file(&[data, b"\n# a comment\n\n"].concat(), &own, &stores), parsed);
         for hash in parsed.items.iter().filter_map(|line| line.item.password.as_ref()) {
             assert_eq!(PasswordHash::parse(hash.expose()).ok().as_ref(), Some(hash));
         }

@@ -28,6 +28,7 @@ mod journals;
 mod logins;
 mod mail;
 mod mailboxes;
+mod managesieve;
 mod passwords;
 mod pop3;
 mod proxy;
@@ -40,9 +41,10 @@ pub use directory_files::directory_file;
 pub use files::{aliases, passwd_file, popmap, postfix_virtual, regex_map, transport, user_map};
 pub use imap::{imap_deflate, imap_request, imap_server};
 pub use journals::{journal_forged, journal_recover};
-pub use logins::{imap_client, pop3_client};
+pub use logins::{imap_client, managesieve_client, pop3_client};
 pub use mail::message;
 pub use mailboxes::{body_frame, mailbox_record};
+pub use managesieve::{managesieve_server, managesieve_track};
 pub use passwords::{sasl, stored_password};
 pub use pop3::pop3_server;
 pub use proxy::proxy_header;
@@ -66,6 +68,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("journal_recover", journal_recover),
     ("mail_types", mail_types),
     ("mailbox_record", mailbox_record),
+    ("managesieve_client", managesieve_client),
+    ("managesieve_server", managesieve_server),
+    ("managesieve_track", managesieve_track),
     ("message", message),
     ("passwd_file", passwd_file),
     ("pop3_client", pop3_client),

@@ -1,4 +1,4 @@
-//! Logins at a back-end: IMAP and POP3, the client's end.
+//! Logins at a back-end: IMAP, POP3 and ManageSieve, the client's end.
 
 use crate::converse::{Split, assert_lines};
 use machine::Machine;
@@ -17,13 +17,14 @@ pub fn imap_client(data: &[u8]) {
     };
     let external = || Login::External { authorization: "alice@example.test".to_owned() };
     let known = || Capabilities::parse(b"AUTH=PLAIN");
-    let clients: [&dyn Fn(Instant) -> Client; 6] = [
+    let clients: [&dyn Fn(Instant) -> Client; 7] = [
         &|now| Client::new(external(), now),
         &|now| Client::new(external(), now).with_starttls(),
         &|now| Client::new(password(b"secret", None), now),
         &|now| Client::new(password(b"caf\xe9", None), now),
         &|now| Client::new(password(b"secret", Some("bob")), now).knowing(known()),
         &|now| Client::new(password(b"secret", None), now).with_starttls().knowing(known()),
+        &|now| Client::asking(now).with_starttls(),
     ];
     for client in clients {
         each_split(data, client, Client::tls_started, Client::take_unread, |event| match event {
@@ -31,7 +32,7 @@ pub fn imap_client(data: &[u8]) {
             Event::LoggedIn { welcome, capabilities } => {
                 Said::Welcome([welcome.as_ref(), capabilities.as_deref().unwrap_or_default()].concat())
             }
-            Event::Refused { .. } | Event::Closed(_) => Said::End,
+            Event::Offered | Event::Refused { .. } | Event::Closed(_) => Said::End,
         });
     }
 }
@@ -47,7 +48,7 @@ pub fn pop3_client(data: &[u8]) {
     };
     let known = || Capabilities { sasl_plain: true, ..Capabilities::default() };
     let user = || Capabilities { user: true, pipelining: true, ..Capabilities::default() };
-    let clients: [&dyn Fn(Instant) -> Client; 8] = [
+    let clients: [&dyn Fn(Instant) -> Client; 9] = [
         &|now| Client::new(external(1), now),
         &|now| Client::new(external(300), now),
         &|now| Client::new(external(300), now).in_mode(Mode::Utf8),
@@ -56,12 +57,37 @@ pub fn pop3_client(data: &[u8]) {
         &|now| Client::new(password(300, Some("bob")), now).knowing(known()).with_starttls(),
         &|now| Client::new(password(6, Some("bob")), now).in_mode(Mode::Utf8),
         &|now| Client::new(password(6, None), now).knowing(user()),
+        &|now| Client::asking(now).with_starttls(),
     ];
     for client in clients {
         each_split(data, client, Client::tls_started, Client::take_unread, |event| match event {
             ClientEvent::StartTls => Said::StartTls,
             ClientEvent::LoggedIn { welcome } => Said::Welcome(welcome.to_vec()),
-            ClientEvent::Refused { .. } | ClientEvent::Closed(_) => Said::End,
+            ClientEvent::Offered | ClientEvent::Refused { .. } | ClientEvent::Closed(_) => Said::End,
+        });
+    }
+}
+
+/// What ManageSieve servers say, to each kind of login and to who only asks: as [`imap_client`].
+pub fn managesieve_client(data: &[u8]) {
+    use managesieve_proto::{Client, ClientEvent, Login, Secret};
+    let login = |octets: usize, authorization: Option<&str>| Login {
+        authorization: authorization.map(str::to_owned),
+        authentication: "ann".to_owned(),
+        password: Secret::new(b"s".repeat(octets)),
+    };
+    let clients: [&dyn Fn(Instant) -> Client; 5] = [
+        &|now| Client::asking(now),
+        &|now| Client::asking(now).with_starttls(),
+        &|now| Client::new(login(6, None), now),
+        &|now| Client::new(login(6, None), now).with_starttls(),
+        &|now| Client::new(login(900, Some("bob")), now),
+    ];
+    for client in clients {
+        each_split(data, client, Client::tls_started, Client::take_unread, |event| match event {
+            ClientEvent::StartTls => Said::StartTls,
+            ClientEvent::LoggedIn { welcome } => Said::Welcome(welcome.to_vec()),
+            ClientEvent::Told | ClientEvent::Refused { .. } | ClientEvent::Closed(_) => Said::End,
         });
     }
 }

@@ -1,8 +1,10 @@
 //! SASL exchanges and stored passwords.
 
-use sasl::{Credentials, Exchange, IDENTITY_OCTETS_MAX, Mechanism, PASSWORD_OCTETS_MAX, Step, StoredPassword};
+use sasl::{
+    Credentials, Exchange, IDENTITY_OCTETS_MAX, Mechanism, PASSWORD_OCTETS_MAX, ScramKeys, Step, StoredPassword,
+};
 
-/// A message of PLAIN; up to its first line feed, and from there, the two of LOGIN; the one of EXTERNAL. What comes out
+/// A message of PLAIN; up to its first line feed, and from there, the two of LOGIN and of SCRAM; the one of EXTERNAL. What comes out
 /// of PLAIN goes in again as it was; identities and passwords keep the crate's promises.
 pub fn sasl(data: &[u8]) {
     match Exchange::start(Mechanism::Plain, Some(data)) {
@@ -13,7 +15,9 @@ pub fn sasl(data: &[u8]) {
             assert_eq!(message.expect("it came as a message").as_bytes(), data);
         }
         Step::Failed(_) => {}
-        Step::Challenge { .. } | Step::External(_) => panic!("PLAIN has one message"),
+        other @ (Step::Challenge { .. } | Step::External(_) | Step::Scram(_) | Step::Proved(_) | Step::Unproved(_)) => {
+            panic!("PLAIN has one message: {other:?}")
+        }
     }
     let (name, password) = data.split_at(data.iter().position(|octet| *octet == b'\n').unwrap_or(data.len()));
     let password = password.strip_prefix(b"\n").unwrap_or(password);
@@ -25,16 +29,41 @@ pub fn sasl(data: &[u8]) {
                 assert_eq!(credentials.password.as_bytes(), password);
             }
             Step::Failed(_) => {}
-            Step::Challenge { .. } | Step::External(_) => panic!("LOGIN has two messages"),
+            other @ (Step::Challenge { .. }
+            | Step::External(_)
+            | Step::Scram(_)
+            | Step::Proved(_)
+            | Step::Unproved(_)) => {
+                panic!("LOGIN has two messages: {other:?}")
+            }
         },
         Step::Failed(_) => {}
-        Step::Done(_) | Step::External(_) => panic!("LOGIN has two messages"),
+        other @ (Step::Done(_) | Step::External(_) | Step::Scram(_) | Step::Proved(_) | Step::Unproved(_)) => {
+            panic!("LOGIN has two messages: {other:?}")
+        }
     }
     match Exchange::start(Mechanism::External, Some(data)) {
         Step::External(whom) => assert_eq!(whom.unwrap_or_default().as_bytes(), data),
         Step::Failed(_) => {}
-        Step::Challenge { .. } | Step::Done(_) => panic!("EXTERNAL has one message, and no password"),
+        other @ (Step::Challenge { .. } | Step::Done(_) | Step::Scram(_) | Step::Proved(_) | Step::Unproved(_)) => {
+            panic!("EXTERNAL has one message, and no password: {other:?}")
+        }
     }
+    scram(name, password);
+}
+
+/// The two messages of SCRAM-SHA-256, against the keys of nobody: no proof fits them.
+fn scram(first: &[u8], last: &[u8]) {
+    let Step::Scram(claim) = Exchange::start(Mechanism::ScramSha256, Some(first)) else { return };
+    let identity = claim.identity();
+    for name in identity.authorization.iter().chain([&identity.authentication]) {
+        assert!(!name.is_empty() && name.len() <= IDENTITY_OCTETS_MAX && !name.chars().any(char::is_control));
+    }
+    let Step::Challenge { exchange, .. } = claim.challenge(ScramKeys::nobodys(b"salt", 1), &[0; 18]) else {
+        panic!("a claim is answered by a challenge");
+    };
+    let step = exchange.step(last);
+    assert!(matches!(step, Step::Unproved(_) | Step::Failed(_)), "nobody is let in: {step:?}");
 }
 
 fn check(credentials: &Credentials) {

@@ -11,6 +11,28 @@ pub(crate) struct ImapTrack(imap_proto::track::Track);
 #[derive(Default)]
 pub(crate) struct Pop3Track(pop3_proto::Track);
 
+/// A submission session.
+#[derive(Default)]
+pub(crate) struct SubmissionTrack(smtp_proto::track::Track);
+
+impl Track for SubmissionTrack {
+    fn from_client(&mut self, octets: &[u8]) {
+        self.0.client_said(octets);
+    }
+
+    fn from_backend(&mut self, octets: &[u8]) {
+        self.0.server_said(octets);
+    }
+
+    fn may_speak(&self) -> bool {
+        self.0.may_speak()
+    }
+
+    fn farewell(&self) -> Bytes {
+        Bytes::from_static(self.0.farewell())
+    }
+}
+
 impl Track for ImapTrack {
     fn from_client(&mut self, octets: &[u8]) {
         self.0.client_said(octets);

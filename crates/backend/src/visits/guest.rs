@@ -1,12 +1,15 @@
 //! The client machines of the protocols, as far as a login at a back-end differs between them.
 
 use crate::foreign::{Protocol, Said};
-use crate::sessions::track::{ImapTrack, Pop3Track};
+use crate::sessions::track::{ImapTrack, Pop3Track, SubmissionTrack};
 use bytes::{BufMut, Bytes, BytesMut};
 use imap_proto::client as imap;
 use machine::Machine;
+use mail_types::Domain;
 use pop3_proto::{ClientEvent, Mode};
 use ports::Track;
+use smtp_proto::Dialect;
+use smtp_proto::client::{Capabilities, Closing, Config, Login, LoginClient, LoginEvent};
 use std::time::Instant;
 
 /// A client's machine that logs in.
@@ -15,7 +18,10 @@ pub(super) trait Guest: Machine<Event: Send> + Send + 'static {
     type Known: Clone + PartialEq + Send;
     const PROTOCOL: Protocol;
 
-    fn new(said: Said, mode: Mode, now: Instant) -> Self;
+    fn new(manner: Manner<'_>) -> Self;
+    /// Nobody wants in: the server is asked what it offers.
+    fn asking(host: &Domain, now: Instant) -> Self;
+    fn has_said_login(&self) -> bool;
     fn with_starttls(self) -> Self;
     fn knowing(self, known: Self::Known) -> Self;
     fn learnt(&self) -> Option<Self::Known>;
@@ -24,6 +30,15 @@ pub(super) trait Guest: Machine<Event: Send> + Send + 'static {
     /// What follows the session from now on.
     fn track(&self) -> Box<dyn Track>;
     fn turn(event: Self::Event) -> Turn;
+}
+
+/// How a guest comes.
+pub(super) struct Manner<'a> {
+    pub(super) said: Said,
+    pub(super) mode: Mode,
+    /// Our name, where it is said.
+    pub(super) host: &'a Domain,
+    pub(super) now: Instant,
 }
 
 /// What comes of a conversation.
@@ -42,16 +57,26 @@ pub(super) enum Verdict {
     InUse,
     /// No, but whoever the visitor is.
     Unavailable(String),
+    /// Nothing: there was none.
+    Offered,
 }
 
 impl Guest for imap::Client {
     type Known = imap::Capabilities;
     const PROTOCOL: Protocol = Protocol::Imap;
 
-    fn new(said: Said, _mode: Mode, now: Instant) -> Self {
+    fn new(Manner { said, now, .. }: Manner<'_>) -> Self {
         let Said { authorization, authentication, password } = said;
         let password = imap_proto::command::Secret::new(password.as_bytes().to_vec());
         Self::new(imap::Login::Password { authorization, authentication, password }, now)
+    }
+
+    fn asking(_host: &Domain, now: Instant) -> Self {
+        Self::asking(now)
+    }
+
+    fn has_said_login(&self) -> bool {
+        self.has_said_login()
     }
 
     fn with_starttls(self) -> Self {
@@ -81,6 +106,7 @@ impl Guest for imap::Client {
     fn turn(event: imap::Event) -> Turn {
         Turn::Verdict(match event {
             imap::Event::StartTls => return Turn::StartTls,
+            imap::Event::Offered => Verdict::Offered,
             imap::Event::LoggedIn { welcome, capabilities } => Verdict::Welcome(with_code(welcome, capabilities)),
             imap::Event::Refused { kind: imap::Refusal::Credentials, text, .. } => Verdict::Refused(text),
             imap::Event::Refused { kind: imap::Refusal::Unavailable, code, text } => {
@@ -111,10 +137,18 @@ impl Guest for pop3_proto::Client {
     type Known = pop3_proto::Capabilities;
     const PROTOCOL: Protocol = Protocol::Pop3;
 
-    fn new(said: Said, mode: Mode, now: Instant) -> Self {
+    fn new(Manner { said, mode, now, .. }: Manner<'_>) -> Self {
         let Said { authorization, authentication, password } = said;
         let password = pop3_proto::Secret::new(password.as_bytes().to_vec());
         Self::new(pop3_proto::Login::Password { authorization, authentication, password }, now).in_mode(mode)
+    }
+
+    fn asking(_host: &Domain, now: Instant) -> Self {
+        Self::asking(now)
+    }
+
+    fn has_said_login(&self) -> bool {
+        self.has_said_login()
     }
 
     fn with_starttls(self) -> Self {
@@ -145,6 +179,7 @@ impl Guest for pop3_proto::Client {
         use pop3_proto::RefusalKind;
         Turn::Verdict(match event {
             ClientEvent::StartTls => return Turn::StartTls,
+            ClientEvent::Offered => Verdict::Offered,
             ClientEvent::LoggedIn { welcome } => Verdict::Welcome(welcome),
             ClientEvent::Refused { kind: RefusalKind::Credentials, refusal } => {
                 Verdict::Refused(refusal.text().to_owned())
@@ -155,6 +190,72 @@ impl Guest for pop3_proto::Client {
                 Verdict::Unavailable(format!("it says {code}{}", refusal.text()))
             }
             ClientEvent::Closed(closing) => Verdict::Unavailable(closing.to_string()),
+        })
+    }
+}
+
+impl Guest for LoginClient {
+    /// What it offers to whom it has let in.
+    type Known = Capabilities;
+    const PROTOCOL: Protocol = Protocol::Submission;
+
+    fn new(Manner { said, host, now, .. }: Manner<'_>) -> Self {
+        let Said { authorization, authentication, password } = said;
+        let password = Bytes::copy_from_slice(password.as_bytes());
+        Self::new(Config::new(Dialect::Smtp, host.clone()), Login { authorization, authentication, password }, now)
+    }
+
+    fn asking(host: &Domain, now: Instant) -> Self {
+        Self::asking(Config::new(Dialect::Smtp, host.clone()), now)
+    }
+
+    fn has_said_login(&self) -> bool {
+        self.has_said_login()
+    }
+
+    fn with_starttls(self) -> Self {
+        self.with_starttls()
+    }
+
+    /// EHLO is said whatever is known.
+    fn knowing(self, _known: Capabilities) -> Self {
+        self
+    }
+
+    fn learnt(&self) -> Option<Capabilities> {
+        Some(self.capabilities().clone())
+    }
+
+    fn tls_started(&mut self, _now: Instant) {
+        self.tls_started();
+    }
+
+    fn take_unread(&mut self) -> Bytes {
+        self.take_unread()
+    }
+
+    fn track(&self) -> Box<dyn Track> {
+        Box::new(SubmissionTrack::default())
+    }
+
+    fn turn(event: LoginEvent) -> Turn {
+        Turn::Verdict(match event {
+            LoginEvent::StartTls => return Turn::StartTls,
+            LoginEvent::Offered => Verdict::Offered,
+            LoginEvent::LoggedIn => Verdict::Welcome(Bytes::new()),
+            // RFC 4954 §6: 535 alone is about the credentials.
+            LoginEvent::Refused(reply) if reply.code().number() == 535 => Verdict::Refused(reply.to_string()),
+            LoginEvent::Refused(reply) => Verdict::Unavailable(format!("it says {reply}")),
+            LoginEvent::NoStartTls(reply) => Verdict::Unavailable(format!("the server does not start TLS: {reply}")),
+            LoginEvent::NoLogin => Verdict::Unavailable("the server offers no way to log in".to_owned()),
+            LoginEvent::Closed(Closing::Refused(reply)) => Verdict::Unavailable(format!("it refused us: {reply}")),
+            LoginEvent::Closed(Closing::Timeout) => {
+                Verdict::Unavailable("the server did not answer in time".to_owned())
+            }
+            LoginEvent::Closed(Closing::Protocol(what)) => Verdict::Unavailable(what.to_owned()),
+            LoginEvent::Closed(Closing::Eof | Closing::Quit | Closing::Aborted) => {
+                Verdict::Unavailable("the server hung up".to_owned())
+            }
         })
     }
 }

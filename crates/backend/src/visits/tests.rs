@@ -1,11 +1,14 @@
 //! Back-ends that say what a test has them say.
 
+mod hosts;
+
 use super::*;
 use crate::foreign::{Master, MasterForm, Protocol};
-use crate::testing::{Heard, Impatient, Node, Script, Then, finish};
+use crate::testing::{Heard, Node, Script, Shared, Tasks, Then, Turning};
 use mail_types::Address;
-use ports::{Introduction, Peer, Trust};
+use ports::{CallSecurity, Introduction, Peer, Trust};
 use sasl::Password;
+use std::sync::Mutex;
 
 /// The store `cyrus`, and what is known of it.
 #[derive(Clone)]
@@ -22,15 +25,17 @@ impl Foreign for Map {
         let port = match protocol {
             Protocol::Imap => 143,
             Protocol::Pop3 => 110,
+            Protocol::Submission => 587,
         };
         let (security, introduction) = (self.security, Introduction::Nobody);
         let callee = Callee { hosts: Arc::from(["192.0.2.9".into()]), port, security, introduction };
-        BackEnd::At { callee, master: self.master.clone() }
+        BackEnd::At { hosts: vec![callee], master: self.master.clone() }
     }
 }
 
 struct Site {
     visits: Visits,
+    clock: Arc<Turning>,
     heard: Arc<Mutex<Heard>>,
 }
 
@@ -42,16 +47,23 @@ impl Site {
     fn with(pieces: &'static [&'static str], then: Then, security: CallSecurity, master: Option<Master>) -> Self {
         let heard = Arc::default();
         let node = Arc::new(Node { script: Script { pieces, then }, heard: Arc::clone(&heard) });
-        let visits = Visits::new(Arc::new(Map { security, master }), node.clone(), node, Arc::new(Impatient));
-        Self { visits, heard }
+        let (clock, map) = (Turning::new(), Arc::new(Map { security, master }));
+        let shared = Arc::new(Shared(Arc::clone(&clock)));
+        let (tasks, host) = (Arc::new(Tasks::default()), Domain::parse("proxy.example").unwrap());
+        let visits = Visits::new(map, node.clone(), node.clone(), node, shared, tasks, host);
+        Self { visits, clock, heard }
     }
 
     fn imap(&self, password: Option<&str>) -> Result<Admission, Unavailable> {
-        finish(self.visits.imap(&store("cyrus"), who(password)))
+        self.clock.finish(self.visits.imap(&store("cyrus"), who(password)))
     }
 
     fn pop3(&self) -> Result<Admission, Unavailable> {
-        finish(self.visits.pop3(&store("cyrus"), who(Some("secret")), Mode::default()))
+        self.clock.finish(self.visits.pop3(&store("cyrus"), who(Some("secret")), Mode::default()))
+    }
+
+    fn submission(&self) -> Result<Admission, Unavailable> {
+        self.clock.finish(self.visits.submission(&store("cyrus"), who(Some("secret"))))
     }
 
     fn said(&self) -> String {
@@ -184,7 +196,8 @@ fn a_refusal_of_the_visitor_is_told_from_any_other() {
     ] {
         assert!(Site::new(answer, then).imap(Some("secret")).is_err(), "{answer:?}");
     }
-    let lost = finish(Site::new(&[], Then::Silent).visits.imap(&store("lost"), who(Some("secret")))).unwrap_err();
+    let site = Site::new(&[], Then::Silent);
+    let lost = site.clock.finish(site.visits.imap(&store("lost"), who(Some("secret")))).unwrap_err();
     assert_eq!(lost.to_string(), "the store lost is not available: its record has no port for IMAP");
 }
 
@@ -221,3 +234,18 @@ fn a_maildrop_is_visited_and_may_be_in_use() {
 }
 
 const GREETING: &str = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] hi\r\n";
+
+#[test]
+fn a_submission_server_lets_in_refuses_or_is_unavailable() {
+    const READY: &str = "220 back.example\r\n";
+    const OFFER: &str = "250-back.example\r\n250 AUTH PLAIN\r\n";
+    let site = Site::new(&[READY, OFFER, "235 2.7.0 in\r\n"], Then::Silent);
+    assert!(matches!(site.submission(), Ok(Admission::Welcome(_))));
+    assert_eq!(site.said(), "EHLO proxy.example\r\nAUTH PLAIN AGNhcm9sAHNlY3JldA==\r\n");
+    let site = Site::new(&[READY, OFFER, "535 5.7.8 no\r\n"], Then::Silent);
+    assert!(matches!(site.submission(), Ok(Admission::Refused { text }) if text == "535 5.7.8 no"));
+    for said in ["454 4.7.0 later\r\n", "534 5.7.9 too weak\r\n", "421 4.3.2 going\r\n"] {
+        let site = Site::new(Box::leak(Box::new([READY, OFFER, said])), Then::Silent);
+        assert!(site.submission().is_err(), "{said}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use super::{LineError, Parsed, addresses};
 use crate::nearest::nearest;
-use crate::record::{PlacementRecord, StoreKind};
+use crate::record::{HostAt, PlacementRecord, Protocol, StoreKind};
 use crate::routing::Routing;
 use mail_types::{Domain, StoreName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,9 +53,8 @@ impl StoreMap {
     pub fn of(routing: &Routing) -> Self {
         let mut map = Self::new(routing.stores().map(|store| store.name.clone()));
         for store in routing.stores() {
-            if let StoreKind::Foreign { host, ports, .. } = &store.kind {
-                map.add_host(host.as_str(), &store.name);
-                ports.values().for_each(|port| map.add_host(&format!("{host}:{port}"), &store.name));
+            if let StoreKind::Foreign { hosts, ports, .. } = &store.kind {
+                hosts.iter().for_each(|host| map.add_host_at(host, ports, &store.name));
             }
         }
         map
@@ -67,6 +66,14 @@ impl StoreMap {
         self.known.insert(store.clone());
         self.hosts.insert(host.to_ascii_lowercase(), Some(store));
         self
+    }
+
+    /// By itself, and by each of its ports.
+    fn add_host_at(&mut self, at: &HostAt, ports: &BTreeMap<Protocol, u16>, store: &StoreName) {
+        self.add_host(at.host.as_str(), store);
+        for (protocol, port) in ports {
+            self.add_host(&format!("{}:{}", at.host, at.port(*protocol, *port)), store);
+        }
     }
 
     fn add_host(&mut self, host: &str, store: &StoreName) {

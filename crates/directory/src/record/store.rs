@@ -29,8 +29,8 @@ pub enum StoreKind {
     },
     /// Dovecot, Cyrus, Courier, Exchange …
     Foreign {
-        /// Where it is.
-        host: Host,
+        /// Where it is: the first that answers is used, the others stand by. Never empty.
+        hosts: Vec<HostAt>,
         /// The protocols it speaks to us, with their ports.
         ports: BTreeMap<Protocol, u16>,
         /// How connections to it are protected.
@@ -85,6 +85,8 @@ pub enum Protocol {
     Pop3,
     /// ManageSieve, RFC 5804.
     Sieve,
+    /// RFC 6409.
+    Submission,
 }
 
 /// How connections to a back-end are protected.
@@ -115,6 +117,15 @@ pub enum BackendLogin {
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Host(Box<str>);
 
+/// One of a back-end's hosts, with the ports that differ there: `imap2.example.org` or `10.0.0.2,imap=1143,pop3=1110`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostAt {
+    /// It.
+    pub host: Host,
+    /// Ports of its own, of protocols that the store has.
+    pub ports: BTreeMap<Protocol, u16>,
+}
+
 impl StoreRecord {
     /// A Posthouse store on a node.
     pub fn posthouse(name: StoreName, node: NodeName) -> Self {
@@ -123,12 +134,28 @@ impl StoreRecord {
 
     /// A back-end in plain text with users' own passwords.
     pub fn foreign(name: StoreName, host: Host, ports: BTreeMap<Protocol, u16>) -> Self {
-        let kind = StoreKind::Foreign { host, ports, tls: TlsMode::None, login: BackendLogin::Password };
+        let hosts = vec![HostAt::from(host)];
+        let kind = StoreKind::Foreign { hosts, ports, tls: TlsMode::None, login: BackendLogin::Password };
         Self { name, kind, closed: false }
     }
 }
 
 impl Protocol {
+    /// All, in the order in which they are written.
+    pub const ALL: [Self; 6] = [Self::Smtp, Self::Lmtp, Self::Imap, Self::Pop3, Self::Sieve, Self::Submission];
+
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+            Self::Lmtp => "lmtp",
+            Self::Imap => "imap",
+            Self::Pop3 => "pop3",
+            Self::Sieve => "sieve",
+            Self::Submission => "submission",
+        }
+    }
+
     /// The port it has where a record names none (with `tls`, the one for TLS from the first octet).
     pub const fn usual_port(self, tls: TlsMode) -> u16 {
         let from_the_first_octet = matches!(tls, TlsMode::Tls);
@@ -140,6 +167,8 @@ impl Protocol {
             Self::Pop3 if from_the_first_octet => 995,
             Self::Pop3 => 110,
             Self::Sieve => 4190,
+            Self::Submission if from_the_first_octet => 465,
+            Self::Submission => 587,
         }
     }
 }
@@ -162,6 +191,41 @@ impl Host {
     }
 }
 
+impl HostAt {
+    /// Reads a host, and `,protocol=port` behind it for each port of its own.
+    pub fn parse(text: &str) -> Result<Self, RecordError> {
+        let mut parts = text.split(',').map(str::trim);
+        let host = Host::parse(parts.next().unwrap_or_default())?;
+        let ports = parts.map(own_port).collect::<Option<BTreeMap<_, _>>>();
+        let ports = ports.ok_or(RecordError::field("hosts", "ports of a host are written as imap=1143"))?;
+        Ok(Self { host, ports })
+    }
+
+    /// Its port for a protocol of the store, which has this one elsewhere.
+    pub fn port(&self, protocol: Protocol, elsewhere: u16) -> u16 {
+        self.ports.get(&protocol).copied().unwrap_or(elsewhere)
+    }
+}
+
+fn own_port(text: &str) -> Option<(Protocol, u16)> {
+    let (name, port) = text.split_once('=')?;
+    let protocol = Protocol::ALL.into_iter().find(|protocol| protocol.name() == name)?;
+    Some((protocol, port.parse().ok()?))
+}
+
+impl From<Host> for HostAt {
+    fn from(host: Host) -> Self {
+        Self { host, ports: BTreeMap::new() }
+    }
+}
+
+impl fmt::Display for HostAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.host)?;
+        self.ports.iter().try_for_each(|(protocol, port)| write!(f, ",{}={port}", protocol.name()))
+    }
+}
+
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -177,7 +241,8 @@ impl fmt::Debug for Host {
 impl Record for StoreRecord {
     const KIND: &'static str = "store";
     const PREFIX: &'static str = "routing/store/";
-    const FIELDS: &'static [&'static str] = &["name", "kind", "node", "host", "ports", "tls", "login", "closed"];
+    const FIELDS: &'static [&'static str] =
+        &["name", "kind", "node", "host", "hosts", "ports", "tls", "login", "closed"];
 
     fn key_for(name: &str) -> Result<String, RecordError> {
         let name = StoreName::parse(name).map_err(|error| RecordError::field("name", error))?;
@@ -194,9 +259,32 @@ impl Record for StoreRecord {
             StoreKind::Foreign { ports, .. } if ports.is_empty() => {
                 Err(RecordError::field("ports", "a foreign store speaks at least one protocol"))
             }
-            StoreKind::Foreign { ports, .. } => check_ports(ports),
+            StoreKind::Foreign { hosts, ports, .. } => {
+                check_ports(ports)?;
+                check_hosts(hosts, ports)
+            }
         }
     }
+}
+
+/// Some host, not too many, and no port that nobody would ever call.
+fn check_hosts(hosts: &[HostAt], ports: &BTreeMap<Protocol, u16>) -> Result<(), RecordError> {
+    if hosts.is_empty() || hosts.len() > HOSTS_MAX {
+        return Err(RecordError::field("hosts", "a foreign store has 1 to 16"));
+    }
+    for (at, host) in hosts.iter().enumerate() {
+        check_ports(&host.ports)?;
+        if host.ports.keys().any(|protocol| !ports.contains_key(protocol)) {
+            return Err(RecordError::field(
+                "hosts",
+                "a host has a port for a protocol that the store's ports do not name",
+            ));
+        }
+        if hosts.iter().take(at).any(|before| before == host) {
+            return Err(RecordError::field("hosts", "a host is there twice"));
+        }
+    }
+    Ok(())
 }
 
 impl Record for NodeRecord {
@@ -238,6 +326,8 @@ struct RawStore {
     node: Option<NodeName>,
     #[serde(default, with = "text::option", skip_serializing_if = "Option::is_none")]
     host: Option<Host>,
+    #[serde(default, with = "text::list", skip_serializing_if = "Vec::is_empty")]
+    hosts: Vec<HostAt>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ports: Option<BTreeMap<Protocol, u16>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -262,7 +352,7 @@ impl TryFrom<RawStore> for StoreRecord {
         let kind = match raw.kind {
             RawKind::Posthouse => StoreKind::Posthouse { node: need(raw.node.take(), "node")? },
             RawKind::Foreign => StoreKind::Foreign {
-                host: need(raw.host.take(), "host")?,
+                hosts: hosts(raw.host.take(), std::mem::take(&mut raw.hosts))?,
                 ports: need(raw.ports.take(), "ports")?,
                 tls: raw.tls.take().unwrap_or_default(),
                 login: raw.login.take().unwrap_or_default(),
@@ -271,6 +361,7 @@ impl TryFrom<RawStore> for StoreRecord {
         let left = [
             ("node", raw.node.is_some()),
             ("host", raw.host.is_some()),
+            ("hosts", !raw.hosts.is_empty()),
             ("ports", raw.ports.is_some()),
             ("tls", raw.tls.is_some()),
             ("login", raw.login.is_some()),
@@ -291,22 +382,44 @@ impl From<StoreRecord> for RawStore {
                 kind: RawKind::Posthouse,
                 node: Some(node),
                 host: None,
+                hosts: Vec::new(),
                 ports: None,
                 tls: None,
                 login: None,
                 closed,
             },
-            StoreKind::Foreign { host, ports, tls, login } => Self {
-                name,
-                kind: RawKind::Foreign,
-                node: None,
-                host: Some(host),
-                ports: Some(ports),
-                tls: Some(tls),
-                login: Some(login),
-                closed,
-            },
+            StoreKind::Foreign { hosts, ports, tls, login } => {
+                let (host, hosts) = one_or_many(hosts);
+                Self {
+                    name,
+                    kind: RawKind::Foreign,
+                    node: None,
+                    host,
+                    hosts,
+                    ports: Some(ports),
+                    tls: Some(tls),
+                    login: Some(login),
+                    closed,
+                }
+            }
         }
+    }
+}
+
+/// One host alone is written as it always was, so that older releases read it.
+fn one_or_many(mut hosts: Vec<HostAt>) -> (Option<Host>, Vec<HostAt>) {
+    match hosts.as_slice() {
+        [only] if only.ports.is_empty() => (hosts.pop().map(|only| only.host), Vec::new()),
+        _ => (None, hosts),
+    }
+}
+
+fn hosts(one: Option<Host>, many: Vec<HostAt>) -> Result<Vec<HostAt>, RecordError> {
+    match (one, many.is_empty()) {
+        (Some(one), true) => Ok(vec![one.into()]),
+        (None, false) => Ok(many),
+        (Some(_), false) => Err(RecordError::field("host", "hosts says it too")),
+        (None, true) => Err(RecordError::field("host", "a store of this kind needs it, or hosts")),
     }
 }
 
@@ -316,3 +429,5 @@ fn need<T>(value: Option<T>, field: &'static str) -> Result<T, RecordError> {
 
 /// Addresses at which one node is reached.
 const ADDRESSES_MAX: usize = 16;
+/// Hosts of one back-end. `check_hosts` says so, too.
+const HOSTS_MAX: usize = 16;

@@ -19,7 +19,7 @@ macro_rules! text_form {
         }
     )*};
 }
-text_form!(Address, Domain, NodeName, StoreName, super::RuleName, super::Host);
+text_form!(Address, Domain, NodeName, StoreName, super::RuleName, super::Host, super::HostAt);
 
 impl TextForm for AccountId {
     fn from_text(text: &str) -> Result<Self, String> {

@@ -71,6 +71,17 @@ fn operators_hear_what_is_wrong() {
         (json!({"name": "s", "kind": "foreign", "host": "h", "ports": {"imap": 0}}), "a port is"),
         (json!({"name": "s", "kind": "foreign", "host": "h h", "ports": {"imap": 1}}), "host"),
         (json!({"name": "s", "kind": "posthouse", "node": "n", "host": "h"}), "host"),
+        (json!({"name": "s", "kind": "posthouse", "node": "n", "hosts": ["h"]}), "hosts"),
+        (json!({"name": "s", "kind": "foreign", "ports": {"imap": 1}}), "or hosts"),
+        (
+            json!({"name": "s", "kind": "foreign", "host": "h", "hosts": ["i"], "ports": {"imap": 1}}),
+            "hosts says it too",
+        ),
+        (json!({"name": "s", "kind": "foreign", "hosts": ["h", "h"], "ports": {"imap": 1}}), "twice"),
+        (json!({"name": "s", "kind": "foreign", "hosts": ["h,pop3=1"], "ports": {"imap": 1}}), "do not name"),
+        (json!({"name": "s", "kind": "foreign", "hosts": ["h,imap=0"], "ports": {"imap": 1}}), "a port is"),
+        (json!({"name": "s", "kind": "foreign", "hosts": ["h,imap"], "ports": {"imap": 1}}), "imap=1143"),
+        (json!({"name": "s", "kind": "foreign", "hosts": vec!["h"; 17], "ports": {"imap": 1}}), "1 to 16"),
     ] {
         let found = refusal::<StoreRecord>(value.clone());
         assert!(found.contains(said), "{value}: {found}");
@@ -80,6 +91,24 @@ fn operators_hear_what_is_wrong() {
     }
     assert!(refusal::<NodeRecord>(json!({"name": "n", "addresses": ["[::1]"]})).contains("host name"));
     NodeRecord::from_operator(json!({"name": "n", "addresses": ["::1", "n.test"], "roles": ["relay"]})).expect("fine");
+}
+
+#[test]
+fn a_back_end_has_one_host_as_ever_or_several() {
+    let one = json!({"name": "s", "kind": "foreign", "host": "h.test", "ports": {"imap": 143}, "tls": "tls", "login": "password"});
+    let read = StoreRecord::from_operator(one.clone()).expect("a store");
+    assert_eq!(serde_json::to_value(&read).expect("a value"), one, "older releases read what they wrote");
+    let list = json!(["h.test", "2001:db8::2,imap=1143"]);
+    let two = json!({"name": "s", "kind": "foreign", "hosts": list, "ports": {"imap": 143}});
+    let read = StoreRecord::from_operator(two).expect("a store");
+    assert_eq!(serde_json::to_value(&read).expect("a value").get("hosts"), Some(&list));
+    let crate::StoreKind::Foreign { hosts, .. } = read.kind else { panic!("foreign") };
+    let ports: Vec<u16> = hosts.iter().map(|at| at.port(crate::Protocol::Imap, 143)).collect();
+    assert_eq!(ports, [143, 1143]);
+    // A port of its own is written, also where it is the only host.
+    let own = json!({"name": "s", "kind": "foreign", "hosts": ["h.test,imap=1143"], "ports": {"imap": 143}});
+    let read = StoreRecord::from_operator(own).expect("a store");
+    assert_eq!(serde_json::to_value(&read).expect("a value").get("hosts"), Some(&json!(["h.test,imap=1143"])));
 }
 
 #[test]

@@ -290,3 +290,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_asks_is_told_and_takes_leave() {
+    let greeting: &[u8] = b"* OK [CAPABILITY IMAP4rev1 ID] hi\r\n";
+    let (events, output, _) = converse_as(Client::asking(now()), &[greeting], &[3]);
+    assert_eq!((events.as_slice(), output.as_slice()), (&[Event::Offered][..], &b"P1 LOGOUT\r\n"[..]));
+    let answer: &[u8] = b"* CAPABILITY IMAP4rev1 ID\r\nP1 OK done\r\n";
+    let mut client = Client::asking(now());
+    client.handle_input(now(), b"* OK hi\r\n");
+    assert_eq!(client.poll_output().as_deref(), Some(&b"P1 CAPABILITY\r\n"[..]));
+    client.handle_input(now(), answer);
+    assert_eq!((client.poll_event(), client.poll_output()), (Some(Event::Offered), Some("P2 LOGOUT\r\n".into())));
+    assert!(client.learnt().is_some_and(|known| known.id) && !client.has_said_login());
+}
+
+#[test]
+fn it_is_known_whether_a_login_was_said() {
+    let (mut client, now) = start();
+    client.handle_input(now, b"* BYE full\r\n");
+    assert!(client.poll_event().is_some() && !client.has_said_login());
+    let (mut client, now) = start();
+    client.handle_input(now, b"* OK hi\r\n");
+    assert!(client.has_said_login());
+    client.handle_eof(now);
+    assert!(client.has_said_login(), "also when it is over");
+    let mut client = Client::new(ann(b"pw"), now);
+    client.handle_input(now, b"* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] hi\r\n");
+    assert_eq!(client.poll_event(), Some(Event::Closed(Closing::NoLogin)));
+    assert!(!client.has_said_login());
+}

@@ -5,7 +5,8 @@ use crate::dialer::{call, callee, failure, peer};
 use crate::listener::{Inn, open, options};
 use crate::toy::{Strings, expect, strings};
 use net::{
-    CALL_HANDSHAKE_SPAN_MAX, CONNECT_SPAN_MAX, ClientTls, Dialer, ListenerOptions, Security, ServerTls, TlsError,
+    CALL_HANDSHAKE_SPAN_MAX, CONNECT_SPAN_MAX, CertificateFiles, ClientTls, Dialer, ListenerOptions, Security,
+    ServerTls, TlsError,
 };
 use ports::{CallSecurity, Callee, Introduction, Trust};
 use std::sync::Arc;
@@ -22,7 +23,7 @@ fn backend(authority: &Authority, name: &str, strings: &Strings) -> (Inn, Callee
 pub(crate) fn server(authority: &Authority, name: &str) -> ServerTls {
     authority.issue(name);
     let (certificate, key) = (authority.path(&format!("{name}.pem")), authority.path(&format!("{name}.key")));
-    ServerTls::from_pem_files(&certificate, &key).expect("a server")
+    ServerTls::from_pem_files(&CertificateFiles { certificate, key }, &[]).expect("a server")
 }
 
 pub(crate) fn trusting(authority: &Authority) -> ClientTls {

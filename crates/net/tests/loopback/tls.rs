@@ -1,7 +1,7 @@
 //! Certificates of an hour.
 
 use crate::toy::{Role, Toy, expect, pair, say, strings};
-use net::{ClientTls, ServerTls, Stream, TlsError, serve};
+use net::{CertificateFiles, ClientTls, ServerTls, Stream, TlsError, serve};
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -29,8 +29,12 @@ impl Certificate {
         self.0.join("key.pem")
     }
 
+    pub(crate) fn files(&self) -> CertificateFiles {
+        CertificateFiles { certificate: self.certificate(), key: self.key() }
+    }
+
     pub(crate) fn server(&self) -> ServerTls {
-        ServerTls::from_pem_files(&self.certificate(), &self.key()).expect("a server")
+        ServerTls::from_pem_files(&self.files(), &[]).expect("a server")
     }
 
     pub(crate) fn client(&self) -> ClientTls {
@@ -109,8 +113,9 @@ async fn impostors_are_found_out() {
 async fn a_certificate_is_exchanged_while_the_server_runs() {
     let (old, new) = (Certificate::new("mail.example"), Certificate::new("mail.example"));
     let tls = old.server();
-    let missing = Path::new("/nonexistent/key.pem");
-    assert!(tls.reload(&new.certificate(), missing).is_err());
+    let missing = CertificateFiles { key: "/nonexistent/key.pem".into(), ..new.files() };
+    assert!(tls.reload(&missing, &[]).is_err());
+    assert!(tls.reload(&new.files(), &[missing]).is_err(), "all of them, or none");
     for (client, reload) in [(old.client(), true), (new.client(), false)] {
         let (server, socket) = pair().await;
         let (accepted, connected) = tokio::join!(
@@ -119,8 +124,21 @@ async fn a_certificate_is_exchanged_while_the_server_runs() {
         );
         accepted.and(connected).expect("the certificate of the time");
         if reload {
-            tls.reload(&new.certificate(), &new.key()).expect("reloaded");
+            tls.reload(&new.files(), &[]).expect("reloaded");
         }
+    }
+}
+
+/// RFC 6066 §3.
+#[tokio::test]
+async fn a_client_is_shown_the_certificate_of_the_name_that_it_asks_for() {
+    let (one, two) = (Certificate::new("mail.one.example"), Certificate::new("mail.two.example"));
+    let tls = ServerTls::from_pem_files(&one.files(), &[two.files()]).expect("a server");
+    for (client, name) in [(one.client(), "mail.one.example"), (two.client(), "mail.two.example")] {
+        let (server, socket) = pair().await;
+        let (accepted, connected) =
+            tokio::join!(Stream::plain(server).accept_tls(&tls), Stream::plain(socket).connect_tls(&client, name));
+        accepted.and(connected).expect("its own certificate");
     }
 }
 
@@ -131,7 +149,10 @@ fn errors_name_the_file_and_the_reason() {
     std::fs::write(&empty, "").expect("written");
     let broken = one.0.join("broken.pem");
     std::fs::write(&broken, "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n").expect("written");
-    let error = |certificate: &Path, key: &Path| ServerTls::from_pem_files(certificate, key).expect_err("no server");
+    let error = |certificate: &Path, key: &Path| {
+        let files = CertificateFiles { certificate: certificate.to_owned(), key: key.to_owned() };
+        ServerTls::from_pem_files(&files, &[]).expect_err("no server")
+    };
 
     let unreadable = error(Path::new("/nonexistent/cert.pem"), &one.key());
     assert_eq!(unreadable.to_string(), "cannot read /nonexistent/cert.pem");

@@ -261,3 +261,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_asks_is_told_and_takes_leave() {
+    let mut client = Client::asking(now());
+    client.handle_input(now(), b"+OK hi\r\n");
+    assert_eq!(client.poll_output().as_deref(), Some(&b"CAPA\r\n"[..]));
+    client.handle_input(now(), b"+OK list\r\nUTF8\r\n.\r\n");
+    assert_eq!((client.poll_event(), client.poll_output()), (Some(ClientEvent::Offered), Some("QUIT\r\n".into())));
+    assert!(client.learnt().is_some_and(|known| known.utf8) && !client.has_said_login());
+}
+
+#[test]
+fn it_is_known_whether_a_login_was_said() {
+    let (mut client, now) = start("ann");
+    client.handle_input(now, b"-ERR [SYS/TEMP] full\r\n");
+    assert!(client.poll_event().is_some() && !client.has_said_login());
+    let (mut client, now) = start("ann");
+    client.handle_input(now, b"+OK hi\r\n");
+    client.handle_eof(now);
+    assert!(client.has_said_login());
+    let mut client = Client::new(password(None, "ann", b"pw"), now).knowing(Capabilities::default());
+    client.handle_input(now, b"+OK hi\r\n");
+    assert_eq!(client.poll_event(), Some(ClientEvent::Closed(Closing::NoLogin)));
+    assert!(!client.has_said_login());
+}

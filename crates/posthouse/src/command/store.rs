@@ -51,9 +51,10 @@ struct Settings {
     /// The node that serves it: a store of ours.
     #[arg(long, conflicts_with_all = ["host", "port", "tls", "login"])]
     node: Option<String>,
-    /// Where it is: a store of another make.
-    #[arg(long)]
-    host: Option<String>,
+    /// Where it is: a store of another make. Again for more, which are called in order while those before do not answer;
+    /// `HOST,imap=1143` has a port of its own.
+    #[arg(long, value_name = "HOST[,PROTOCOL=PORT…]")]
+    host: Vec<String>,
     /// A protocol that it speaks, with its port: `imap=143`, or `imap` for the usual one. Again for more.
     #[arg(long, value_name = "PROTOCOL[=PORT]")]
     port: Vec<String>,
@@ -71,7 +72,7 @@ const KIND: Kind = Kind {
     columns: &[
         Column { head: "NAME", cell: |store| field(store, "name") },
         Column { head: "KIND", cell: |store| field(store, "kind") },
-        Column { head: "WHERE", cell: |store| [field(store, "node"), field(store, "host")].concat() },
+        Column { head: "WHERE", cell: place },
         Column { head: "PORTS", cell: |store| field(store, "ports") },
         Column { head: "TLS", cell: |store| field(store, "tls") },
         Column { head: "LOGIN", cell: |store| field(store, "login") },
@@ -104,11 +105,18 @@ impl Run for Store {
     }
 }
 
+/// Its node, or its hosts.
+fn place(store: &Value) -> String {
+    let parts = ["node", "host", "hosts"].map(|name| field(store, name));
+    parts.concat()
+}
+
 /// Passwords that cross a network in the clear should be meant so.
 fn warn_of_clear(store: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
-    let host = field(store, "host");
-    let is_near = host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()) || host == "localhost";
-    if field(store, "kind") == "foreign" && field(store, "tls") == "none" && !is_near {
+    let many = store.get("hosts").and_then(Value::as_array).into_iter().flatten();
+    let hosts = store.get("host").into_iter().chain(many).filter_map(Value::as_str);
+    let mut far = hosts.filter_map(|host| host.split(',').next()).filter(|host| !is_near(host));
+    if let Some(host) = far.next().filter(|_| field(store, "kind") == "foreign" && field(store, "tls") == "none") {
         let name = field(store, "name");
         screen.remark(format_args!(
             "posthouse: passwords go to {host} in the clear: `posthouse store set {name} --tls starttls` or `--tls tls`"
@@ -117,19 +125,26 @@ fn warn_of_clear(store: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> 
     Ok(())
 }
 
+fn is_near(host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()) || host == "localhost"
+}
+
 impl Settings {
     fn put(self, given: &mut Given) -> Result<(), Failure> {
-        let kind = match (&self.node, &self.host) {
+        let kind = match (&self.node, self.host.is_empty()) {
             (Some(_), _) => Some("posthouse"),
-            (None, Some(_)) => Some("foreign"),
-            (None, None) => None,
+            (None, false) => Some("foreign"),
+            (None, true) => None,
         };
+        if !self.host.is_empty() {
+            // Whichever of the two the record has, it is replaced.
+            given.put("host", Some(Value::Null)).put("hosts", Some(self.host));
+        }
         let tls = if self.tls.as_deref() == Some("tls") { TlsMode::Tls } else { TlsMode::None };
         let ports = self.port.iter().map(|text| port(text, tls)).collect::<Result<Map<_, _>, _>>()?;
         given
             .put("kind", kind)
             .put("node", self.node)
-            .put("host", self.host)
             .put("ports", (!ports.is_empty()).then_some(ports))
             .put("tls", self.tls)
             .put("login", self.login);
@@ -144,7 +159,7 @@ pub(super) fn port(text: &str, tls: TlsMode) -> Result<(String, Value), Failure>
         None => (text, None),
     };
     let protocol: Protocol = serde_json::from_value(name.into())
-        .map_err(|_| Failure::usage(format!("{name:?} is none of smtp, lmtp, imap, pop3, sieve")))?;
+        .map_err(|_| Failure::usage(format!("{name:?} is none of smtp, lmtp, imap, pop3, sieve, submission")))?;
     let port = match port {
         Some(port) => port.parse::<u16>().map_err(|_| Failure::usage(format!("{port:?} is not a port")))?,
         None => protocol.usual_port(tls),

@@ -238,6 +238,35 @@ async fn rules_domains_stores_placements_and_the_site() {
 }
 
 #[tokio::test]
+async fn a_back_end_with_several_hosts() {
+    let site = Site::new().await;
+    let add = "store add pair --host a.test --host b.test,imap=1143 --port imap --tls tls";
+    assert_snapshot!(site.run(add).await, @"added store pair");
+    assert_snapshot!(site.run("store show pair").await, @"
+    hosts     a.test, b.test,imap=1143
+    kind      foreign
+    login     password
+    name      pair
+    ports     imap=993
+    revision  5
+    tls       tls
+    ");
+    assert_snapshot!(site.run("store set pair --host c.test").await, @"changed store pair");
+    assert_snapshot!(site.run("store add old --host old.test --port imap --tls tls").await, @"added store old");
+    assert_snapshot!(site.run("store set old --host old.test --host older.test --tls none").await, @"
+    changed store old
+    ! posthouse: passwords go to old.test in the clear: `posthouse store set old --tls starttls` or `--tls tls`
+    ");
+    assert_snapshot!(site.run("store list").await, @"
+    NAME    KIND       WHERE                 PORTS     TLS   LOGIN
+    fritz   posthouse  n1                    -         -     -
+    ingrid  posthouse  n1                    -         -     -
+    old     foreign    old.test, older.test  imap=993  none  password
+    pair    foreign    c.test                imap=993  tls   password
+    ");
+}
+
+#[tokio::test]
 async fn aliases_that_lead_nowhere_or_round() {
     let site = Site::new().await;
     assert_snapshot!(site.run("alias add a@site.test b@site.test zoe@far.test").await, @"

@@ -2,14 +2,16 @@
 
 use super::problem::{Problem, Problems};
 use super::raw::{
-    RawBalancers, RawConfig, RawDirectory, RawEngine, RawLimits, RawNode, RawProxy, RawRelay, RawStore, RawTls,
+    RawBalancers, RawCertificate, RawConfig, RawDirectory, RawEngine, RawLimits, RawNode, RawProxy, RawRelay, RawStore,
+    RawTls,
 };
 use super::section::At;
 use super::{
     Admin, Config, Directory, DirectoryEngine, Journal, Limits, Log, LogFormat, Node, Proxy, Relay, Store, Tls,
 };
 use mail_types::StoreName;
-use net::{Network, ServerTls};
+use net::{CertificateFiles, Network, ServerTls};
+use proxy::LoginLimits;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Display;
@@ -84,10 +86,19 @@ fn node(raw: RawNode, problems: &Problems) -> Option<Node> {
 
 fn limits(raw: RawLimits) -> Limits {
     let count = |number: Option<u32>, default| number.map_or(default, |number| number as usize);
+    let connections = raw.connections.unwrap_or(10_000);
     Limits {
-        connections: count(raw.connections, 10_000),
+        connections: connections as usize,
         // A provider's translator of addresses or a campus behind one address is not an attack.
         connections_per_address: count(raw.connections_per_address, 100),
+        logins: LoginLimits {
+            // Whoever holds connections and says nothing leaves room for those who log in.
+            strangers: raw.unauthenticated_connections.unwrap_or((connections / 4).max(1)),
+            per_second: raw.logins_per_second.unwrap_or(0),
+            per_host_and_minute: raw.logins_per_minute_per_address.unwrap_or(0),
+            // A person with five devices, each with as many connections as clients open.
+            sessions_per_account: raw.sessions_per_account.unwrap_or(100),
+        },
         message_octets: raw.message_octets.unwrap_or(50_000_000),
         recipients: count(raw.recipients, 1_000),
     }
@@ -117,22 +128,35 @@ impl Check<'_> {
     }
 
     fn tls(&self, raw: RawTls) -> Option<Tls> {
-        let (certificate, key) = (raw.certificate?, raw.key?);
-        match ServerTls::from_pem_files(&certificate.value, &key.value) {
-            Ok(server) => Some(Tls { certificate: certificate.value, key: key.value, server }),
+        let first = self.certificate(&raw.first);
+        // All of them, so that their mistakes are told in the same go.
+        let others: Vec<_> = raw.others.iter().map(|raw| self.certificate(raw)).collect();
+        let (first, others) = (first?, others.into_iter().collect::<Option<Vec<_>>>()?);
+        match ServerTls::from_pem_files(&first, &others) {
+            Ok(server) => Some(Tls { first, others, server }),
+            // They were readable a moment ago.
             Err(error) => {
-                let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
-                let place = if error.path() == Some(&key.value) { &key } else { &certificate };
-                self.problems.add(place.problem(format!("{error}{cause}")));
-                // The certificate is read first: its mistake must not hide that of the key.
-                if error.path() != Some(&key.value)
-                    && let Err(error) = std::fs::read(&key.value)
-                {
-                    self.problems.add(key.problem(format!("cannot read {}: {error}", key.value.display())));
-                }
+                self.problems.add(raw.first.certificate?.problem(error.to_string()));
                 None
             }
         }
+    }
+
+    /// A certificate that a server can show.
+    fn certificate(&self, raw: &RawCertificate) -> Option<CertificateFiles> {
+        let (certificate, key) = (raw.certificate.as_ref()?, raw.key.as_ref()?);
+        let files = CertificateFiles { certificate: certificate.value.clone(), key: key.value.clone() };
+        let Err(error) = ServerTls::from_pem_files(&files, &[]) else { return Some(files) };
+        let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+        let place = if error.path() == Some(&key.value) { key } else { certificate };
+        self.problems.add(place.problem(format!("{error}{cause}")));
+        // The certificate is read first: its mistake must not hide that of the key.
+        if error.path() != Some(&key.value)
+            && let Err(error) = std::fs::read(&key.value)
+        {
+            self.problems.add(key.problem(format!("cannot read {}: {error}", key.value.display())));
+        }
+        None
     }
 
     fn directory(&mut self, raw: RawDirectory, stores: &[At<StoreName>], data: &Path, whole: &At<()>) -> Directory {
@@ -273,6 +297,9 @@ impl Check<'_> {
             imaps: self.tls_listeners(raw.imaps),
             pop3: self.listeners(raw.pop3),
             pop3s: self.tls_listeners(raw.pop3s),
+            submission: self.listeners(raw.submission),
+            submissions: self.tls_listeners(raw.submissions),
+            submission_extensions: raw.submission_extensions.unwrap_or_else(usual_extensions),
             clear_from: raw.clear_from.iter().map(|at| at.value).collect(),
         }
     }
@@ -324,6 +351,11 @@ impl Check<'_> {
         self.folders.note(&at, at.value.display(), self.problems);
         at.value
     }
+}
+
+/// What every submission server of this century has (RFC 6409 §7), and no word on how large a message may be.
+fn usual_extensions() -> Vec<String> {
+    ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SIZE"].map(str::to_owned).into()
 }
 
 /// What may be used once, and by whom it is.

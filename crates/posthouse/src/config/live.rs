@@ -12,7 +12,7 @@ impl Config {
 
     /// This configuration, with what follows at once taken from `new`. Whoever is told of a change is told of nothing else.
     pub(crate) fn with_live_of(&self, new: &Self) -> Self {
-        let Limits { connections, connections_per_address, message_octets, recipients } = new.limits;
+        let Limits { connections, connections_per_address, logins, message_octets, recipients } = new.limits;
         let stop_span = new.node.stop_span;
         let commit_wait = new.relay.as_ref().map(|relay| relay.commit_wait);
         let relay =
@@ -20,13 +20,13 @@ impl Config {
         let tls = match (&self.tls, &new.tls) {
             // The server is that of the start: it reads the files again.
             (Some(ours), Some(new)) => {
-                let Tls { certificate, key, .. } = new.clone();
-                Some(Tls { certificate, key, server: ours.server.clone() })
+                let Tls { first, others, .. } = new.clone();
+                Some(Tls { first, others, server: ours.server.clone() })
             }
             (ours, _) => ours.clone(),
         };
         Self {
-            limits: Limits { connections, connections_per_address, message_octets, recipients },
+            limits: Limits { connections, connections_per_address, logins, message_octets, recipients },
             log: Log { level: new.log.level.clone(), ..self.log.clone() },
             node: Node { stop_span, ..self.node.clone() },
             relay,
@@ -40,7 +40,7 @@ impl Config {
         // Whether TLS is offered is part of what listeners are.
         let is_of_tls = key.starts_with("tls.");
         let is_of_relay = key.starts_with("relay.");
-        LIVE.contains(&key)
+        (LIVE.contains(&key) || key.starts_with("tls.also["))
             && (!is_of_tls || self.tls.is_some() == new.tls.is_some())
             && (!is_of_relay || self.relay.is_some() == new.relay.is_some())
     }
@@ -50,11 +50,16 @@ impl Config {
 const LIVE: &[&str] = &[
     "limits.connections",
     "limits.connections_per_address",
+    "limits.logins_per_minute_per_address",
+    "limits.logins_per_second",
     "limits.message",
     "limits.recipients",
+    "limits.sessions_per_account",
+    "limits.unauthenticated_connections",
     "log.level",
     "node.stop_seconds",
     "relay.commit_wait_seconds",
     "tls.certificate",
     "tls.key",
+    // `tls.also[0].certificate` and its like: see `can_change`.
 ];

@@ -48,6 +48,12 @@ pub(super) struct RawLog {
 }
 
 pub(super) struct RawTls {
+    pub(super) first: RawCertificate,
+    pub(super) others: Vec<RawCertificate>,
+}
+
+/// Two files that belong together.
+pub(super) struct RawCertificate {
     pub(super) certificate: Option<At<PathBuf>>,
     pub(super) key: Option<At<PathBuf>>,
 }
@@ -105,6 +111,9 @@ pub(super) struct RawProxy {
     pub(super) imaps: Vec<At<SocketAddr>>,
     pub(super) pop3: Vec<At<SocketAddr>>,
     pub(super) pop3s: Vec<At<SocketAddr>>,
+    pub(super) submission: Vec<At<SocketAddr>>,
+    pub(super) submissions: Vec<At<SocketAddr>>,
+    pub(super) submission_extensions: Option<Vec<String>>,
     pub(super) clear_from: Vec<At<Network>>,
     pub(super) balancers: RawBalancers,
 }
@@ -119,6 +128,10 @@ pub(super) struct RawAdmin {
 pub(super) struct RawLimits {
     pub(super) connections: Option<u32>,
     pub(super) connections_per_address: Option<u32>,
+    pub(super) unauthenticated_connections: Option<u32>,
+    pub(super) logins_per_second: Option<u32>,
+    pub(super) logins_per_minute_per_address: Option<u32>,
+    pub(super) sessions_per_account: Option<u32>,
     pub(super) message_octets: Option<u64>,
     pub(super) recipients: Option<u32>,
 }
@@ -167,9 +180,13 @@ fn log(section: &Section<'_>) -> RawLog {
 }
 
 fn tls(section: &Section<'_>) -> RawTls {
+    RawTls { first: certificate(section), others: section.sections("also", certificate) }
+}
+
+fn certificate(section: &Section<'_>) -> RawCertificate {
     section.must_have("certificate");
     section.must_have("key");
-    RawTls { certificate: section.path("certificate"), key: section.path("key") }
+    RawCertificate { certificate: section.path("certificate"), key: section.path("key") }
 }
 
 fn directory(section: &Section<'_>) -> RawDirectory {
@@ -233,15 +250,24 @@ fn clients(section: &Section<'_>) -> ClientLimits {
 }
 
 fn proxy(section: &Section<'_>) -> RawProxy {
-    section.must_listen(&["imap", "imaps", "pop3", "pop3s"]);
+    section.must_listen(&["imap", "imaps", "pop3", "pop3s", "submission", "submissions"]);
     RawProxy {
         imap: section.addresses("imap"),
         imaps: section.addresses("imaps"),
         pop3: section.addresses("pop3"),
         pop3s: section.addresses("pop3s"),
+        submission: section.addresses("submission"),
+        submissions: section.addresses("submissions"),
+        submission_extensions: extensions(section),
         clear_from: section.parsed_list("clear_from", str::parse),
         balancers: balancers(section),
     }
+}
+
+/// Nothing where the key is not there; an empty list promises nothing.
+fn extensions(section: &Section<'_>) -> Option<Vec<String>> {
+    let lines = section.parsed_list("submission_extensions", extension);
+    section.has("submission_extensions").then(|| lines.into_iter().map(|at| at.value).collect())
 }
 
 fn balancers(section: &Section<'_>) -> RawBalancers {
@@ -259,6 +285,10 @@ fn limits(section: &Section<'_>) -> RawLimits {
     RawLimits {
         connections: section.number("connections", 1..=CONNECTIONS_MAX),
         connections_per_address: section.number("connections_per_address", 1..=CONNECTIONS_MAX),
+        unauthenticated_connections: section.number("unauthenticated_connections", 0..=CONNECTIONS_MAX),
+        logins_per_second: section.number("logins_per_second", 0..=LOGINS_MAX),
+        logins_per_minute_per_address: section.number("logins_per_minute_per_address", 0..=LOGINS_MAX),
+        sessions_per_account: section.number("sessions_per_account", 0..=CONNECTIONS_MAX),
         message_octets: section.size("message", MESSAGE_OCTETS_MIN..=MESSAGE_OCTETS_MAX),
         recipients: section.number("recipients", RECIPIENTS_MIN..=RECIPIENTS_MAX),
     }
@@ -274,12 +304,27 @@ fn level(text: &str) -> Result<String, String> {
     EnvFilter::builder().parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
+/// A line of the answer to EHLO (RFC 5321 §4.1.1.1): a keyword and its parameters. What is ours to offer is none.
+fn extension(text: &str) -> Result<String, &'static str> {
+    let line = text.to_ascii_uppercase();
+    let keyword = line.split(' ').next().unwrap_or_default();
+    match keyword {
+        "STARTTLS" | "AUTH" => Err("is offered by the proxy itself"),
+        "" => Err("is no extension, such as 8BITMIME or SIZE 50000000"),
+        _ if line.len() > EXTENSION_OCTETS_MAX || !line.bytes().all(|octet| (b' '..=b'~').contains(&octet)) => {
+            Err("is no extension, such as 8BITMIME or SIZE 50000000")
+        }
+        _ => Ok(line),
+    }
+}
+
 /// A user or group; whether this machine knows it is seen at the start.
 fn person(text: &str) -> Result<String, &'static str> {
     if text.is_empty() || text.contains('\0') { Err("is no name") } else { Ok(text.to_owned()) }
 }
 
 const STOP_SECONDS_MAX: u32 = 3600;
+const EXTENSION_OCTETS_MAX: usize = 200;
 /// RFC 5321 §4.5.3.2.3: a sender waits 5 minutes for the answer to a recipient.
 const COMMIT_WAIT_SECONDS_MAX: u32 = 240;
 /// Beyond, 0 says it better: no limit.
@@ -290,6 +335,8 @@ const KEEP_DAYS_MAX: u16 = 3650;
 const SEGMENT_OCTETS_MIN: u64 = 1_000_000;
 const SEGMENT_OCTETS_MAX: u64 = 1 << 30;
 const CONNECTIONS_MAX: u32 = 1_000_000;
+/// Beyond, 0 says it better: no limit.
+const LOGINS_MAX: u32 = 1_000_000;
 /// RFC 5321 §4.5.3.1.7: message content of at least 64K octets.
 const MESSAGE_OCTETS_MIN: u64 = 64 << 10;
 const MESSAGE_OCTETS_MAX: u64 = 1 << 30;

@@ -116,6 +116,11 @@ impl<'a> Section<'a> {
         self.parsed_list(key, |text| text.parse().map_err(|_| wrong))
     }
 
+    /// Whether something is written under a key.
+    pub(super) fn has(&self, key: &'static str) -> bool {
+        self.entry(key).is_some()
+    }
+
     /// As [`Section::parsed`], and a mistake when it is not there.
     pub(super) fn required<T, E: Display>(
         &self,

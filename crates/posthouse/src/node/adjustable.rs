@@ -5,7 +5,7 @@ use super::listeners::Listeners;
 use crate::config::Config;
 use net::ListenerHandle;
 use ports::SessionHandover;
-use proxy::{ClearLogins, ImapConfig, ImapInsideConfig, StartTls};
+use proxy::{ClearLogins, ImapConfig, ImapInsideConfig, StartTls, Turnstile};
 use relay::Relay;
 use smtp_proto::Dialect;
 use smtp_proto::server as smtp;
@@ -28,6 +28,7 @@ pub(super) struct Adjustable {
     /// Of those to which one of ours comes with many connections.
     trusting: Vec<ListenerHandle>,
     relay: Arc<Relay>,
+    turnstile: Arc<Turnstile>,
 }
 
 /// A value that is replaced as a whole; who has taken it keeps what it took.
@@ -72,6 +73,7 @@ impl Adjustable {
             counted: listeners.counted(),
             trusting: listeners.trusting(),
             relay,
+            turnstile: Arc::clone(&node.turnstile),
         }
     }
 
@@ -104,6 +106,7 @@ impl Adjustable {
         for handle in &self.trusting {
             handle.set_limits(config.limits.connections, config.limits.connections);
         }
+        self.turnstile.set(config.limits.logins);
         if let Some(relay) = &config.relay {
             self.relay.set_commit_wait(relay.commit_wait);
         }

@@ -36,7 +36,9 @@ pub(super) fn stores(local: &[Arc<Store>], own: &NodeName, routes: &Routes) -> L
 fn visits(config: &Config, routes: &Routes, system: &System) -> Arc<dyn BackEnds> {
     let (foreign, demands) = ForeignStores::of(&config.backends, routes);
     let dialer = Arc::new(Dialer::new().with_told(demands));
-    Arc::new(Visits::new(Arc::new(foreign), dialer.clone(), dialer, Arc::clone(&system.clock)))
+    let (clock, spawn) = (Arc::clone(&system.clock), Arc::clone(&system.spawn));
+    let host = config.node.hostname.clone();
+    Arc::new(Visits::new(Arc::new(foreign), dialer.clone(), dialer.clone(), dialer, clock, spawn, host))
 }
 
 /// A store without a record is here: nobody else can have it.

@@ -3,7 +3,7 @@
 use super::routing::Routes;
 use crate::config::{Backend, BackendProof};
 use backend::{BackEnd, Foreign, Protocol};
-use directory::{BackendLogin, Host, StoreAt, TlsMode};
+use directory::{BackendLogin, HostAt, StoreAt, TlsMode};
 use mail_types::StoreName;
 use net::ClientTls;
 use ports::{CallSecurity, Callee, Introduction, Trust};
@@ -45,12 +45,13 @@ impl ForeignStores {
 impl Foreign for ForeignStores {
     fn find(&self, store: &StoreName, protocol: Protocol) -> BackEnd {
         let routing = self.routes.now();
-        let Some(StoreAt::Foreign { host, ports, tls, login }) = routing.store_at(store) else {
+        let Some(StoreAt::Foreign { hosts, ports, tls, login }) = routing.store_at(store) else {
             return BackEnd::Nowhere("the directory says that it is no back-end any more".to_owned());
         };
         let (name, record) = match protocol {
             Protocol::Imap => ("IMAP", directory::Protocol::Imap),
             Protocol::Pop3 => ("POP3", directory::Protocol::Pop3),
+            Protocol::Submission => ("submission", directory::Protocol::Submission),
         };
         let Some(port) = ports.get(&record) else {
             return BackEnd::Nowhere(format!("its record has no port for {name}"));
@@ -66,12 +67,17 @@ impl Foreign for ForeignStores {
         };
         let introduction = told.map_or(Introduction::Nobody, |told| told.backend.introduction);
         let trust = told.map_or(Trust::Public, |told| told.trust);
-        let hosts = std::iter::once(host).map(|host: &Host| host.as_str().into()).collect::<Arc<[Box<str>]>>();
         let security = match tls {
             TlsMode::None => CallSecurity::Plain,
             TlsMode::Starttls => CallSecurity::StartTls(trust),
             TlsMode::Tls => CallSecurity::Tls(trust),
         };
-        BackEnd::At { callee: Callee { hosts, port: *port, security, introduction }, master }
+        let callee = |at: &HostAt| Callee {
+            hosts: Arc::from([Box::from(at.host.as_str())]),
+            port: at.port(record, *port),
+            security,
+            introduction,
+        };
+        BackEnd::At { hosts: hosts.iter().map(callee).collect(), master }
     }
 }

@@ -8,11 +8,12 @@ use super::recipients::StoreRecipients;
 use super::sessions::Visit;
 use super::sockets::Sockets;
 use super::{Node, NodeError, System};
+use crate::config::Config;
 use admin::ListenerFacts;
 use bytes::Bytes;
 use net::{Listener, ListenerHandle, ListenerOptions, Network, Security, ServerTls, SessionError, Shutdown, serve};
 use ports::{BoxFuture, Peer, Protocol};
-use proxy::{Authenticator, DirectoryAccounts, Pop3Config, Proxy, StartTls};
+use proxy::{Authenticator, DirectoryAccounts, Pop3Config, Proxy, StartTls, SubmissionConfig};
 use relay::{Gate, Relay, RelaySession};
 use smtp_proto::server as smtp;
 use smtp_proto::{Dialect, Refusal};
@@ -29,6 +30,7 @@ pub(super) struct Listeners {
     relay_lmtp: Vec<Listener>,
     imap: Vec<Listener>,
     pop3: Vec<Listener>,
+    submission: Vec<Listener>,
     lmtp: Vec<(Listener, Arc<Store>)>,
     /// For other nodes.
     inside: Inside,
@@ -54,6 +56,8 @@ impl Listeners {
             binder.proxy_from.clone_from(&proxy.proxy_from);
             bound.imap = binder.both(("imap", &proxy.imap), ("imaps", &proxy.imaps), BUSY_IMAP)?;
             bound.pop3 = binder.both(("pop3", &proxy.pop3), ("pop3s", &proxy.pop3s), BUSY_POP3)?;
+            let (plain, secure) = (("submission", &proxy.submission[..]), ("submissions", &proxy.submissions[..]));
+            bound.submission = binder.both(plain, secure, BUSY_SMTP)?;
         }
         binder.proxy_from = None;
         for (config, store) in node.config.stores.iter().zip(&node.local) {
@@ -77,6 +81,7 @@ impl Listeners {
             .chain(&self.relay_lmtp)
             .chain(&self.imap)
             .chain(&self.pop3)
+            .chain(&self.submission)
             .chain(self.inside.all())
             .map(|listener| (listener, None));
         let stores = self.lmtp.iter().map(|(listener, store)| (listener, Some(store.name().to_string())));
@@ -89,7 +94,7 @@ impl Listeners {
 
     /// The handles of those whose clients are counted by their address.
     pub(super) fn counted(&self) -> Vec<ListenerHandle> {
-        let fronts = self.smtp.iter().chain(&self.imap).chain(&self.pop3);
+        let fronts = self.smtp.iter().chain(&self.imap).chain(&self.pop3).chain(&self.submission);
         fronts.chain(self.lmtp.iter().map(|(listener, _)| listener)).map(Listener::handle).collect()
     }
 
@@ -173,7 +178,8 @@ impl Listeners {
         let starttls = if tls.is_some() { StartTls::Offered } else { StartTls::NotOffered };
         let accounts = DirectoryAccounts::new(Arc::clone(node.routes.live()), Arc::clone(&node.engine));
         let System { clock, spawn, .. } = &node.system;
-        let authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn));
+        let authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn))
+            .with_turnstile(Arc::clone(&node.turnstile));
         let proxy = Proxy {
             authenticator: Arc::new(authenticator.with_counts(Arc::clone(&node.logins)).hashing_at_once(cores())),
             handover: Arc::clone(&node.backends.handover),
@@ -192,6 +198,18 @@ impl Listeners {
                 report(visit, Box::pin(serve(stream, machine, session, tls.clone())))
             }));
         }
+        for listener in self.submission {
+            let config = submission_config(&node.config, starttls);
+            let (proxy, tls) = (proxy.clone(), tls.clone());
+            let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
+            running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
+                let visit = sessions.enter(Protocol::Submission, &peer);
+                let (machine, front) = proxy.submission(&config, peer);
+                let session = front.with_badge(visit.badge().clone());
+                let session = Polite::new(session, visit.badge(), &ending, leave_smtp);
+                report(visit, Box::pin(serve(stream, machine, session, tls.clone())))
+            }));
+        }
         let pop3_config = Pop3Config::new(starttls, clear_logins(&node.config));
         for listener in self.pop3 {
             let (proxy, config, tls) = (proxy.clone(), pop3_config.clone(), tls.clone());
@@ -205,6 +223,11 @@ impl Listeners {
             }));
         }
     }
+}
+
+fn submission_config(config: &Config, starttls: StartTls) -> SubmissionConfig {
+    let promised = config.proxy.as_ref().map(|proxy| proxy.submission_extensions.clone()).unwrap_or_default();
+    SubmissionConfig::new(config.node.hostname.clone(), promised, starttls, clear_logins(config))
 }
 
 fn cores() -> usize {

@@ -50,7 +50,10 @@ pub(super) async fn missing(engine: &dyn Engine, config: &Config) -> Result<Stri
         let why = match known {
             Some(kind) if kind == wanted.kind => continue,
             Some(StoreKind::Posthouse { node }) => format!("store {} is of node {node} there", store.name),
-            Some(StoreKind::Foreign { host, .. }) => format!("store {} is at {host} there", store.name),
+            Some(StoreKind::Foreign { hosts, .. }) => {
+                let hosts: Vec<String> = hosts.iter().map(|at| at.host.to_string()).collect();
+                format!("store {} is at {} there", store.name, hosts.join(", "))
+            }
             None => format!("store {} is not there", store.name),
         };
         let value = String::from_utf8_lossy(&wanted.encode()).into_owned();

@@ -3,7 +3,7 @@
 //! bind(2) without listen(2): the address is ours, and whoever connects is refused by the system instead of waiting for a
 //! node that still recovers.
 
-use crate::config::Config;
+use crate::config::{Config, Proxy};
 use net::{BindError, Bound};
 use std::net::SocketAddr;
 
@@ -29,7 +29,7 @@ impl Sockets {
 
 fn addresses(config: &Config) -> impl Iterator<Item = SocketAddr> + '_ {
     let relay = config.relay.iter().flat_map(|relay| relay.listen.iter().chain(&relay.lmtp));
-    let proxy = config.proxy.iter().flat_map(|proxy| [&proxy.imap, &proxy.imaps, &proxy.pop3, &proxy.pop3s]).flatten();
+    let proxy = config.proxy.iter().flat_map(Proxy::listeners);
     let stores = config.stores.iter().flat_map(|store| &store.lmtp);
     let inside = config.cluster.iter().flat_map(|cluster| [&cluster.lmtp, &cluster.imap, &cluster.pop3]).flatten();
     relay.chain(proxy).chain(stores).chain(inside).chain(&config.admin.metrics).copied()

@@ -3,6 +3,7 @@
 #![expect(clippy::indexing_slicing, reason = "a test: JSON that is not as expected is a failure")]
 
 mod draining;
+mod limits;
 mod maps;
 mod metrics;
 mod node;
@@ -26,8 +27,12 @@ fn main() -> ExitCode {
         trial("a_watchdog_of_another_process_is_not_fed", systemd::not_for_us),
         trial("an_unknown_user_is_a_reason_not_to_start", privileges::unknown),
         Trial::ignorable_test("root_is_given_up_once_the_sockets_are_bound", privileges::given_up),
+        trial("an_account_has_so_many_sessions", limits::sessions_of_an_account),
+        trial("a_client_has_so_many_logins", limits::logins),
+        trial("so_many_may_be_there_without_a_login", limits::strangers),
         trial("sighup_changes_what_can_change", reload::what_can_change_does),
         trial("sighup_changes_nothing_else", reload::what_waits_changes_nothing),
+        trial("sighup_reads_certificates_again", reload::certificates_follow_their_files),
         trial("a_map_is_followed_while_mail_comes", maps::followed),
         trial("a_map_places_and_moves_nobody", maps::places),
         trial("users_of_a_passwd_file_log_in_and_get_mail", maps::accounts),

@@ -1,7 +1,10 @@
 //! SIGHUP.
 
 use crate::node::{RELAY, Served, Talk};
+use net::{ClientTls, Stream};
 use rustix::process::Signal;
+use std::net::SocketAddr;
+use std::path::Path;
 
 pub(crate) fn what_can_change_does() {
     let limits = |message: &str| format!("{RELAY}[limits]\nmessage = '{message}'\n");
@@ -65,3 +68,58 @@ pub(crate) fn what_waits_changes_nothing() {
     }
     assert!(!offered.iter().any(|line| line.contains("STARTTLS")), "{offered:?}");
 }
+
+/// RFC 6066 §3: each name has its certificate, and files that were renewed are read again.
+pub(crate) fn certificates_follow_their_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["one", "two"] {
+        issue(folder.path(), name);
+    }
+    std::fs::create_dir(folder.path().join("conf.d")).expect("a folder");
+    std::fs::write(folder.path().join("conf.d/imaps.toml"), "proxy.imaps = '127.0.0.1:0'\n").expect("written");
+    let node = Served::start_in(folder, "", TLS, &[]);
+    let at = node.address("imaps");
+    for name in ["one", "two"] {
+        assert!(is_shown(node.folder(), at, name), "{name}");
+    }
+    // Kept beside the new one, for who still expects the old.
+    std::fs::rename(node.folder().join("two.pem"), node.folder().join("old.pem")).expect("renamed");
+    issue(node.folder(), "two");
+    assert!(!is_shown(node.folder(), at, "two"));
+    node.signal(Signal::HUP);
+    node.log_line("the configuration was read again");
+    assert!(is_shown(node.folder(), at, "two"));
+
+    // A mistake in one of them changes nothing.
+    std::fs::write(node.folder().join("two.pem"), "").expect("written");
+    issue(node.folder(), "one");
+    node.signal(Signal::HUP);
+    let line = node.log_line("tls.also.certificate");
+    assert!(line.contains("two.pem holds no certificate"), "{line}");
+    assert!(!is_shown(node.folder(), at, "one"));
+}
+
+/// Writes a certificate for `NAME.example` and its key.
+fn issue(folder: &Path, name: &str) {
+    let made = rcgen::generate_simple_self_signed(vec![format!("{name}.example")]).expect("a certificate");
+    std::fs::write(folder.join(format!("{name}.pem")), made.cert.pem()).expect("written");
+    std::fs::write(folder.join(format!("{name}.key")), made.signing_key.serialize_pem()).expect("written");
+}
+
+/// Whether who asks for that name is shown exactly its certificate.
+fn is_shown(folder: &Path, at: SocketAddr, name: &str) -> bool {
+    let client = ClientTls::verified_by(&folder.join(format!("{name}.pem"))).expect("a certificate");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let socket = tokio::net::TcpStream::connect(at).await.expect("connected");
+        Stream::plain(socket).connect_tls(&client, &format!("{name}.example")).await.is_ok()
+    })
+}
+
+const TLS: &str = "[tls]
+certificate = 'one.pem'
+key = 'one.key'
+[[tls.also]]
+certificate = 'two.pem'
+key = 'two.key'
+";

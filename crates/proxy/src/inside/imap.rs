@@ -98,7 +98,11 @@ impl ImapInsideGate {
                 return Step::Stay(Flow::Next);
             }
             sasl::Step::External(whom) => whom,
-            sasl::Step::Done(_) | sasl::Step::Failed(_) => None,
+            sasl::Step::Done(_)
+            | sasl::Step::Failed(_)
+            | sasl::Step::Scram(_)
+            | sasl::Step::Proved(_)
+            | sasl::Step::Unproved(_) => None,
         };
         self.enter(machine, whom.as_deref()).await
     }
@@ -115,7 +119,7 @@ impl ImapInsideGate {
                 let capabilities = offered(&self.config.support, Login::After, Privacy::Private);
                 machine.complete(Reply::ok("Logged in").with(ResponseCode::Capability(capabilities)));
                 let holder = Holder { account: who.address, store };
-                Step::Delegate { session, flow: Flow::Next, holder }
+                Step::Delegate { session, flow: Flow::Next, holder, seat: None }
             }
             Ok(Handover::There(_)) => self.refuse(machine, whom, &NOT_HERE),
             Err(why) => self.refuse(machine, whom, &why),

@@ -106,7 +106,11 @@ impl Pop3InsideGate {
                 return Step::Stay(Flow::Next);
             }
             sasl::Step::External(whom) => whom,
-            sasl::Step::Done(_) | sasl::Step::Failed(_) => None,
+            sasl::Step::Done(_)
+            | sasl::Step::Failed(_)
+            | sasl::Step::Scram(_)
+            | sasl::Step::Proved(_)
+            | sasl::Step::Unproved(_) => None,
         };
         self.enter(machine, whom.as_deref()).await
     }
@@ -119,7 +123,8 @@ impl Pop3InsideGate {
         match self.stores.pop3(&store, who.clone(), machine.mode()).await {
             Ok(Some(Handover::Here(session))) => {
                 log_entered(&self.client, &store, &who);
-                return answer_login(machine, session, Holder { account: who.address, store }).await;
+                let holder = Holder { account: who.address, store };
+                return answer_login(machine, session, holder, None).await;
             }
             // RFC 2449 §8.1.2. The calling node logs it, and tells the client.
             Ok(None) => machine.refuse(&Refusal::IN_USE),

@@ -211,7 +211,7 @@ fn site() -> MemoryEngine {
 
 fn foreign(name: &StoreName, login: BackendLogin) -> StoreRecord {
     let (host, ports) = (Host::parse("mail.example.test").unwrap(), [(Protocol::Imap, 143)].into());
-    let kind = StoreKind::Foreign { host, ports, tls: TlsMode::None, login };
+    let kind = StoreKind::Foreign { hosts: vec![host.into()], ports, tls: TlsMode::None, login };
     StoreRecord { name: name.clone(), kind, closed: false }
 }
 
@@ -327,6 +327,10 @@ impl BackEnds for FakeBackEnds {
         _mode: Mode,
     ) -> BoxFuture<'a, Result<Admission, Unavailable>> {
         Box::pin(async move { self.admit(store, &who, "5 messages") })
+    }
+
+    fn submission<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>> {
+        Box::pin(async move { self.admit(store, &who, "") })
     }
 }
 

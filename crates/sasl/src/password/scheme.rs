@@ -20,6 +20,7 @@ pub(super) enum Scheme {
     Ssha,
     Ssha256,
     Ssha512,
+    ScramSha256,
 }
 
 /// How the value is written.
@@ -32,7 +33,7 @@ pub(super) enum Encoding {
 }
 
 /// Names as Dovecot has them; the first one of a scheme is what we write.
-const NAMES: [(&str, Scheme); 16] = [
+const NAMES: [(&str, Scheme); 17] = [
     ("PLAIN", Scheme::Plain),
     ("CLEAR", Scheme::Plain),
     ("CLEARTEXT", Scheme::Plain),
@@ -49,6 +50,7 @@ const NAMES: [(&str, Scheme); 16] = [
     ("SSHA", Scheme::Ssha),
     ("SSHA256", Scheme::Ssha256),
     ("SSHA512", Scheme::Ssha512),
+    ("SCRAM-SHA-256", Scheme::ScramSha256),
 ];
 
 /// An unknown name goes into an error; what is longer than this is no name but perhaps a password with braces.
@@ -96,6 +98,7 @@ impl Scheme {
             Self::Ssha => "SSHA",
             Self::Ssha256 => "SSHA256",
             Self::Ssha512 => "SSHA512",
+            Self::ScramSha256 => "SCRAM-SHA-256",
         }
     }
 }

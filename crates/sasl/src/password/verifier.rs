@@ -2,7 +2,7 @@
 
 use super::StoredPasswordError;
 use super::scheme::{Encoding, Scheme, decode_hex, encode_base64, encode_hex};
-use crate::{Password, Secret};
+use crate::{Password, ScramKeys, Secret};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -44,6 +44,7 @@ pub(super) enum Verifier {
     Argon2(Phc),
     ShaCrypt(Phc),
     Bcrypt(Phc),
+    Scram(ScramKeys),
 }
 
 /// A value that is text and was seen to be well-formed and within the limits.
@@ -78,6 +79,7 @@ impl Verifier {
             Scheme::Sha256Crypt => sha_crypt_value(scheme, "$5$", Phc::decode(scheme, encoding, value)?),
             Scheme::BlfCrypt => bcrypt_value(scheme, Phc::decode(scheme, encoding, value)?),
             Scheme::Crypt => crypt_value(Phc::decode(scheme, encoding, value)?),
+            Scheme::ScramSha256 => scram_value(scheme, encoding, value),
         }
     }
 
@@ -102,20 +104,28 @@ impl Verifier {
                 .is_ok_and(|hash| Argon2::default().verify_password(clear, &hash).is_ok()),
             Self::ShaCrypt(phc) => ShaCrypt::default().verify_password(clear, phc.as_str()).is_ok(),
             Self::Bcrypt(phc) => bcrypt::verify(clear, phc.as_str()).unwrap_or(false),
+            Self::Scram(keys) => keys.fit(password),
         }
     }
 
     pub(super) fn is_costly(&self) -> bool {
         match self {
             Self::Plain(_) | Self::Digest { .. } => false,
-            Self::Argon2(_) | Self::ShaCrypt(_) | Self::Bcrypt(_) => true,
+            Self::Argon2(_) | Self::ShaCrypt(_) | Self::Bcrypt(_) | Self::Scram(_) => true,
         }
     }
 
     pub(super) fn clear(&self) -> Option<&Password> {
         match self {
             Self::Plain(password) => Some(password),
-            Self::Digest { .. } | Self::Argon2(_) | Self::ShaCrypt(_) | Self::Bcrypt(_) => None,
+            Self::Digest { .. } | Self::Argon2(_) | Self::ShaCrypt(_) | Self::Bcrypt(_) | Self::Scram(_) => None,
+        }
+    }
+
+    pub(super) fn scram_keys(&self) -> Option<&ScramKeys> {
+        match self {
+            Self::Scram(keys) => Some(keys),
+            Self::Plain(_) | Self::Digest { .. } | Self::Argon2(_) | Self::ShaCrypt(_) | Self::Bcrypt(_) => None,
         }
     }
 
@@ -124,6 +134,8 @@ impl Verifier {
         match self {
             Self::Plain(password) => write_text(password.as_bytes(), encoding, f),
             Self::Argon2(phc) | Self::ShaCrypt(phc) | Self::Bcrypt(phc) => write_text(phc.0.as_bytes(), encoding, f),
+            // Read with its own encoding only.
+            Self::Scram(keys) => keys.write(f),
             Self::Digest { digest, salt, .. } => {
                 let octets = [digest.as_bytes(), salt].concat();
                 match encoding {
@@ -264,6 +276,14 @@ fn bcrypt_value(scheme: Scheme, phc: Phc) -> Result<Verifier, StoredPasswordErro
 }
 
 const BCRYPT_COST_MIN: u32 = 4;
+
+fn scram_value(scheme: Scheme, encoding: Encoding, value: &str) -> Result<Verifier, StoredPasswordError> {
+    match ScramKeys::parse(value).filter(|_| encoding == Encoding::Own) {
+        Some(Ok(keys)) => Ok(Verifier::Scram(keys)),
+        Some(Err(limit)) => Err(StoredPasswordError::TooCostly(scheme.name(), limit)),
+        None => Err(StoredPasswordError::Malformed(scheme.name())),
+    }
+}
 
 fn crypt_value(phc: Phc) -> Result<Verifier, StoredPasswordError> {
     let text = phc.as_str();

@@ -5,6 +5,7 @@ use super::phase::{Phase, Source};
 use super::{Security, Server};
 use crate::reply::{Refusal, Reply};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use mail_types::ReplyCode;
 use std::mem;
 
@@ -134,6 +135,7 @@ impl<Receipt> Server<Receipt> {
                 | Phase::Drain { .. }
                 | Phase::AuthLine(_)
                 | Phase::Handshake
+                | Phase::Passed
                 | Phase::Closed => unasked("refuse"),
             };
             server.say_times(&refusal, answers);
@@ -163,6 +165,18 @@ impl<Receipt> Server<Receipt> {
             server.say(&Reply::AUTHENTICATED);
             Phase::Ready(client)
         });
+    }
+
+    /// To `Event::Auth` and `Event::AuthResponse`: the client is who it says, and another server answers from here on. Gives
+    /// what the client has sent behind its login, for that server. Of later calls [`Server::shut_down`] alone says something.
+    pub fn pass(&mut self) -> Bytes {
+        self.answer(|server, phase| {
+            let Phase::AuthAsked(_) = phase else { unasked("pass") };
+            server.authenticated = true;
+            server.say(&Reply::AUTHENTICATED);
+            Phase::Passed
+        });
+        mem::take(&mut self.input).freeze()
     }
 
     /// To `Event::Auth` and `Event::AuthResponse`: usually with `Refusal::AUTH_FAILED`.

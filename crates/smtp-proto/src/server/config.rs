@@ -18,6 +18,9 @@ pub struct Config {
     pub size_max: u64,
     /// What is offered beyond PIPELINING, SIZE, 8BITMIME and ENHANCEDSTATUSCODES, which always are.
     pub extensions: Extensions,
+    /// Lines of the answer to EHLO in the place of those four, for a listener whose clients log in and are [passed
+    /// on](super::Server::pass): what the servers behind have in common.
+    pub promised: Option<Vec<String>>,
     /// Limits that have defaults.
     pub limits: Limits,
 }
@@ -71,6 +74,7 @@ impl Config {
             greeting: "Posthouse".to_owned(),
             size_max: limits::SIZE_MAX,
             extensions: Extensions::default(),
+            promised: None,
             limits: Limits::default(),
         }
     }

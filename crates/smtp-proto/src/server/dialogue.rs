@@ -285,8 +285,13 @@ impl<Receipt> Server<Receipt> {
         let mut text = self.config.host.to_string();
         if client.is_extended() {
             let extensions = &self.config.extensions;
-            text.push_str("\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nSIZE ");
-            text.push_str(&self.config.size_max.to_string());
+            match &self.config.promised {
+                None => {
+                    text.push_str("\nPIPELINING\n8BITMIME\nENHANCEDSTATUSCODES\nSIZE ");
+                    text.push_str(&self.config.size_max.to_string());
+                }
+                Some(lines) => lines.iter().for_each(|line| text.extend(["\n", line])),
+            }
             let offered = [
                 (extensions.smtputf8, "\nSMTPUTF8"),
                 (extensions.chunking, "\nCHUNKING"),

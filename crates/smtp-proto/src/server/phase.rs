@@ -42,6 +42,8 @@ pub(super) enum Phase {
     TlsAsked(Hello),
     /// TLS is being negotiated below us.
     Handshake,
+    /// Another server answers, and what comes is not read here.
+    Passed,
     Closed,
 }
 
@@ -89,6 +91,7 @@ impl Phase {
             | Self::AuthAsked(_)
             | Self::TlsAsked(_)
             | Self::Handshake
+            | Self::Passed
             | Self::Closed => false,
         }
     }
@@ -105,13 +108,13 @@ impl Phase {
             | Self::AuthAsked(_)
             | Self::TlsAsked(_)
             | Self::Handshake => Waits::Role,
-            Self::Closed => Waits::Nothing,
+            Self::Passed | Self::Closed => Waits::Nothing,
         }
     }
 
     pub(super) fn client(&self) -> Option<&Hello> {
         match self {
-            Self::Fresh | Self::Handshake | Self::Closed => None,
+            Self::Fresh | Self::Handshake | Self::Passed | Self::Closed => None,
             Self::Ready(client)
             | Self::Envelope(client, _)
             | Self::Content(client, ..)

@@ -1,0 +1,266 @@
+//! The way in by one protocol: host by host, until one has greeted and hears the login.
+//!
+//! ```text
+//!   a host left alone ──▶ the next           no greeting, no TLS, BYE, -ERR before the login ──▶ the next
+//!   one that was ──▶ a probe of its own, beside us, where another stands by           the login is said ──▶ its word is final
+//! ```
+
+use super::guest::{Guest, Manner, Turn, Verdict};
+use crate::breakers::{Attempt, Breakers, LEFT_ALONE};
+use crate::foreign::Said;
+use mail_types::Domain;
+use pop3_proto::Mode;
+use ports::{Call, CallSecurity, Callee, Caller, Clock, Peer, Spawn, Unavailable};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The way in by one protocol.
+pub(super) struct Door<M: Guest> {
+    caller: Arc<dyn Caller<M>>,
+    clock: Arc<dyn Clock>,
+    spawn: Arc<dyn Spawn>,
+    breakers: Arc<Breakers>,
+    /// Our name, where it is said.
+    host: Domain,
+    /// What hosts offer before a login: whoever knows it saves a round trip. At most [`KNOWN_MAX`].
+    known: Mutex<BTreeMap<Callee, M::Known>>,
+}
+
+/// Somebody at the door.
+pub(super) struct Caught {
+    pub(super) said: Said,
+    pub(super) mode: Mode,
+    pub(super) peer: Peer,
+}
+
+/// A host's word about a login, and the connection over which it came.
+pub(super) struct Answer<M: Guest> {
+    pub(super) verdict: Verdict,
+    pub(super) call: Box<dyn Call<M>>,
+    pub(super) callee: Callee,
+}
+
+/// Why a host gave no word.
+enum Stop {
+    /// It heard no login: the next may be asked.
+    Before(Unavailable),
+    /// It may have heard one: another would count a second.
+    Behind(Unavailable),
+}
+
+/// How long a host may take to greet, and again behind the handshake of TLS to be ready for a login. Whoever accepts and says
+/// nothing does not live; RFC 9051 and RFC 1939 name no time.
+pub const GREETING_MAX: Duration = Duration::from_secs(5);
+/// How often it is looked whether the login was said.
+const LOOK_SPAN: Duration = Duration::from_millis(250);
+/// How long a probe may take. It looks up a name, connects, agrees on TLS and hears a greeting.
+const PROBE_MAX: Duration = Duration::from_secs(20);
+/// Hosts of which it is remembered what they offer.
+const KNOWN_MAX: usize = 4096;
+
+impl<M: Guest> Door<M> {
+    pub(super) fn new(
+        caller: Arc<dyn Caller<M>>,
+        clock: Arc<dyn Clock>,
+        spawn: Arc<dyn Spawn>,
+        host: Domain,
+    ) -> Arc<Self> {
+        let breakers = Breakers::new(Arc::clone(&clock));
+        Arc::new(Self { caller, clock, spawn, breakers, host, known: Mutex::default() })
+    }
+
+    /// Logs in at the first host that is ready to hear it.
+    pub(super) async fn enter(self: &Arc<Self>, hosts: &[Callee], who: &Caught) -> Result<Answer<M>, Unavailable> {
+        let mut failures = Vec::new();
+        let mut left = hosts;
+        while let [callee, rest @ ..] = left {
+            left = rest;
+            match self.try_host(callee, rest, who).await {
+                Ok(answer) => return Ok(answer),
+                Err(Stop::Behind(why)) => return Err(why),
+                Err(Stop::Before(why)) => failures.push(why),
+            }
+        }
+        Err(together(failures))
+    }
+
+    async fn try_host(self: &Arc<Self>, callee: &Callee, rest: &[Callee], who: &Caught) -> Result<Answer<M>, Stop> {
+        let left_alone = || Stop::Before(unavailable(callee, LEFT_ALONE));
+        let attempt = self.breakers.attempt(callee).ok_or_else(left_alone)?;
+        if attempt.is_probe() && rest.iter().any(|next| self.breakers.is_well(next)) {
+            // Nobody has to wait for it while another answers.
+            self.probe(callee.clone(), attempt);
+            return Err(left_alone());
+        }
+        let (said, mode, now) = (who.said.clone(), who.mode, self.clock.instant());
+        let guest = M::new(Manner { said, mode, host: &self.host, now });
+        let mut answer = self.converse(callee, guest, Some(who.peer), attempt).await?;
+        self.learn(&mut answer);
+        Ok(answer)
+    }
+
+    /// Asks a host how it is, and what it offers.
+    fn probe(self: &Arc<Self>, callee: Callee, attempt: Attempt) {
+        let door = Arc::clone(self);
+        self.spawn.task(Box::pin(async move {
+            tokio::select! {
+                () = door.look(&callee, attempt) => {}
+                () = door.clock.sleep(PROBE_MAX) => {}
+            }
+        }));
+    }
+
+    async fn look(&self, callee: &Callee, attempt: Attempt) {
+        let guest = M::asking(&self.host, self.clock.instant());
+        // Whoever needs the host hears what is wrong with it.
+        if let Ok(mut answer) = self.converse(callee, guest, None, attempt).await {
+            self.learn(&mut answer);
+            answer.call.close().await;
+        }
+    }
+
+    /// To the verdict, over the handshake of TLS if there is to be one.
+    async fn converse(
+        &self,
+        callee: &Callee,
+        guest: M,
+        peer: Option<Peer>,
+        attempt: Attempt,
+    ) -> Result<Answer<M>, Stop> {
+        let guest = self.instructed(guest, callee);
+        let call = match self.caller.call(callee, peer, guest).await {
+            Ok(call) => call,
+            Err(why) => {
+                attempt.failed();
+                return Err(Stop::Before(why));
+            }
+        };
+        let mut visit = Visit { call, attempt: Some(attempt), clock: &*self.clock };
+        match visit.verdict().await {
+            Ok(Verdict::Unavailable(why)) | Err(why) => {
+                // It may be what was remembered that was wrong.
+                self.known().remove(callee);
+                Err(visit.stop(unavailable(callee, why)))
+            }
+            Ok(verdict) => {
+                visit.is_well();
+                Ok(Answer { verdict, call: visit.call, callee: callee.clone() })
+            }
+        }
+    }
+
+    fn instructed(&self, guest: M, callee: &Callee) -> M {
+        let guest = match callee.security {
+            CallSecurity::StartTls(_) => guest.with_starttls(),
+            CallSecurity::Plain | CallSecurity::Cluster | CallSecurity::Tls(_) => guest,
+        };
+        match self.known().get(callee) {
+            Some(known) => guest.knowing(known.clone()),
+            None => guest,
+        }
+    }
+
+    /// What a host offers is believed until it says no, which may come of our being wrong.
+    fn learn(&self, answer: &mut Answer<M>) {
+        let learnt = answer.call.machine().learnt();
+        let (mut known, callee) = (self.known(), &answer.callee);
+        match (&answer.verdict, learnt) {
+            (Verdict::Welcome(_) | Verdict::InUse | Verdict::Offered, Some(learnt)) => {
+                if known.get(callee) != Some(&learnt) {
+                    if known.len() >= KNOWN_MAX {
+                        known.clear();
+                    }
+                    known.insert(callee.clone(), learnt);
+                }
+            }
+            (Verdict::Refused(_) | Verdict::Unavailable(_), _) | (_, None) => {
+                known.remove(callee);
+            }
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<Callee, M::Known>> {
+        // No holder of this lock can panic half-way through a change.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A conversation, and whether its host is known to be well.
+struct Visit<'d, M: Guest> {
+    call: Box<dyn Call<M>>,
+    /// Until the host has heard a login.
+    attempt: Option<Attempt>,
+    clock: &'d dyn Clock,
+}
+
+impl<M: Guest> Visit<'_, M> {
+    async fn verdict(&mut self) -> Result<Verdict, String> {
+        let mut waited = Duration::ZERO;
+        loop {
+            let turn = tokio::select! {
+                biased;
+                event = self.call.next() => Some(event.map_err(|broken| broken.to_string())?),
+                () = self.clock.sleep(LOOK_SPAN), if self.attempt.is_some() => None,
+            };
+            if self.call.machine().has_said_login() {
+                // What comes now may be the matter of one user, whom it takes long to look up: others are not to hear of it.
+                self.is_well();
+            }
+            match turn {
+                Some(Some(event)) => match M::turn(event) {
+                    Turn::Verdict(verdict) => return Ok(verdict),
+                    Turn::StartTls => {
+                        self.call.start_tls().await.map_err(|broken| broken.to_string())?;
+                        self.call.machine().tls_started(self.clock.instant());
+                        waited = Duration::ZERO;
+                    }
+                },
+                Some(None) => return Err("it ended the conversation".to_owned()),
+                None if self.attempt.is_none() => {}
+                None if waited >= GREETING_MAX => {
+                    return Err(format!("it accepted, and said nothing within {} s", GREETING_MAX.as_secs()));
+                }
+                None => waited += LOOK_SPAN,
+            }
+        }
+    }
+
+    /// It answers.
+    fn is_well(&mut self) {
+        if let Some(attempt) = self.attempt.take() {
+            attempt.succeeded();
+        }
+    }
+
+    /// It came to nothing.
+    fn stop(&mut self, why: Unavailable) -> Stop {
+        if self.call.machine().has_said_login() {
+            self.is_well();
+        }
+        match self.attempt.take() {
+            Some(attempt) => {
+                attempt.failed();
+                Stop::Before(why)
+            }
+            None => Stop::Behind(why),
+        }
+    }
+}
+
+pub(super) fn unavailable(callee: &Callee, why: impl ToString) -> Unavailable {
+    Unavailable { what: format!("the back-end at {callee}"), why: why.to_string() }
+}
+
+/// Of all hosts.
+fn together(mut failures: Vec<Unavailable>) -> Unavailable {
+    match (failures.pop(), failures.as_slice()) {
+        (None, _) => Unavailable { what: "the back-end".to_owned(), why: "it has no host".to_owned() },
+        (Some(only), []) => only,
+        (Some(last), _) => {
+            failures.push(last);
+            let each = failures.iter().map(|failure| format!("{}: {}", failure.what, failure.why));
+            Unavailable { what: "none of its hosts".to_owned(), why: each.collect::<Vec<_>>().join("; ") }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Submission before the login (RFC 6409, RFC 4954), in front of submission servers of another make.
+
+use crate::authenticator::{Client, Outcome};
+use crate::clear::{ClearLogins, StartTls};
+use crate::front::{Front, Gate, Step};
+use crate::{Authenticator, Proxy};
+use mail_types::Domain;
+use ports::{Admission, BoxFuture, Flow, Holder, Peer, Protocol, Unavailable};
+use sasl::{Credentials, Exchange, Failure, Mechanism};
+use smtp_proto::server::{Config, Event, Extensions, Server};
+use smtp_proto::{Dialect, Refusal, Security};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+/// The machine: no message is taken here, so there is no receipt for one.
+pub type SubmissionServer = Server<Infallible>;
+
+/// What is the same for every connection of a listener.
+#[derive(Clone, Debug)]
+pub struct SubmissionConfig {
+    /// For clients that log in under TLS only.
+    private: Arc<Config>,
+    /// For clients that may log in on any connection.
+    clear: Arc<Config>,
+    clear_logins: ClearLogins,
+}
+
+/// The proxy's end of a submission connection.
+pub type SubmissionFront = Front<SubmissionGate>;
+
+/// SMTP up to a successful AUTH.
+pub struct SubmissionGate {
+    proxy: Proxy,
+    client: Client,
+    /// An AUTH that waits for the client.
+    exchange: Option<Exchange>,
+}
+
+impl SubmissionConfig {
+    /// As `host`; `promised` are lines of the answer to EHLO that hold for every server behind, STARTTLS and AUTH apart.
+    pub fn new(host: Domain, promised: Vec<String>, starttls: StartTls, clear_logins: ClearLogins) -> Self {
+        let auth = Mechanism::ALL.map(|mechanism| mechanism.name().to_owned()).into();
+        let extensions = Extensions { starttls: starttls == StartTls::Offered, auth, ..Extensions::default() };
+        let private = Config { extensions, promised: Some(promised), ..Config::new(Dialect::Smtp, host) };
+        let clear =
+            Config { extensions: Extensions { auth_in_clear: true, ..private.extensions.clone() }, ..private.clone() };
+        Self { private: Arc::new(private), clear: Arc::new(clear), clear_logins }
+    }
+
+    fn for_client(&self, peer: Peer) -> Arc<Config> {
+        Arc::clone(if self.clear_logins.allows(peer.address.ip()) { &self.clear } else { &self.private })
+    }
+}
+
+impl Proxy {
+    /// A submission connection that was accepted: greets.
+    pub fn submission(&self, config: &SubmissionConfig, peer: Peer) -> (SubmissionServer, SubmissionFront) {
+        let client = Client { protocol: Protocol::Submission, peer };
+        let security = if peer.tls { Security::Tls } else { Security::Plain };
+        let (config, now) = (config.for_client(peer), self.clock.instant());
+        let stranger = self.authenticator.stranger(&client);
+        let machine = match stranger {
+            Some(_) => Server::new(config, security, now),
+            None => Server::refused(config, &Refusal::TOO_BUSY, now),
+        };
+        let gate = SubmissionGate { proxy: self.clone(), client, exchange: None };
+        (machine, Front::new(gate).with_stranger(stranger))
+    }
+}
+
+impl Gate for SubmissionGate {
+    type Machine = SubmissionServer;
+
+    fn decide<'a>(
+        &'a mut self,
+        machine: &'a mut SubmissionServer,
+        event: Event,
+    ) -> BoxFuture<'a, Step<SubmissionServer>> {
+        Box::pin(self.on_event(machine, event))
+    }
+
+    /// RFC 3207 §4.2: nothing that was learnt before is kept.
+    fn on_tls(&mut self, machine: &mut SubmissionServer) {
+        self.exchange = None;
+        machine.tls_started();
+    }
+}
+
+impl SubmissionGate {
+    async fn on_event(&mut self, machine: &mut SubmissionServer, event: Event) -> Step<SubmissionServer> {
+        match event {
+            Event::Hello(_) => machine.accept_hello(),
+            // The machine passes on what its configuration offers, which is what we know.
+            Event::Auth { mechanism, initial } => match Mechanism::parse(&mechanism) {
+                Some(mechanism) => return self.on_step(machine, Exchange::start(mechanism, initial.as_deref())).await,
+                None => machine.auth_failed(Refusal::UNKNOWN_MECHANISM),
+            },
+            Event::AuthResponse(response) => {
+                let exchange = self.exchange.take().expect("the machine asks for a response behind a challenge only");
+                return self.on_step(machine, exchange.step(&response)).await;
+            }
+            Event::AuthAborted => self.exchange = None,
+            Event::StartTls => {
+                machine.accept_tls();
+                return Step::Stay(Flow::StartTls);
+            }
+            // RFC 4954 §6 and RFC 3207 §4: whichever of the two the client has to do next.
+            Event::Mail(_) => machine.refuse(match (machine.security(), machine.config().extensions.auth_in_clear) {
+                (Security::Plain, false) => Refusal::TLS_REQUIRED,
+                (Security::Tls, _) | (Security::Plain, true) => Refusal::AUTH_REQUIRED,
+            }),
+            // Of a transaction, which there is none without MAIL.
+            Event::Rcpt(_) | Event::Data | Event::End => machine.refuse(Refusal::BAD_SEQUENCE),
+            Event::Body(_) | Event::Reset(_) | Event::Closed(_) => {}
+        }
+        Step::Stay(Flow::Next)
+    }
+
+    async fn on_step(&mut self, machine: &mut SubmissionServer, step: sasl::Step) -> Step<SubmissionServer> {
+        match step {
+            sasl::Step::Challenge { challenge, exchange } => {
+                self.exchange = Some(exchange);
+                machine.challenge(&challenge);
+                Step::Stay(Flow::Next)
+            }
+            sasl::Step::Done(credentials) => self.log_in(machine, Ok(credentials)).await,
+            sasl::Step::Failed(failure) => self.log_in(machine, Err(failure)).await,
+            // Not offered here: nobody has proved anything.
+            sasl::Step::External(_) | sasl::Step::Scram(_) | sasl::Step::Proved(_) | sasl::Step::Unproved(_) => {
+                self.log_in(machine, Err(Failure::Malformed)).await
+            }
+        }
+    }
+
+    /// The machine counts failed logins, and ends the conversation behind the last one that we bear.
+    async fn log_in(
+        &mut self,
+        machine: &mut SubmissionServer,
+        credentials: Result<Credentials, Failure>,
+    ) -> Step<SubmissionServer> {
+        let began = self.proxy.clock.instant();
+        let (holder, answer) = match self.authenticator().log_in(&self.client, credentials).await {
+            Outcome::Visitor { store, who } => {
+                let account = Arc::clone(&who.address);
+                let answer = self.proxy.back_ends.submission(&store, who).await;
+                (Holder { account, store }, answer)
+            }
+            Outcome::LoggedIn { store, who } => {
+                let what = format!("submission for the store {store}");
+                let why = "it is a store of Posthouse's, which takes mail from its relay only".to_owned();
+                (Holder { account: who.address, store }, Err(Unavailable { what, why }))
+            }
+            Outcome::WrongPassword | Outcome::NotAuthorized => return fail(machine, Refusal::AUTH_FAILED),
+            Outcome::Limited => return fail(machine, TOO_MANY_LOGINS),
+            Outcome::Unavailable => return fail(machine, Refusal::AUTH_UNAVAILABLE),
+        };
+        match answer {
+            Ok(Admission::Welcome(elsewhere)) => {
+                let Some(seat) = self.authenticator().seat(&self.client, &holder.account) else {
+                    return fail(machine, TOO_MANY_SESSIONS);
+                };
+                self.authenticator().admitted(&self.client, &holder);
+                let mut passage = elsewhere.passage;
+                passage.unsent = machine.pass();
+                Step::Pass { passage, holder, seat: Some(seat) }
+            }
+            Ok(Admission::Refused { text }) => {
+                self.authenticator().turned_away(&self.client, &holder.account, &text, began).await;
+                fail(machine, Refusal::AUTH_FAILED)
+            }
+            Ok(Admission::InUse) => fail(machine, Refusal::AUTH_UNAVAILABLE),
+            Err(why) => {
+                self.authenticator().unasked(&self.client, &holder, &why, Some(began)).await;
+                fail(machine, Refusal::AUTH_UNAVAILABLE)
+            }
+        }
+    }
+
+    fn authenticator(&self) -> &Authenticator {
+        &self.proxy.authenticator
+    }
+}
+
+fn fail(machine: &mut SubmissionServer, refusal: Refusal) -> Step<SubmissionServer> {
+    machine.auth_failed(refusal);
+    Step::Stay(Flow::Next)
+}
+
+/// RFC 4954 §6.
+const TOO_MANY_LOGINS: Refusal = Refusal::of(454, (4, 7, 0), "Too many logins, try again later");
+const TOO_MANY_SESSIONS: Refusal = Refusal::of(454, (4, 7, 0), "Too many sessions of this account");
