@@ -42,10 +42,14 @@ pub enum Program {
     Pip,
     /// A mail server, which sends to ours.
     Postfix,
+    /// Tries a filter of fail2ban on a log.
+    Fail2ban,
+    /// Moves an address to a machine that lives.
+    Keepalived,
 }
 
 impl Program {
-    const ALL: [Program; 14] = [
+    const ALL: [Program; 16] = [
         Program::Swaks,
         Program::Curl,
         Program::Mbsync,
@@ -60,6 +64,8 @@ impl Program {
         Program::Getmail,
         Program::Pip,
         Program::Postfix,
+        Program::Fail2ban,
+        Program::Keepalived,
     ];
 
     /// What is typed.
@@ -78,6 +84,8 @@ impl Program {
             Program::Getmail => "getmail",
             Program::Pip => "pip3",
             Program::Postfix => "postfix",
+            Program::Fail2ban => "fail2ban-regex",
+            Program::Keepalived => "keepalived",
         }
     }
 
@@ -98,6 +106,8 @@ impl Program {
             Program::Getmail => &["getmail6"],
             Program::Pip => &["python3-pip"],
             Program::Postfix => &["postfix"],
+            Program::Fail2ban => &["fail2ban"],
+            Program::Keepalived => &["keepalived"],
         }
     }
 
@@ -118,6 +128,8 @@ impl Program {
             | Program::Pigeonhole
             | Program::OfflineImap
             | Program::Getmail
+            | Program::Fail2ban
+            | Program::Keepalived
             | Program::Pip => "--version",
         });
         // fetchmail -V reads a configuration and fails without one.

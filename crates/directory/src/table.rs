@@ -85,6 +85,15 @@ impl Names {
         }
     }
 
+    /// The table in pieces of a few shards: whoever drops them one by one holds up nobody for long.
+    pub(crate) fn into_pieces(self) -> impl Iterator<Item = impl Sized + Send> {
+        let mut shards = self.shards.into_iter();
+        std::iter::from_fn(move || {
+            let piece: Vec<_> = shards.by_ref().take(SHARDS_DROPPED_AT_ONCE).collect();
+            (!piece.is_empty()).then_some(piece)
+        })
+    }
+
     /// How many shards two tables share.
     #[cfg(test)]
     pub(crate) fn shared_shards(&self, other: &Self) -> usize {
@@ -143,4 +152,6 @@ fn shard_of(key: &AddressKey) -> usize {
 }
 
 /// A million names make shards of a thousand pointers: 8 kB to copy for a change.
+/// Some thousand names of a million.
+const SHARDS_DROPPED_AT_ONCE: usize = 8;
 const SHARDS: u64 = 1024;

@@ -46,6 +46,14 @@ impl Track for ImapTrack {
         self.0.backend_said(octets);
     }
 
+    fn opaque(&self) -> u64 {
+        self.0.backend_opaque()
+    }
+
+    fn skipped(&mut self, octets: u64) {
+        self.0.backend_skipped(octets);
+    }
+
     fn may_speak(&self) -> bool {
         self.0.may_speak()
     }
