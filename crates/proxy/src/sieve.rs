@@ -10,6 +10,7 @@ use managesieve_proto::{Config, Event, Refusal, Security, Server, TlsStart};
 use ports::{Admission, BoxFuture, Elsewhere, Flow, Holder, Peer, Protocol, Unavailable};
 use sasl::{Credentials, Exchange, Failure, Mechanism};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What is the same for every connection of a listener.
 #[derive(Clone, Debug)]
@@ -61,15 +62,9 @@ impl Proxy {
             StartTls::NotOffered => Security::Clear,
         };
         let client = Client { protocol: Protocol::Sieve, peer };
-        let stranger = self.authenticator.stranger(&client);
-        let config = config.for_client(peer);
-        let machine = match stranger {
-            Some(_) => {
-                let offer = self.back_ends.sieve_offer().await;
-                Server::new(config, offer, security, self.clock.instant())
-            }
-            None => Server::refused(config, security, &Refusal::UNAVAILABLE, self.clock.instant()),
-        };
+        let stranger = self.authenticator.stranger();
+        let offer = self.back_ends.sieve_offer().await;
+        let machine = Server::new(config.for_client(peer), offer, security, self.clock.instant());
         let gate = SieveGate { proxy: self.clone(), client, exchange: None };
         (machine, Front::new(gate).with_stranger(stranger))
     }
@@ -85,6 +80,11 @@ impl Gate for SieveGate {
     fn on_tls(&mut self, machine: &mut Server) {
         self.exchange = None;
         machine.tls_started();
+    }
+
+    fn displace(&mut self, machine: &mut Server) {
+        self.authenticator().displaced(&self.client);
+        machine.bye(&Refusal::UNAVAILABLE);
     }
 }
 
@@ -140,7 +140,7 @@ impl SieveGate {
                 let admission = self.proxy.back_ends.sieve(&store, who).await;
                 let holder = Holder { account, store };
                 let why = match admission {
-                    Ok(Admission::Welcome(elsewhere)) => return self.enter(machine, holder, elsewhere),
+                    Ok(Admission::Welcome(elsewhere)) => return self.enter(machine, holder, elsewhere, began).await,
                     Ok(Admission::Refused { text }) => {
                         self.authenticator().turned_away(&self.client, &holder.account, &text, began).await;
                         machine.refuse(&Refusal::BAD_CREDENTIALS);
@@ -167,8 +167,8 @@ impl SieveGate {
     }
 
     /// Gives way to the back-end, where the account has a place left.
-    fn enter(&self, machine: &mut Server, holder: Holder, elsewhere: Elsewhere) -> Step<Server> {
-        let Some(seat) = self.authenticator().seat(&self.client, &holder.account) else {
+    async fn enter(&self, machine: &mut Server, holder: Holder, elsewhere: Elsewhere, began: Instant) -> Step<Server> {
+        let Some(seat) = self.authenticator().seat(&self.client, &holder.account, began).await else {
             machine.refuse(&Refusal::TOO_MANY_SESSIONS);
             return Step::Stay(Flow::Next);
         };
