@@ -21,6 +21,8 @@ struct Told {
     /// At most [`OFFERS_ASKED_MAX`].
     by_store: BTreeMap<StoreName, Offer>,
     common: Arc<Offer>,
+    /// Who was asked; others are asked at once.
+    asked: Vec<StoreName>,
     /// When they are asked again.
     again: Option<Instant>,
 }
@@ -38,11 +40,11 @@ impl Visits {
     /// Whoever comes while they are asked waits for the same answers.
     pub(super) async fn offer(&self) -> Arc<Offer> {
         let mut told = self.offers.0.lock().await;
-        if told.again.is_some_and(|again| self.clock.instant() < again) {
-            return Arc::clone(&told.common);
-        }
         let mut stores = self.foreign.all(Protocol::Sieve);
         stores.truncate(OFFERS_ASKED_MAX);
+        if told.asked == stores && told.again.is_some_and(|again| self.clock.instant() < again) {
+            return Arc::clone(&told.common);
+        }
         told.by_store.retain(|store, _| stores.contains(store));
         let mut answered = 0;
         tokio::select! {
@@ -58,7 +60,7 @@ impl Visits {
         }
         let common = told.by_store.values().cloned().reduce(|one, other| one.both(&other)).unwrap_or_default();
         let kept = if answered == stores.len() { OFFERS_KEPT } else { SILENCE_KEPT };
-        (told.common, told.again) = (Arc::new(common), Some(self.clock.instant() + kept));
+        (told.common, told.asked, told.again) = (Arc::new(common), stores, Some(self.clock.instant() + kept));
         Arc::clone(&told.common)
     }
 

@@ -16,6 +16,8 @@ use std::sync::Mutex;
 struct Map {
     security: CallSecurity,
     master: Option<Master>,
+    /// What the directory has.
+    stores: Arc<Mutex<Vec<StoreName>>>,
 }
 
 impl Foreign for Map {
@@ -35,7 +37,7 @@ impl Foreign for Map {
     }
 
     fn all(&self, _protocol: Protocol) -> Vec<StoreName> {
-        vec![store("cyrus")]
+        self.stores.lock().unwrap().clone()
     }
 }
 
@@ -43,6 +45,7 @@ struct Site {
     visits: Visits,
     clock: Arc<Turning>,
     heard: Arc<Mutex<Heard>>,
+    stores: Arc<Mutex<Vec<StoreName>>>,
 }
 
 impl Site {
@@ -51,13 +54,13 @@ impl Site {
     }
 
     fn with(pieces: &'static [&'static str], then: Then, security: CallSecurity, master: Option<Master>) -> Self {
-        let heard = Arc::default();
+        let (heard, stores) = (Arc::default(), Arc::new(Mutex::new(vec![store("cyrus")])));
         let node = Arc::new(Node { script: Script { pieces, then }, heard: Arc::clone(&heard) });
-        let (clock, map) = (Turning::new(), Arc::new(Map { security, master }));
+        let (clock, map) = (Turning::new(), Arc::new(Map { security, master, stores: Arc::clone(&stores) }));
         let shared = Arc::new(Shared(Arc::clone(&clock)));
         let (tasks, host) = (Arc::new(Tasks::default()), Domain::parse("proxy.example").unwrap());
         let visits = Visits::new(map, Callers::all(node), shared, tasks, host);
-        Self { visits, clock, heard }
+        Self { visits, clock, heard, stores }
     }
 
     fn imap(&self, password: Option<&str>) -> Result<Admission, Unavailable> {

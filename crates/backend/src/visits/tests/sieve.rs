@@ -96,3 +96,14 @@ fn who_says_nothing_delays_a_client_once() {
         assert_eq!(site.heard.lock().unwrap().calls.len(), 1);
     }
 }
+
+#[test]
+fn a_store_that_comes_later_is_asked_at_once() {
+    let site = Site::new(&[GREETING, "OK \"bye\"\r\n"], Then::Silent);
+    site.stores.lock().unwrap().clear();
+    assert_eq!(offered(&site), "", "there is none");
+    site.stores.lock().unwrap().push(store("cyrus"));
+    assert_eq!(offered(&site), "fileinto vacation");
+    site.stores.lock().unwrap().clear();
+    assert_eq!(offered(&site), "", "nobody who goes is remembered");
+}
