@@ -8,6 +8,7 @@
 //! ```
 //! Mistakes are collected on the way and told together. The reference is docs/operating/configuration.md.
 
+mod auth_http;
 mod backends;
 mod check;
 mod cluster;
@@ -18,6 +19,7 @@ mod raw;
 mod section;
 mod tree;
 
+pub use auth_http::AuthHttp;
 pub use backends::{Backend, BackendProof};
 pub use cluster::{Cluster, Proof};
 pub use maps::Map;
@@ -201,6 +203,8 @@ pub struct Proxy {
     pub submissions: Vec<SocketAddr>,
     /// Lines of the answer to EHLO that hold for every submission server behind.
     pub submission_extensions: Vec<String>,
+    /// Who is asked about names that the directory does not know.
+    pub auth_http: Option<AuthHttp>,
     /// From where passwords may come without TLS, beside loopback.
     pub clear_from: Arc<[Network]>,
     /// The balancers that its clients come through, if they do: each connection then begins with a PROXY header.

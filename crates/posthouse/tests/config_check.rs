@@ -328,7 +328,7 @@ fn maps_that_are_read_live_are_checked() {
         said
     };
     insta::assert_snapshot!(mistakes("kind = 'alias'\npath = 'folder'\ndomain = 'one.example'"), @r#"
-    posthouse.toml:8:8: directory.map.kind: "alias": is none of aliases, popmap, regex-map, transport, user-map, virtual, virtusertable
+    posthouse.toml:8:8: directory.map.kind: "alias": is none of aliases, passwd-file, popmap, regex-map, transport, user-map, virtual, virtusertable
     posthouse.toml:9:8: directory.map.path: folder is no file
     posthouse.toml:10:1: directory.map.domain: unknown key (did you mean domains?)
     "#);

@@ -1,5 +1,6 @@
 //! From what the files say to what the node does: defaults, and the mistakes that only the whole can show.
 
+use super::auth_http::RawAuthHttp;
 use super::problem::{Problem, Problems};
 use super::raw::{
     RawBalancers, RawCertificate, RawConfig, RawDirectory, RawEngine, RawLimits, RawNode, RawProxy, RawRelay, RawStore,
@@ -300,6 +301,7 @@ impl Check<'_> {
             submission: self.listeners(raw.submission),
             submissions: self.tls_listeners(raw.submissions),
             submission_extensions: raw.submission_extensions.unwrap_or_else(usual_extensions),
+            auth_http: raw.auth_http.and_then(RawAuthHttp::check),
             clear_from: raw.clear_from.iter().map(|at| at.value).collect(),
         }
     }

@@ -1,6 +1,7 @@
 //! What the files say, section by section: every value read and understood, none of them compared with another.
 
 use super::LogFormat;
+use super::auth_http::RawAuthHttp;
 use super::backends::RawBackend;
 use super::cluster::RawCluster;
 use super::maps::RawMap;
@@ -114,6 +115,7 @@ pub(super) struct RawProxy {
     pub(super) submission: Vec<At<SocketAddr>>,
     pub(super) submissions: Vec<At<SocketAddr>>,
     pub(super) submission_extensions: Option<Vec<String>>,
+    pub(super) auth_http: Option<RawAuthHttp>,
     pub(super) clear_from: Vec<At<Network>>,
     pub(super) balancers: RawBalancers,
 }
@@ -259,6 +261,7 @@ fn proxy(section: &Section<'_>) -> RawProxy {
         submission: section.addresses("submission"),
         submissions: section.addresses("submissions"),
         submission_extensions: extensions(section),
+        auth_http: section.section("auth_http", RawAuthHttp::read),
         clear_from: section.parsed_list("clear_from", str::parse),
         balancers: balancers(section),
     }
