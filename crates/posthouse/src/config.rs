@@ -8,6 +8,7 @@
 //! ```
 //! Mistakes are collected on the way and told together. The reference is docs/operating/configuration.md.
 
+mod auth_http;
 mod backends;
 mod check;
 mod cluster;
@@ -18,6 +19,7 @@ mod raw;
 mod section;
 mod tree;
 
+pub use auth_http::AuthHttp;
 pub use backends::{Backend, BackendProof};
 pub use cluster::{Cluster, Proof};
 pub use maps::Map;
@@ -205,6 +207,8 @@ pub struct Proxy {
     pub sieve: Vec<SocketAddr>,
     /// ManageSieve with TLS from the first octet, which no RFC knows and some clients do.
     pub sieves: Vec<SocketAddr>,
+    /// Who is asked about names that the directory does not know.
+    pub auth_http: Option<AuthHttp>,
     /// From where passwords may come without TLS, beside loopback.
     pub clear_from: Arc<[Network]>,
     /// The balancers that its clients come through, if they do: each connection then begins with a PROXY header.

@@ -3,10 +3,11 @@
 use crate::accounts::Accounts;
 use crate::counts::{LoginCounts, LoginOutcome};
 use crate::limits::{
-    ACCOUNT_LOOKUP_MAX, FAILED_LOGIN_SPAN, PASSWORD_CHECK_COUNT_MAX, PASSWORD_HASHES_AT_ONCE,
+    ACCOUNT_LOOKUP_MAX, FAILED_LOGIN_SPAN, ORIGIN_WAIT_MAX, PASSWORD_CHECK_COUNT_MAX, PASSWORD_HASHES_AT_ONCE,
     PASSWORD_HASHES_AT_ONCE_MAX,
 };
 use crate::log::{Escaped, FailedLogin};
+use crate::origin::{LoginOrigin, NoVerdict, Question, Verdict};
 use crate::turnstile::{Seat, Stranger, Turnstile};
 use directory::{AccountState, BackendLogin, Existence, Login, LoginTarget, Origin, Routing, Silent, StoreAt};
 use mail_types::{AccountId, Address, StoreName};
@@ -20,6 +21,8 @@ use tokio::sync::Semaphore;
 /// Checks logins, for every protocol in which one can log in.
 pub struct Authenticator {
     accounts: Arc<dyn Accounts>,
+    /// Asked about names that have no account here.
+    origin: Option<Arc<dyn LoginOrigin>>,
     clock: Arc<dyn Clock>,
     spawn: Arc<dyn Spawn>,
     /// Nobody's password, checked where there is none to check.
@@ -78,6 +81,8 @@ pub(crate) enum Reason {
     NotAuthorized,
     /// The account's back-end said no.
     BackEnd,
+    /// Who was asked in the directory's place said no.
+    Origin,
 }
 
 /// What keeps somebody out.
@@ -96,6 +101,7 @@ enum Undecided {
     UnreadableHash,
     Crowded,
     Stopping,
+    Origin,
 }
 
 /// What routing says of a name.
@@ -127,7 +133,15 @@ impl Authenticator {
         let nobody = StoredPassword::parse(NOBODY).expect("a constant in the form that is written for accounts");
         let checks = Arc::new(Semaphore::new(PASSWORD_CHECK_COUNT_MAX));
         let hashers = Arc::new(Semaphore::new(PASSWORD_HASHES_AT_ONCE));
-        Self { accounts, clock, spawn, nobody, checks, hashers, counts: Arc::default(), turnstile: Arc::default() }
+        let (counts, turnstile) = (Arc::default(), Arc::default());
+        Self { accounts, origin: None, clock, spawn, nobody, checks, hashers, counts, turnstile }
+    }
+
+    /// With somebody to ask about names that have no account here.
+    #[must_use]
+    pub fn with_origin(mut self, origin: Option<Arc<dyn LoginOrigin>>) -> Self {
+        self.origin = origin;
+        self
     }
 
     /// With so many costly hashes computed at once: as many as there are cores for it. The pool has other work as well,
@@ -236,7 +250,7 @@ impl Authenticator {
         }
         let user = credentials.as_ref().map_or("", |credentials| &credentials.authentication);
         let decided = match &credentials {
-            Ok(credentials) => self.decide(credentials).await,
+            Ok(credentials) => self.decide(client, credentials).await,
             Err(_) => Err(Stop::Refused(Reason::Malformed)),
         };
         match decided {
@@ -259,6 +273,7 @@ impl Authenticator {
                     | Reason::NoPassword
                     | Reason::WrongPassword
                     | Reason::BackEnd
+                    | Reason::Origin
                     | Reason::Barred(_) => Outcome::WrongPassword,
                 }
             }
@@ -282,7 +297,12 @@ impl Authenticator {
         self.accounts.routing()
     }
 
-    async fn decide(&self, credentials: &Credentials) -> Result<Entry, Stop> {
+    async fn decide(&self, client: &Client, credentials: &Credentials) -> Result<Entry, Stop> {
+        if let Some(origin) = &self.origin
+            && let Some(address) = self.routing().login_stranger(&credentials.authentication)
+        {
+            return self.by_origin(&**origin, address, client, credentials).await;
+        }
         let found = self.find(&credentials.authentication)?;
         let hashes = match &found {
             Found::Account { address, .. }
@@ -312,6 +332,43 @@ impl Authenticator {
             Found::Account { .. } | Found::AtBackEnd { .. } if none => refused(Reason::NoPassword),
             Found::Account { .. } | Found::AtBackEnd { .. } if !matches => refused(Reason::WrongPassword),
             Found::Account { .. } | Found::AtBackEnd { .. } => found.enter(credentials),
+        }
+    }
+
+    /// Lets in, at a back-end, whom somebody else knows.
+    async fn by_origin(
+        &self,
+        origin: &dyn LoginOrigin,
+        address: Address,
+        client: &Client,
+        credentials: &Credentials,
+    ) -> Result<Entry, Stop> {
+        let Credentials { authentication: user, password, .. } = credentials;
+        if !may_act_as(credentials, &address) {
+            return Err(Stop::Refused(Reason::WrongPassword));
+        }
+        match origin.ask(Question { user, password, client }).await {
+            Ok(Verdict::Welcome { store, user: other, password: shown }) => {
+                let routing = self.routing();
+                let Some(StoreAt::Foreign { login, .. }) = routing.store_at(&store) else {
+                    tracing::error!(target: "login", account = %address, %store, "the origin's store is no back-end");
+                    return Err(Stop::Unavailable(Undecided::Origin));
+                };
+                let password = match login {
+                    BackendLogin::Password => Some(shown.unwrap_or_else(|| password.clone())),
+                    BackendLogin::Master => None,
+                };
+                Ok(Entry::BackEnd { store, address, user: Some(other.unwrap_or_else(|| user.clone())), password })
+            }
+            Ok(Verdict::Refused { text, wait }) => {
+                tracing::debug!(target: "login", account = %address, text, "the origin said no");
+                self.clock.sleep(wait.min(ORIGIN_WAIT_MAX)).await;
+                Err(Stop::Refused(Reason::Origin))
+            }
+            Err(NoVerdict(why)) => {
+                tracing::warn!(target: "login", account = %address, why, "the origin gives no verdict");
+                Err(Stop::Unavailable(Undecided::Origin))
+            }
         }
     }
 
@@ -455,6 +512,7 @@ impl Reason {
             Self::Barred(AccountState::Disabled) => "disabled",
             Self::NotAuthorized => "not-authorized",
             Self::BackEnd => "back-end",
+            Self::Origin => "origin",
         }
     }
 }
@@ -471,6 +529,7 @@ impl fmt::Display for Undecided {
             Self::UnreadableHash => "a stored password cannot be read",
             Self::Crowded => "too many passwords wait to be checked",
             Self::Stopping => "the program is stopping",
+            Self::Origin => "who is asked in the directory's place gives no verdict",
         })
     }
 }

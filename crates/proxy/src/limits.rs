@@ -25,3 +25,6 @@ pub const PASSWORD_HASHES_AT_ONCE_MAX: usize = 16;
 
 /// How long the directory may take over the hashes of one account.
 pub const ACCOUNT_LOOKUP_MAX: Duration = Duration::from_secs(5);
+
+/// How long an origin may have a client wait for its "no": no more than a client bears.
+pub const ORIGIN_WAIT_MAX: Duration = Duration::from_secs(10);

@@ -1,5 +1,6 @@
 //! From what the files say to what the node does: defaults, and the mistakes that only the whole can show.
 
+use super::auth_http::RawAuthHttp;
 use super::problem::{Problem, Problems};
 use super::raw::{
     RawBalancers, RawCertificate, RawConfig, RawDirectory, RawEngine, RawLimits, RawNode, RawProxy, RawRelay, RawStore,
@@ -314,6 +315,7 @@ impl Check<'_> {
             submission_extensions: raw.submission_extensions.unwrap_or_else(usual_extensions),
             sieve: self.listeners(raw.sieve),
             sieves: self.tls_listeners(raw.sieves),
+            auth_http: raw.auth_http.and_then(RawAuthHttp::check),
             clear_from: raw.clear_from.iter().map(|at| at.value).collect(),
         }
     }

@@ -1,6 +1,7 @@
 //! What the files say, section by section: every value read and understood, none of them compared with another.
 
 use super::LogFormat;
+use super::auth_http::RawAuthHttp;
 use super::backends::RawBackend;
 use super::cluster::RawCluster;
 use super::maps::RawMap;
@@ -116,6 +117,7 @@ pub(super) struct RawProxy {
     pub(super) submission_extensions: Option<Vec<String>>,
     pub(super) sieve: Vec<At<SocketAddr>>,
     pub(super) sieves: Vec<At<SocketAddr>>,
+    pub(super) auth_http: Option<RawAuthHttp>,
     pub(super) clear_from: Vec<At<Network>>,
     pub(super) balancers: RawBalancers,
 }
@@ -263,6 +265,7 @@ fn proxy(section: &Section<'_>) -> RawProxy {
         submission_extensions: extensions(section),
         sieve: section.addresses("sieve"),
         sieves: section.addresses("sieves"),
+        auth_http: section.section("auth_http", RawAuthHttp::read),
         clear_from: section.parsed_list("clear_from", str::parse),
         balancers: balancers(section),
     }

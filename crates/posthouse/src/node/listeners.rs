@@ -1,6 +1,7 @@
 //! The sockets of a node, and which role answers on each.
 
 use super::adjustable::{Adjustable, clear_logins};
+use super::auth_http::HttpOrigin;
 use super::door::Door;
 use super::inside::Inside;
 use super::polite::{Leave, Polite};
@@ -13,7 +14,9 @@ use admin::ListenerFacts;
 use bytes::Bytes;
 use net::{Listener, ListenerHandle, ListenerOptions, Network, Security, ServerTls, SessionError, Shutdown, serve};
 use ports::{BoxFuture, Peer, Protocol};
-use proxy::{Authenticator, DirectoryAccounts, Pop3Config, Proxy, SieveConfig, StartTls, SubmissionConfig};
+use proxy::{
+    Authenticator, DirectoryAccounts, LoginOrigin, Pop3Config, Proxy, SieveConfig, StartTls, SubmissionConfig,
+};
 use relay::{Gate, Relay, RelaySession};
 use smtp_proto::server as smtp;
 use smtp_proto::{Dialect, Refusal};
@@ -182,7 +185,8 @@ impl Listeners {
         let accounts = DirectoryAccounts::new(Arc::clone(node.routes.live()), Arc::clone(&node.engine));
         let System { clock, spawn, .. } = &node.system;
         let authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn))
-            .with_turnstile(Arc::clone(&node.turnstile));
+            .with_turnstile(Arc::clone(&node.turnstile))
+            .with_origin(origin(node));
         let proxy = Proxy {
             authenticator: Arc::new(authenticator.with_counts(Arc::clone(&node.logins)).hashing_at_once(cores())),
             handover: Arc::clone(&node.backends.handover),
@@ -248,6 +252,12 @@ impl Listeners {
 fn submission_config(config: &Config, starttls: StartTls) -> SubmissionConfig {
     let promised = config.proxy.as_ref().map(|proxy| proxy.submission_extensions.clone()).unwrap_or_default();
     SubmissionConfig::new(config.node.hostname.clone(), promised, starttls, clear_logins(config))
+}
+
+/// Who is asked about names that the directory does not know.
+fn origin(node: &Node) -> Option<Arc<dyn LoginOrigin>> {
+    let told = node.config.proxy.as_ref()?.auth_http.clone()?;
+    Some(Arc::new(HttpOrigin::new(told, node.routes.clone(), Arc::clone(&node.system.clock))))
 }
 
 fn cores() -> usize {
