@@ -30,6 +30,8 @@ pub enum Program {
     Xfs,
     /// Another IMAP server, whose answers ours are compared with.
     Dovecot,
+    /// Its part for scripts.
+    Pigeonhole,
     /// Synchronises a Maildir over IMAP, in its own way.
     OfflineImap,
     /// Reads mail in a terminal.
@@ -49,7 +51,7 @@ pub enum Program {
 }
 
 impl Program {
-    const ALL: [Program; 16] = [
+    const ALL: [Program; 17] = [
         Program::Swaks,
         Program::Curl,
         Program::Mbsync,
@@ -58,6 +60,7 @@ impl Program {
         Program::Openssl,
         Program::Xfs,
         Program::Dovecot,
+        Program::Pigeonhole,
         Program::OfflineImap,
         Program::Mutt,
         Program::Getmail,
@@ -78,7 +81,7 @@ impl Program {
             Program::Python => "python3",
             Program::Openssl => "openssl",
             Program::Xfs => "xfs_io",
-            Program::Dovecot => "dovecot",
+            Program::Dovecot | Program::Pigeonhole => "dovecot",
             Program::OfflineImap => "offlineimap",
             Program::Mutt => "mutt",
             Program::Getmail => "getmail",
@@ -101,6 +104,7 @@ impl Program {
             Program::Openssl => &["openssl"],
             Program::Xfs => &["xfsprogs"],
             Program::Dovecot => &["dovecot-imapd", "dovecot-pop3d"],
+            Program::Pigeonhole => &["dovecot-managesieved", "dovecot-sieve"],
             Program::OfflineImap => &["offlineimap3"],
             Program::Mutt => &["mutt"],
             Program::Getmail => &["getmail6"],
@@ -126,6 +130,7 @@ impl Program {
             | Program::Mbsync
             | Program::Python
             | Program::Dovecot
+            | Program::Pigeonhole
             | Program::OfflineImap
             | Program::Getmail
             | Program::Fail2ban
@@ -166,6 +171,9 @@ impl Program {
     fn has_what_it_suggests(self) -> bool {
         if self == Program::Dovecot {
             return Path::new("/usr/lib/dovecot/pop3-login").exists();
+        }
+        if self == Program::Pigeonhole {
+            return Path::new("/usr/lib/dovecot/managesieve-login").exists();
         }
         if self != Program::Swaks {
             return true;

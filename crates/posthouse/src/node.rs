@@ -8,6 +8,7 @@
 
 mod adjustable;
 mod admin;
+mod auth_http;
 mod backends;
 mod cover;
 mod directory_file;

@@ -3,10 +3,11 @@
 use crate::accounts::Accounts;
 use crate::counts::{LoginCounts, LoginOutcome};
 use crate::limits::{
-    ACCOUNT_LOOKUP_MAX, FAILED_LOGIN_SPAN, PASSWORD_CHECK_COUNT_MAX, PASSWORD_HASHES_AT_ONCE,
+    ACCOUNT_LOOKUP_MAX, FAILED_LOGIN_SPAN, ORIGIN_WAIT_MAX, PASSWORD_CHECK_COUNT_MAX, PASSWORD_HASHES_AT_ONCE,
     PASSWORD_HASHES_AT_ONCE_MAX,
 };
 use crate::log::{Escaped, FailedLogin};
+use crate::origin::{LoginOrigin, NoVerdict, Question, Verdict};
 use crate::scram::Scram;
 use crate::turnstile::{Seat, Stranger, Turnstile};
 use directory::{AccountState, BackendLogin, Existence, Login, LoginTarget, Origin, Routing, Silent, StoreAt};
@@ -21,6 +22,8 @@ use tokio::sync::Semaphore;
 /// Checks logins, for every protocol in which one can log in.
 pub struct Authenticator {
     accounts: Arc<dyn Accounts>,
+    /// Asked about names that have no account here.
+    origin: Option<Arc<dyn LoginOrigin>>,
     pub(crate) clock: Arc<dyn Clock>,
     spawn: Arc<dyn Spawn>,
     pub(crate) scram: Option<Scram>,
@@ -82,6 +85,8 @@ pub(crate) enum Reason {
     NotAuthorized,
     /// The account's back-end said no.
     BackEnd,
+    /// Who was asked in the directory's place said no.
+    Origin,
 }
 
 /// What keeps somebody out.
@@ -100,6 +105,7 @@ pub(crate) enum Undecided {
     UnreadableHash,
     Crowded,
     Stopping,
+    Origin,
 }
 
 /// What routing says of a name.
@@ -133,17 +139,15 @@ impl Authenticator {
         let nobody = StoredPassword::parse(NOBODY).expect("a constant in the form that is written for accounts");
         let checks = Arc::new(Semaphore::new(PASSWORD_CHECK_COUNT_MAX));
         let hashers = Arc::new(Semaphore::new(PASSWORD_HASHES_AT_ONCE));
-        Self {
-            accounts,
-            clock,
-            spawn,
-            scram: None,
-            nobody,
-            checks,
-            hashers,
-            counts: Arc::default(),
-            turnstile: Arc::default(),
-        }
+        let (counts, turnstile) = (Arc::default(), Arc::default());
+        Self { accounts, origin: None, clock, spawn, scram: None, nobody, checks, hashers, counts, turnstile }
+    }
+
+    /// With somebody to ask about names that have no account here.
+    #[must_use]
+    pub fn with_origin(mut self, origin: Option<Arc<dyn LoginOrigin>>) -> Self {
+        self.origin = origin;
+        self
     }
 
     /// With so many costly hashes computed at once: as many as there are cores for it. The pool has other work as well,
@@ -168,24 +172,27 @@ impl Authenticator {
         self
     }
 
-    /// A place for a connection on which nobody is logged in; nothing where there are too many.
-    pub(crate) fn stranger(&self, client: &Client) -> Option<Stranger> {
-        let stranger = self.turnstile.stranger();
-        if stranger.is_none() {
-            let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
-            tracing::debug!(target: "login", client = %address, protocol, "too many connections without a login");
-            self.counts.note(client.protocol, LoginOutcome::Limited);
-        }
-        stranger
+    /// A place for a connection on which nobody is logged in.
+    pub(crate) fn stranger(&self) -> Stranger {
+        self.turnstile.stranger(self.clock.instant())
     }
 
-    /// A place among the sessions of an account whose owner has proved who he is; nothing where there are too many.
-    pub(crate) fn seat(&self, client: &Client, account: &Arc<Address>) -> Option<Seat> {
+    /// A client had to leave before it logged in.
+    pub(crate) fn displaced(&self, client: &Client) {
+        let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
+        tracing::debug!(target: "login", client = %address, protocol, "ended: too many connections without a login");
+        self.counts.note(client.protocol, LoginOutcome::Limited);
+    }
+
+    /// A place among the sessions of an account whose owner has proved who he is, having come at `came`; nothing where there
+    /// are too many, which takes as long as a wrong password.
+    pub(crate) async fn seat(&self, client: &Client, account: &Address, came: Instant) -> Option<Seat> {
         let seat = self.turnstile.seat(account);
         if seat.is_none() {
             let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
             tracing::warn!(target: "login", client = %address, protocol, %account, "too many sessions of one account");
             self.counts.note(client.protocol, LoginOutcome::Limited);
+            self.wait_since(came).await;
         }
         seat
     }
@@ -246,7 +253,7 @@ impl Authenticator {
         }
         let user = credentials.as_ref().map_or("", |credentials| &credentials.authentication);
         let decided = match &credentials {
-            Ok(credentials) => self.decide(credentials).await,
+            Ok(credentials) => self.decide(client, credentials).await,
             Err(_) => Err(Stop::Refused(Reason::Malformed)),
         };
         self.outcome(client, user, decided, began).await
@@ -292,6 +299,7 @@ impl Authenticator {
                     | Reason::WrongPassword
                     | Reason::NoKeys
                     | Reason::BackEnd
+                    | Reason::Origin
                     | Reason::Barred(_) => Outcome::WrongPassword,
                 }
             }
@@ -315,7 +323,12 @@ impl Authenticator {
         self.accounts.routing()
     }
 
-    async fn decide(&self, credentials: &Credentials) -> Result<Entry, Stop> {
+    async fn decide(&self, client: &Client, credentials: &Credentials) -> Result<Entry, Stop> {
+        if let Some(origin) = &self.origin
+            && let Some(address) = self.routing().login_stranger(&credentials.authentication)
+        {
+            return self.by_origin(&**origin, address, client, credentials).await;
+        }
         let found = self.find(&credentials.authentication)?;
         let hashes = match &found {
             Found::Account { address, .. }
@@ -324,10 +337,7 @@ impl Authenticator {
             Found::AtBackEnd { existence: Existence::AskStore, .. } | Found::Nobody => Hashes::default(),
         };
         let none = hashes.is_empty();
-        let identity = Identity {
-            authorization: credentials.authorization.clone(),
-            authentication: credentials.authentication.clone(),
-        };
+        let identity = identity_of(credentials);
         if let Found::AtBackEnd { login: BackendLogin::Master, existence: Existence::AskStore, .. } = &found {
             return Err(Stop::Unavailable(Undecided::NobodyChecks));
         }
@@ -349,6 +359,43 @@ impl Authenticator {
             Found::Account { .. } | Found::AtBackEnd { .. } if none => refused(Reason::NoPassword),
             Found::Account { .. } | Found::AtBackEnd { .. } if !matches => refused(Reason::WrongPassword),
             Found::Account { .. } | Found::AtBackEnd { .. } => found.enter(&identity, Some(&credentials.password)),
+        }
+    }
+
+    /// Lets in, at a back-end, whom somebody else knows.
+    async fn by_origin(
+        &self,
+        origin: &dyn LoginOrigin,
+        address: Address,
+        client: &Client,
+        credentials: &Credentials,
+    ) -> Result<Entry, Stop> {
+        let Credentials { authentication: user, password, .. } = credentials;
+        if !may_act_as(&identity_of(credentials), &address) {
+            return Err(Stop::Refused(Reason::WrongPassword));
+        }
+        match origin.ask(Question { user, password, client }).await {
+            Ok(Verdict::Welcome { store, user: other, password: shown }) => {
+                let routing = self.routing();
+                let Some(StoreAt::Foreign { login, .. }) = routing.store_at(&store) else {
+                    tracing::error!(target: "login", account = %address, %store, "the origin's store is no back-end");
+                    return Err(Stop::Unavailable(Undecided::Origin));
+                };
+                let password = match login {
+                    BackendLogin::Password => Some(shown.unwrap_or_else(|| password.clone())),
+                    BackendLogin::Master => None,
+                };
+                Ok(Entry::BackEnd { store, address, user: Some(other.unwrap_or_else(|| user.clone())), password })
+            }
+            Ok(Verdict::Refused { text, wait }) => {
+                tracing::debug!(target: "login", account = %address, text, "the origin said no");
+                self.clock.sleep(wait.min(ORIGIN_WAIT_MAX)).await;
+                Err(Stop::Refused(Reason::Origin))
+            }
+            Err(NoVerdict(why)) => {
+                tracing::warn!(target: "login", account = %address, why, "the origin gives no verdict");
+                Err(Stop::Unavailable(Undecided::Origin))
+            }
         }
     }
 
@@ -473,6 +520,11 @@ pub(crate) fn credentials(user: &[u8], password: &[u8]) -> Result<Credentials, F
     }
 }
 
+fn identity_of(credentials: &Credentials) -> Identity {
+    let Credentials { authorization, authentication, .. } = credentials;
+    Identity { authorization: authorization.clone(), authentication: authentication.clone() }
+}
+
 /// RFC 4616 §2: an authorization identity is empty, or here the user's own, as it logged in or as its address.
 fn may_act_as(identity: &Identity, address: &Address) -> bool {
     let own = |wanted: &str| {
@@ -500,6 +552,7 @@ impl Reason {
             Self::Barred(AccountState::Disabled) => "disabled",
             Self::NotAuthorized => "not-authorized",
             Self::BackEnd => "back-end",
+            Self::Origin => "origin",
         }
     }
 }
@@ -516,6 +569,7 @@ impl fmt::Display for Undecided {
             Self::UnreadableHash => "a stored password cannot be read",
             Self::Crowded => "too many passwords wait to be checked",
             Self::Stopping => "the program is stopping",
+            Self::Origin => "who is asked in the directory's place gives no verdict",
         })
     }
 }

@@ -40,9 +40,11 @@ pub(super) async fn key(
 pub(super) fn of(node: &Node, cover: &Cover) -> Option<Scram> {
     let (key, proxy) = (node.salts.clone()?, node.config.proxy.as_ref()?);
     let (offer, cover) = (proxy.scram, cover.clone());
+    // Who is asked about names that have no account here wants their passwords.
+    let asks_others = proxy.auth_http.is_some();
     let offered = move |routing: &Routing| match offer {
         ScramOffer::On => true,
-        ScramOffer::Auto => cover.is_whole() && everybody_is_judged_here(routing),
+        ScramOffer::Auto => !asks_others && cover.is_whole() && everybody_is_judged_here(routing),
         ScramOffer::Off => false,
     };
     let plus = if proxy.scram_plus { Plus::Offered } else { Plus::NotOffered };

@@ -109,6 +109,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) spawn: Arc<FakeSpawn>,
     pub(crate) engine: MemoryEngine,
+    pub(crate) live: Arc<Live>,
     pub(crate) store: Arc<FakeStore>,
     pub(crate) back_ends: Arc<FakeBackEnds>,
 }
@@ -139,13 +140,13 @@ impl World {
     fn with(engine: MemoryEngine, live: Arc<Live>) -> Self {
         let clock = Arc::new(FakeClock { origin: Instant::now(), slept: AtomicU64::new(0) });
         let spawn = Arc::new(FakeSpawn::default());
-        let accounts = Arc::new(DirectoryAccounts::new(live, Arc::new(engine.clone())));
+        let accounts = Arc::new(DirectoryAccounts::new(Arc::clone(&live), Arc::new(engine.clone())));
         let authenticator = Arc::new(Authenticator::new(accounts, clock.clone(), spawn.clone()));
         let store = Arc::new(FakeStore::default());
         let back_ends = Arc::new(FakeBackEnds::default());
         let proxy =
             Proxy { authenticator, handover: store.clone(), back_ends: back_ends.clone(), clock: clock.clone() };
-        Self { proxy, clock, spawn, engine, store, back_ends }
+        Self { proxy, clock, spawn, engine, live, store, back_ends }
     }
 }
 
@@ -362,6 +363,14 @@ impl BackEnds for FakeBackEnds {
 
     fn submission<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>> {
         Box::pin(async move { self.admit(store, &who, "") })
+    }
+
+    fn sieve<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>> {
+        Box::pin(async move { self.admit(store, &who, "In.") })
+    }
+
+    fn sieve_offer(&self) -> BoxFuture<'_, Arc<managesieve_proto::Offer>> {
+        Box::pin(async { Arc::default() })
     }
 }
 
