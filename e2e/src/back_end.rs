@@ -58,6 +58,11 @@ impl Fronted {
         dovecot::Dovecot::obstacle().or_else(|| Program::Openssl.obstacle())
     }
 
+    /// The same for scripts.
+    pub fn obstacle_to_scripts() -> Option<String> {
+        Self::obstacle().or_else(|| Program::Pigeonhole.obstacle())
+    }
+
     /// Lays both out in a folder, which others must be able to enter, and starts them.
     pub fn start(folder: &Path, security: Security, entrance: Entrance) -> Result<Self> {
         std::fs::set_permissions(folder, Permissions::from_mode(0o755))?;
@@ -70,7 +75,8 @@ impl Fronted {
         let back_end = BackEnd::start(folder, &ports)?;
         let front = node(folder, "front", &front_file(&ports, entrance))?;
         let mut fronted = Self { folder: folder.to_owned(), front, back_end, ports };
-        fronted.front.start(|| listen(&[fronted.ports.loopback(FRONT_IMAP), fronted.ports.loopback(FRONT_POP3)]))?;
+        let listeners = [FRONT_IMAP, FRONT_POP3, FRONT_SIEVE].map(|offset| fronted.ports.loopback(offset));
+        fronted.front.start(|| listen(&listeners))?;
         fronted.fill_directory(security, entrance)?;
         Ok(fronted)
     }
@@ -80,11 +86,12 @@ impl Fronted {
         Account { address: format!("{name}@{DOMAIN}"), password: PASSWORD.to_owned(), store: STORE.to_owned() }
     }
 
-    /// The proxy's listener: imap, pop3 or submission.
+    /// The proxy's listener: imap, pop3, submission or sieve.
     pub fn address(&self, name: &str) -> SocketAddr {
         self.ports.loopback(match name {
             "pop3" => FRONT_POP3,
             "submission" => FRONT_SUBMISSION,
+            "sieve" => FRONT_SIEVE,
             _ => FRONT_IMAP,
         })
     }
@@ -122,14 +129,14 @@ impl Fronted {
     }
 
     fn fill_directory(&self, security: Security, entrance: Entrance) -> Result<()> {
-        let (tls, imap, pop3) = match security {
-            Security::None => ("none", IMAP, POP3),
-            Security::StartTls => ("starttls", IMAP, POP3),
-            Security::Tls => ("tls", IMAPS, POP3S),
+        let (tls, imap, pop3, sieve) = match security {
+            Security::None => ("none", IMAP, POP3, SIEVE),
+            Security::StartTls => ("starttls", IMAP, POP3, SIEVE),
+            Security::Tls => ("tls", IMAPS, POP3S, SIEVES),
         };
         let login = if entrance == Entrance::Password { "password" } else { "master" };
         let port = |name: &str, offset| format!("{name}={}", self.ports.loopback(offset).port());
-        let (imap, pop3) = (port("imap", imap), port("pop3", pop3));
+        let (imap, pop3, sieve) = (port("imap", imap), port("pop3", pop3), port("sieve", sieve));
         self.must(&[
             "store",
             "add",
@@ -140,6 +147,8 @@ impl Fronted {
             &imap,
             "--port",
             &pop3,
+            "--port",
+            &sieve,
             "--tls",
             tls,
             "--login",
@@ -188,6 +197,22 @@ impl BackEnd {
         let Some(mut child) = self.child.take() else { return Ok(()) };
         dovecot::end(&mut child)
     }
+
+    /// Kills the processes of this name that it has started, as a machine would that loses them: without a good-bye.
+    pub fn kill_children(&self, name: &str) -> Result<()> {
+        let own = self.child.as_ref().context("it does not run")?.id();
+        let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"))?;
+        let mut count = 0;
+        for child in children.split_whitespace() {
+            if std::fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|found| found.trim_end() == name) {
+                let pid = rustix::process::Pid::from_raw(child.parse()?).context("it has no pid")?;
+                rustix::process::kill_process(pid, rustix::process::Signal::KILL)?;
+                count += 1;
+            }
+        }
+        ensure!(count > 0, "it has no process {name}");
+        Ok(())
+    }
 }
 
 impl Drop for BackEnd {
@@ -201,6 +226,7 @@ impl Drop for BackEnd {
 fn front_file(ports: &Block, entrance: Entrance) -> String {
     let (imap, pop3) = (ports.loopback(FRONT_IMAP), ports.loopback(FRONT_POP3));
     let submission = ports.loopback(FRONT_SUBMISSION);
+    let sieve = ports.loopback(FRONT_SIEVE);
     let master = match entrance {
         Entrance::Password => "",
         Entrance::Master => "master_user = \"proxy\"\nmaster_password = \"master.password\"\n",
@@ -209,7 +235,8 @@ fn front_file(ports: &Block, entrance: Entrance) -> String {
         }
     };
     format!(
-        "[proxy]\nimap = \"{imap}\"\npop3 = \"{pop3}\"\nsubmission = \"{submission}\"\n\
+        "[proxy]\nimap = \"{imap}\"\npop3 = \"{pop3}\"\nsubmission = \"{submission}\"\nsieve = \"{sieve}\"\n\
+         [tls]\ncertificate = \"back.pem\"\nkey = \"back.key\"\n\
          [[backend]]\nstore = \"{STORE}\"\nauthority = \"authority.pem\"\n{master}"
     )
 }
@@ -218,11 +245,13 @@ fn configuration(folder: &Path, ports: &Block) -> String {
     let folder = folder.display();
     let port = |offset| ports.loopback(offset).port();
     let (imap, imaps, pop3, pop3s) = (port(IMAP), port(IMAPS), port(POP3), port(POP3S));
+    let scripts = Program::Pigeonhole.obstacle().is_none();
+    let (sieve, scripts) = if scripts { ("sieve", scripts_of(port(SIEVE), port(SIEVES))) } else { ("", String::new()) };
     format!(
         "base_dir = {folder}/run
 state_dir = {folder}/state
 log_path = {folder}/dovecot.log
-protocols = imap pop3
+protocols = imap pop3 {sieve}
 listen = 127.0.0.1
 ssl = yes
 ssl_cert = <{folder}/back.pem
@@ -278,6 +307,25 @@ service anvil {{
     mode = 0
   }}
 }}
+{scripts}"
+    )
+}
+
+fn scripts_of(sieve: u16, sieves: u16) -> String {
+    format!(
+        "service managesieve-login {{
+  chroot =
+  inet_listener sieve {{
+    port = {sieve}
+  }}
+  inet_listener sieves {{
+    port = {sieves}
+    ssl = yes
+  }}
+}}
+plugin {{
+  sieve = file:~/sieve;active=~/.dovecot.sieve
+}}
 "
     )
 }
@@ -297,3 +345,6 @@ const IMAPS: u16 = 4;
 const POP3: u16 = 5;
 const POP3S: u16 = 6;
 const FRONT_SUBMISSION: u16 = 7;
+const FRONT_SIEVE: u16 = 24;
+const SIEVE: u16 = 25;
+const SIEVES: u16 = 26;

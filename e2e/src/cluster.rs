@@ -291,7 +291,8 @@ impl StoreNode {
     }
 }
 
-pub(crate) fn node(folder: &Path, name: &str, text: &str) -> Result<Daemon> {
+/// A node that will be started with this configuration behind its `[node]`.
+pub fn node(folder: &Path, name: &str, text: &str) -> Result<Daemon> {
     let file = folder.join(format!("{name}.toml"));
     std::fs::write(
         &file,

@@ -30,6 +30,8 @@ pub enum Program {
     Xfs,
     /// Another IMAP server, whose answers ours are compared with.
     Dovecot,
+    /// Its part for scripts.
+    Pigeonhole,
     /// Synchronises a Maildir over IMAP, in its own way.
     OfflineImap,
     /// Reads mail in a terminal.
@@ -40,10 +42,14 @@ pub enum Program {
     Pip,
     /// A mail server, which sends to ours.
     Postfix,
+    /// Tries a filter of fail2ban on a log.
+    Fail2ban,
+    /// Moves an address to a machine that lives.
+    Keepalived,
 }
 
 impl Program {
-    const ALL: [Program; 13] = [
+    const ALL: [Program; 16] = [
         Program::Swaks,
         Program::Curl,
         Program::Mbsync,
@@ -52,11 +58,14 @@ impl Program {
         Program::Openssl,
         Program::Xfs,
         Program::Dovecot,
+        Program::Pigeonhole,
         Program::OfflineImap,
         Program::Mutt,
         Program::Getmail,
         Program::Pip,
         Program::Postfix,
+        Program::Fail2ban,
+        Program::Keepalived,
     ];
 
     /// What is typed.
@@ -69,12 +78,14 @@ impl Program {
             Program::Python => "python3",
             Program::Openssl => "openssl",
             Program::Xfs => "xfs_io",
-            Program::Dovecot => "dovecot",
+            Program::Dovecot | Program::Pigeonhole => "dovecot",
             Program::OfflineImap => "offlineimap",
             Program::Mutt => "mutt",
             Program::Getmail => "getmail",
             Program::Pip => "pip3",
             Program::Postfix => "postfix",
+            Program::Fail2ban => "fail2ban-regex",
+            Program::Keepalived => "keepalived",
         }
     }
 
@@ -89,11 +100,14 @@ impl Program {
             Program::Openssl => &["openssl"],
             Program::Xfs => &["xfsprogs"],
             Program::Dovecot => &["dovecot-imapd", "dovecot-pop3d"],
+            Program::Pigeonhole => &["dovecot-managesieved", "dovecot-sieve"],
             Program::OfflineImap => &["offlineimap3"],
             Program::Mutt => &["mutt"],
             Program::Getmail => &["getmail6"],
             Program::Pip => &["python3-pip"],
             Program::Postfix => &["postfix"],
+            Program::Fail2ban => &["fail2ban"],
+            Program::Keepalived => &["keepalived"],
         }
     }
 
@@ -111,8 +125,11 @@ impl Program {
             | Program::Mbsync
             | Program::Python
             | Program::Dovecot
+            | Program::Pigeonhole
             | Program::OfflineImap
             | Program::Getmail
+            | Program::Fail2ban
+            | Program::Keepalived
             | Program::Pip => "--version",
         });
         // fetchmail -V reads a configuration and fails without one.
@@ -148,6 +165,9 @@ impl Program {
     fn has_what_it_suggests(self) -> bool {
         if self == Program::Dovecot {
             return Path::new("/usr/lib/dovecot/pop3-login").exists();
+        }
+        if self == Program::Pigeonhole {
+            return Path::new("/usr/lib/dovecot/managesieve-login").exists();
         }
         if self != Program::Swaks {
             return true;

@@ -8,6 +8,9 @@ use sasl::Password;
 pub trait Foreign: Send + Sync {
     /// Where a store is reached by a protocol, and how.
     fn find(&self, store: &StoreName, protocol: Protocol) -> BackEnd;
+
+    /// The stores that a protocol may lead to, in the order of their names.
+    fn all(&self, protocol: Protocol) -> Vec<StoreName>;
 }
 
 /// A protocol of sessions.
@@ -19,6 +22,8 @@ pub enum Protocol {
     Pop3,
     /// RFC 6409.
     Submission,
+    /// RFC 5804.
+    Sieve,
 }
 
 /// What is known of a back-end.

@@ -2,16 +2,20 @@
 
 mod door;
 mod guest;
+mod offers;
 #[cfg(test)]
 mod tests;
 
 pub use door::GREETING_MAX;
+pub use offers::{OFFERS_ANSWER_MAX, OFFERS_ASKED_MAX};
 
 use crate::foreign::{BackEnd, Foreign, Said};
 use door::{Answer, Caught, Door, unavailable};
 use guest::{Guest, Verdict};
 use imap_proto::client as imap;
 use mail_types::{Domain, StoreName};
+use managesieve_proto::Offer;
+use offers::Offers;
 use pop3_proto::Mode;
 use ports::{Admission, BackEnds, BoxFuture, Callee, Caller, Clock, Elsewhere, Passage, Spawn, Unavailable, Visitor};
 use smtp_proto::client::LoginClient;
@@ -24,6 +28,8 @@ pub struct Visits {
     imap: Arc<Door<imap::Client>>,
     pop3: Arc<Door<pop3_proto::Client>>,
     submission: Arc<Door<LoginClient>>,
+    sieve: Arc<Door<managesieve_proto::Client>>,
+    offers: Offers,
     clock: Arc<dyn Clock>,
 }
 
@@ -31,21 +37,43 @@ pub struct Visits {
 /// after many seconds, and longer where several came from one address, which here is ours.
 pub const VISIT_LOGIN_MAX: Duration = Duration::from_secs(30);
 
+/// Who calls, by protocol.
+pub struct Callers {
+    imap: Arc<dyn Caller<imap::Client>>,
+    pop3: Arc<dyn Caller<pop3_proto::Client>>,
+    submission: Arc<dyn Caller<LoginClient>>,
+    sieve: Arc<dyn Caller<managesieve_proto::Client>>,
+}
+
+impl Callers {
+    /// One for all.
+    pub fn all<C>(caller: Arc<C>) -> Self
+    where
+        C: Caller<imap::Client>
+            + Caller<pop3_proto::Client>
+            + Caller<LoginClient>
+            + Caller<managesieve_proto::Client>
+            + 'static,
+    {
+        Self { imap: caller.clone(), pop3: caller.clone(), submission: caller.clone(), sieve: caller }
+    }
+}
+
 impl Visits {
     /// Calls with these; `host` is our name.
     pub fn new(
         foreign: Arc<dyn Foreign>,
-        imap: Arc<dyn Caller<imap::Client>>,
-        pop3: Arc<dyn Caller<pop3_proto::Client>>,
-        submission: Arc<dyn Caller<LoginClient>>,
+        callers: Callers,
         clock: Arc<dyn Clock>,
         spawn: Arc<dyn Spawn>,
         host: Domain,
     ) -> Self {
+        let Callers { imap, pop3, submission, sieve } = callers;
         let imap = Door::new(imap, Arc::clone(&clock), Arc::clone(&spawn), host.clone());
         let pop3 = Door::new(pop3, Arc::clone(&clock), Arc::clone(&spawn), host.clone());
-        let submission = Door::new(submission, Arc::clone(&clock), spawn, host);
-        Self { foreign, imap, pop3, submission, clock }
+        let submission = Door::new(submission, Arc::clone(&clock), Arc::clone(&spawn), host.clone());
+        let sieve = Door::new(sieve, Arc::clone(&clock), spawn, host);
+        Self { foreign, imap, pop3, submission, sieve, offers: Offers::default(), clock }
     }
 
     async fn enter<M: Guest>(
@@ -115,6 +143,14 @@ impl BackEnds for Visits {
 
     fn submission<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>> {
         Box::pin(self.enter(&self.submission, store, who, Mode::default()))
+    }
+
+    fn sieve<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>> {
+        Box::pin(self.enter(&self.sieve, store, who, Mode::default()))
+    }
+
+    fn sieve_offer(&self) -> BoxFuture<'_, Arc<Offer>> {
+        Box::pin(self.offer())
     }
 }
 

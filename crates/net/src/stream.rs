@@ -32,6 +32,14 @@ impl Stream {
         Self(std::mem::replace(&mut self.0, Kind::Gone))
     }
 
+    /// The socket itself, for who does without reading what passes; nothing where the octets are encrypted.
+    pub(crate) fn socket(&self) -> Option<&TcpStream> {
+        match &self.0 {
+            Kind::Plain(socket) => Some(socket),
+            Kind::Tls(_) | Kind::Gone => None,
+        }
+    }
+
     /// Whether the octets are encrypted.
     pub fn is_tls(&self) -> bool {
         matches!(self.0, Kind::Tls(_))
@@ -40,7 +48,8 @@ impl Stream {
     /// Negotiates TLS as the server.
     pub async fn accept_tls(self, tls: &ServerTls) -> Result<Self, HandshakeError> {
         let socket = self.into_plain()?;
-        let accepted = handshake(HANDSHAKE_SPAN_MAX, tls.acceptor().accept(socket)).await?;
+        // In a box: what a handshake needs is more than all the rest of a session, which would else have room for it to its end.
+        let accepted = Box::pin(handshake(HANDSHAKE_SPAN_MAX, tls.acceptor().accept(socket))).await?;
         Ok(Self(Kind::Tls(Box::new(accepted.into()))))
     }
 
@@ -48,7 +57,7 @@ impl Stream {
     pub async fn connect_tls(self, tls: &ClientTls, server: &str) -> Result<Self, HandshakeError> {
         let name = tls.server_name(server)?;
         let socket = self.into_plain()?;
-        let connected = handshake(CALL_HANDSHAKE_SPAN_MAX, tls.connector().connect(name, socket)).await?;
+        let connected = Box::pin(handshake(CALL_HANDSHAKE_SPAN_MAX, tls.connector().connect(name, socket))).await?;
         Ok(Self(Kind::Tls(Box::new(connected.into()))))
     }
 

@@ -2,6 +2,7 @@
 
 use crate::{BoxFuture, Elsewhere, Peer, Unavailable};
 use mail_types::{Address, StoreName};
+use managesieve_proto::Offer;
 use pop3_proto::Mode;
 use sasl::Password;
 use std::fmt;
@@ -63,4 +64,11 @@ pub trait BackEnds: Send + Sync {
 
     /// Submission.
     fn submission<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>>;
+
+    /// ManageSieve.
+    fn sieve<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>>;
+
+    /// What is done with scripts wherever a visitor may be led, as far as back-ends have told: for a client whose account
+    /// nobody knows yet. Takes a moment where they have to be asked first, and never long.
+    fn sieve_offer(&self) -> BoxFuture<'_, Arc<Offer>>;
 }

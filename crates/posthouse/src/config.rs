@@ -203,6 +203,10 @@ pub struct Proxy {
     pub submissions: Vec<SocketAddr>,
     /// Lines of the answer to EHLO that hold for every submission server behind.
     pub submission_extensions: Vec<String>,
+    /// ManageSieve (4190), for accounts at back-ends.
+    pub sieve: Vec<SocketAddr>,
+    /// ManageSieve with TLS from the first octet, which no RFC knows and some clients do.
+    pub sieves: Vec<SocketAddr>,
     /// Who is asked about names that the directory does not know.
     pub auth_http: Option<AuthHttp>,
     /// From where passwords may come without TLS, beside loopback.
@@ -259,7 +263,7 @@ impl Proxy {
     /// All addresses that it listens on.
     pub fn listeners(&self) -> impl Iterator<Item = &SocketAddr> {
         let lists = [&self.imap, &self.imaps, &self.pop3, &self.pop3s, &self.submission, &self.submissions];
-        lists.into_iter().flatten()
+        lists.into_iter().chain([&self.sieve, &self.sieves]).flatten()
     }
 }
 

@@ -270,6 +270,8 @@ fn listeners(config: &Config) -> Vec<SiteListener> {
         note("imaps", &proxy.imaps, None);
         note("pop3", &proxy.pop3, None);
         note("pop3s", &proxy.pop3s, None);
+        note("sieve", &proxy.sieve, None);
+        note("sieves", &proxy.sieves, None);
     }
     for store in &config.stores {
         note("lmtp", &store.lmtp, Some(&store.name));

@@ -139,7 +139,7 @@ kee = 'other.key'
     posthouse.toml:21:16: store.journal.path: data/mail is taken by store.path (posthouse.toml:20)
     posthouse.toml:24:17: directory.default_store: there is no [[store]] named hedda (there is: ingrid, ingrid)
     posthouse.toml:27:29: relay.listen: 127.0.0.1:2525 is taken by relay.listen (posthouse.toml:27)
-    posthouse.toml:29:2: proxy: listens nowhere (give it one of imap, imaps, pop3, pop3s, submission, submissions)
+    posthouse.toml:29:2: proxy: listens nowhere (give it one of imap, imaps, pop3, pop3s, submission, submissions, sieve, sieves)
     posthouse.toml:32:15: tls.certificate: cannot read missing.pem: No such file or directory (os error 2)
     posthouse.toml:33:7: tls.key: cannot read key.pem: No such file or directory (os error 2)
     posthouse.toml:35:1: tls.also.key: is missing

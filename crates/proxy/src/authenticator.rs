@@ -166,24 +166,27 @@ impl Authenticator {
         self
     }
 
-    /// A place for a connection on which nobody is logged in; nothing where there are too many.
-    pub(crate) fn stranger(&self, client: &Client) -> Option<Stranger> {
-        let stranger = self.turnstile.stranger();
-        if stranger.is_none() {
-            let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
-            tracing::debug!(target: "login", client = %address, protocol, "too many connections without a login");
-            self.counts.note(client.protocol, LoginOutcome::Limited);
-        }
-        stranger
+    /// A place for a connection on which nobody is logged in.
+    pub(crate) fn stranger(&self) -> Stranger {
+        self.turnstile.stranger(self.clock.instant())
     }
 
-    /// A place among the sessions of an account whose owner has proved who he is; nothing where there are too many.
-    pub(crate) fn seat(&self, client: &Client, account: &Arc<Address>) -> Option<Seat> {
+    /// A client had to leave before it logged in.
+    pub(crate) fn displaced(&self, client: &Client) {
+        let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
+        tracing::debug!(target: "login", client = %address, protocol, "ended: too many connections without a login");
+        self.counts.note(client.protocol, LoginOutcome::Limited);
+    }
+
+    /// A place among the sessions of an account whose owner has proved who he is, having come at `came`; nothing where there
+    /// are too many, which takes as long as a wrong password.
+    pub(crate) async fn seat(&self, client: &Client, account: &Address, came: Instant) -> Option<Seat> {
         let seat = self.turnstile.seat(account);
         if seat.is_none() {
             let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
             tracing::warn!(target: "login", client = %address, protocol, %account, "too many sessions of one account");
             self.counts.note(client.protocol, LoginOutcome::Limited);
+            self.wait_since(came).await;
         }
         seat
     }

@@ -60,12 +60,8 @@ impl Proxy {
         };
         let mut machine = Server::new(Arc::clone(&config.limits), self.clock.instant());
         let capabilities = ResponseCode::Capability(gate.offered());
-        let stranger = self.authenticator.stranger(&gate.client);
-        match stranger {
-            Some(_) => machine.send(&Response::Untagged(Reply::ok(config.greeting).with(capabilities))),
-            None => machine.bye(Reply::no("Too many connections, try again later").with(ResponseCode::Unavailable)),
-        }
-        (machine, Front::new(gate).with_stranger(stranger))
+        machine.send(&Response::Untagged(Reply::ok(config.greeting).with(capabilities)));
+        (machine, Front::new(gate).with_stranger(self.authenticator.stranger()))
     }
 }
 
@@ -81,6 +77,11 @@ impl Gate for ImapGate {
         self.tls = true;
         self.exchange = None;
         machine.tls_started(self.proxy.clock.instant());
+    }
+
+    fn displace(&mut self, machine: &mut Server) {
+        self.authenticator().displaced(&self.client);
+        machine.bye(TOO_MANY_STRANGERS);
     }
 }
 
@@ -168,7 +169,7 @@ impl ImapGate {
         let (holder, handover, came, seat) = match self.authenticator().log_in(&self.client, credentials).await {
             Outcome::LoggedIn { store, who } => {
                 let account = Arc::clone(&who.address);
-                let Some(seat) = self.authenticator().seat(&self.client, &account) else {
+                let Some(seat) = self.authenticator().seat(&self.client, &account, began).await else {
                     return limited(machine, TOO_MANY_SESSIONS);
                 };
                 let handover = self.proxy.handover.imap(&store, who).await;
@@ -186,11 +187,14 @@ impl ImapGate {
                     Err(why) => Err(why),
                 };
                 // Not before: who has not proved anything yet must not take up the account's places.
-                let seat = handover.is_ok().then(|| self.authenticator().seat(&self.client, &account));
-                if let Some(None) = seat {
-                    return limited(machine, TOO_MANY_SESSIONS);
+                let mut seat = None;
+                if handover.is_ok() {
+                    seat = self.authenticator().seat(&self.client, &account, began).await;
+                    if seat.is_none() {
+                        return limited(machine, TOO_MANY_SESSIONS);
+                    }
                 }
-                (Holder { account, store }, handover, Some(began), seat.flatten())
+                (Holder { account, store }, handover, Some(began), seat)
             }
             Outcome::Limited => return limited(machine, TOO_MANY_LOGINS),
             Outcome::WrongPassword => return self.refuse(machine, WRONG_PASSWORD),
@@ -349,6 +353,7 @@ pub(crate) const UNAVAILABLE: Reply =
 /// RFC 5530 §3.
 const TOO_MANY_SESSIONS: Reply = reply!(No, Some(ResponseCode::Limit), "Too many sessions of this account");
 const TOO_MANY_LOGINS: Reply = reply!(No, Some(ResponseCode::Limit), "Too many logins, try again later");
+const TOO_MANY_STRANGERS: Reply = reply!(No, Some(ResponseCode::Unavailable), "Too many connections, log in sooner");
 const PRIVACY_REQUIRED: Reply = reply!(No, Some(ResponseCode::PrivacyRequired), "Passwords are taken under TLS only");
 /// RFC 9051 §6.2.3.
 const LOGIN_DISABLED: Reply = reply!(No, None, "LOGIN is not offered here");

@@ -1,6 +1,6 @@
 //! The proxy role: who logs in, and which store answers.
 //!
-//! What this is: the conversation of an IMAP or POP3 client from the greeting to its login, and the check of what it
+//! What this is: the conversation of an IMAP, POP3, ManageSieve or submission client from the greeting to its login, and the check of what it
 //! says against the directory. What this is not: a mailbox (the store's half of the session takes over and answers
 //! everything else), a router of its own ([`directory::Routing::login`] decides where an account is), TLS (an event).
 //!
@@ -27,10 +27,13 @@
 //! 5. Waiting and hashing hold no thread of the runtime, and how much of it goes on at once has a limit.
 //! 6. A call from another node is taken at its word (the listener lets nodes in, and nobody else), for accounts of this
 //!    process's stores alone, and is never handed on to a third node. It never hears that a password is wrong.
-//! 7. What was learnt in clear is forgotten when TLS begins (RFC 9051 §6.2.1, RFC 2595 §4).
+//! 7. Whoever is one too many ([`Turnstile`]) hears so and nobody else notices; what counts against an account is its sessions,
+//!    never what a stranger tries.
+//! 8. What was learnt in clear is forgotten when TLS begins (RFC 9051 §6.2.1, RFC 2595 §4).
 //!
 //! RFCs: 9051 §6.1, §6.2, §7.1 and §11 (before login), 2971 (ID), 4959 (SASL-IR), 5530 (response codes); 1939 §4 and §7
-//! (USER, PASS), 2449 §8 and 3206 (response codes), 2595 (STLS), 5034 (AUTH); 4616 (PLAIN); 8314 §3 (no clear text).
+//! (USER, PASS), 2449 §8 and 3206 (response codes), 2595 (STLS), 5034 (AUTH); 4616 (PLAIN); 8314 §3 (no clear text);
+//! 6409 and 4954 (submission and AUTH); 5804 §1 and §2.1 to §2.3 (ManageSieve).
 
 mod accounts;
 mod authenticator;
@@ -43,6 +46,7 @@ mod limits;
 mod log;
 mod origin;
 mod pop3;
+mod sieve;
 mod submission;
 mod turnstile;
 
@@ -57,6 +61,7 @@ pub use limits::*;
 pub use origin::{LoginOrigin, NoVerdict, Question, Verdict};
 pub use pop3::{Pop3Config, Pop3Front};
 pub use ports::Protocol;
+pub use sieve::{SieveConfig, SieveFront};
 pub use submission::{SubmissionConfig, SubmissionFront, SubmissionServer};
 pub use turnstile::{LoginLimits, Turnstile};
 

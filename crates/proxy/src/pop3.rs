@@ -67,13 +67,9 @@ impl Proxy {
             StartTls::NotOffered => Security::Clear,
         };
         let client = Client { protocol: Protocol::Pop3, peer };
-        let stranger = self.authenticator.stranger(&client);
-        let (config, now) = (config.for_client(peer), self.clock.instant());
-        let machine = match stranger {
-            Some(_) => Server::new(config, security, now),
-            None => Server::refused(config, security, &Refusal::UNAVAILABLE, now),
-        };
-        (machine, Front::new(Pop3Gate { proxy: self.clone(), client, exchange: None }).with_stranger(stranger))
+        let machine = Server::new(config.for_client(peer), security, self.clock.instant());
+        let gate = Pop3Gate { proxy: self.clone(), client, exchange: None };
+        (machine, Front::new(gate).with_stranger(self.authenticator.stranger()))
     }
 }
 
@@ -87,6 +83,12 @@ impl Gate for Pop3Gate {
     fn on_tls(&mut self, machine: &mut Server) {
         self.exchange = None;
         machine.tls_started();
+    }
+
+    /// RFC 1939 has no word that comes unasked.
+    fn displace(&mut self, machine: &mut Server) {
+        self.authenticator().displaced(&self.client);
+        machine.abort();
     }
 }
 
@@ -151,7 +153,7 @@ impl Pop3Gate {
         let refusal = match self.authenticator().log_in(&self.client, credentials).await {
             Outcome::LoggedIn { store, who } => {
                 let account = Arc::clone(&who.address);
-                let Some(seat) = self.authenticator().seat(&self.client, &account) else {
+                let Some(seat) = self.authenticator().seat(&self.client, &account, began).await else {
                     machine.refuse(&Refusal::UNAVAILABLE);
                     return Step::Stay(Flow::Next);
                 };
@@ -171,12 +173,15 @@ impl Pop3Gate {
                     Err(why) => Err(why),
                 };
                 // Not before: who has not proved anything yet must not take up the account's places.
-                let seat = handover.is_ok().then(|| self.authenticator().seat(&self.client, &account));
-                if let Some(None) = seat {
-                    machine.refuse(&Refusal::UNAVAILABLE);
-                    return Step::Stay(Flow::Next);
+                let mut seat = None;
+                if handover.is_ok() {
+                    seat = self.authenticator().seat(&self.client, &account, began).await;
+                    if seat.is_none() {
+                        machine.refuse(&Refusal::UNAVAILABLE);
+                        return Step::Stay(Flow::Next);
+                    }
                 }
-                return self.enter(machine, Holder { account, store }, handover, Some(began), seat.flatten()).await;
+                return self.enter(machine, Holder { account, store }, handover, Some(began), seat).await;
             }
             Outcome::WrongPassword | Outcome::NotAuthorized => Refusal::BAD_CREDENTIALS,
             Outcome::Limited => Refusal::LOGIN_DELAY,

@@ -1,4 +1,4 @@
-//! Runs `transcripts/{imap,pop3,submission,imap-inside,pop3-inside}/*.txt`: a new case needs no Rust.
+//! Runs `transcripts/{imap,pop3,sieve,submission,imap-inside,pop3-inside}/*.txt`: a new case needs no Rust.
 //!
 //! ```text
 //! # purpose              comment
@@ -27,7 +27,9 @@ use imap_proto::capability::{Capability, Support};
 use machine::Machine;
 use mail_types::Domain;
 use ports::{Flow, Handler};
-use proxy::{ClearLogins, ImapConfig, ImapInsideConfig, Pop3Config, Pop3InsideConfig, StartTls, SubmissionConfig};
+use proxy::{
+    ClearLogins, ImapConfig, ImapInsideConfig, Pop3Config, Pop3InsideConfig, SieveConfig, StartTls, SubmissionConfig,
+};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -235,6 +237,14 @@ fn submission() {
         let promised = ["8BITMIME", "SIZE 1000"].map(str::to_owned).into();
         let config = SubmissionConfig::new(host, promised, setup.starttls, Setup::clear_logins());
         world.proxy.submission(&config, peer(setup.ip, setup.tls))
+    });
+}
+
+#[test]
+fn sieve() {
+    run_all("sieve", |setup, world| {
+        let config = SieveConfig::new(setup.starttls, Setup::clear_logins());
+        finish(world.proxy.sieve(&config, peer(setup.ip, setup.tls)))
     });
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "a world: it owns files and time")]
 
 mod back_end;
+mod back_end_faults;
 mod clients;
 mod cluster;
 mod curl;
@@ -9,6 +10,7 @@ mod delivery;
 mod differ;
 mod directory_file;
 mod example;
+mod fail2ban;
 mod full_disk;
 mod hostile;
 mod ledger;
@@ -22,6 +24,7 @@ mod scripts;
 mod starttls;
 mod submission;
 mod sync;
+mod takeover;
 mod world;
 
 use libtest_mimic::Arguments;
@@ -43,9 +46,12 @@ fn main() -> ExitCode {
         ledger::trials(&world),
         cluster::trials(&world),
         back_end::trials(&world),
+        back_end_faults::trials(&world),
         submission::trials(&world),
         postfix::trials(&world),
         example::trials(&world),
+        takeover::trials(&world),
+        fail2ban::trials(&world),
         full_disk::trials(&world),
         queue::trials(&world),
         differ::trials(&world),

@@ -85,6 +85,25 @@ impl<M: Guest> Door<M> {
         Err(together(failures))
     }
 
+    /// What the first host offers that says so, to whoever wants nothing else.
+    pub(super) async fn ask(&self, hosts: &[Callee]) -> Option<M::Known> {
+        for callee in hosts {
+            let Some(attempt) = self.breakers.attempt(callee) else { continue };
+            let guest = M::asking(&self.host, self.clock.instant());
+            match self.converse(callee, guest, None, attempt).await {
+                Ok(mut answer) => {
+                    let known = answer.call.machine().learnt();
+                    answer.call.close().await;
+                    return known;
+                }
+                Err(Stop::Before(why) | Stop::Behind(why)) => {
+                    tracing::debug!(%why, "a back-end does not say what it offers")
+                }
+            }
+        }
+        None
+    }
+
     async fn try_host(self: &Arc<Self>, callee: &Callee, rest: &[Callee], who: &Caught) -> Result<Answer<M>, Stop> {
         let left_alone = || Stop::Before(unavailable(callee, LEFT_ALONE));
         let attempt = self.breakers.attempt(callee).ok_or_else(left_alone)?;

@@ -1,6 +1,7 @@
 //! Back-ends that say what a test has them say.
 
 mod hosts;
+mod sieve;
 
 use super::*;
 use crate::foreign::{Master, MasterForm, Protocol};
@@ -15,6 +16,8 @@ use std::sync::Mutex;
 struct Map {
     security: CallSecurity,
     master: Option<Master>,
+    /// What the directory has.
+    stores: Arc<Mutex<Vec<StoreName>>>,
 }
 
 impl Foreign for Map {
@@ -26,10 +29,15 @@ impl Foreign for Map {
             Protocol::Imap => 143,
             Protocol::Pop3 => 110,
             Protocol::Submission => 587,
+            Protocol::Sieve => 4190,
         };
         let (security, introduction) = (self.security, Introduction::Nobody);
         let callee = Callee { hosts: Arc::from(["192.0.2.9".into()]), port, security, introduction };
         BackEnd::At { hosts: vec![callee], master: self.master.clone() }
+    }
+
+    fn all(&self, _protocol: Protocol) -> Vec<StoreName> {
+        self.stores.lock().unwrap().clone()
     }
 }
 
@@ -37,6 +45,7 @@ struct Site {
     visits: Visits,
     clock: Arc<Turning>,
     heard: Arc<Mutex<Heard>>,
+    stores: Arc<Mutex<Vec<StoreName>>>,
 }
 
 impl Site {
@@ -45,13 +54,13 @@ impl Site {
     }
 
     fn with(pieces: &'static [&'static str], then: Then, security: CallSecurity, master: Option<Master>) -> Self {
-        let heard = Arc::default();
+        let (heard, stores) = (Arc::default(), Arc::new(Mutex::new(vec![store("cyrus")])));
         let node = Arc::new(Node { script: Script { pieces, then }, heard: Arc::clone(&heard) });
-        let (clock, map) = (Turning::new(), Arc::new(Map { security, master }));
+        let (clock, map) = (Turning::new(), Arc::new(Map { security, master, stores: Arc::clone(&stores) }));
         let shared = Arc::new(Shared(Arc::clone(&clock)));
         let (tasks, host) = (Arc::new(Tasks::default()), Domain::parse("proxy.example").unwrap());
-        let visits = Visits::new(map, node.clone(), node.clone(), node, shared, tasks, host);
-        Self { visits, clock, heard }
+        let visits = Visits::new(map, Callers::all(node), shared, tasks, host);
+        Self { visits, clock, heard, stores }
     }
 
     fn imap(&self, password: Option<&str>) -> Result<Admission, Unavailable> {

@@ -115,6 +115,8 @@ pub(super) struct RawProxy {
     pub(super) submission: Vec<At<SocketAddr>>,
     pub(super) submissions: Vec<At<SocketAddr>>,
     pub(super) submission_extensions: Option<Vec<String>>,
+    pub(super) sieve: Vec<At<SocketAddr>>,
+    pub(super) sieves: Vec<At<SocketAddr>>,
     pub(super) auth_http: Option<RawAuthHttp>,
     pub(super) clear_from: Vec<At<Network>>,
     pub(super) balancers: RawBalancers,
@@ -131,7 +133,7 @@ pub(super) struct RawLimits {
     pub(super) connections: Option<u32>,
     pub(super) connections_per_address: Option<u32>,
     pub(super) unauthenticated_connections: Option<u32>,
-    pub(super) logins_per_second: Option<u32>,
+    pub(super) logins_per_second: Option<At<u32>>,
     pub(super) logins_per_minute_per_address: Option<u32>,
     pub(super) sessions_per_account: Option<u32>,
     pub(super) message_octets: Option<u64>,
@@ -252,7 +254,7 @@ fn clients(section: &Section<'_>) -> ClientLimits {
 }
 
 fn proxy(section: &Section<'_>) -> RawProxy {
-    section.must_listen(&["imap", "imaps", "pop3", "pop3s", "submission", "submissions"]);
+    section.must_listen(&["imap", "imaps", "pop3", "pop3s", "submission", "submissions", "sieve", "sieves"]);
     RawProxy {
         imap: section.addresses("imap"),
         imaps: section.addresses("imaps"),
@@ -261,6 +263,8 @@ fn proxy(section: &Section<'_>) -> RawProxy {
         submission: section.addresses("submission"),
         submissions: section.addresses("submissions"),
         submission_extensions: extensions(section),
+        sieve: section.addresses("sieve"),
+        sieves: section.addresses("sieves"),
         auth_http: section.section("auth_http", RawAuthHttp::read),
         clear_from: section.parsed_list("clear_from", str::parse),
         balancers: balancers(section),
@@ -289,7 +293,7 @@ fn limits(section: &Section<'_>) -> RawLimits {
         connections: section.number("connections", 1..=CONNECTIONS_MAX),
         connections_per_address: section.number("connections_per_address", 1..=CONNECTIONS_MAX),
         unauthenticated_connections: section.number("unauthenticated_connections", 0..=CONNECTIONS_MAX),
-        logins_per_second: section.number("logins_per_second", 0..=LOGINS_MAX),
+        logins_per_second: section.number_at("logins_per_second", 0..=LOGINS_MAX),
         logins_per_minute_per_address: section.number("logins_per_minute_per_address", 0..=LOGINS_MAX),
         sessions_per_account: section.number("sessions_per_account", 0..=CONNECTIONS_MAX),
         message_octets: section.size("message", MESSAGE_OCTETS_MIN..=MESSAGE_OCTETS_MAX),

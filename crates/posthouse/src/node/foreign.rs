@@ -48,11 +48,7 @@ impl Foreign for ForeignStores {
         let Some(StoreAt::Foreign { hosts, ports, tls, login }) = routing.store_at(store) else {
             return BackEnd::Nowhere("the directory says that it is no back-end any more".to_owned());
         };
-        let (name, record) = match protocol {
-            Protocol::Imap => ("IMAP", directory::Protocol::Imap),
-            Protocol::Pop3 => ("POP3", directory::Protocol::Pop3),
-            Protocol::Submission => ("submission", directory::Protocol::Submission),
-        };
+        let (name, record) = record(protocol);
         let Some(port) = ports.get(&record) else {
             return BackEnd::Nowhere(format!("its record has no port for {name}"));
         };
@@ -79,5 +75,27 @@ impl Foreign for ForeignStores {
             introduction,
         };
         BackEnd::At { hosts: hosts.iter().map(callee).collect(), master }
+    }
+
+    fn all(&self, protocol: Protocol) -> Vec<StoreName> {
+        let record = record(protocol).1;
+        let routing = self.routes.now();
+        let has_port = |name: &&StoreName| match routing.store_at(name) {
+            Some(StoreAt::Foreign { ports, .. }) => ports.contains_key(&record),
+            Some(StoreAt::Node(_) | StoreAt::UnknownNode(_)) | None => false,
+        };
+        let mut names: Vec<StoreName> = routing.stores().map(|store| &store.name).filter(has_port).cloned().collect();
+        names.sort();
+        names
+    }
+}
+
+/// What a protocol is called, and where a record has its port.
+fn record(protocol: Protocol) -> (&'static str, directory::Protocol) {
+    match protocol {
+        Protocol::Imap => ("IMAP", directory::Protocol::Imap),
+        Protocol::Pop3 => ("POP3", directory::Protocol::Pop3),
+        Protocol::Submission => ("submission", directory::Protocol::Submission),
+        Protocol::Sieve => ("ManageSieve", directory::Protocol::Sieve),
     }
 }

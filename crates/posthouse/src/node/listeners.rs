@@ -14,7 +14,9 @@ use admin::ListenerFacts;
 use bytes::Bytes;
 use net::{Listener, ListenerHandle, ListenerOptions, Network, Security, ServerTls, SessionError, Shutdown, serve};
 use ports::{BoxFuture, Peer, Protocol};
-use proxy::{Authenticator, DirectoryAccounts, LoginOrigin, Pop3Config, Proxy, StartTls, SubmissionConfig};
+use proxy::{
+    Authenticator, DirectoryAccounts, LoginOrigin, Pop3Config, Proxy, SieveConfig, StartTls, SubmissionConfig,
+};
 use relay::{Gate, Relay, RelaySession};
 use smtp_proto::server as smtp;
 use smtp_proto::{Dialect, Refusal};
@@ -32,6 +34,7 @@ pub(super) struct Listeners {
     imap: Vec<Listener>,
     pop3: Vec<Listener>,
     submission: Vec<Listener>,
+    sieve: Vec<Listener>,
     lmtp: Vec<(Listener, Arc<Store>)>,
     /// For other nodes.
     inside: Inside,
@@ -59,6 +62,7 @@ impl Listeners {
             bound.pop3 = binder.both(("pop3", &proxy.pop3), ("pop3s", &proxy.pop3s), BUSY_POP3)?;
             let (plain, secure) = (("submission", &proxy.submission[..]), ("submissions", &proxy.submissions[..]));
             bound.submission = binder.both(plain, secure, BUSY_SMTP)?;
+            bound.sieve = binder.both(("sieve", &proxy.sieve), ("sieves", &proxy.sieves), BUSY_SIEVE)?;
         }
         binder.proxy_from = None;
         for (config, store) in node.config.stores.iter().zip(&node.local) {
@@ -83,6 +87,7 @@ impl Listeners {
             .chain(&self.imap)
             .chain(&self.pop3)
             .chain(&self.submission)
+            .chain(&self.sieve)
             .chain(self.inside.all())
             .map(|listener| (listener, None));
         let stores = self.lmtp.iter().map(|(listener, store)| (listener, Some(store.name().to_string())));
@@ -95,7 +100,7 @@ impl Listeners {
 
     /// The handles of those whose clients are counted by their address.
     pub(super) fn counted(&self) -> Vec<ListenerHandle> {
-        let fronts = self.smtp.iter().chain(&self.imap).chain(&self.pop3).chain(&self.submission);
+        let fronts = self.smtp.iter().chain(&self.imap).chain(&self.pop3).chain(&self.submission).chain(&self.sieve);
         fronts.chain(self.lmtp.iter().map(|(listener, _)| listener)).map(Listener::handle).collect()
     }
 
@@ -224,6 +229,23 @@ impl Listeners {
                 report(visit, Box::pin(serve(stream, machine, session, tls.clone())))
             }));
         }
+        let sieve_config = SieveConfig::new(starttls, clear_logins(&node.config));
+        for listener in self.sieve {
+            let (proxy, config, tls) = (proxy.clone(), sieve_config.clone(), tls.clone());
+            let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
+            running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
+                let visit = sessions.enter(Protocol::Sieve, &peer);
+                let (proxy, config, tls) = (proxy.clone(), config.clone(), tls.clone());
+                let (ending, badge) = (ending.clone(), visit.badge().clone());
+                let session = async move {
+                    // What it greets with may have to be asked for.
+                    let (machine, front) = proxy.sieve(&config, peer).await;
+                    let session = Polite::new(front.with_badge(badge.clone()), &badge, &ending, leave_sieve);
+                    serve(stream, machine, session, tls).await
+                };
+                report(visit, Box::pin(session))
+            }));
+        }
     }
 }
 
@@ -346,6 +368,14 @@ pub(super) fn leave_pop3(machine: &mut pop3_proto::Server, _why: Leave) {
     machine.abort();
 }
 
+/// RFC 5804 §1.2.
+fn leave_sieve(machine: &mut managesieve_proto::Server, why: Leave) {
+    machine.bye(&match why {
+        Leave::Stop => managesieve_proto::Refusal::SHUTTING_DOWN,
+        Leave::Kick => managesieve_proto::Refusal::new(None, "An operator ends this session"),
+    });
+}
+
 fn security(peer: &Peer) -> smtp_proto::Security {
     if peer.tls { smtp_proto::Security::Tls } else { smtp_proto::Security::Plain }
 }
@@ -367,6 +397,8 @@ pub(super) async fn report(visit: Visit, session: BoxFuture<'static, Result<(), 
 }
 
 pub(super) const BUSY_IMAP: &str = "* BYE Too many connections\r\n";
+/// RFC 5804 §1.3: later it may go.
+const BUSY_SIEVE: &str = "BYE (TRYLATER) \"Too many connections\"\r\n";
 pub(super) const BUSY_POP3: &str = "-ERR [SYS/TEMP] Too many connections\r\n";
 pub(super) const BUSY_SMTP: &str = "421 4.3.2 Too many connections, try again later\r\n";
 /// RFC 3463 §3.4, X.3.2: not accepting network messages now; what was not answered may be sent again.

@@ -333,6 +333,14 @@ impl BackEnds for FakeBackEnds {
     fn submission<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>> {
         Box::pin(async move { self.admit(store, &who, "") })
     }
+
+    fn sieve<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>> {
+        Box::pin(async move { self.admit(store, &who, "In.") })
+    }
+
+    fn sieve_offer(&self) -> BoxFuture<'_, Arc<managesieve_proto::Offer>> {
+        Box::pin(async { Arc::default() })
+    }
 }
 
 /// Leads nowhere.

@@ -16,6 +16,10 @@ impl Foreign for Two {
         };
         BackEnd::At { hosts: vec![callee("one"), callee("two")], master: None }
     }
+
+    fn all(&self, _protocol: Protocol) -> Vec<StoreName> {
+        vec![store("cyrus")]
+    }
 }
 
 struct Pair {
@@ -32,7 +36,7 @@ impl Pair {
         let (clock, tasks) = (Turning::new(), Arc::new(Tasks::default()));
         let shared = Arc::new(Shared(Arc::clone(&clock)));
         let host = Domain::parse("proxy.example").unwrap();
-        let visits = Visits::new(Arc::new(Two), town.clone(), town.clone(), town.clone(), shared, tasks.clone(), host);
+        let visits = Visits::new(Arc::new(Two), Callers::all(town.clone()), shared, tasks.clone(), host);
         Self { visits, clock, town, tasks }
     }
 
