@@ -66,7 +66,7 @@ impl Proxy {
             StartTls::Offered => Security::ClearWithStls,
             StartTls::NotOffered => Security::Clear,
         };
-        let client = Client { protocol: Protocol::Pop3, peer };
+        let client = Client::new(Protocol::Pop3, peer);
         let machine = Server::new(config.for_client(peer), security, self.clock.instant());
         let gate = Pop3Gate { proxy: self.clone(), client, exchange: None };
         (machine, Front::new(gate).with_stranger(self.authenticator.stranger()))
