@@ -65,6 +65,11 @@ impl Fronted {
 
     /// Lays both out in a folder, which others must be able to enter, and starts them.
     pub fn start(folder: &Path, security: Security, entrance: Entrance) -> Result<Self> {
+        Self::start_with(folder, security, entrance, "")
+    }
+
+    /// The same, with these lines for the proxy's `[[backend]]`.
+    pub fn start_with(folder: &Path, security: Security, entrance: Entrance, more: &str) -> Result<Self> {
         std::fs::set_permissions(folder, Permissions::from_mode(0o755))?;
         let ports = Block::take()?;
         certify(folder, "authority.pem", "authority.key", &[])?;
@@ -73,7 +78,7 @@ impl Fronted {
         certify(folder, "back.pem", "back.key", &signed)?;
         std::fs::write(folder.join("master.password"), format!("{MASTER_PASSWORD}\n"))?;
         let back_end = BackEnd::start(folder, &ports)?;
-        let front = node(folder, "front", &front_file(&ports, entrance))?;
+        let front = node(folder, "front", &format!("{}{more}", front_file(&ports, entrance)))?;
         let mut fronted = Self { folder: folder.to_owned(), front, back_end, ports };
         let listeners = [FRONT_IMAP, FRONT_POP3, FRONT_SIEVE].map(|offset| fronted.ports.loopback(offset));
         fronted.front.start(|| listen(&listeners))?;
@@ -117,6 +122,11 @@ impl Fronted {
     pub fn log_tail(&self) -> String {
         let dovecot = std::fs::read_to_string(self.folder.join("dovecot.log")).unwrap_or_default();
         format!("{}\n--- dovecot\n{dovecot}", self.front.log_tail())
+    }
+
+    /// What Dovecot logged.
+    pub fn back_end_log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.folder.join("dovecot.log"))?)
     }
 
     /// Runs a command of ours that must succeed.
@@ -260,6 +270,8 @@ disable_plaintext_auth = no
 auth_mechanisms = plain login
 auth_master_user_separator = *
 auth_failure_delay = 0
+# Who calls from there may say for whom.
+login_trusted_networks = {TRUSTED}
 mail_location = maildir:~/Maildir
 mail_home = {folder}/home/%u
 passdb {{
@@ -330,6 +342,8 @@ plugin {{
     )
 }
 
+/// From where the back-end believes who says where a client comes from.
+pub const TRUSTED: &str = "127.0.0.8";
 /// The domain.
 pub const DOMAIN: &str = "back.example";
 const STORE: &str = "dovecot";

@@ -58,7 +58,7 @@ impl SubmissionConfig {
 impl Proxy {
     /// A submission connection that was accepted: greets.
     pub fn submission(&self, config: &SubmissionConfig, peer: Peer) -> (SubmissionServer, SubmissionFront) {
-        let client = Client { protocol: Protocol::Submission, peer };
+        let client = Client::new(Protocol::Submission, peer);
         let security = if peer.tls { Security::Tls } else { Security::Plain };
         let machine = Server::new(config.for_client(peer), security, self.clock.instant());
         let gate = SubmissionGate { proxy: self.clone(), client, exchange: None, failures: 0 };

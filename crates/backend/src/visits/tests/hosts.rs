@@ -13,8 +13,9 @@ impl Foreign for Two {
             port: 143,
             security: CallSecurity::Plain,
             introduction: Introduction::Nobody,
+            sources: Arc::default(),
         };
-        BackEnd::At { hosts: vec![callee("one"), callee("two")], master: None }
+        BackEnd::At { hosts: vec![callee("one"), callee("two")], master: None, introducing: Introducing::Nobody }
     }
 
     fn all(&self, _protocol: Protocol) -> Vec<StoreName> {
