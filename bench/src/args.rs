@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(crate) const USAGE: &str = "\
 cargo run --release -p bench -- [--quick] [--dir DIR] [--only SERVER] [--posthouse FILE] [--idle N] [ROW|all]…
 
-  ROW               lmtp, smtp, fetch, sessions, idle, large, exists, tail, proxies
+  ROW               lmtp, smtp, fetch, sessions, idle, large, exists, tail, maps, proxies
   --quick           a few minutes instead of a quarter of an hour: shorter runs, fewer of them
   --dir DIR         where the servers keep their mail (default: the temporary folder); its disk is what is measured
   --only SERVER     posthouse or dovecot alone
@@ -25,11 +25,12 @@ pub(crate) enum Row {
     Large,
     Exists,
     Tail,
+    Maps,
     Proxies,
 }
 
 impl Row {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Lmtp,
         Self::Smtp,
         Self::Fetch,
@@ -38,6 +39,7 @@ impl Row {
         Self::Large,
         Self::Exists,
         Self::Tail,
+        Self::Maps,
         Self::Proxies,
     ];
 
@@ -51,6 +53,7 @@ impl Row {
             Self::Large => "large",
             Self::Exists => "exists",
             Self::Tail => "tail",
+            Self::Maps => "maps",
             Self::Proxies => "proxies",
         }
     }

@@ -64,6 +64,7 @@ fn main() -> Result<()> {
                 Row::Large => rows::large::run(&args, &kinds, base.path()).await,
                 Row::Exists => rows::exists::run(&args, &kinds, base.path()).await,
                 Row::Tail => rows::tail::run(&args, &kinds, base.path()).await,
+                Row::Maps => rows::maps::run(&args, &kinds, base.path()).await,
                 Row::Proxies => rows::proxies::run(&args, &kinds, base.path()).await,
             }
         };

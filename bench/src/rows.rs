@@ -6,6 +6,7 @@ pub(crate) mod fetch;
 pub(crate) mod idle;
 pub(crate) mod large;
 pub(crate) mod lmtp;
+pub(crate) mod maps;
 pub(crate) mod proxies;
 pub(crate) mod sessions;
 pub(crate) mod smtp;

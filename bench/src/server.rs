@@ -122,6 +122,16 @@ impl Server {
         self.process.pid()
     }
 
+    /// Where its files are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Adds to the configuration of ours, which the next start reads.
+    pub(crate) fn configure(&self, more: &str) -> Result<()> {
+        posthouse::configure(&self.folder, more)
+    }
+
     /// CPU time used so far, by all its processes.
     pub(crate) fn cpu(&self) -> Result<Duration> {
         self.process.cpu()

@@ -76,13 +76,29 @@ impl Fronted {
         Server::Dovecot.obstacle()
     }
 
+    /// The same for scripts.
+    pub fn obstacle_to_scripts() -> Option<String> {
+        Self::obstacle().or_else(|| Program::Pigeonhole.obstacle())
+    }
+
     /// Lays out a Dovecot and a proxy in a folder, which others must be able to enter, and starts them.
     pub fn start(folder: &Path, security: Security, entrance: Entrance) -> Result<Self> {
-        Self::start_with(Server::Dovecot, folder, security, entrance)
+        Self::start_server(Server::Dovecot, folder, security, entrance, "")
+    }
+
+    /// The same, with these lines for the proxy's `[[backend]]`.
+    pub fn start_with(folder: &Path, security: Security, entrance: Entrance, more: &str) -> Result<Self> {
+        Self::start_server(Server::Dovecot, folder, security, entrance, more)
     }
 
     /// The same with another server.
-    pub fn start_with(server: Server, folder: &Path, security: Security, entrance: Entrance) -> Result<Self> {
+    pub fn start_server(
+        server: Server,
+        folder: &Path,
+        security: Security,
+        entrance: Entrance,
+        more: &str,
+    ) -> Result<Self> {
         std::fs::set_permissions(folder, Permissions::from_mode(0o755))?;
         let ports = Block::take()?;
         certify(folder, "authority.pem", "authority.key", &[])?;
@@ -91,9 +107,10 @@ impl Fronted {
         certify(folder, "back.pem", "back.key", &signed)?;
         std::fs::write(folder.join("master.password"), format!("{MASTER_PASSWORD}\n"))?;
         let back_end = BackEnd::start(server, folder, &ports)?;
-        let front = node(folder, "front", &front_file(&ports, server.master(), entrance))?;
+        let front = node(folder, "front", &format!("{}{more}", front_file(&ports, server.master(), entrance)))?;
         let mut fronted = Self { folder: folder.to_owned(), front, back_end, ports };
-        fronted.front.start(|| listen(&[fronted.ports.loopback(FRONT_IMAP), fronted.ports.loopback(FRONT_POP3)]))?;
+        let listeners = [FRONT_IMAP, FRONT_POP3, FRONT_SIEVE].map(|offset| fronted.ports.loopback(offset));
+        fronted.front.start(|| listen(&listeners))?;
         fronted.fill_directory(security, entrance)?;
         Ok(fronted)
     }
@@ -103,11 +120,12 @@ impl Fronted {
         Account { address: format!("{name}@{DOMAIN}"), password: PASSWORD.to_owned(), store: STORE.to_owned() }
     }
 
-    /// The proxy's listener: imap, pop3 or submission.
+    /// The proxy's listener: imap, pop3, submission or sieve.
     pub fn address(&self, name: &str) -> SocketAddr {
         self.ports.loopback(match name {
             "pop3" => FRONT_POP3,
             "submission" => FRONT_SUBMISSION,
+            "sieve" => FRONT_SIEVE,
             _ => FRONT_IMAP,
         })
     }
@@ -136,6 +154,11 @@ impl Fronted {
         format!("{}\n--- {:?}\n{back}", self.front.log_tail(), self.back_end.server)
     }
 
+    /// What Dovecot logged.
+    pub fn back_end_log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.folder.join("back.log"))?)
+    }
+
     /// Runs a command of ours that must succeed.
     pub fn must(&self, arguments: &[&str]) -> Result<String> {
         let output =
@@ -146,14 +169,14 @@ impl Fronted {
     }
 
     fn fill_directory(&self, security: Security, entrance: Entrance) -> Result<()> {
-        let (tls, imap, pop3) = match security {
-            Security::None => ("none", IMAP, POP3),
-            Security::StartTls => ("starttls", IMAP, POP3),
-            Security::Tls => ("tls", IMAPS, POP3S),
+        let (tls, imap, pop3, sieve) = match security {
+            Security::None => ("none", IMAP, POP3, SIEVE),
+            Security::StartTls => ("starttls", IMAP, POP3, SIEVE),
+            Security::Tls => ("tls", IMAPS, POP3S, SIEVES),
         };
         let login = if entrance == Entrance::Password { "password" } else { "master" };
         let port = |name: &str, offset| format!("{name}={}", self.ports.loopback(offset).port());
-        let (imap, pop3) = (port("imap", imap), port("pop3", pop3));
+        let (imap, pop3, sieve) = (port("imap", imap), port("pop3", pop3), port("sieve", sieve));
         self.must(&[
             "store",
             "add",
@@ -164,6 +187,8 @@ impl Fronted {
             &imap,
             "--port",
             &pop3,
+            "--port",
+            &sieve,
             "--tls",
             tls,
             "--login",
@@ -246,6 +271,22 @@ impl BackEnd {
             Server::Cyrus | Server::Courier => unpacked::end(&mut child, self.listeners),
         }
     }
+
+    /// Kills the processes of this name that it has started, as a machine would that loses them: without a good-bye.
+    pub fn kill_children(&self, name: &str) -> Result<()> {
+        let own = self.child.as_ref().context("it does not run")?.id();
+        let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"))?;
+        let mut count = 0;
+        for child in children.split_whitespace() {
+            if std::fs::read_to_string(format!("/proc/{child}/comm")).is_ok_and(|found| found.trim_end() == name) {
+                let pid = rustix::process::Pid::from_raw(child.parse()?).context("it has no pid")?;
+                rustix::process::kill_process(pid, rustix::process::Signal::KILL)?;
+                count += 1;
+            }
+        }
+        ensure!(count > 0, "it has no process {name}");
+        Ok(())
+    }
 }
 
 impl Drop for BackEnd {
@@ -259,6 +300,7 @@ impl Drop for BackEnd {
 fn front_file(ports: &Block, master: &str, entrance: Entrance) -> String {
     let (imap, pop3) = (ports.loopback(FRONT_IMAP), ports.loopback(FRONT_POP3));
     let submission = ports.loopback(FRONT_SUBMISSION);
+    let sieve = ports.loopback(FRONT_SIEVE);
     let named = format!("master_user = \"{master}\"\nmaster_password = \"master.password\"\n");
     let master = match entrance {
         Entrance::Password => String::new(),
@@ -266,7 +308,8 @@ fn front_file(ports: &Block, master: &str, entrance: Entrance) -> String {
         Entrance::Joined => format!("{named}master_separator = \"*\"\n"),
     };
     format!(
-        "[proxy]\nimap = \"{imap}\"\npop3 = \"{pop3}\"\nsubmission = \"{submission}\"\n\
+        "[proxy]\nimap = \"{imap}\"\npop3 = \"{pop3}\"\nsubmission = \"{submission}\"\nsieve = \"{sieve}\"\n\
+         [tls]\ncertificate = \"back.pem\"\nkey = \"back.key\"\n\
          [[backend]]\nstore = \"{STORE}\"\nauthority = \"authority.pem\"\n{master}"
     )
 }
@@ -276,6 +319,8 @@ fn addresses() -> impl Iterator<Item = String> {
     PEOPLE.iter().map(|name| format!("{name}@{DOMAIN}"))
 }
 
+/// From where the back-end believes who says where a client comes from.
+pub const TRUSTED: &str = "127.0.0.8";
 /// The domain.
 pub const DOMAIN: &str = "back.example";
 /// What the directory calls the back-end.
@@ -292,3 +337,6 @@ const IMAPS: u16 = 4;
 const POP3: u16 = 5;
 const POP3S: u16 = 6;
 const FRONT_SUBMISSION: u16 = 7;
+const FRONT_SIEVE: u16 = 24;
+const SIEVE: u16 = 25;
+const SIEVES: u16 = 26;

@@ -36,6 +36,7 @@ pub mod postfix;
 pub mod power;
 pub mod programs;
 pub mod random;
+pub mod sieve;
 pub mod site;
 pub mod smtp;
 pub mod wire;

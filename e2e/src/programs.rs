@@ -30,6 +30,8 @@ pub enum Program {
     Xfs,
     /// Another IMAP server, whose answers ours are compared with.
     Dovecot,
+    /// Its part for scripts.
+    Pigeonhole,
     /// Synchronises a Maildir over IMAP, in its own way.
     OfflineImap,
     /// Reads mail in a terminal.
@@ -40,6 +42,8 @@ pub enum Program {
     Pip,
     /// A mail server, which sends to ours.
     Postfix,
+    /// Logs in by any mechanism of SASL.
+    Gsasl,
     /// Tries a filter of fail2ban on a log.
     Fail2ban,
     /// Moves an address to a machine that lives.
@@ -47,7 +51,7 @@ pub enum Program {
 }
 
 impl Program {
-    const ALL: [Program; 15] = [
+    const ALL: [Program; 17] = [
         Program::Swaks,
         Program::Curl,
         Program::Mbsync,
@@ -56,6 +60,7 @@ impl Program {
         Program::Openssl,
         Program::Xfs,
         Program::Dovecot,
+        Program::Pigeonhole,
         Program::OfflineImap,
         Program::Mutt,
         Program::Getmail,
@@ -63,6 +68,7 @@ impl Program {
         Program::Postfix,
         Program::Fail2ban,
         Program::Keepalived,
+        Program::Gsasl,
     ];
 
     /// What is typed.
@@ -75,7 +81,7 @@ impl Program {
             Program::Python => "python3",
             Program::Openssl => "openssl",
             Program::Xfs => "xfs_io",
-            Program::Dovecot => "dovecot",
+            Program::Dovecot | Program::Pigeonhole => "dovecot",
             Program::OfflineImap => "offlineimap",
             Program::Mutt => "mutt",
             Program::Getmail => "getmail",
@@ -83,6 +89,7 @@ impl Program {
             Program::Postfix => "postfix",
             Program::Fail2ban => "fail2ban-regex",
             Program::Keepalived => "keepalived",
+            Program::Gsasl => "gsasl",
         }
     }
 
@@ -97,6 +104,7 @@ impl Program {
             Program::Openssl => &["openssl"],
             Program::Xfs => &["xfsprogs"],
             Program::Dovecot => &["dovecot-imapd", "dovecot-pop3d"],
+            Program::Pigeonhole => &["dovecot-managesieved", "dovecot-sieve"],
             Program::OfflineImap => &["offlineimap3"],
             Program::Mutt => &["mutt"],
             Program::Getmail => &["getmail6"],
@@ -104,6 +112,7 @@ impl Program {
             Program::Postfix => &["postfix"],
             Program::Fail2ban => &["fail2ban"],
             Program::Keepalived => &["keepalived"],
+            Program::Gsasl => &["gsasl"],
         }
     }
 
@@ -121,10 +130,12 @@ impl Program {
             | Program::Mbsync
             | Program::Python
             | Program::Dovecot
+            | Program::Pigeonhole
             | Program::OfflineImap
             | Program::Getmail
             | Program::Fail2ban
             | Program::Keepalived
+            | Program::Gsasl
             | Program::Pip => "--version",
         });
         // fetchmail -V reads a configuration and fails without one.
@@ -160,6 +171,9 @@ impl Program {
     fn has_what_it_suggests(self) -> bool {
         if self == Program::Dovecot {
             return Path::new("/usr/lib/dovecot/pop3-login").exists();
+        }
+        if self == Program::Pigeonhole {
+            return Path::new("/usr/lib/dovecot/managesieve-login").exists();
         }
         if self != Program::Swaks {
             return true;

@@ -48,6 +48,13 @@ pub(super) async fn prepare(folder: &Path, ports: [u16; 3], accounts: usize, sto
     Ok(())
 }
 
+/// Adds to its configuration.
+pub(super) fn configure(folder: &Path, more: &str) -> Result<()> {
+    let path = folder.join(CONFIG);
+    let text = fs::read_to_string(&path).context("reading Posthouse's configuration")?;
+    fs::write(path, text + more).context("writing Posthouse's configuration")
+}
+
 /// Starts what is laid out there.
 pub(super) fn launch(program: &Path, folder: &Path) -> Result<Process> {
     let mut command = Command::new(program);

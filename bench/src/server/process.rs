@@ -96,6 +96,6 @@ fn serves(address: SocketAddr, sign: Sign) -> bool {
     }
 }
 
-const START_WAIT: Duration = Duration::from_secs(30);
+const START_WAIT: Duration = Duration::from_secs(120);
 /// After this a server that was asked to end is killed.
 const STOP_WAIT: Duration = Duration::from_secs(20);

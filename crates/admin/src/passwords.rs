@@ -19,17 +19,22 @@ pub(crate) async fn take(api: &Api, fields: &mut Fields) -> Result<Option<Vec<Pa
         (None, None) => Ok(None),
         (Some(_), Some(_)) => Err(ApiError::field(PASSWORD, "there are hashes beside it: give one of the two")),
         (Some(Err(error)), None) => Err(ApiError::field(PASSWORD, error)),
-        (Some(Ok(password)), None) => Ok(Some(vec![hash(api, password).await?])),
+        (Some(Ok(password)), None) => Ok(Some(stored(api, password).await?)),
         (None, Some(hashes)) => hashes.iter().map(|text| known(text)).collect::<Result<_, _>>().map(Some),
     }
 }
 
-async fn hash(api: &Api, password: Password) -> Result<PasswordHash, ApiError> {
-    let mut salt = [0; SALT_OCTETS];
+/// The hash that a password is checked against, and beside it the keys with which it is proved by SCRAM, if it can be
+/// said there.
+async fn stored(api: &Api, password: Password) -> Result<Vec<PasswordHash>, ApiError> {
+    let (mut salt, mut other) = ([0; SALT_OCTETS], [0; SALT_OCTETS]);
     api.world().random.fill(&mut salt);
-    let hashed = api.blocking(move || StoredPassword::hash_argon2id(&password, &salt)).await?;
-    let stored = hashed.expect("16 octets are a salt");
-    Ok(PasswordHash::parse(&stored.to_string())?)
+    api.world().random.fill(&mut other);
+    let work = move || (StoredPassword::hash_argon2id(&password, &salt), StoredPassword::scram(&password, &other));
+    let (hashed, keys) = api.blocking(work).await?;
+    let hashed = hashed.expect("16 octets are a salt");
+    let both = [Some(hashed), keys].into_iter().flatten();
+    Ok(both.map(|stored| PasswordHash::parse(&stored.to_string())).collect::<Result<_, _>>()?)
 }
 
 /// A hash that nobody could verify would lock its user out: it is refused now.

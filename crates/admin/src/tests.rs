@@ -13,7 +13,7 @@ async fn an_account_is_made_shown_changed_and_removed() {
     let shown = site.get("accounts/anna%40site.test").await;
     assert_eq!(shown.status, 200);
     assert_eq!(shown.text("address"), "Anna@site.test");
-    assert_eq!(shown.body["passwords"], json!(["ARGON2ID"]));
+    assert_eq!(shown.body["passwords"], json!(["ARGON2ID", "SCRAM-SHA-256"]));
     assert!(!shown.body.to_string().contains("$argon2"), "a hash is never answered: {}", shown.body);
 
     let set = site.patch("accounts/anna@site.test", json!({"quota_bytes": 1024, "state": "no-login"})).await;

@@ -8,6 +8,9 @@ use sasl::Password;
 pub trait Foreign: Send + Sync {
     /// Where a store is reached by a protocol, and how.
     fn find(&self, store: &StoreName, protocol: Protocol) -> BackEnd;
+
+    /// The stores that a protocol may lead to, in the order of their names.
+    fn all(&self, protocol: Protocol) -> Vec<StoreName>;
 }
 
 /// A protocol of sessions.
@@ -19,6 +22,8 @@ pub enum Protocol {
     Pop3,
     /// RFC 6409.
     Submission,
+    /// RFC 5804.
+    Sieve,
 }
 
 /// What is known of a back-end.
@@ -30,9 +35,23 @@ pub enum BackEnd {
         hosts: Vec<Callee>,
         /// The master as whom visitors are logged in, none of whom brings a password; nothing where all do.
         master: Option<Master>,
+        /// Whether it is told in the protocol itself where a visitor comes from.
+        introducing: Introducing,
     },
     /// Nowhere that we could call: why, for the log.
     Nowhere(String),
+}
+
+/// How a back-end is told where a visitor comes from, in the protocol itself: as Dovecot has it, which believes those in its
+/// `login_trusted_networks`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Introducing {
+    /// It is not.
+    Nobody,
+    /// At IMAP by ID (RFC 2971), at POP3 by XCLIENT.
+    ById,
+    /// At POP3 by XCLIENT.
+    ByXclient,
 }
 
 /// A user of a back-end who may act for every other.

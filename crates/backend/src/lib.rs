@@ -1,4 +1,5 @@
-//! The way to stores that other nodes serve: a delivery goes by LMTP, a session passes through by IMAP or POP3.
+//! The way to stores that other nodes serve: a delivery goes by LMTP, a session passes through by IMAP, POP3 or
+//! ManageSieve.
 //!
 //! What this is: the caller's side of the cluster's inside. What it is not: the router (the directory says which node
 //! serves a store, see [`Nodes`]), a connection (the driver calls, see [`ports::Caller`]), the listener inside (the store
@@ -28,8 +29,8 @@ mod testing;
 mod visits;
 
 pub use deliveries::Deliveries;
-pub use foreign::{BackEnd, Foreign, Master, MasterForm, Protocol};
+pub use foreign::{BackEnd, Foreign, Introducing, Master, MasterForm, Protocol};
 pub use here::HereOrThere;
 pub use nodes::{Inside, Nodes, Reach};
 pub use sessions::{SESSION_LOGIN_MAX, Sessions};
-pub use visits::{GREETING_MAX, VISIT_LOGIN_MAX, Visits};
+pub use visits::{Callers, GREETING_MAX, OFFERS_ANSWER_MAX, OFFERS_ASKED_MAX, VISIT_LOGIN_MAX, Visits};

@@ -1,7 +1,8 @@
 //! Keeping the copy in memory up to date.
 
-use crate::engine::{Engine, EngineError, Range, Revision, Watch};
+use crate::engine::{Changes, Engine, EngineError, Range, Revision, Watch};
 use crate::key::ROUTING_PREFIX;
+use crate::overlay::let_others_run;
 use crate::routing::Routing;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -20,6 +21,14 @@ pub struct Follower {
     live: Arc<Live>,
     routing: Routing,
     watch: Option<Box<dyn Watch>>,
+    /// Changes that are being taken.
+    taking: Option<Taking>,
+}
+
+/// Changes, and how many of them are taken.
+struct Taking {
+    changes: Changes,
+    taken: usize,
 }
 
 /// What a step did.
@@ -53,16 +62,17 @@ impl Live {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Everybody asks this copy from now on.
-    pub fn publish(&self, routing: Routing) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(routing);
+    /// Everybody asks this copy from now on. Gives the one before, which may be long to drop: nobody waits for that here.
+    pub fn publish(&self, routing: Routing) -> Arc<Routing> {
+        let routing = Arc::new(routing);
+        std::mem::replace(&mut *self.current.write().unwrap_or_else(PoisonError::into_inner), routing)
     }
 }
 
 impl Follower {
     /// Follows `engine` and publishes to `live`.
     pub fn new(engine: Arc<dyn Engine>, live: Arc<Live>) -> Self {
-        Self { engine, live, routing: Routing::default(), watch: None }
+        Self { engine, live, routing: Routing::default(), watch: None, taking: None }
     }
 
     /// Starts from a copy that was kept on disk: it is published, and the first step asks for what came after it.
@@ -76,6 +86,9 @@ impl Follower {
     /// Loads if nothing is loaded; else waits for changes, takes them and publishes the new copy. Dropping the future
     /// loses nothing.
     pub async fn step(&mut self) -> Result<Progress, EngineError> {
+        if self.taking.is_some() {
+            return Ok(self.take().await);
+        }
         let Some(revision) = self.routing.revision() else { return self.load().await };
         let watch = match &mut self.watch {
             Some(watch) => watch,
@@ -83,9 +96,8 @@ impl Follower {
         };
         match watch.next().await {
             Ok(changes) => {
-                self.routing.apply(&changes);
-                self.live.publish(self.routing.clone());
-                Ok(Progress::Changed { changes: changes.changes.len(), revision: changes.revision })
+                self.taking = Some(Taking { changes, taken: 0 });
+                Ok(self.take().await)
             }
             Err(EngineError::Compacted { .. }) => self.load().await,
             Err(error) => {
@@ -95,10 +107,29 @@ impl Follower {
         }
     }
 
+    /// Takes changes, some at a time: others run in between, and nobody sees a part of them.
+    async fn take(&mut self) -> Progress {
+        while let Some(Taking { changes, taken }) = &mut self.taking {
+            let left = changes.changes.get(*taken..).unwrap_or_default();
+            let some = left.get(..CHANGES_AT_ONCE).unwrap_or(left);
+            some.iter().for_each(|change| self.routing.apply_one(change));
+            *taken += some.len();
+            if *taken >= changes.changes.len() {
+                break;
+            }
+            let_others_run().await;
+        }
+        let taken = self.taking.take().map(|taking| taking.changes);
+        let (changes, revision) = taken.map_or_else(Default::default, |taken| (taken.changes.len(), taken.revision));
+        self.routing.loaded(revision);
+        self.live.publish(self.routing.clone());
+        Progress::Changed { changes, revision }
+    }
+
     /// Reads everything. Pages are read one after the other while others write; the watch, which starts after the
     /// revision of the first page, brings what the pages missed and repeats some of what they had.
     async fn load(&mut self) -> Result<Progress, EngineError> {
-        self.watch = None;
+        (self.watch, self.taking) = (None, None);
         let mut fresh = Routing::default();
         let (mut entries, mut first, mut after) = (0, None, None::<String>);
         loop {
@@ -115,13 +146,15 @@ impl Follower {
         let revision = first.unwrap_or_default();
         fresh.loaded(revision);
         self.routing = fresh;
-        self.live.publish(self.routing.clone());
+        Routing::forget(self.live.publish(self.routing.clone())).await;
         Ok(Progress::Loaded { entries, revision })
     }
 }
 
-/// Entries read at once: about 1 MB of accounts.
-const PAGE_ENTRIES: usize = 5_000;
+/// Changes taken at once: a millisecond or two.
+const CHANGES_AT_ONCE: usize = 500;
+/// Entries read at once: a few milliseconds, since others wait for it.
+const PAGE_ENTRIES: usize = 1_000;
 
 #[cfg(test)]
 mod tests {

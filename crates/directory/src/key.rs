@@ -7,7 +7,8 @@
 //!   routing/alias/<domain>/<local>
 //!   routing/placement/<domain>/<local>
 //!   routing/rule/<name>   routing/store/<name>   routing/node/<name>
-//!   secret/<domain>/<local>           … and what it does not: password hashes
+//!   secret/<domain>/<local>           … and what it does not: password hashes,
+//!   site/salts                        and the key for salts of nobody
 //! ```
 //!
 //! The domain stands first, so the accounts of a domain are one range. A domain holds no `/`; a local part may.

@@ -54,6 +54,7 @@ mod reply;
 mod route_json;
 mod routing;
 mod rule;
+mod salts;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -74,3 +75,4 @@ pub use record::{
 pub use reply::Reply;
 pub use route_json::{RouteJson, RouteOutcome};
 pub use routing::{AccountView, Origin, Pin, Routing, StoreAt};
+pub use salts::{SaltsKey, salts_key};

@@ -67,6 +67,15 @@ impl Routing {
         self.login_at(&address, domain.accounts, explain)
     }
 
+    /// The address of a login name in a domain of ours, where nobody here has an account of it: somebody else may know it.
+    /// Nothing where that cannot be said.
+    pub fn login_stranger(&self, name: &str) -> Option<Address> {
+        let address = self.login_address(name).filter(|_| self.revision().is_some())?;
+        let is_ours = matches!(self.domain(address.domain()), Origin::Found(_));
+        let is_nobodys = matches!(self.account(&address), Origin::NotFound) && self.unread_accounts().is_none();
+        (is_ours && is_nobodys).then_some(address)
+    }
+
     fn login_at(&self, address: &Address, policy: AccountsPolicy, explain: &mut impl Explain) -> Login {
         let key = AddressKey::of(address);
         let entry = match self.name(&key) {
@@ -109,7 +118,7 @@ impl Routing {
 
     /// The address that a login name means: `user@domain`; `user%domain`, which old clients need; or `user` in the
     /// site's login domain.
-    fn login_address(&self, name: &str) -> Option<Address> {
+    pub fn login_address(&self, name: &str) -> Option<Address> {
         let address =
             |(local, domain): (&str, &str)| Some(Address::new(parse_local(local)?, Domain::parse(domain).ok()?));
         if name.contains('@') {

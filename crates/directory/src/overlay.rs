@@ -63,6 +63,8 @@ pub struct Overlay {
     base: Arc<dyn Engine>,
     layer: FileEngine,
     maps: Arc<Mutex<Maps>>,
+    /// What nobody needs any more, until somebody has the time to drop it.
+    remains: Arc<Mutex<Vec<Remains>>>,
 }
 
 /// The maps that are laid, the strongest first.
@@ -73,7 +75,19 @@ struct Maps {
     version: u64,
 }
 
+/// What another reading of a map left behind. It may be as long as the maps.
+struct Remains {
+    _map: Arc<LiveMap>,
+    _records: crate::file::Remains,
+}
+
 impl Overlay {
+    /// Drops what readings of maps have replaced. Call it where that holds up nobody; [`Overlay::draft`] does so, too.
+    pub fn sweep(&self) {
+        let remains = std::mem::take(&mut *lock(&self.remains));
+        drop(remains);
+    }
+
     /// Where a key stands that a map has.
     fn kept_in(&self, key: &str) -> String {
         self.place(|nth, map| map.place_of(key, nth))
@@ -170,7 +184,7 @@ impl Engine for Overlay {
 }
 
 /// Gives way once: whoever looks at a million records would hold up a thread of the runtime.
-async fn let_others_run() {
+pub(crate) async fn let_others_run() {
     let mut others_ran = false;
     poll_fn(|context| {
         if std::mem::replace(&mut others_ran, true) {

@@ -361,13 +361,25 @@ impl Routing {
 impl Routing {
     /// Takes what a watch gave. The result is the same as loading everything anew.
     pub fn apply(&mut self, changes: &Changes) {
-        for change in &changes.changes {
-            match change {
-                Change::Put(entry) => self.put(entry),
-                Change::Delete { key, .. } => self.delete(key),
-            }
-        }
+        changes.changes.iter().for_each(|change| self.apply_one(change));
         self.loaded(changes.revision);
+    }
+
+    /// Takes one of several changes: they are in when [`Routing::loaded`] says so.
+    pub(crate) fn apply_one(&mut self, change: &Change) {
+        match change {
+            Change::Put(entry) => self.put(entry),
+            Change::Delete { key, .. } => self.delete(key),
+        }
+    }
+
+    /// Drops a copy that nobody else needs, some of it at a time: it may be long, and others run in between.
+    pub(crate) async fn forget(copy: Arc<Self>) {
+        let Some(Self { names, .. }) = Arc::into_inner(copy) else { return };
+        for shards in names.into_pieces() {
+            drop(shards);
+            overlay::let_others_run().await;
+        }
     }
 
     /// Everything up to `revision` is in.

@@ -1,22 +1,32 @@
 //! All that is known of each address: a table of a million entries that is cheap to copy and cheap to change.
 //!
 //! ```text
-//!   Names ─▶ 1024 shards, by hash ─▶ sorted entries ─▶ Name { account?, alias?, placement? }
-//!            each behind an Arc                        each behind an Arc
+//!   Names ─▶ 4096 shards, by hash ─▶ entries in the order of hashes ─▶ Name { account?, alias?, placement? }
+//!            each behind an Arc      hash, pointer                     each behind an Arc
 //! ```
-//! A copy shares every shard; a change copies the one shard that it touches, which is a list of pointers.
+//! A copy shares every shard; a change copies the one shard that it touches, which is a list of hashes and pointers. Who
+//! looks for a name compares hashes, which lie side by side, and follows one pointer: in a table of millions each would be a
+//! way to memory.
 
 use crate::key::AddressKey;
 use crate::record::AccountState;
 use mail_types::{AccountId, Address, StoreName};
 use siphasher::sip::SipHasher13;
+use std::cmp::Ordering;
 use std::hash::Hasher;
 use std::sync::Arc;
 
 /// The table.
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
-    shards: Vec<Arc<Vec<Arc<Name>>>>,
+    shards: Vec<Arc<Vec<Held>>>,
+}
+
+/// A name and the hash of its key.
+#[derive(Clone, Debug, PartialEq)]
+struct Held {
+    hash: u64,
+    name: Arc<Name>,
 }
 
 /// What is known of one address. At least one of its parts is there.
@@ -57,19 +67,21 @@ impl Names {
     }
 
     pub(crate) fn get(&self, key: &AddressKey) -> Option<&Name> {
-        let shard = self.shards.get(shard_of(key))?;
-        let at = shard.binary_search_by(|name| name.key.cmp(key)).ok()?;
-        shard.get(at).map(Arc::as_ref)
+        let hash = hash_of(key);
+        let shard = self.shards.get(shard_of(hash))?;
+        let at = shard.binary_search_by(|held| held.cmp_to(hash, key)).ok()?;
+        shard.get(at).map(|held| &*held.name)
     }
 
     /// Changes what is known of an address; what becomes empty is forgotten.
     pub(crate) fn change(&mut self, key: &AddressKey, change: impl FnOnce(&mut Name)) {
-        let Some(shard) = self.shards.get_mut(shard_of(key)) else { return };
+        let hash = hash_of(key);
+        let Some(shard) = self.shards.get_mut(shard_of(hash)) else { return };
         let shard = Arc::make_mut(shard);
-        match shard.binary_search_by(|name| name.key.cmp(key)) {
+        match shard.binary_search_by(|held| held.cmp_to(hash, key)) {
             Ok(at) => {
-                let Some(name) = shard.get_mut(at) else { return };
-                let name = Arc::make_mut(name);
+                let Some(held) = shard.get_mut(at) else { return };
+                let name = Arc::make_mut(&mut held.name);
                 change(name);
                 if name.is_empty() {
                     shard.remove(at);
@@ -79,10 +91,19 @@ impl Names {
                 let mut name = Name { key: key.clone(), account: None, alias: None, placement: None };
                 change(&mut name);
                 if !name.is_empty() {
-                    shard.insert(at, Arc::new(name));
+                    shard.insert(at, Held { hash, name: Arc::new(name) });
                 }
             }
         }
+    }
+
+    /// The table in pieces of a few shards: whoever drops them one by one holds up nobody for long.
+    pub(crate) fn into_pieces(self) -> impl Iterator<Item = impl Sized + Send> {
+        let mut shards = self.shards.into_iter();
+        std::iter::from_fn(move || {
+            let piece: Vec<_> = shards.by_ref().take(SHARDS_DROPPED_AT_ONCE).collect();
+            (!piece.is_empty()).then_some(piece)
+        })
     }
 
     /// How many shards two tables share.
@@ -93,7 +114,7 @@ impl Names {
 
     /// Every name, in an order that depends on the keys alone.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Name> {
-        self.shards.iter().flat_map(|shard| shard.iter().map(Arc::as_ref))
+        self.shards.iter().flat_map(|shard| shard.iter().map(|held| &*held.name))
     }
 }
 
@@ -106,6 +127,13 @@ impl Default for Names {
 impl PartialEq for Names {
     fn eq(&self, other: &Self) -> bool {
         self.shards == other.shards
+    }
+}
+
+impl Held {
+    /// Keys of one hash are told apart by themselves.
+    fn cmp_to(&self, hash: u64, key: &AddressKey) -> Ordering {
+        self.hash.cmp(&hash).then_with(|| self.name.key.cmp(key))
     }
 }
 
@@ -136,11 +164,17 @@ impl Targets {
     }
 }
 
-fn shard_of(key: &AddressKey) -> usize {
+fn hash_of(key: &AddressKey) -> u64 {
     let mut hasher = SipHasher13::new_with_keys(0, 0);
     hasher.write(key.as_str().as_bytes());
-    usize::try_from(hasher.finish() % SHARDS).unwrap_or(0)
+    hasher.finish()
 }
 
-/// A million names make shards of a thousand pointers: 8 kB to copy for a change.
-const SHARDS: u64 = 1024;
+fn shard_of(hash: u64) -> usize {
+    usize::try_from(hash % SHARDS).unwrap_or(0)
+}
+
+/// Some thousand names of a million.
+const SHARDS_DROPPED_AT_ONCE: usize = 32;
+/// A million names make shards of 250: 4 kB to copy for a change.
+const SHARDS: u64 = 4096;

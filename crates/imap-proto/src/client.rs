@@ -23,6 +23,7 @@ pub use answer::Refusal;
 pub use capabilities::Capabilities;
 pub use login::Login;
 
+use crate::command::Secret;
 use answer::{Condition, capability_list, code_list, condition, readable, split_code};
 use bytes::Bytes;
 use input::{Input, Line};
@@ -84,6 +85,10 @@ pub struct Client {
     said_login: bool,
     /// Whether what a session may use must be known.
     must_tell: bool,
+    /// What is said by ID before the login, where the server has it.
+    id: Vec<(&'static str, String)>,
+    /// The tag of that command, until it is answered.
+    id_tag: Option<String>,
     start_tls: StartTls,
     /// What the server offers, as far as it can be trusted.
     known: Option<Capabilities>,
@@ -146,6 +151,8 @@ impl Client {
             login: None,
             said_login: false,
             must_tell: false,
+            id: Vec::new(),
+            id_tag: None,
             start_tls: StartTls::NotNeeded,
             known: None,
             phase: Phase::Greeting,
@@ -188,6 +195,16 @@ impl Client {
         assert_eq!(self.phase, Phase::Handshake, "TLS starts after Event::StartTls");
         self.start_tls = StartTls::NotNeeded;
         self.begin(now);
+    }
+
+    /// Tells the server this by ID (RFC 2971) in one go with the login, if it has ID. What it answers does not matter.
+    ///
+    /// # Panics
+    /// Where a value is not of printable ASCII, or has a quote or a backslash.
+    pub fn introducing(self, id: Vec<(&'static str, String)>) -> Self {
+        let plain = |octet: u8| matches!(octet, b' '..=b'~') && !matches!(octet, b'"' | b'\\');
+        assert!(id.iter().all(|(_, value)| value.bytes().all(plain)), "what is said here is ours, and plain");
+        Self { id, ..self }
     }
 
     /// Whether the server was told a login, or the first part of one: what it says from then on may be its word about it.
@@ -281,6 +298,11 @@ impl Client {
     }
 
     fn on_tagged(&mut self, now: Instant, line: &[u8]) {
+        let of_id = |tag: &String| line.strip_prefix(tag.as_bytes()).is_some_and(|rest| rest.starts_with(b" "));
+        if self.id_tag.as_ref().is_some_and(of_id) {
+            self.id_tag = None;
+            return;
+        }
         let behind_tag = line.strip_prefix(self.tag().as_bytes()).and_then(|rest| rest.strip_prefix(b" "));
         match behind_tag.and_then(condition) {
             Some((Condition::Ok, text)) => self.on_ok(now, text),
@@ -378,17 +400,32 @@ impl Client {
     }
 
     fn log_in(&mut self, now: Instant, login: Login) {
-        self.command_count += 1;
         let known = self.known.clone().unwrap_or_default();
+        let introduction = self.introduction(&known);
+        self.command_count += 1;
         let mut unsent = login.parts(&self.tag(), &known).unwrap_or_default();
         match unsent.pop_front() {
             Some(part) => {
                 self.said_login = true;
                 self.phase = Phase::Login { unsent, capabilities: None };
-                self.send(now, part.expose());
+                let both = Secret::new([introduction.as_bytes(), part.expose()].concat());
+                self.send(now, both.expose());
             }
             None => self.close(Closing::NoLogin),
         }
+    }
+
+    /// RFC 2971 §3.1; nothing where there is nothing to say.
+    fn introduction(&mut self, known: &Capabilities) -> String {
+        if self.id.is_empty() || !known.id {
+            return String::new();
+        }
+        self.command_count += 1;
+        let tag = self.tag();
+        let fields: Vec<String> = self.id.iter().map(|(name, value)| format!("\"{name}\" \"{value}\"")).collect();
+        let command = format!("{tag} ID ({})\r\n", fields.join(" "));
+        self.id_tag = Some(tag);
+        command
     }
 
     fn say(&mut self, now: Instant, phase: Phase, command: &str) {

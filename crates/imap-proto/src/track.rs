@@ -119,6 +119,26 @@ impl Track {
         self.forget_what_is_lost();
     }
 
+    /// How many octets the back-end says next that tell nothing: the rest of a literal, or whatever comes where we do not
+    /// follow any more.
+    pub fn backend_opaque(&self) -> u64 {
+        match &self.session.backend_at {
+            _ if !self.session.is_followed() => u64::MAX,
+            BackendAt::Literal { left } => *left,
+            BackendAt::Line | BackendAt::Response => 0,
+        }
+    }
+
+    /// The back-end said so many octets, at most [`Track::backend_opaque`], that we were not told.
+    pub fn backend_skipped(&mut self, octets: u64) {
+        if let BackendAt::Literal { left } = &mut self.session.backend_at {
+            *left = left.saturating_sub(octets);
+            if *left == 0 {
+                self.session.backend_at = BackendAt::Response;
+            }
+        }
+    }
+
     /// Where the session is.
     pub fn state(&self) -> &State {
         &self.session.state

@@ -95,6 +95,7 @@ pub struct Client {
     /// Whether that is all, and can be trusted.
     is_told: bool,
     phase: Phase,
+    said_login: bool,
     input: LineBuffer,
     output: Option<Bytes>,
     event: Option<ClientEvent>,
@@ -142,6 +143,7 @@ impl Client {
             told: Capabilities::default(),
             is_told: false,
             phase: Phase::Greeting,
+            said_login: false,
             input: LineBuffer::default(),
             output: None,
             event: None,
@@ -169,6 +171,11 @@ impl Client {
         self.told = Capabilities::default();
         self.phase = Phase::Greeting;
         self.due = now + ANSWER_MAX;
+    }
+
+    /// Whether the server was told a login: what it says from then on may be its word about it.
+    pub fn has_said_login(&self) -> bool {
+        self.said_login
     }
 
     /// What the server said behind its answer to the login, and nobody read.
@@ -246,7 +253,10 @@ impl Client {
     fn begin(&mut self, now: Instant) {
         let Some(login) = self.login.take() else { return self.send(now, Phase::LoggingOut, LOGOUT) };
         match login.command().filter(|_| self.told.sasl_plain) {
-            Some(command) => self.send(now, Phase::Asked, command.as_bytes()),
+            Some(command) => {
+                self.said_login = true;
+                self.send(now, Phase::Asked, command.as_bytes());
+            }
             None => self.close(Closing::NoLogin),
         }
     }

@@ -63,6 +63,10 @@ impl Refusal {
     pub const NEEDS_TLS: Self = Self::fixed(Some(ResponseCode::EncryptNeeded), "Use STARTTLS before you log in");
     /// A directory or back-end does not answer now.
     pub const UNAVAILABLE: Self = Self::fixed(Some(ResponseCode::TryLater), "Temporarily unavailable, try again later");
+    /// Somebody logs in too often.
+    pub const TOO_MANY_LOGINS: Self = Self::fixed(Some(ResponseCode::TryLater), "Too many logins, try again later");
+    /// The account has no place for another session.
+    pub const TOO_MANY_SESSIONS: Self = Self::fixed(Some(ResponseCode::TryLater), "Too many sessions of this account");
     /// Nobody keeps scripts where the account is.
     pub const NO_SCRIPTS: Self =
         Self::fixed(Some(ResponseCode::TryLater), "Scripts are not available for this account yet");

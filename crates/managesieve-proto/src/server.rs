@@ -87,7 +87,20 @@ enum Phase {
 impl Server {
     /// A connection that was accepted: greets (RFC 5804 §1.7) with what is offered wherever a login leads.
     pub fn new(config: Arc<Config>, offer: Arc<Offer>, security: Security, now: Instant) -> Self {
-        let mut server = Self {
+        let mut server = Self::silent(config, offer, security, now);
+        server.greet();
+        server
+    }
+
+    /// A connection that we cannot serve: says why instead of greeting, and ends.
+    pub fn refused(config: Arc<Config>, security: Security, why: &Refusal, now: Instant) -> Self {
+        let mut server = Self::silent(config, Arc::default(), security, now);
+        server.say_bye(why);
+        server
+    }
+
+    fn silent(config: Arc<Config>, offer: Arc<Offer>, security: Security, now: Instant) -> Self {
+        Self {
             config,
             offer,
             security,
@@ -99,9 +112,7 @@ impl Server {
             eof: false,
             bad_commands: 0,
             login_failures: 0,
-        };
-        server.greet();
-        server
+        }
     }
 
     /// Who can read the connection now.

@@ -115,6 +115,12 @@ impl<M: Machine> Exchange<M> {
         (self.line.into_stream(), self.machine)
     }
 
+    /// From here on octets pass by the machine: what it waited for it waits for no more.
+    pub(crate) fn rest(&mut self) {
+        self.timer = Timer::default();
+        self.held = None;
+    }
+
     fn deadline(&self) -> Option<Instant> {
         [self.machine.poll_timeout(), self.stall_deadline()].into_iter().flatten().min()
     }

@@ -29,7 +29,8 @@
 //!    [`HANDSHAKE_SPAN_MAX`] or, by who calls, [`CALL_HANDSHAKE_SPAN_MAX`], for a PROXY header by [`PROXY_HEADER_SPAN_MAX`], at the end by [`CLOSE_SPAN_MAX`], for
 //!    anything at all in a session that passes through by [`PASS_SILENCE_MAX`].
 //! 7. A session that passes through holds, in each direction, what one read brought and the other end did not take; it
-//!    reads no more meanwhile. The back-end is gone as soon as the client is.
+//!    reads no more meanwhile. What its [`ports::Track`] need not see goes from one plain socket to the other by splice(2),
+//!    through a pipe that is borrowed while octets are in it, one of a limited number; no session finds another's octets there. The back-end is gone as soon as the client is.
 //! 8. With [`ClusterTls`], no octet is taken from, or said to, a peer that has not shown that it is of the cluster; it never
 //!    turns into TLS for everybody, whatever is read again.
 //! 9. A back-end of another make hears nothing but the handshake, and says nothing that counts, before it has shown what

@@ -251,7 +251,8 @@ impl Guest {
         if options.proxy_from.is_none() {
             return Some(self);
         }
-        match proxy_header::read(&mut self.connection).await {
+        // In a box, which goes with it: the session has no room for it.
+        match Box::pin(proxy_header::read(&mut self.connection)).await {
             Ok(Origin::Socket) => Some(self),
             Ok(Origin::Forwarded { client, server }) => {
                 (self.address, self.local) = (client, server);

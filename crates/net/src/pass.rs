@@ -2,12 +2,14 @@
 //!
 //! ```text
 //!   client ── Way up ────▶ back-end     each Way holds only what its destination did not take,
-//!          ◀─── Way down ──             and reads no more while it holds anything
+//!          ◀─── Way down ──             and reads no more while it holds anything; what nobody need look at
+//!                                       (the text of a message) goes by a pipe, without being copied here
 //! ```
 //!
 //! The end of the client's octets is passed on, and the back-end may go on. So is the end of the back-end's, with a farewell
 //! if it gave none; what the client has sent by then still goes to it.
 
+mod pipe;
 mod way;
 
 use crate::exchange::{CLOSE_SPAN_MAX, Exchange, LINGER_SPAN_MAX, OUTPUT_STALL_MAX};
@@ -21,7 +23,7 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use way::{Trouble, Way};
+use way::{Trouble, Watch, Way};
 
 /// Passes octets until one of the ends, or the handler, ends it. The client is still to be hung up on.
 pub(crate) async fn pass<M, H>(
@@ -33,6 +35,7 @@ where
     M: Machine + Send,
     H: Handler<M>,
 {
+    exchange.rest();
     let mut passing = Passing::new(passage, exchange.line.has_ended());
     loop {
         exchange.line.take_turns().await;
@@ -47,7 +50,8 @@ where
             Waited::Gone => {
                 exchange.line.push(passing.farewell());
                 exchange.flush().await?;
-                passing.finish(&mut exchange.line).await;
+                // In a box: the session has no room for its end while it lasts.
+                Box::pin(passing.finish(&mut exchange.line)).await;
                 return Ok(());
             }
         }
@@ -71,6 +75,23 @@ where
         // The machine hears the client no more: there is nothing that it could negotiate or pass on.
         Flow::StartTls | Flow::Pass | Flow::Close => Flow::Close,
     })
+}
+
+/// What the back-end says, on its way past whoever follows the session.
+struct Answers<'a>(&'a mut dyn Track);
+
+impl Watch for Answers<'_> {
+    fn show(&mut self, octets: &[u8]) {
+        self.0.from_backend(octets);
+    }
+
+    fn opaque(&self) -> u64 {
+        self.0.opaque()
+    }
+
+    fn skipped(&mut self, octets: u64) {
+        self.0.skipped(octets);
+    }
 }
 
 /// How a wait ended.
@@ -146,7 +167,7 @@ impl Passing {
             return Ok(0);
         }
         let Self { wire, track, up, .. } = self;
-        let moved = match up.poll(cx, line.stream(), &mut **wire, |octets| track.from_client(octets)) {
+        let moved = match up.poll(cx, line.stream(), &mut **wire, |octets: &[u8]| track.from_client(octets)) {
             Ok(moved) => moved,
             Err(Trouble::Source(error)) => return Err(error.into()),
             Err(Trouble::Destination(error)) => {
@@ -171,7 +192,7 @@ impl Passing {
 
     fn poll_down(&mut self, cx: &mut Context<'_>, line: &mut Line) -> Result<usize, SessionError> {
         let Self { wire, track, down, .. } = self;
-        match down.poll(cx, &mut **wire, line.stream(), |octets| track.from_backend(octets)) {
+        match down.poll(cx, &mut **wire, line.stream(), Answers(&mut **track)) {
             Ok(moved) => Ok(moved),
             Err(Trouble::Source(error)) => {
                 tracing::debug!(%error, "the back-end is gone");
@@ -216,7 +237,7 @@ impl Passing {
     }
 
     /// The back-end has ended: tells the client, and passes on what that still sends, as long as the back-end takes it.
-    async fn finish(mut self, line: &mut Line) {
+    async fn finish(&mut self, line: &mut Line) {
         if !self.down.has_ended() || self.deaf || self.up.has_ended() {
             return;
         }
@@ -241,7 +262,7 @@ impl Passing {
     }
 
     /// Tells the back-end that this is the end, as far as that needs no waiting.
-    async fn leave(mut self) {
+    async fn leave(&mut self) {
         poll_fn(|cx| {
             let _told_or_not = self.wire.poll_shutdown(cx);
             Poll::Ready(())

@@ -5,12 +5,13 @@ use crate::pass::pass;
 use crate::stream::Stream;
 use crate::tls::{HandshakeError, ServerTls};
 use machine::Machine;
-use ports::{Flow, Handler};
+use ports::{BoxFuture, Flow, Handler};
 use std::future::poll_fn;
 use std::io;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
-use tokio::task::JoinHandle;
+use tokio::runtime::Handle;
 
 /// Why a conversation ended other than by the will of machine, handler or peer.
 #[derive(Debug, thiserror::Error)]
@@ -107,6 +108,9 @@ where
                 Flow::StartTls => {
                     self.exchange.flush().await?;
                     self.exchange.line.accept_tls(tls.ok_or(HandshakeError::NotOffered)?).await?;
+                    if let Some(binding) = self.exchange.line.stream().channel_binding() {
+                        handler.bind(binding);
+                    }
                     handler.on_tls(&mut self.exchange.machine);
                     Phase::Talking
                 }
@@ -169,26 +173,37 @@ struct Closing<M: Machine + 'static, H: Handler<M> + 'static> {
 
 impl<M: Machine + 'static, H: Handler<M> + 'static> Closing<M, H> {
     fn handler(&mut self) -> &mut H {
-        self.handler.as_mut().expect("only begin() takes it, and nothing is asked for it after that")
+        self.handler.as_mut().expect("only work() takes it, and nothing is asked for it after that")
     }
 
     async fn close(mut self) {
-        if let Some(task) = self.begin() {
-            let _panicked = task.await;
+        let Some(mut work) = self.work() else { return };
+        // Most have nothing to wait for, and need no task.
+        let begun = poll_fn(|cx| {
+            let polling = AssertUnwindSafe(|| work.as_mut().poll(cx).is_ready());
+            Poll::Ready(catch_unwind(polling))
+        });
+        if matches!(begun.await, Ok(false))
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let _panicked = runtime.spawn(work).await;
         }
     }
 
-    /// Starts `on_close` in a task of its own, which survives our cancellation. Without a runtime the program has
-    /// ended anyway.
-    fn begin(&mut self) -> Option<JoinHandle<()>> {
+    /// `on_close`, the first time.
+    fn work(&mut self) -> Option<BoxFuture<'static, ()>> {
         let mut handler = self.handler.take()?;
-        let runtime = tokio::runtime::Handle::try_current().ok()?;
-        Some(runtime.spawn(async move { handler.on_close().await }))
+        Some(Box::pin(async move { handler.on_close().await }))
     }
 }
 
 impl<M: Machine + 'static, H: Handler<M> + 'static> Drop for Closing<M, H> {
+    /// In a task of its own, which survives our cancellation. Without a runtime the program has ended anyway.
     fn drop(&mut self) {
-        self.begin();
+        if let Some(work) = self.work()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(work);
+        }
     }
 }

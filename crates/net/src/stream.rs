@@ -1,7 +1,7 @@
 //! A connection, with or without TLS.
 
 use crate::tls::{CALL_HANDSHAKE_SPAN_MAX, ClientTls, HANDSHAKE_SPAN_MAX, HandshakeError, ServerTls, handshake};
-use ports::Wire;
+use ports::{ChannelBinding, Wire};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -32,15 +32,45 @@ impl Stream {
         Self(std::mem::replace(&mut self.0, Kind::Gone))
     }
 
+    /// The socket itself, for who does without reading what passes; nothing where the octets are encrypted.
+    pub(crate) fn socket(&self) -> Option<&TcpStream> {
+        match &self.0 {
+            Kind::Plain(socket) => Some(socket),
+            Kind::Tls(_) | Kind::Gone => None,
+        }
+    }
+
     /// Whether the octets are encrypted.
     pub fn is_tls(&self) -> bool {
         matches!(self.0, Kind::Tls(_))
     }
 
+    /// What only the two ends of this connection know, for who binds a login to it: under TLS 1.3 alone, since in TLS 1.2
+    /// it takes an extension that not every client has (RFC 9266 §3, §4.2).
+    pub fn channel_binding(&self) -> Option<ChannelBinding> {
+        let Kind::Tls(stream) = &self.0 else { return None };
+        let empty = [0; ChannelBinding::OCTETS];
+        let (_, state) = stream.get_ref();
+        if state.protocol_version() != Some(rustls::ProtocolVersion::TLSv1_3) {
+            return None;
+        }
+        // RFC 9266 §2: with a context of no octets.
+        let exported = match &**stream {
+            TlsStream::Client(stream) => {
+                stream.get_ref().1.export_keying_material(empty, ChannelBinding::EXPORTER_LABEL, Some(b""))
+            }
+            TlsStream::Server(stream) => {
+                stream.get_ref().1.export_keying_material(empty, ChannelBinding::EXPORTER_LABEL, Some(b""))
+            }
+        };
+        exported.ok().map(ChannelBinding::of_exporter)
+    }
+
     /// Negotiates TLS as the server.
     pub async fn accept_tls(self, tls: &ServerTls) -> Result<Self, HandshakeError> {
         let socket = self.into_plain()?;
-        let accepted = handshake(HANDSHAKE_SPAN_MAX, tls.acceptor().accept(socket)).await?;
+        // In a box: what a handshake needs is more than all the rest of a session, which would else have room for it to its end.
+        let accepted = Box::pin(handshake(HANDSHAKE_SPAN_MAX, tls.acceptor().accept(socket))).await?;
         Ok(Self(Kind::Tls(Box::new(accepted.into()))))
     }
 
@@ -48,7 +78,7 @@ impl Stream {
     pub async fn connect_tls(self, tls: &ClientTls, server: &str) -> Result<Self, HandshakeError> {
         let name = tls.server_name(server)?;
         let socket = self.into_plain()?;
-        let connected = handshake(CALL_HANDSHAKE_SPAN_MAX, tls.connector().connect(name, socket)).await?;
+        let connected = Box::pin(handshake(CALL_HANDSHAKE_SPAN_MAX, tls.connector().connect(name, socket))).await?;
         Ok(Self(Kind::Tls(Box::new(connected.into()))))
     }
 

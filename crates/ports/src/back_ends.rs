@@ -2,6 +2,7 @@
 
 use crate::{BoxFuture, Elsewhere, Peer, Unavailable};
 use mail_types::{Address, StoreName};
+use managesieve_proto::Offer;
 use pop3_proto::Mode;
 use sasl::Password;
 use std::fmt;
@@ -19,7 +20,13 @@ pub struct Visitor {
     pub password: Option<Password>,
     /// From where.
     pub peer: Peer,
+    /// How many proxies it may still pass, this one not counted; see [`PROXY_TTL`].
+    pub ttl: u8,
 }
+
+/// How many proxies a login may pass; a proxy that is called by another hears how many are left. Records that lead round in a
+/// circle end there.
+pub const PROXY_TTL: u8 = 5;
 
 /// What a back-end said.
 #[derive(Debug)]
@@ -38,7 +45,7 @@ pub enum Admission {
 
 impl fmt::Debug for Visitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, user, password: _, peer } = self;
+        let Self { address, user, password: _, peer, ttl: _ } = self;
         f.debug_struct("Visitor")
             .field("address", address)
             .field("user", user)
@@ -63,4 +70,11 @@ pub trait BackEnds: Send + Sync {
 
     /// Submission.
     fn submission<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>>;
+
+    /// ManageSieve.
+    fn sieve<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>>;
+
+    /// What is done with scripts wherever a visitor may be led, as far as back-ends have told: for a client whose account
+    /// nobody knows yet. Takes a moment where they have to be asked first, and never long.
+    fn sieve_offer(&self) -> BoxFuture<'_, Arc<Offer>>;
 }

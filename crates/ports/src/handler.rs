@@ -2,6 +2,7 @@
 
 use crate::{BoxFuture, Passage};
 use machine::Machine;
+use sasl::ChannelBinding;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Who is at the other end, as the listener saw it.
@@ -71,6 +72,12 @@ pub trait Handler<M: Machine>: Send {
     /// to say, and ends the session with [`Flow::Close`].
     fn passage(&mut self) -> Option<Passage> {
         None
+    }
+
+    /// What a login can be bound to on the TLS that is about to be told of. Called before [`Handler::on_tls`], where there is
+    /// such a thing; of a connection that began with TLS it is asked before there is a handler.
+    fn bind(&mut self, binding: ChannelBinding) {
+        let _ = binding;
     }
 
     /// TLS is up; what was learnt before must be forgotten (RFC 3207 §4.2).

@@ -24,7 +24,7 @@ mod handover;
 mod passage;
 mod world;
 
-pub use back_ends::{Admission, BackEnds, Visitor};
+pub use back_ends::{Admission, BackEnds, PROXY_TTL, Visitor};
 pub use badge::{Badge, Holder, Protocol};
 pub use call::{Broken, Call, CallSecurity, Callee, Caller, Introduction, Trust};
 pub use delivery::{Accounts, Delivery, DeliveryTransaction, Envelope, Receipt, Recipient, Recipients};
@@ -32,6 +32,7 @@ pub use handler::{Flow, Handler, Peer, host_of};
 pub use handover::{Elsewhere, Handover, ImapHandover, LoggedIn, Pop3Handover, SessionHandover, Unavailable};
 pub use journal::disk::{Disk, DiskFile};
 pub use passage::{Passage, Track, Wire};
+pub use sasl::ChannelBinding;
 pub use world::{Clock, Random, Spawn, blocking};
 
 /// What a future in an object-safe trait is made of.

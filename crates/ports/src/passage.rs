@@ -1,13 +1,14 @@
 //! A session whose other half is on another node: octets pass both ways, and are watched.
 
 use bytes::Bytes;
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::task::{Context, Poll};
 
 /// A connection, for who passes octets on. Each method has the contract of its namesake in `std::io`, and of `Future`
-/// where it is pending.
-pub trait Wire: Send {
+/// where it is pending. A driver knows its own again, and may have a shorter way between two of them.
+pub trait Wire: Any + Send {
     /// Reads what there is; 0 octets are the end.
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>>;
 
@@ -43,6 +44,17 @@ pub trait Track: Send {
 
     /// The back-end said this.
     fn from_backend(&mut self, octets: &[u8]);
+
+    /// How many octets the back-end says next that need not be shown: the rest of a literal, or whatever comes where the
+    /// session cannot be followed any more. They may be shown nevertheless.
+    fn opaque(&self) -> u64 {
+        0
+    }
+
+    /// The back-end said so many octets, at most [`Track::opaque`], that were not shown.
+    fn skipped(&mut self, octets: u64) {
+        assert_eq!(octets, 0, "who wants to see everything is shown everything");
+    }
 
     /// Whether something unasked may be said to the client here: no answer is half said, and no command but one that waits
     /// for what happens (IDLE) is under way.

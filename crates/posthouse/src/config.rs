@@ -8,6 +8,7 @@
 //! ```
 //! Mistakes are collected on the way and told together. The reference is docs/operating/configuration.md.
 
+mod auth_http;
 mod backends;
 mod check;
 mod cluster;
@@ -18,6 +19,7 @@ mod raw;
 mod section;
 mod tree;
 
+pub use auth_http::AuthHttp;
 pub use backends::{Backend, BackendProof};
 pub use cluster::{Cluster, Proof};
 pub use maps::Map;
@@ -201,10 +203,32 @@ pub struct Proxy {
     pub submissions: Vec<SocketAddr>,
     /// Lines of the answer to EHLO that hold for every submission server behind.
     pub submission_extensions: Vec<String>,
+    /// ManageSieve (4190), for accounts at back-ends.
+    pub sieve: Vec<SocketAddr>,
+    /// ManageSieve with TLS from the first octet, which no RFC knows and some clients do.
+    pub sieves: Vec<SocketAddr>,
+    /// Who is asked about names that the directory does not know.
+    pub auth_http: Option<AuthHttp>,
     /// From where passwords may come without TLS, beside loopback.
     pub clear_from: Arc<[Network]>,
+    /// Whether SCRAM is offered.
+    pub scram: ScramOffer,
+    /// Whether its exchanges may be bound to the TLS connection.
+    pub scram_plus: bool,
     /// The balancers that its clients come through, if they do: each connection then begins with a PROXY header.
     pub proxy_from: Option<Arc<[Network]>>,
+}
+
+/// When SCRAM is offered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ScramOffer {
+    /// While everybody who has a password has keys, and no back-end wants its users' passwords.
+    #[default]
+    Auto,
+    /// Whoever has no keys.
+    On,
+    /// Never.
+    Off,
 }
 
 /// `[admin]`
@@ -255,7 +279,7 @@ impl Proxy {
     /// All addresses that it listens on.
     pub fn listeners(&self) -> impl Iterator<Item = &SocketAddr> {
         let lists = [&self.imap, &self.imaps, &self.pop3, &self.pop3s, &self.submission, &self.submissions];
-        lists.into_iter().flatten()
+        lists.into_iter().chain([&self.sieve, &self.sieves]).flatten()
     }
 }
 

@@ -8,7 +8,9 @@
 
 mod adjustable;
 mod admin;
+mod auth_http;
 mod backends;
+mod cover;
 mod directory_file;
 mod door;
 mod foreign;
@@ -25,6 +27,7 @@ mod queue;
 mod recipients;
 mod register;
 mod routing;
+mod scram;
 mod sessions;
 mod sockets;
 mod stores;
@@ -86,6 +89,8 @@ pub struct Node {
     logins: Arc<LoginCounts>,
     turnstile: Arc<Turnstile>,
     relay_counts: Arc<relay::Counts>,
+    /// The key for the salts of nobody, where SCRAM is spoken.
+    salts: Option<sasl::Secret>,
     started: Instant,
 }
 
@@ -150,6 +155,15 @@ pub enum NodeError {
     /// A socket.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A directory that takes no key from us, and no place for our own.
+    #[error("cannot keep the key for salts in {}", path.display())]
+    Salts {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// Running as the user that the configuration names.
     #[error(transparent)]
     Privileges(#[from] PrivilegeError),
@@ -191,6 +205,7 @@ impl Node {
         let backends = Backends::of(&config, &stores, &routes, &system);
         let path = config.relay.as_ref().and_then(|relay| relay.queue.as_deref());
         let queue = path.map(|path| queue::open(path, &system)).transpose()?;
+        let salts = scram::key(&config, &*engine, &*system.random).await?;
         let sessions = Register::new(Arc::clone(&system.clock));
         let (logins, relay_counts) = (Arc::default(), Arc::default());
         let turnstile = Turnstile::new(config.limits.logins);
@@ -214,6 +229,7 @@ impl Node {
             logins,
             turnstile,
             relay_counts,
+            salts,
             started,
         })
     }

@@ -180,10 +180,10 @@ async fn has_its_password(engine: &dyn Engine, account: &SiteAccount) -> bool {
 async fn account(editor: &Editor<'_>, system: &System, local: &str, store: Option<StoreName>) -> Result<SiteAccount> {
     let address = Address::parse(&format!("{local}@{DOMAIN}")).context("an account's address")?;
     let password = password(system);
-    let hash = hash(system, &password)?;
+    let hashes = hashes(system, &password)?;
     let store = match editor.find::<AccountRecord>(&address.to_string()).await? {
         Some(_) => {
-            editor.set_passwords(&address, vec![hash]).await?;
+            editor.set_passwords(&address, hashes).await?;
             let placement = editor.show::<directory::PlacementRecord>(&address.to_string()).await?;
             placement.record.store
         }
@@ -192,18 +192,20 @@ async fn account(editor: &Editor<'_>, system: &System, local: &str, store: Optio
             system.random.fill(&mut id);
             let mut record = AccountRecord::new(address.clone(), AccountId::from_bytes(id));
             record.created = system.clock.now().secs();
-            editor.add_account(&NewAccount { account: record, passwords: vec![hash], store }).await?.store
+            editor.add_account(&NewAccount { account: record, passwords: hashes, store }).await?.store
         }
     };
     Ok(SiteAccount { address: address.to_string(), password, store: store.to_string() })
 }
 
-fn hash(system: &System, password: &str) -> Result<PasswordHash> {
-    let mut salt = [0; 16];
+fn hashes(system: &System, password: &str) -> Result<Vec<PasswordHash>> {
+    let (mut salt, mut other) = ([0; 16], [0; 16]);
     system.random.fill(&mut salt);
+    system.random.fill(&mut other);
     let password = sasl::Password::new(password.as_bytes().to_vec())?;
-    let stored = sasl::StoredPassword::hash_argon2id(&password, &salt)?;
-    Ok(PasswordHash::parse(&stored.to_string())?)
+    let hashed = sasl::StoredPassword::hash_argon2id(&password, &salt)?;
+    let both = [Some(hashed), sasl::StoredPassword::scram(&password, &other)].into_iter().flatten();
+    Ok(both.map(|stored| PasswordHash::parse(&stored.to_string())).collect::<Result<_, _>>()?)
 }
 
 /// 16 letters and digits, none of them easily taken for another: about 79 bits.
@@ -270,6 +272,8 @@ fn listeners(config: &Config) -> Vec<SiteListener> {
         note("imaps", &proxy.imaps, None);
         note("pop3", &proxy.pop3, None);
         note("pop3s", &proxy.pop3s, None);
+        note("sieve", &proxy.sieve, None);
+        note("sieves", &proxy.sieves, None);
     }
     for store in &config.stores {
         note("lmtp", &store.lmtp, Some(&store.name));

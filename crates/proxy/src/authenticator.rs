@@ -3,15 +3,17 @@
 use crate::accounts::Accounts;
 use crate::counts::{LoginCounts, LoginOutcome};
 use crate::limits::{
-    ACCOUNT_LOOKUP_MAX, FAILED_LOGIN_SPAN, PASSWORD_CHECK_COUNT_MAX, PASSWORD_HASHES_AT_ONCE,
+    ACCOUNT_LOOKUP_MAX, FAILED_LOGIN_SPAN, ORIGIN_WAIT_MAX, PASSWORD_CHECK_COUNT_MAX, PASSWORD_HASHES_AT_ONCE,
     PASSWORD_HASHES_AT_ONCE_MAX,
 };
 use crate::log::{Escaped, FailedLogin};
+use crate::origin::{LoginOrigin, NoVerdict, Question, Verdict};
+use crate::scram::Scram;
 use crate::turnstile::{Seat, Stranger, Turnstile};
 use directory::{AccountState, BackendLogin, Existence, Login, LoginTarget, Origin, Routing, Silent, StoreAt};
 use mail_types::{AccountId, Address, StoreName};
 use ports::{Clock, Holder, LoggedIn, Peer, Protocol, Spawn, Unavailable, Visitor, blocking};
-use sasl::{Credentials, Exchange, Failure, Mechanism, Password, Step, StoredPassword};
+use sasl::{Credentials, Exchange, Failure, Identity, Mechanism, Password, ScramKeys, Step, StoredPassword};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,8 +22,11 @@ use tokio::sync::Semaphore;
 /// Checks logins, for every protocol in which one can log in.
 pub struct Authenticator {
     accounts: Arc<dyn Accounts>,
-    clock: Arc<dyn Clock>,
+    /// Asked about names that have no account here.
+    origin: Option<Arc<dyn LoginOrigin>>,
+    pub(crate) clock: Arc<dyn Clock>,
     spawn: Arc<dyn Spawn>,
+    pub(crate) scram: Option<Scram>,
     /// Nobody's password, checked where there is none to check.
     nobody: StoredPassword,
     /// Places in the line for the pool, and at its head.
@@ -38,6 +43,20 @@ pub struct Client {
     pub protocol: Protocol,
     /// From where.
     pub peer: Peer,
+    /// How many proxies behind this one it may pass.
+    pub ttl: u8,
+}
+
+impl Client {
+    /// One that came by no proxy, as far as is known.
+    pub fn new(protocol: Protocol, peer: Peer) -> Self {
+        Self { protocol, peer, ttl: ports::PROXY_TTL - 1 }
+    }
+
+    /// It came by a proxy that says how many it may pass. Strangers can say so, too, and only shorten their own way.
+    pub(crate) fn lower_ttl(&mut self, told: u8) {
+        self.ttl = self.ttl.min(told.saturating_sub(1));
+    }
 }
 
 /// What became of a login.
@@ -74,21 +93,25 @@ pub(crate) enum Reason {
     UnknownUser,
     NoPassword,
     WrongPassword,
+    /// The account has a password, but no keys of SCRAM.
+    NoKeys,
     Barred(AccountState),
     NotAuthorized,
     /// The account's back-end said no.
     BackEnd,
+    /// Who was asked in the directory's place said no.
+    Origin,
 }
 
 /// What keeps somebody out.
-enum Stop {
+pub(crate) enum Stop {
     Refused(Reason),
     Unavailable(Undecided),
 }
 
 /// Why nobody can say: for the operator.
 #[derive(Clone, Copy, Debug)]
-enum Undecided {
+pub(crate) enum Undecided {
     Routing,
     NoBackEnd,
     NobodyChecks,
@@ -96,10 +119,11 @@ enum Undecided {
     UnreadableHash,
     Crowded,
     Stopping,
+    Origin,
 }
 
 /// What routing says of a name.
-enum Found {
+pub(crate) enum Found {
     Account { store: StoreName, id: AccountId, address: Address },
     AtBackEnd { store: StoreName, address: Address, user: Option<String>, existence: Existence, login: BackendLogin },
     Barred { address: Address, state: AccountState },
@@ -107,16 +131,18 @@ enum Found {
 }
 
 /// Where somebody is let in.
-enum Entry {
+pub(crate) enum Entry {
     Here { store: StoreName, account: AccountId, address: Address },
     BackEnd { store: StoreName, address: Address, user: Option<String>, password: Option<Password> },
 }
 
 /// The passwords of an account.
 #[derive(Default)]
-struct Hashes {
+pub(crate) struct Hashes {
     cheap: Vec<StoredPassword>,
     costly: Vec<StoredPassword>,
+    /// Of SCRAM, which can ask for one password only.
+    pub(crate) keys: Option<ScramKeys>,
     /// Some of them cannot be read: who knows whether the password is right.
     unreadable: bool,
 }
@@ -127,7 +153,15 @@ impl Authenticator {
         let nobody = StoredPassword::parse(NOBODY).expect("a constant in the form that is written for accounts");
         let checks = Arc::new(Semaphore::new(PASSWORD_CHECK_COUNT_MAX));
         let hashers = Arc::new(Semaphore::new(PASSWORD_HASHES_AT_ONCE));
-        Self { accounts, clock, spawn, nobody, checks, hashers, counts: Arc::default(), turnstile: Arc::default() }
+        let (counts, turnstile) = (Arc::default(), Arc::default());
+        Self { accounts, origin: None, clock, spawn, scram: None, nobody, checks, hashers, counts, turnstile }
+    }
+
+    /// With somebody to ask about names that have no account here.
+    #[must_use]
+    pub fn with_origin(mut self, origin: Option<Arc<dyn LoginOrigin>>) -> Self {
+        self.origin = origin;
+        self
     }
 
     /// With so many costly hashes computed at once: as many as there are cores for it. The pool has other work as well,
@@ -152,24 +186,27 @@ impl Authenticator {
         self
     }
 
-    /// A place for a connection on which nobody is logged in; nothing where there are too many.
-    pub(crate) fn stranger(&self, client: &Client) -> Option<Stranger> {
-        let stranger = self.turnstile.stranger();
-        if stranger.is_none() {
-            let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
-            tracing::debug!(target: "login", client = %address, protocol, "too many connections without a login");
-            self.counts.note(client.protocol, LoginOutcome::Limited);
-        }
-        stranger
+    /// A place for a connection on which nobody is logged in.
+    pub(crate) fn stranger(&self) -> Stranger {
+        self.turnstile.stranger(self.clock.instant())
     }
 
-    /// A place among the sessions of an account whose owner has proved who he is; nothing where there are too many.
-    pub(crate) fn seat(&self, client: &Client, account: &Arc<Address>) -> Option<Seat> {
+    /// A client had to leave before it logged in.
+    pub(crate) fn displaced(&self, client: &Client) {
+        let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
+        tracing::debug!(target: "login", client = %address, protocol, "ended: too many connections without a login");
+        self.counts.note(client.protocol, LoginOutcome::Limited);
+    }
+
+    /// A place among the sessions of an account whose owner has proved who he is, having come at `came`; nothing where there
+    /// are too many, which takes as long as a wrong password.
+    pub(crate) async fn seat(&self, client: &Client, account: &Address, came: Instant) -> Option<Seat> {
         let seat = self.turnstile.seat(account);
         if seat.is_none() {
             let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
             tracing::warn!(target: "login", client = %address, protocol, %account, "too many sessions of one account");
             self.counts.note(client.protocol, LoginOutcome::Limited);
+            self.wait_since(came).await;
         }
         seat
     }
@@ -225,17 +262,36 @@ impl Authenticator {
 
     async fn judge(&self, client: &Client, credentials: Result<Credentials, Failure>) -> Outcome {
         let began = self.clock.instant();
-        if !self.turnstile.may_log_in(client.peer.address.ip(), began) {
-            let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
-            tracing::warn!(target: "login", client = %address, protocol, "too many logins");
-            self.wait_since(began).await;
+        if self.is_one_too_many(client, began).await {
             return Outcome::Limited;
         }
         let user = credentials.as_ref().map_or("", |credentials| &credentials.authentication);
         let decided = match &credentials {
-            Ok(credentials) => self.decide(credentials).await,
+            Ok(credentials) => self.decide(client, credentials).await,
             Err(_) => Err(Stop::Refused(Reason::Malformed)),
         };
+        self.outcome(client, user, decided, began).await
+    }
+
+    /// Whether this login is over a limit; takes its time then.
+    pub(crate) async fn is_one_too_many(&self, client: &Client, began: Instant) -> bool {
+        if self.turnstile.may_log_in(client.peer.address.ip(), began) {
+            return false;
+        }
+        let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
+        tracing::warn!(target: "login", client = %address, protocol, "too many logins");
+        self.wait_since(began).await;
+        true
+    }
+
+    /// What was decided, as the gates take it; a failure is logged, and takes its time.
+    pub(crate) async fn outcome(
+        &self,
+        client: &Client,
+        user: &str,
+        decided: Result<Entry, Stop>,
+        began: Instant,
+    ) -> Outcome {
         match decided {
             Ok(Entry::Here { store, account, address }) => {
                 Outcome::LoggedIn { store, who: LoggedIn { account, address: Arc::new(address), peer: client.peer } }
@@ -244,7 +300,7 @@ impl Authenticator {
                 let user = user.unwrap_or_else(|| address.to_string());
                 Outcome::Visitor {
                     store,
-                    who: Visitor { address: Arc::new(address), user, password, peer: client.peer },
+                    who: Visitor { address: Arc::new(address), user, password, peer: client.peer, ttl: client.ttl },
                 }
             }
             Err(Stop::Refused(reason)) => {
@@ -255,7 +311,9 @@ impl Authenticator {
                     | Reason::UnknownUser
                     | Reason::NoPassword
                     | Reason::WrongPassword
+                    | Reason::NoKeys
                     | Reason::BackEnd
+                    | Reason::Origin
                     | Reason::Barred(_) => Outcome::WrongPassword,
                 }
             }
@@ -279,7 +337,12 @@ impl Authenticator {
         self.accounts.routing()
     }
 
-    async fn decide(&self, credentials: &Credentials) -> Result<Entry, Stop> {
+    async fn decide(&self, client: &Client, credentials: &Credentials) -> Result<Entry, Stop> {
+        if let Some(origin) = &self.origin
+            && let Some(address) = self.routing().login_stranger(&credentials.authentication)
+        {
+            return self.by_origin(&**origin, address, client, credentials).await;
+        }
         let found = self.find(&credentials.authentication)?;
         let hashes = match &found {
             Found::Account { address, .. }
@@ -288,6 +351,7 @@ impl Authenticator {
             Found::AtBackEnd { existence: Existence::AskStore, .. } | Found::Nobody => Hashes::default(),
         };
         let none = hashes.is_empty();
+        let identity = identity_of(credentials);
         if let Found::AtBackEnd { login: BackendLogin::Master, existence: Existence::AskStore, .. } = &found {
             return Err(Stop::Unavailable(Undecided::NobodyChecks));
         }
@@ -295,7 +359,7 @@ impl Authenticator {
             && none
         {
             // The back-end alone has the password: until it has found it right, nobody hears more than that it is wrong.
-            return match found.enter(credentials) {
+            return match found.enter(&identity, Some(&credentials.password)) {
                 Err(Stop::Refused(Reason::NotAuthorized)) => Err(Stop::Refused(Reason::WrongPassword)),
                 entered => entered,
             };
@@ -308,11 +372,48 @@ impl Authenticator {
             Found::Barred { state, .. } => refused(Reason::Barred(state)),
             Found::Account { .. } | Found::AtBackEnd { .. } if none => refused(Reason::NoPassword),
             Found::Account { .. } | Found::AtBackEnd { .. } if !matches => refused(Reason::WrongPassword),
-            Found::Account { .. } | Found::AtBackEnd { .. } => found.enter(credentials),
+            Found::Account { .. } | Found::AtBackEnd { .. } => found.enter(&identity, Some(&credentials.password)),
         }
     }
 
-    fn find(&self, name: &str) -> Result<Found, Stop> {
+    /// Lets in, at a back-end, whom somebody else knows.
+    async fn by_origin(
+        &self,
+        origin: &dyn LoginOrigin,
+        address: Address,
+        client: &Client,
+        credentials: &Credentials,
+    ) -> Result<Entry, Stop> {
+        let Credentials { authentication: user, password, .. } = credentials;
+        if !may_act_as(&identity_of(credentials), &address) {
+            return Err(Stop::Refused(Reason::WrongPassword));
+        }
+        match origin.ask(Question { user, password, client }).await {
+            Ok(Verdict::Welcome { store, user: other, password: shown }) => {
+                let routing = self.routing();
+                let Some(StoreAt::Foreign { login, .. }) = routing.store_at(&store) else {
+                    tracing::error!(target: "login", account = %address, %store, "the origin's store is no back-end");
+                    return Err(Stop::Unavailable(Undecided::Origin));
+                };
+                let password = match login {
+                    BackendLogin::Password => Some(shown.unwrap_or_else(|| password.clone())),
+                    BackendLogin::Master => None,
+                };
+                Ok(Entry::BackEnd { store, address, user: Some(other.unwrap_or_else(|| user.clone())), password })
+            }
+            Ok(Verdict::Refused { text, wait }) => {
+                tracing::debug!(target: "login", account = %address, text, "the origin said no");
+                self.clock.sleep(wait.min(ORIGIN_WAIT_MAX)).await;
+                Err(Stop::Refused(Reason::Origin))
+            }
+            Err(NoVerdict(why)) => {
+                tracing::warn!(target: "login", account = %address, why, "the origin gives no verdict");
+                Err(Stop::Unavailable(Undecided::Origin))
+            }
+        }
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Result<Found, Stop> {
         let routing = self.accounts.routing();
         match routing.login(name, &mut Silent) {
             Login::Account(LoginTarget { store, account, address, user, existence }) => {
@@ -331,7 +432,7 @@ impl Authenticator {
         }
     }
 
-    async fn hashes(&self, address: &Address) -> Result<Hashes, Stop> {
+    pub(crate) async fn hashes(&self, address: &Address) -> Result<Hashes, Stop> {
         let secret = tokio::select! {
             secret = self.accounts.secret(address) => secret,
             () = self.clock.sleep(ACCOUNT_LOOKUP_MAX) => Origin::Unavailable,
@@ -342,8 +443,10 @@ impl Authenticator {
             Origin::Unavailable => return Err(Stop::Unavailable(Undecided::Hashes)),
         };
         let mut hashes = Hashes::default();
+        let mut keys = Vec::new();
         for password in passwords {
             match StoredPassword::parse(password.expose()) {
+                Ok(stored) if stored.scram_keys().is_some() => keys.push(stored),
                 Ok(stored) if stored.is_costly() => hashes.costly.push(stored),
                 Ok(stored) => hashes.cheap.push(stored),
                 Err(error) => {
@@ -351,6 +454,11 @@ impl Authenticator {
                     hashes.unreadable = true;
                 }
             }
+        }
+        hashes.keys = keys.first().and_then(StoredPassword::scram_keys).cloned();
+        // Beside a hash, keys are of the same password; to check both would tell that there are keys, and cost twice.
+        if hashes.is_empty() {
+            hashes.costly = keys;
         }
         Ok(hashes)
     }
@@ -389,16 +497,16 @@ impl Authenticator {
 }
 
 impl Found {
-    /// Lets in who is found, with the right password or one that only the back-end knows.
-    fn enter(self, credentials: &Credentials) -> Result<Entry, Stop> {
+    /// Lets in who is found: with the right password, with one that only the back-end knows, or with a proof.
+    pub(crate) fn enter(self, identity: &Identity, password: Option<&Password>) -> Result<Entry, Stop> {
         match self {
-            Self::Account { address, .. } | Self::AtBackEnd { address, .. } if !may_act_as(credentials, &address) => {
+            Self::Account { address, .. } | Self::AtBackEnd { address, .. } if !may_act_as(identity, &address) => {
                 Err(Stop::Refused(Reason::NotAuthorized))
             }
             Self::Account { store, id, address } => Ok(Entry::Here { store, account: id, address }),
             Self::AtBackEnd { store, address, user, login, .. } => {
                 let password = match login {
-                    BackendLogin::Password => Some(credentials.password.clone()),
+                    BackendLogin::Password => password.cloned(),
                     BackendLogin::Master => None,
                 };
                 Ok(Entry::BackEnd { store, address, user, password })
@@ -426,12 +534,17 @@ pub(crate) fn credentials(user: &[u8], password: &[u8]) -> Result<Credentials, F
     }
 }
 
+fn identity_of(credentials: &Credentials) -> Identity {
+    let Credentials { authorization, authentication, .. } = credentials;
+    Identity { authorization: authorization.clone(), authentication: authentication.clone() }
+}
+
 /// RFC 4616 §2: an authorization identity is empty, or here the user's own, as it logged in or as its address.
-fn may_act_as(credentials: &Credentials, address: &Address) -> bool {
+fn may_act_as(identity: &Identity, address: &Address) -> bool {
     let own = |wanted: &str| {
-        wanted == credentials.authentication || Address::parse(wanted).is_ok_and(|wanted| wanted.key() == address.key())
+        wanted == identity.authentication || Address::parse(wanted).is_ok_and(|wanted| wanted.key() == address.key())
     };
-    credentials.authorization.as_deref().is_none_or(own)
+    identity.authorization.as_deref().is_none_or(own)
 }
 
 impl Hashes {
@@ -447,11 +560,13 @@ impl Reason {
             Self::UnknownUser => "unknown-user",
             Self::NoPassword => "no-password",
             Self::WrongPassword => "wrong-password",
+            Self::NoKeys => "no-keys",
             // Active is no reason; the word would be right all the same.
             Self::Barred(AccountState::NoLogin | AccountState::Active) => "no-login",
             Self::Barred(AccountState::Disabled) => "disabled",
             Self::NotAuthorized => "not-authorized",
             Self::BackEnd => "back-end",
+            Self::Origin => "origin",
         }
     }
 }
@@ -468,6 +583,7 @@ impl fmt::Display for Undecided {
             Self::UnreadableHash => "a stored password cannot be read",
             Self::Crowded => "too many passwords wait to be checked",
             Self::Stopping => "the program is stopping",
+            Self::Origin => "who is asked in the directory's place gives no verdict",
         })
     }
 }
@@ -502,10 +618,9 @@ mod tests {
     #[test]
     fn one_acts_as_oneself() {
         let address = Address::parse("Alice@example.test").unwrap();
-        let claim = |authorization: Option<&str>| Credentials {
+        let claim = |authorization: Option<&str>| Identity {
             authorization: authorization.map(str::to_owned),
             authentication: "alice".to_owned(),
-            password: Password::new(b"x".to_vec()).unwrap(),
         };
         for own in [None, Some("alice"), Some("ALICE@example.test")] {
             assert!(may_act_as(&claim(own), &address), "{own:?}");

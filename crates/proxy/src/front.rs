@@ -3,6 +3,7 @@
 use crate::turnstile::{Seat, Stranger};
 use machine::Machine;
 use ports::{Badge, BoxFuture, Flow, Handler, Holder, Passage};
+use sasl::ChannelBinding;
 use std::sync::Arc;
 
 /// The proxy's end of one connection.
@@ -38,8 +39,18 @@ pub trait Gate: Send {
         event: <Self::Machine as Machine>::Event,
     ) -> BoxFuture<'a, Step<Self::Machine>>;
 
+    /// TLS is about to be told of; logins can be bound to it.
+    fn bind(&mut self, binding: ChannelBinding) {
+        let _ = binding;
+    }
+
     /// TLS is up.
     fn on_tls(&mut self, machine: &mut Self::Machine);
+
+    /// The client has been a stranger for too long, and others come: says so, as far as the protocol has words for it.
+    fn displace(&mut self, machine: &mut Self::Machine) {
+        let _ = machine;
+    }
 }
 
 /// Where an event leads.
@@ -73,8 +84,8 @@ impl<G: Gate> Front<G> {
         Self { state: State::NotAuthenticated(gate), badge: None, stranger: None, seat: None }
     }
 
-    pub(crate) fn with_stranger(self, stranger: Option<Stranger>) -> Self {
-        Self { stranger, ..self }
+    pub(crate) fn with_stranger(self, stranger: Stranger) -> Self {
+        Self { stranger: Some(stranger), ..self }
     }
 
     /// Somebody has logged in, which happens once.
@@ -132,14 +143,22 @@ impl<G: Gate> Handler<G::Machine> for Front<G> {
     fn wake(&mut self) -> BoxFuture<'_, ()> {
         match &mut self.state {
             State::Delegated(session) => session.wake(),
-            State::NotAuthenticated(_) | State::Passed(_) => Box::pin(std::future::pending()),
+            State::NotAuthenticated(_) => match &self.stranger {
+                Some(stranger) => Box::pin(stranger.displaced()),
+                None => Box::pin(std::future::pending()),
+            },
+            State::Passed(_) => Box::pin(std::future::pending()),
         }
     }
 
     fn on_wake<'a>(&'a mut self, machine: &'a mut G::Machine) -> BoxFuture<'a, Flow> {
         match &mut self.state {
             State::Delegated(session) => session.on_wake(machine),
-            State::NotAuthenticated(_) | State::Passed(_) => Box::pin(async { Flow::Next }),
+            State::NotAuthenticated(gate) => {
+                gate.displace(machine);
+                Box::pin(async { Flow::Close })
+            }
+            State::Passed(_) => Box::pin(async { Flow::Next }),
         }
     }
 
@@ -147,6 +166,13 @@ impl<G: Gate> Handler<G::Machine> for Front<G> {
         match &mut self.state {
             State::Passed(passage) => passage.take(),
             State::NotAuthenticated(_) | State::Delegated(_) => None,
+        }
+    }
+
+    fn bind(&mut self, binding: ChannelBinding) {
+        match &mut self.state {
+            State::NotAuthenticated(gate) => gate.bind(binding),
+            State::Delegated(_) | State::Passed(_) => {}
         }
     }
 

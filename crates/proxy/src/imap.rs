@@ -2,6 +2,7 @@
 
 use crate::authenticator::{Client, Outcome, credentials};
 use crate::clear::{ClearLogins, StartTls};
+use crate::dialogue::{Dialogue, Turn};
 use crate::front::{Front, Gate, Step};
 use crate::limits::LOGIN_FAILURE_COUNT_MAX;
 use crate::turnstile::Seat;
@@ -12,7 +13,7 @@ use imap_proto::server::{Event, Server};
 use imap_proto::{Limits, Reply, Response, ResponseCode};
 use mail_types::StoreName;
 use ports::{Admission, BoxFuture, Elsewhere, Flow, Handover, Holder, ImapHandover, Peer, Protocol, Unavailable};
-use sasl::{Credentials, Exchange, Failure, Mechanism, Secret};
+use sasl::{ChannelBinding, Mechanism, Secret};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,8 +24,8 @@ pub struct ImapConfig {
     pub greeting: &'static str,
     /// What a client may send.
     pub limits: Arc<Limits>,
-    /// What the stores behind have in common, and the mechanisms of [`sasl`] to offer. What a login alone needs
-    /// (STARTTLS, SASL-IR) is added here.
+    /// What the stores behind have in common, and the mechanisms of [`sasl`] to offer in any case. What a login alone needs
+    /// (STARTTLS, SASL-IR, SCRAM) is added here.
     pub support: Support,
     /// Whether the listener has a certificate.
     pub starttls: StartTls,
@@ -42,30 +43,39 @@ pub struct ImapGate {
     client: Client,
     /// Whether TLS is on, from the first octet or by STARTTLS.
     tls: bool,
+    /// What this connection alone has, where it is under TLS.
+    binding: Option<ChannelBinding>,
     /// An AUTHENTICATE that waits for the client.
-    exchange: Option<Exchange>,
+    dialogue: Dialogue,
     failures: u32,
 }
 
 impl Proxy {
     /// An IMAP connection that was accepted: greets (RFC 9051 §7.1, with the capabilities that hold now).
     pub fn imap(&self, config: &Arc<ImapConfig>, peer: Peer) -> (Server, ImapFront) {
+        self.imap_bound(config, peer, None)
+    }
+
+    /// The same, on a connection to which logins can be bound.
+    pub fn imap_bound(
+        &self,
+        config: &Arc<ImapConfig>,
+        peer: Peer,
+        binding: Option<ChannelBinding>,
+    ) -> (Server, ImapFront) {
         let gate = ImapGate {
             proxy: self.clone(),
             config: Arc::clone(config),
-            client: Client { protocol: Protocol::Imap, peer },
+            client: Client::new(Protocol::Imap, peer),
             tls: peer.tls,
-            exchange: None,
+            binding,
+            dialogue: Dialogue::default(),
             failures: 0,
         };
         let mut machine = Server::new(Arc::clone(&config.limits), self.clock.instant());
         let capabilities = ResponseCode::Capability(gate.offered());
-        let stranger = self.authenticator.stranger(&gate.client);
-        match stranger {
-            Some(_) => machine.send(&Response::Untagged(Reply::ok(config.greeting).with(capabilities))),
-            None => machine.bye(Reply::no("Too many connections, try again later").with(ResponseCode::Unavailable)),
-        }
-        (machine, Front::new(gate).with_stranger(stranger))
+        machine.send(&Response::Untagged(Reply::ok(config.greeting).with(capabilities)));
+        (machine, Front::new(gate).with_stranger(self.authenticator.stranger()))
     }
 }
 
@@ -76,11 +86,20 @@ impl Gate for ImapGate {
         Box::pin(self.on_event(machine, event))
     }
 
+    fn bind(&mut self, binding: ChannelBinding) {
+        self.binding = Some(binding);
+    }
+
     /// RFC 9051 §6.2.1: nothing that was learnt before is kept. Failed logins are, for they are the client's.
     fn on_tls(&mut self, machine: &mut Server) {
         self.tls = true;
-        self.exchange = None;
+        self.dialogue.forget();
         machine.tls_started(self.proxy.clock.instant());
+    }
+
+    fn displace(&mut self, machine: &mut Server) {
+        self.authenticator().displaced(&self.client);
+        machine.bye(TOO_MANY_STRANGERS);
     }
 }
 
@@ -93,11 +112,13 @@ impl ImapGate {
             }
             Event::AuthResponse(response) => {
                 let response = Secret::new(response);
-                let exchange = self.exchange.take().expect("the machine asks for a response behind a challenge only");
-                return self.on_step(machine, exchange.step(response.as_bytes())).await;
+                let began = self.proxy.clock.instant();
+                let who = (&*self.proxy.authenticator, &self.client);
+                let turn = self.dialogue.answer(who, response.as_bytes()).await;
+                return self.on_turn(machine, turn, began).await;
             }
             Event::AuthCancelled => {
-                self.exchange = None;
+                self.dialogue.forget();
                 machine.complete(Reply::bad("Authentication cancelled"));
             }
             Event::StartTls => return Step::Stay(self.start_tls(machine)),
@@ -116,7 +137,14 @@ impl ImapGate {
                 return self.refuse(machine, PRIVACY_REQUIRED);
             }
             let password = Secret::new(password.expose().to_vec());
-            return self.log_in(machine, credentials(&user, password.as_bytes())).await;
+            let began = self.proxy.clock.instant();
+            let outcome = self.authenticator().log_in(&self.client, credentials(&user, password.as_bytes())).await;
+            return self.on_outcome(machine, outcome, began).await;
+        }
+        if let CommandBody::Id(Some(fields)) = &command
+            && let Some(ttl) = told_ttl(fields)
+        {
+            self.client.lower_ttl(ttl);
         }
         answer_stranger(machine, &command, self.offered());
         Step::Stay(Flow::Next)
@@ -133,42 +161,34 @@ impl ImapGate {
     }
 
     async fn on_authenticate(&mut self, machine: &mut Server, name: &str, initial: Option<Secret>) -> Step<Server> {
-        let known = Mechanism::parse(name);
-        let is_offered = self.offered().mechanisms().iter().any(|offered| **offered == *name);
-        match known {
-            Some(mechanism) if is_offered => {
-                let step = Exchange::start(mechanism, initial.as_ref().map(Secret::as_bytes));
-                self.on_step(machine, step).await
-            }
-            Some(mechanism) if mechanism.reveals_password() && self.privacy_lacks() => {
-                self.refuse(machine, PRIVACY_REQUIRED)
-            }
-            Some(_) | None => self.refuse(machine, NO_SUCH_MECHANISM),
+        let Some(mechanism) = Mechanism::parse(name) else { return self.refuse(machine, NO_SUCH_MECHANISM) };
+        let is_offered = self.offered().mechanisms().iter().any(|offered| offered.eq_ignore_ascii_case(name));
+        let (scram, binding) = self.authenticator().scram(self.binding);
+        if !is_offered {
+            let under_tls = self.privacy_lacks() && (mechanism.reveals_password() || scram.contains(&mechanism));
+            return self.refuse(machine, if under_tls { PRIVACY_REQUIRED } else { NO_SUCH_MECHANISM });
         }
+        let began = self.proxy.clock.instant();
+        let (who, initial) = ((&*self.proxy.authenticator, &self.client), initial.as_ref().map(Secret::as_bytes));
+        let turn = self.dialogue.begin(who, mechanism, initial, binding).await;
+        self.on_turn(machine, turn, began).await
     }
 
-    async fn on_step(&mut self, machine: &mut Server, step: sasl::Step) -> Step<Server> {
-        match step {
-            sasl::Step::Challenge { challenge, exchange } => {
-                self.exchange = Some(exchange);
+    async fn on_turn(&mut self, machine: &mut Server, turn: Turn, began: Instant) -> Step<Server> {
+        match turn {
+            Turn::Challenge(challenge) => {
                 machine.challenge(&challenge);
                 Step::Stay(Flow::Next)
             }
-            sasl::Step::Done(credentials) => self.log_in(machine, Ok(credentials)).await,
-            sasl::Step::Failed(failure) => self.log_in(machine, Err(failure)).await,
-            // Not offered here: nobody has proved anything.
-            sasl::Step::External(_) | sasl::Step::Scram(_) | sasl::Step::Proved(_) | sasl::Step::Unproved(_) => {
-                self.log_in(machine, Err(Failure::Malformed)).await
-            }
+            Turn::Over(outcome) => self.on_outcome(machine, outcome, began).await,
         }
     }
 
-    async fn log_in(&mut self, machine: &mut Server, credentials: Result<Credentials, Failure>) -> Step<Server> {
-        let began = self.proxy.clock.instant();
-        let (holder, handover, came, seat) = match self.authenticator().log_in(&self.client, credentials).await {
+    async fn on_outcome(&mut self, machine: &mut Server, outcome: Outcome, began: Instant) -> Step<Server> {
+        let (holder, handover, came, seat) = match outcome {
             Outcome::LoggedIn { store, who } => {
                 let account = Arc::clone(&who.address);
-                let Some(seat) = self.authenticator().seat(&self.client, &account) else {
+                let Some(seat) = self.authenticator().seat(&self.client, &account, began).await else {
                     return limited(machine, TOO_MANY_SESSIONS);
                 };
                 let handover = self.proxy.handover.imap(&store, who).await;
@@ -186,11 +206,14 @@ impl ImapGate {
                     Err(why) => Err(why),
                 };
                 // Not before: who has not proved anything yet must not take up the account's places.
-                let seat = handover.is_ok().then(|| self.authenticator().seat(&self.client, &account));
-                if let Some(None) = seat {
-                    return limited(machine, TOO_MANY_SESSIONS);
+                let mut seat = None;
+                if handover.is_ok() {
+                    seat = self.authenticator().seat(&self.client, &account, began).await;
+                    if seat.is_none() {
+                        return limited(machine, TOO_MANY_SESSIONS);
+                    }
                 }
-                (Holder { account, store }, handover, Some(began), seat.flatten())
+                (Holder { account, store }, handover, Some(began), seat)
             }
             Outcome::Limited => return limited(machine, TOO_MANY_LOGINS),
             Outcome::WrongPassword => return self.refuse(machine, WRONG_PASSWORD),
@@ -251,7 +274,11 @@ impl ImapGate {
 
     /// What is offered, and so what is taken.
     fn offered(&self) -> CapabilitySet {
-        let mut set = offered(&self.config.support, Login::Before, self.privacy());
+        // SCRAM too is offered under TLS only: it shows no password, but the mail behind it would be seen.
+        let (scram, _) = self.authenticator().scram(self.binding);
+        let mut support = self.config.support.clone();
+        support.plain_mechanisms.splice(0..0, scram.iter().map(|mechanism| mechanism.name().into()));
+        let mut set = offered(&support, Login::Before, self.privacy());
         // RFC 4959: of AUTHENTICATE, which is ours and not the store's.
         set.insert(Capability::SaslIr);
         set
@@ -283,6 +310,12 @@ impl ImapGate {
 fn limited(machine: &mut Server, reply: Reply) -> Step<Server> {
     machine.complete(reply);
     Step::Stay(Flow::Next)
+}
+
+/// What a proxy before us says of how many its client may still pass, as Dovecot's do.
+fn told_ttl(fields: &[IdField]) -> Option<u8> {
+    let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case(b"x-proxy-ttl"))?;
+    std::str::from_utf8(field.value.as_deref()?).ok()?.parse().ok()
 }
 
 /// IMAP has no such lock.
@@ -349,6 +382,7 @@ pub(crate) const UNAVAILABLE: Reply =
 /// RFC 5530 §3.
 const TOO_MANY_SESSIONS: Reply = reply!(No, Some(ResponseCode::Limit), "Too many sessions of this account");
 const TOO_MANY_LOGINS: Reply = reply!(No, Some(ResponseCode::Limit), "Too many logins, try again later");
+const TOO_MANY_STRANGERS: Reply = reply!(No, Some(ResponseCode::Unavailable), "Too many connections, log in sooner");
 const PRIVACY_REQUIRED: Reply = reply!(No, Some(ResponseCode::PrivacyRequired), "Passwords are taken under TLS only");
 /// RFC 9051 §6.2.3.
 const LOGIN_DISABLED: Reply = reply!(No, None, "LOGIN is not offered here");

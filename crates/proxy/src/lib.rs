@@ -1,6 +1,6 @@
 //! The proxy role: who logs in, and which store answers.
 //!
-//! What this is: the conversation of an IMAP, POP3 or submission client from the greeting to its login, and the check of what it
+//! What this is: the conversation of an IMAP, POP3, ManageSieve or submission client from the greeting to its login, and the check of what it
 //! says against the directory. What this is not: a mailbox (the store's half of the session takes over and answers
 //! everything else), a router of its own ([`directory::Routing::login`] decides where an account is), TLS (an event).
 //!
@@ -30,21 +30,26 @@
 //! 7. Whoever is one too many ([`Turnstile`]) hears so and nobody else notices; what counts against an account is its sessions,
 //!    never what a stranger tries.
 //! 8. What was learnt in clear is forgotten when TLS begins (RFC 9051 §6.2.1, RFC 2595 §4).
+//! 9. SCRAM is offered where it can be honoured, and an exchange with a name that has no keys looks like any other.
 //!
 //! RFCs: 9051 §6.1, §6.2, §7.1 and §11 (before login), 2971 (ID), 4959 (SASL-IR), 5530 (response codes); 1939 §4 and §7
-//! (USER, PASS), 2449 §8 and 3206 (response codes), 2595 (STLS), 5034 (AUTH); 4616 (PLAIN); 8314 §3 (no clear text);
-//! 6409 and 4954 (submission and AUTH).
+//! (USER, PASS), 2449 §8 and 3206 (response codes), 2595 (STLS), 5034 (AUTH); 4616 (PLAIN); 5802 and 7677 (SCRAM);
+//! 8314 §3 (no clear text); 6409 and 4954 (submission and AUTH); 5804 §1 and §2.1 to §2.3 (ManageSieve).
 
 mod accounts;
 mod authenticator;
 mod clear;
 mod counts;
+mod dialogue;
 mod front;
 mod imap;
 mod inside;
 mod limits;
 mod log;
+mod origin;
 mod pop3;
+mod scram;
+mod sieve;
 mod submission;
 mod turnstile;
 
@@ -56,8 +61,11 @@ pub use front::Front;
 pub use imap::{ImapConfig, ImapFront};
 pub use inside::{ImapInside, ImapInsideConfig, Pop3Inside, Pop3InsideConfig};
 pub use limits::*;
+pub use origin::{LoginOrigin, NoVerdict, Question, Verdict};
 pub use pop3::{Pop3Config, Pop3Front};
 pub use ports::Protocol;
+pub use scram::{Plus, Scram};
+pub use sieve::{SieveConfig, SieveFront};
 pub use submission::{SubmissionConfig, SubmissionFront, SubmissionServer};
 pub use turnstile::{LoginLimits, Turnstile};
 

@@ -2,6 +2,7 @@
 
 use crate::authenticator::{Client, Outcome, credentials};
 use crate::clear::{ClearLogins, StartTls};
+use crate::dialogue::{Dialogue, Turn};
 use crate::front::{Front, Gate, Step};
 use crate::turnstile::Seat;
 use crate::{Authenticator, Proxy};
@@ -9,17 +10,15 @@ use pop3_proto::{Config, Event, Expire, LoginMethods, Refusal, Security, Server,
 use ports::{
     Admission, BoxFuture, Elsewhere, Flow, Handler, Handover, Holder, Peer, Pop3Handover, Protocol, Unavailable,
 };
-use sasl::{Credentials, Exchange, Failure, Mechanism};
+use sasl::{ChannelBinding, Mechanism};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// What is the same for every connection of a listener.
 #[derive(Clone, Debug)]
 pub struct Pop3Config {
-    /// For clients that log in under TLS only.
-    private: Arc<Config>,
-    /// For clients that may log in on any connection.
-    clear: Arc<Config>,
+    /// All but the ways to log in.
+    base: Config,
     starttls: StartTls,
     clear_logins: ClearLogins,
 }
@@ -31,49 +30,56 @@ pub type Pop3Front = Front<Pop3Gate>;
 pub struct Pop3Gate {
     proxy: Proxy,
     client: Client,
+    /// What a login is bound to, where that is offered.
+    binding: Option<ChannelBinding>,
     /// An AUTH that waits for the client.
-    exchange: Option<Exchange>,
+    dialogue: Dialogue,
 }
 
 impl Pop3Config {
-    /// What our own stores can do, with every way to log in that [`sasl`] speaks.
+    /// What our own stores can do.
     pub fn new(starttls: StartTls, clear_logins: ClearLogins) -> Self {
-        let methods = LoginMethods::with_user(&Mechanism::ALL.map(Mechanism::name));
-        let private = Config {
+        let base = Config {
             greeting: "Posthouse is ready".to_owned(),
             implementation: Some("Posthouse".to_owned()),
             in_clear: LoginMethods::default(),
-            under_tls: methods.clone(),
+            under_tls: LoginMethods::default(),
             behind_login: None,
             expire: Some(Expire::Never),
             login_delay_seconds: None,
             utf8: Utf8::Offered,
         };
-        let clear = Config { in_clear: methods, ..private.clone() };
-        Self { private: Arc::new(private), clear: Arc::new(clear), starttls, clear_logins }
+        Self { base, starttls, clear_logins }
     }
 
-    fn for_client(&self, peer: Peer) -> Arc<Config> {
-        Arc::clone(if self.clear_logins.allows(peer.address.ip()) { &self.clear } else { &self.private })
+    fn for_client(&self, peer: Peer, scram: &[Mechanism]) -> Arc<Config> {
+        let names: Vec<_> = scram.iter().chain(&Mechanism::ALL).map(|mechanism| mechanism.name()).collect();
+        let under_tls = LoginMethods::with_user(&names);
+        let may = self.clear_logins.allows(peer.address.ip());
+        let in_clear = if may { under_tls.clone() } else { LoginMethods::default() };
+        Arc::new(Config { in_clear, under_tls, ..self.base.clone() })
     }
 }
 
 impl Proxy {
     /// A POP3 connection that was accepted: greets.
     pub fn pop3(&self, config: &Pop3Config, peer: Peer) -> (Server, Pop3Front) {
+        self.pop3_bound(config, peer, None)
+    }
+
+    /// The same, on a connection to which logins can be bound. Behind STLS none are: what is offered there was settled when
+    /// the connection began.
+    pub fn pop3_bound(&self, config: &Pop3Config, peer: Peer, binding: Option<ChannelBinding>) -> (Server, Pop3Front) {
+        let (scram, binding) = self.authenticator.scram(binding);
         let security = match config.starttls {
             _ if peer.tls => Security::Tls,
             StartTls::Offered => Security::ClearWithStls,
             StartTls::NotOffered => Security::Clear,
         };
-        let client = Client { protocol: Protocol::Pop3, peer };
-        let stranger = self.authenticator.stranger(&client);
-        let (config, now) = (config.for_client(peer), self.clock.instant());
-        let machine = match stranger {
-            Some(_) => Server::new(config, security, now),
-            None => Server::refused(config, security, &Refusal::UNAVAILABLE, now),
-        };
-        (machine, Front::new(Pop3Gate { proxy: self.clone(), client, exchange: None }).with_stranger(stranger))
+        let client = Client::new(Protocol::Pop3, peer);
+        let machine = Server::new(config.for_client(peer, scram), security, self.clock.instant());
+        let gate = Pop3Gate { proxy: self.clone(), client, binding, dialogue: Dialogue::default() };
+        (machine, Front::new(gate).with_stranger(self.authenticator.stranger()))
     }
 }
 
@@ -85,8 +91,14 @@ impl Gate for Pop3Gate {
     }
 
     fn on_tls(&mut self, machine: &mut Server) {
-        self.exchange = None;
+        self.dialogue.forget();
         machine.tls_started();
+    }
+
+    /// RFC 1939 has no word that comes unasked.
+    fn displace(&mut self, machine: &mut Server) {
+        self.authenticator().displaced(&self.client);
+        machine.abort();
     }
 }
 
@@ -94,21 +106,29 @@ impl Pop3Gate {
     async fn on_event(&mut self, machine: &mut Server, event: Event) -> Step<Server> {
         match event {
             Event::Login { user, password } => {
-                return self.log_in(machine, credentials(user.as_bytes(), password.as_bytes())).await;
+                let began = self.proxy.clock.instant();
+                let credentials = credentials(user.as_bytes(), password.as_bytes());
+                let outcome = self.authenticator().log_in(&self.client, credentials).await;
+                return self.on_outcome(machine, outcome, began).await;
             }
             // The machine passes on what its configuration offers, which is what we know.
             Event::Auth { mechanism, initial } => match Mechanism::parse(&mechanism) {
                 Some(mechanism) => {
-                    let step = Exchange::start(mechanism, initial.as_ref().map(pop3_proto::Secret::as_bytes));
-                    return self.on_step(machine, step).await;
+                    let began = self.proxy.clock.instant();
+                    let initial = initial.as_ref().map(pop3_proto::Secret::as_bytes);
+                    let who = (&*self.proxy.authenticator, &self.client);
+                    let turn = self.dialogue.begin(who, mechanism, initial, self.binding).await;
+                    return self.on_turn(machine, turn, began).await;
                 }
                 None => machine.refuse(&Refusal::BAD_CREDENTIALS),
             },
             Event::AuthResponse(response) => {
-                let exchange = self.exchange.take().expect("the machine asks for a response behind a challenge only");
-                return self.on_step(machine, exchange.step(response.as_bytes())).await;
+                let began = self.proxy.clock.instant();
+                let who = (&*self.proxy.authenticator, &self.client);
+                let turn = self.dialogue.answer(who, response.as_bytes()).await;
+                return self.on_turn(machine, turn, began).await;
             }
-            Event::AuthCancelled => self.exchange = None,
+            Event::AuthCancelled => self.dialogue.forget(),
             Event::StartTls => {
                 let flow = match machine.tls_ready() {
                     TlsStart::Begin => Flow::StartTls,
@@ -129,29 +149,22 @@ impl Pop3Gate {
         Step::Stay(Flow::Next)
     }
 
-    async fn on_step(&mut self, machine: &mut Server, step: sasl::Step) -> Step<Server> {
-        match step {
-            sasl::Step::Challenge { challenge, exchange } => {
-                self.exchange = Some(exchange);
+    async fn on_turn(&mut self, machine: &mut Server, turn: Turn, began: Instant) -> Step<Server> {
+        match turn {
+            Turn::Challenge(challenge) => {
                 machine.challenge(&challenge);
                 Step::Stay(Flow::Next)
             }
-            sasl::Step::Done(credentials) => self.log_in(machine, Ok(credentials)).await,
-            sasl::Step::Failed(failure) => self.log_in(machine, Err(failure)).await,
-            // Not offered here: nobody has proved anything.
-            sasl::Step::External(_) | sasl::Step::Scram(_) | sasl::Step::Proved(_) | sasl::Step::Unproved(_) => {
-                self.log_in(machine, Err(Failure::Malformed)).await
-            }
+            Turn::Over(outcome) => self.on_outcome(machine, outcome, began).await,
         }
     }
 
     /// The machine counts failed logins, and ends the conversation behind the last one that we bear.
-    async fn log_in(&mut self, machine: &mut Server, credentials: Result<Credentials, Failure>) -> Step<Server> {
-        let began = self.proxy.clock.instant();
-        let refusal = match self.authenticator().log_in(&self.client, credentials).await {
+    async fn on_outcome(&mut self, machine: &mut Server, outcome: Outcome, began: Instant) -> Step<Server> {
+        let refusal = match outcome {
             Outcome::LoggedIn { store, who } => {
                 let account = Arc::clone(&who.address);
-                let Some(seat) = self.authenticator().seat(&self.client, &account) else {
+                let Some(seat) = self.authenticator().seat(&self.client, &account, began).await else {
                     machine.refuse(&Refusal::UNAVAILABLE);
                     return Step::Stay(Flow::Next);
                 };
@@ -171,12 +184,15 @@ impl Pop3Gate {
                     Err(why) => Err(why),
                 };
                 // Not before: who has not proved anything yet must not take up the account's places.
-                let seat = handover.is_ok().then(|| self.authenticator().seat(&self.client, &account));
-                if let Some(None) = seat {
-                    machine.refuse(&Refusal::UNAVAILABLE);
-                    return Step::Stay(Flow::Next);
+                let mut seat = None;
+                if handover.is_ok() {
+                    seat = self.authenticator().seat(&self.client, &account, began).await;
+                    if seat.is_none() {
+                        machine.refuse(&Refusal::UNAVAILABLE);
+                        return Step::Stay(Flow::Next);
+                    }
                 }
-                return self.enter(machine, Holder { account, store }, handover, Some(began), seat.flatten()).await;
+                return self.enter(machine, Holder { account, store }, handover, Some(began), seat).await;
             }
             Outcome::WrongPassword | Outcome::NotAuthorized => Refusal::BAD_CREDENTIALS,
             Outcome::Limited => Refusal::LOGIN_DELAY,

@@ -3,11 +3,12 @@
 use crate::authenticator::{Client, Outcome};
 use crate::clear::{ClearLogins, StartTls};
 use crate::front::{Front, Gate, Step};
+use crate::limits::{LOGIN_FAILURE_COUNT_MAX, LOGIN_SPAN_MAX};
 use crate::{Authenticator, Proxy};
 use mail_types::Domain;
 use ports::{Admission, BoxFuture, Flow, Holder, Peer, Protocol, Unavailable};
 use sasl::{Credentials, Exchange, Failure, Mechanism};
-use smtp_proto::server::{Config, Event, Extensions, Server};
+use smtp_proto::server::{Config, Event, Extensions, Limits, Server};
 use smtp_proto::{Dialect, Refusal, Security};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub struct SubmissionGate {
     client: Client,
     /// An AUTH that waits for the client.
     exchange: Option<Exchange>,
+    failures: u32,
 }
 
 impl SubmissionConfig {
@@ -41,7 +43,8 @@ impl SubmissionConfig {
     pub fn new(host: Domain, promised: Vec<String>, starttls: StartTls, clear_logins: ClearLogins) -> Self {
         let auth = Mechanism::ALL.map(|mechanism| mechanism.name().to_owned()).into();
         let extensions = Extensions { starttls: starttls == StartTls::Offered, auth, ..Extensions::default() };
-        let private = Config { extensions, promised: Some(promised), ..Config::new(Dialect::Smtp, host) };
+        let limits = Limits { login_span: Some(LOGIN_SPAN_MAX), ..Limits::default() };
+        let private = Config { extensions, promised: Some(promised), limits, ..Config::new(Dialect::Smtp, host) };
         let clear =
             Config { extensions: Extensions { auth_in_clear: true, ..private.extensions.clone() }, ..private.clone() };
         Self { private: Arc::new(private), clear: Arc::new(clear), clear_logins }
@@ -55,16 +58,11 @@ impl SubmissionConfig {
 impl Proxy {
     /// A submission connection that was accepted: greets.
     pub fn submission(&self, config: &SubmissionConfig, peer: Peer) -> (SubmissionServer, SubmissionFront) {
-        let client = Client { protocol: Protocol::Submission, peer };
+        let client = Client::new(Protocol::Submission, peer);
         let security = if peer.tls { Security::Tls } else { Security::Plain };
-        let (config, now) = (config.for_client(peer), self.clock.instant());
-        let stranger = self.authenticator.stranger(&client);
-        let machine = match stranger {
-            Some(_) => Server::new(config, security, now),
-            None => Server::refused(config, &Refusal::TOO_BUSY, now),
-        };
-        let gate = SubmissionGate { proxy: self.clone(), client, exchange: None };
-        (machine, Front::new(gate).with_stranger(stranger))
+        let machine = Server::new(config.for_client(peer), security, self.clock.instant());
+        let gate = SubmissionGate { proxy: self.clone(), client, exchange: None, failures: 0 };
+        (machine, Front::new(gate).with_stranger(self.authenticator.stranger()))
     }
 }
 
@@ -83,6 +81,11 @@ impl Gate for SubmissionGate {
     fn on_tls(&mut self, machine: &mut SubmissionServer) {
         self.exchange = None;
         machine.tls_started();
+    }
+
+    fn displace(&mut self, machine: &mut SubmissionServer) {
+        self.authenticator().displaced(&self.client);
+        machine.shut_down(&Refusal::TOO_BUSY);
     }
 }
 
@@ -132,7 +135,6 @@ impl SubmissionGate {
         }
     }
 
-    /// The machine counts failed logins, and ends the conversation behind the last one that we bear.
     async fn log_in(
         &mut self,
         machine: &mut SubmissionServer,
@@ -150,14 +152,14 @@ impl SubmissionGate {
                 let why = "it is a store of Posthouse's, which takes mail from its relay only".to_owned();
                 (Holder { account: who.address, store }, Err(Unavailable { what, why }))
             }
-            Outcome::WrongPassword | Outcome::NotAuthorized => return fail(machine, Refusal::AUTH_FAILED),
-            Outcome::Limited => return fail(machine, TOO_MANY_LOGINS),
-            Outcome::Unavailable => return fail(machine, Refusal::AUTH_UNAVAILABLE),
+            Outcome::WrongPassword | Outcome::NotAuthorized => return self.refuse(machine),
+            Outcome::Limited => return put_off(machine, TOO_MANY_LOGINS),
+            Outcome::Unavailable => return put_off(machine, Refusal::AUTH_UNAVAILABLE),
         };
         match answer {
             Ok(Admission::Welcome(elsewhere)) => {
-                let Some(seat) = self.authenticator().seat(&self.client, &holder.account) else {
-                    return fail(machine, TOO_MANY_SESSIONS);
+                let Some(seat) = self.authenticator().seat(&self.client, &holder.account, began).await else {
+                    return put_off(machine, TOO_MANY_SESSIONS);
                 };
                 self.authenticator().admitted(&self.client, &holder);
                 let mut passage = elsewhere.passage;
@@ -166,14 +168,25 @@ impl SubmissionGate {
             }
             Ok(Admission::Refused { text }) => {
                 self.authenticator().turned_away(&self.client, &holder.account, &text, began).await;
-                fail(machine, Refusal::AUTH_FAILED)
+                self.refuse(machine)
             }
-            Ok(Admission::InUse) => fail(machine, Refusal::AUTH_UNAVAILABLE),
+            Ok(Admission::InUse) => put_off(machine, Refusal::AUTH_UNAVAILABLE),
             Err(why) => {
                 self.authenticator().unasked(&self.client, &holder, &why, Some(began)).await;
-                fail(machine, Refusal::AUTH_UNAVAILABLE)
+                put_off(machine, Refusal::AUTH_UNAVAILABLE)
             }
         }
+    }
+
+    /// A login that failed; the last one that we bear ends the connection.
+    fn refuse(&mut self, machine: &mut SubmissionServer) -> Step<SubmissionServer> {
+        machine.auth_failed(Refusal::AUTH_FAILED);
+        self.failures += 1;
+        if self.failures < LOGIN_FAILURE_COUNT_MAX {
+            return Step::Stay(Flow::Next);
+        }
+        machine.shut_down(&TOO_MANY_FAILURES);
+        Step::Stay(Flow::Close)
     }
 
     fn authenticator(&self) -> &Authenticator {
@@ -181,11 +194,13 @@ impl SubmissionGate {
     }
 }
 
-fn fail(machine: &mut SubmissionServer, refusal: Refusal) -> Step<SubmissionServer> {
+/// It may be otherwise later.
+fn put_off(machine: &mut SubmissionServer, refusal: Refusal) -> Step<SubmissionServer> {
     machine.auth_failed(refusal);
     Step::Stay(Flow::Next)
 }
 
+const TOO_MANY_FAILURES: Refusal = Refusal::of(421, (4, 7, 0), "Too many failed logins");
 /// RFC 4954 §6.
 const TOO_MANY_LOGINS: Refusal = Refusal::of(454, (4, 7, 0), "Too many logins, try again later");
 const TOO_MANY_SESSIONS: Refusal = Refusal::of(454, (4, 7, 0), "Too many sessions of this account");

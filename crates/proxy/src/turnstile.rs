@@ -4,14 +4,17 @@
 //!   connection ─▶ Stranger ─────── login ───────▶ Seat ─────▶ session's end
 //!                 given back by the login         one of its account's
 //! ```
-//! What is over a limit is refused at once and by name; all others go on. Each node counts for itself.
+//! What is over a limit is refused at once and by name; all others go on. Of too many strangers the one leaves that has been
+//! there longest: a login takes a moment, so whoever holds places and says nothing keeps nobody out. Each node counts for itself.
 
+use directory::AddressKey;
 use mail_types::Address;
 use ports::host_of;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::Notify;
 
 /// What there may be. 0 is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,8 +36,12 @@ pub struct Turnstile(Mutex<Counts>);
 #[derive(Debug, Default)]
 struct Counts {
     limits: LoginLimits,
-    strangers: u32,
-    sessions: BTreeMap<Arc<Address>, u32>,
+    /// In the order in which they came; who is told that it must leave is no more among them.
+    strangers: BTreeMap<u64, Arc<Notify>>,
+    last_stranger: u64,
+    /// When it was last told that strangers had to leave.
+    told: Option<Instant>,
+    sessions: BTreeMap<AddressKey, u32>,
     /// When all logins that there were have been made up for.
     paid: Option<Instant>,
     /// The same of each host that has logged in of late.
@@ -43,13 +50,17 @@ struct Counts {
 
 /// A place among those who are not logged in; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Stranger(Arc<Turnstile>);
+pub(crate) struct Stranger {
+    turnstile: Arc<Turnstile>,
+    number: u64,
+    displaced: Arc<Notify>,
+}
 
 /// One of an account's sessions; given back when dropped.
 #[derive(Debug)]
 pub struct Seat {
     turnstile: Arc<Turnstile>,
-    account: Arc<Address>,
+    account: AddressKey,
 }
 
 impl Turnstile {
@@ -63,14 +74,24 @@ impl Turnstile {
         self.lock().limits = limits;
     }
 
-    /// Somebody has connected; nothing where there are too many already.
-    pub(crate) fn stranger(self: &Arc<Self>) -> Option<Stranger> {
-        let mut counts = self.lock();
-        if is_reached(counts.limits.strangers, counts.strangers) {
-            return None;
+    /// Somebody has connected. Where there were enough already, the one that has been there longest is told to leave.
+    pub(crate) fn stranger(self: &Arc<Self>, now: Instant) -> Stranger {
+        let counts = &mut *self.lock();
+        let limit = counts.limits.strangers;
+        let there = u32::try_from(counts.strangers.len()).unwrap_or(u32::MAX);
+        if is_reached(limit, there)
+            && let Some((_, oldest)) = counts.strangers.pop_first()
+        {
+            oldest.notify_one();
+            if counts.told.is_none_or(|told| now.saturating_duration_since(told) >= TOLD_EVERY) {
+                counts.told = Some(now);
+                tracing::warn!(target: "login", limit, "too many connections without a login: the oldest of them end, for a minute told only here");
+            }
         }
-        counts.strangers += 1;
-        Some(Stranger(Arc::clone(self)))
+        counts.last_stranger += 1;
+        let (number, displaced) = (counts.last_stranger, Arc::new(Notify::new()));
+        counts.strangers.insert(number, Arc::clone(&displaced));
+        Stranger { turnstile: Arc::clone(self), number, displaced }
     }
 
     /// Whether a client may log in now. Whoever may has used up one of its logins, right or wrong; they come back steadily.
@@ -92,15 +113,16 @@ impl Turnstile {
     }
 
     /// An account has one session more; nothing where it has too many already.
-    pub(crate) fn seat(self: &Arc<Self>, account: &Arc<Address>) -> Option<Seat> {
+    pub(crate) fn seat(self: &Arc<Self>, account: &Address) -> Option<Seat> {
+        let account = AddressKey::of(account);
         let counts = &mut *self.lock();
-        let sessions = counts.sessions.entry(Arc::clone(account)).or_default();
+        let sessions = counts.sessions.entry(account.clone()).or_default();
         // A limit that nobody reaches leaves no entry behind: it is at least 1.
         if is_reached(counts.limits.sessions_per_account, *sessions) {
             return None;
         }
         *sessions += 1;
-        Some(Seat { turnstile: Arc::clone(self), account: Arc::clone(account) })
+        Some(Seat { turnstile: Arc::clone(self), account })
     }
 
     fn lock(&self) -> MutexGuard<'_, Counts> {
@@ -121,9 +143,16 @@ impl Counts {
     }
 }
 
+impl Stranger {
+    /// Completes once it must leave.
+    pub(crate) async fn displaced(&self) {
+        self.displaced.notified().await;
+    }
+}
+
 impl Drop for Stranger {
     fn drop(&mut self) {
-        self.0.lock().strangers -= 1;
+        self.turnstile.lock().strangers.remove(&self.number);
     }
 }
 
@@ -160,12 +189,15 @@ impl Bucket {
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
+/// How often the same is worth a line in the log.
+const TOLD_EVERY: Duration = MINUTE;
 /// Hosts that are remembered: some 10 MB.
 const HOSTS_MAX: usize = 100_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::task::{Context, Waker};
 
     #[allow(clippy::disallowed_methods, reason = "an Instant can be had from the clock alone; tests only add to it")]
     fn start() -> Instant {
@@ -180,25 +212,37 @@ mod tests {
         [192, 0, 2, number].into()
     }
 
+    fn must_leave(stranger: &Stranger) -> bool {
+        let mut displaced = std::pin::pin!(stranger.displaced());
+        displaced.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
     #[test]
-    fn strangers_have_places_that_come_back() {
-        let turnstile = Turnstile::new(limits());
-        let (one, two) = (turnstile.stranger(), turnstile.stranger());
-        assert!(one.is_some() && two.is_some() && turnstile.stranger().is_none());
-        drop(one);
-        assert!(turnstile.stranger().is_some());
+    fn of_too_many_strangers_the_oldest_leaves() {
+        let (turnstile, t) = (Turnstile::new(limits()), start());
+        let (one, two) = (turnstile.stranger(t), turnstile.stranger(t));
+        assert!(!must_leave(&one) && !must_leave(&two));
+        let three = turnstile.stranger(t);
+        assert!(must_leave(&one) && !must_leave(&two) && !must_leave(&three));
+        // Who has gone, logged in or told to, has no place that another would have to leave for.
+        drop((one, two));
+        let four = turnstile.stranger(t);
+        assert!(!must_leave(&three) && !must_leave(&four));
         turnstile.set(LoginLimits { strangers: 0, ..limits() });
-        assert!(turnstile.stranger().is_some(), "0 is no limit");
+        let five = turnstile.stranger(t);
+        assert!(![&three, &four, &five].into_iter().any(must_leave), "0 is no limit");
+        drop((three, four, five));
+        assert!(turnstile.lock().strangers.is_empty());
     }
 
     #[test]
     fn sessions_are_counted_by_account_and_forgotten() {
         let turnstile = Turnstile::new(limits());
-        let account = |name: &str| Arc::new(Address::parse(name).unwrap());
+        let account = |name: &str| Address::parse(name).unwrap();
         let (anna, bert) = (account("anna@a.test"), account("bert@a.test"));
         let seats = [turnstile.seat(&anna), turnstile.seat(&anna)];
         assert!(seats.iter().all(Option::is_some));
-        assert!(turnstile.seat(&account("anna@a.test")).is_none());
+        assert!(turnstile.seat(&account("Anna@A.test")).is_none(), "however it is written");
         assert!(turnstile.seat(&bert).is_some());
         drop(seats);
         assert!(turnstile.seat(&anna).is_some());

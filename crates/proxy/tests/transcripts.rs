@@ -1,4 +1,4 @@
-//! Runs `transcripts/{imap,pop3,submission,imap-inside,pop3-inside}/*.txt`: a new case needs no Rust.
+//! Runs `transcripts/{imap,pop3,sieve,submission,imap-inside,pop3-inside}/*.txt`: a new case needs no Rust.
 //!
 //! ```text
 //! # purpose              comment
@@ -7,6 +7,8 @@
 //! ! tls                  before the first line: the connection begins with TLS
 //! ! near                 … comes from where passwords in clear are allowed
 //! ! no-starttls          … to a listener without a certificate
+//! ! scram                … of a proxy that offers SCRAM
+//! ! bound                … which has its own octets to bind to: 32 nines
 //! ! no-routing           … of a proxy that has no copy of routing
 //! ! segments             … is run with whole segments only, not octet by octet
 //! ! handshake            TLS was promised, and is up now
@@ -26,8 +28,10 @@ use imap_proto::Limits;
 use imap_proto::capability::{Capability, Support};
 use machine::Machine;
 use mail_types::Domain;
-use ports::{Flow, Handler};
-use proxy::{ClearLogins, ImapConfig, ImapInsideConfig, Pop3Config, Pop3InsideConfig, StartTls, SubmissionConfig};
+use ports::{ChannelBinding, Flow, Handler};
+use proxy::{
+    ClearLogins, ImapConfig, ImapInsideConfig, Pop3Config, Pop3InsideConfig, SieveConfig, StartTls, SubmissionConfig,
+};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,6 +44,8 @@ struct Setup {
     ip: &'static str,
     starttls: StartTls,
     routing: bool,
+    scram: bool,
+    bound: bool,
     chunks: Vec<usize>,
 }
 
@@ -51,12 +57,22 @@ impl Setup {
             ip: if said("near") { "10.1.2.3" } else { "198.51.100.7" },
             starttls: if said("no-starttls") { StartTls::NotOffered } else { StartTls::Offered },
             routing: !said("no-routing"),
+            scram: said("scram"),
+            bound: said("bound"),
             chunks: if said("segments") { vec![usize::MAX] } else { vec![usize::MAX, 1] },
         }
     }
 
     fn world(&self) -> World {
-        if self.routing { World::new() } else { World::without_routing() }
+        match (self.routing, self.scram) {
+            (true, false) => World::new(),
+            (true, true) => World::with_scram(),
+            (false, _) => World::without_routing(),
+        }
+    }
+
+    fn binding(&self) -> Option<ChannelBinding> {
+        self.bound.then_some(ChannelBinding::of_exporter([9; 32]))
     }
 
     fn clear_logins() -> ClearLogins {
@@ -155,8 +171,9 @@ impl<M: Machine, H: Handler<M>> Driver<M, H> {
         }
         let mut words = directive.split(' ');
         match (words.next().unwrap(), words.next()) {
-            ("tls" | "near" | "no-starttls" | "no-routing" | "segments", None) => {}
+            ("tls" | "near" | "no-starttls" | "no-routing" | "segments" | "scram" | "bound", None) => {}
             ("handshake", None) => {
+                self.handler.bind(ChannelBinding::of_exporter([9; 32]));
                 assert!(std::mem::take(&mut self.handshaking), "TLS was not promised");
                 self.handler.on_tls(&mut self.machine);
                 self.turn();
@@ -216,7 +233,7 @@ fn imap() {
             starttls: setup.starttls,
             clear_logins: Setup::clear_logins(),
         };
-        world.proxy.imap(&Arc::new(config), peer(setup.ip, setup.tls))
+        world.proxy.imap_bound(&Arc::new(config), peer(setup.ip, setup.tls), setup.binding())
     });
 }
 
@@ -224,7 +241,7 @@ fn imap() {
 fn pop3() {
     run_all("pop3", |setup, world| {
         let config = Pop3Config::new(setup.starttls, Setup::clear_logins());
-        world.proxy.pop3(&config, peer(setup.ip, setup.tls))
+        world.proxy.pop3_bound(&config, peer(setup.ip, setup.tls), setup.binding())
     });
 }
 
@@ -235,6 +252,14 @@ fn submission() {
         let promised = ["8BITMIME", "SIZE 1000"].map(str::to_owned).into();
         let config = SubmissionConfig::new(host, promised, setup.starttls, Setup::clear_logins());
         world.proxy.submission(&config, peer(setup.ip, setup.tls))
+    });
+}
+
+#[test]
+fn sieve() {
+    run_all("sieve", |setup, world| {
+        let config = SieveConfig::new(setup.starttls, Setup::clear_logins());
+        finish(world.proxy.sieve(&config, peer(setup.ip, setup.tls)))
     });
 }
 

@@ -165,6 +165,8 @@ impl Refusal {
     pub const IDLE: Self = Self::of(421, (4, 4, 2), "Idle for too long, closing");
     /// The message took too long in all (RFC 3463 §3.5, X.4.2: bad connection).
     pub const TOO_SLOW: Self = Self::of(421, (4, 4, 2), "Message takes too long, closing");
+    /// The login took too long in all (RFC 3463 §3.5, X.4.2).
+    pub const LOGIN_TOO_SLOW: Self = Self::of(421, (4, 4, 2), "Login takes too long, closing");
     /// Too many commands that were none (RFC 5321 §7.8).
     pub const TOO_MANY_ERRORS: Self = Self::of(421, (4, 7, 0), "Too many errors, closing");
     /// This server goes down.

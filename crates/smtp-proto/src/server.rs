@@ -55,6 +55,8 @@ pub struct Server<Receipt> {
     envelope_until: Option<Instant>,
     /// When the octets of a message must be there; while they come.
     octets_until: Option<Instant>,
+    /// When somebody must have logged in; until somebody has.
+    login_until: Option<Instant>,
     eof: bool,
     bad_commands: u32,
     idle_commands: u32,
@@ -66,6 +68,7 @@ impl<Receipt> Server<Receipt> {
     pub fn new(config: Arc<Config>, security: Security, now: Instant) -> Self {
         // RFC 5321 §4.2: the greeting begins with our name. It has no enhanced code (RFC 2034 §4).
         let software = if config.dialect.is_lmtp() { "LMTP" } else { "ESMTP" };
+        let login_until = config.limits.login_span.map(|span| now + span);
         let greeting = format!("{} {software} {}", config.host, config.greeting.replace('\n', " "));
         let mut server = Self {
             config,
@@ -79,6 +82,7 @@ impl<Receipt> Server<Receipt> {
             timer: Timer::new(now),
             envelope_until: None,
             octets_until: None,
+            login_until,
             eof: false,
             bad_commands: 0,
             idle_commands: 0,
@@ -128,7 +132,7 @@ impl<Receipt> Server<Receipt> {
         self.events.push_back(Event::Closed(closing));
         self.input.clear();
         self.timer.start_never();
-        (self.envelope_until, self.octets_until) = (None, None);
+        (self.envelope_until, self.octets_until, self.login_until) = (None, None, None);
         self.phase = Phase::Closed;
         Phase::Closed
     }
@@ -284,7 +288,7 @@ impl<Receipt> Server<Receipt> {
     /// When what is under way must be complete. Time that the role takes counts, and ends nothing before it has answered.
     fn total_until(&self) -> Option<Instant> {
         match self.phase.waits() {
-            Waits::Line | Waits::Octets => self.octets_until.or(self.envelope_until),
+            Waits::Line | Waits::Octets => self.octets_until.or(self.envelope_until).or(self.login_until),
             Waits::Role | Waits::Nothing => None,
         }
     }
@@ -330,7 +334,9 @@ impl<Receipt> Machine for Server<Receipt> {
 
     fn handle_timeout(&mut self, now: Instant) {
         if self.total_until().is_some_and(|until| now >= until) {
-            self.say(Refusal::TOO_SLOW.reply());
+            let is_of_message = self.octets_until.or(self.envelope_until).is_some();
+            let refusal = if is_of_message { Refusal::TOO_SLOW } else { Refusal::LOGIN_TOO_SLOW };
+            self.say(refusal.reply());
             self.close(Closing::Slow);
         } else if self.timer.fires(now) {
             self.say(Refusal::IDLE.reply());

@@ -493,3 +493,23 @@ fn a_client_that_has_logged_in_is_passed_on() {
     server.shut_down(&Refusal::SHUTTING_DOWN);
     assert!(said(&mut server).starts_with("421 4.3.2 "));
 }
+
+/// NOOP keeps a conversation alive, but not one in which nobody logs in.
+#[test]
+fn a_login_has_its_time() {
+    let (mut now, mut config) = (Instant::now(), role::config(Dialect::Smtp));
+    config.limits.login_span = Some(Duration::from_secs(180));
+    let mut server: Server<Receipt> = Server::new(Arc::new(config), Security::Plain, now);
+    let mut role = Role::default();
+    for _ in 0..3 {
+        now += Duration::from_secs(59);
+        server.handle_timeout(now);
+        server.handle_input(now, b"NOOP\r\n");
+        role.answer(&mut server);
+    }
+    assert!(!server.is_closed());
+    now += Duration::from_secs(3);
+    server.handle_timeout(now);
+    assert!(said(&mut server).ends_with("421 4.4.2 Login takes too long, closing\r\n"));
+    assert!(server.is_closed());
+}

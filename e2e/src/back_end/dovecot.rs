@@ -1,9 +1,10 @@
 //! The Dovecot of a back-end: its files, and its process.
 
-use super::{IMAP, IMAPS, MASTER_PASSWORD, PASSWORD, POP3, POP3S, addresses};
+use super::{IMAP, IMAPS, MASTER_PASSWORD, PASSWORD, POP3, POP3S, SIEVE, SIEVES, TRUSTED, addresses};
 use crate::differ::dovecot;
 use crate::ports::Block;
 use crate::power::run;
+use crate::programs::Program;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -33,11 +34,13 @@ fn configuration(folder: &Path, ports: &Block) -> String {
     let folder = folder.display();
     let port = |offset| ports.loopback(offset).port();
     let (imap, imaps, pop3, pop3s) = (port(IMAP), port(IMAPS), port(POP3), port(POP3S));
+    let scripts = Program::Pigeonhole.obstacle().is_none();
+    let (sieve, scripts) = if scripts { ("sieve", scripts_of(port(SIEVE), port(SIEVES))) } else { ("", String::new()) };
     format!(
         "base_dir = {folder}/run
 state_dir = {folder}/state
 log_path = {folder}/back.log
-protocols = imap pop3
+protocols = imap pop3 {sieve}
 listen = 127.0.0.1
 ssl = yes
 ssl_cert = <{folder}/back.pem
@@ -46,6 +49,8 @@ disable_plaintext_auth = no
 auth_mechanisms = plain login
 auth_master_user_separator = *
 auth_failure_delay = 0
+# Who calls from there may say for whom.
+login_trusted_networks = {TRUSTED}
 mail_location = maildir:~/Maildir
 mail_home = {folder}/home/%u
 passdb {{
@@ -92,6 +97,25 @@ service anvil {{
   unix_listener anvil-auth-penalty {{
     mode = 0
   }}
+}}
+{scripts}"
+    )
+}
+
+fn scripts_of(sieve: u16, sieves: u16) -> String {
+    format!(
+        "service managesieve-login {{
+  chroot =
+  inet_listener sieve {{
+    port = {sieve}
+  }}
+  inet_listener sieves {{
+    port = {sieves}
+    ssl = yes
+  }}
+}}
+plugin {{
+  sieve = file:~/sieve;active=~/.dovecot.sieve
 }}
 "
     )

@@ -22,6 +22,7 @@ mod postfix;
 mod queue;
 mod restart;
 mod routing;
+mod scram;
 mod scripts;
 mod starttls;
 mod submission;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         delivery::trials(&world),
         curl::trials(&world),
         clients::trials(&world),
+        scram::trials(&world),
         scripts::trials(&world),
         libraries::trials(&world),
         sync::trials(&world),
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         delivery::trials(&nodes),
         curl::trials(&nodes),
         clients::trials(&nodes),
+        scram::trials(&nodes),
         scripts::trials(&nodes),
         libraries::trials(&nodes),
         sync::trials(&nodes),

@@ -40,6 +40,6 @@ pub(crate) fn of(
     run: fn(&mut Fronted) -> Result<()>,
 ) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("posthouse-back-end").tempdir()?;
-    let mut fronted = Fronted::start_with(server, folder.path(), security, entrance)?;
+    let mut fronted = Fronted::start_server(server, folder.path(), security, entrance, "")?;
     run(&mut fronted).map_err(|error| error.context(fronted.log_tail()))
 }

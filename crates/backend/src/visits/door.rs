@@ -6,6 +6,7 @@
 //! ```
 
 use super::guest::{Guest, Manner, Turn, Verdict};
+use super::introduction::Introduction;
 use crate::breakers::{Attempt, Breakers, LEFT_ALONE};
 use crate::foreign::Said;
 use mail_types::Domain;
@@ -32,6 +33,7 @@ pub(super) struct Caught {
     pub(super) said: Said,
     pub(super) mode: Mode,
     pub(super) peer: Peer,
+    pub(super) introduction: Introduction,
 }
 
 /// A host's word about a login, and the connection over which it came.
@@ -85,6 +87,25 @@ impl<M: Guest> Door<M> {
         Err(together(failures))
     }
 
+    /// What the first host offers that says so, to whoever wants nothing else.
+    pub(super) async fn ask(&self, hosts: &[Callee]) -> Option<M::Known> {
+        for callee in hosts {
+            let Some(attempt) = self.breakers.attempt(callee) else { continue };
+            let guest = M::asking(&self.host, self.clock.instant());
+            match self.converse(callee, guest, None, attempt).await {
+                Ok(mut answer) => {
+                    let known = answer.call.machine().learnt();
+                    answer.call.close().await;
+                    return known;
+                }
+                Err(Stop::Before(why) | Stop::Behind(why)) => {
+                    tracing::debug!(%why, "a back-end does not say what it offers")
+                }
+            }
+        }
+        None
+    }
+
     async fn try_host(self: &Arc<Self>, callee: &Callee, rest: &[Callee], who: &Caught) -> Result<Answer<M>, Stop> {
         let left_alone = || Stop::Before(unavailable(callee, LEFT_ALONE));
         let attempt = self.breakers.attempt(callee).ok_or_else(left_alone)?;
@@ -94,7 +115,7 @@ impl<M: Guest> Door<M> {
             return Err(left_alone());
         }
         let (said, mode, now) = (who.said.clone(), who.mode, self.clock.instant());
-        let guest = M::new(Manner { said, mode, host: &self.host, now });
+        let guest = M::new(Manner { said, mode, host: &self.host, now }).introducing(&who.introduction);
         let mut answer = self.converse(callee, guest, Some(who.peer), attempt).await?;
         self.learn(&mut answer);
         Ok(answer)

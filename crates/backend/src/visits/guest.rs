@@ -1,7 +1,8 @@
 //! The client machines of the protocols, as far as a login at a back-end differs between them.
 
+use super::introduction::Introduction;
 use crate::foreign::{Protocol, Said};
-use crate::sessions::track::{ImapTrack, Pop3Track, SubmissionTrack};
+use crate::sessions::track::{ImapTrack, Pop3Track, SieveTrack, SubmissionTrack};
 use bytes::{BufMut, Bytes, BytesMut};
 use imap_proto::client as imap;
 use machine::Machine;
@@ -13,7 +14,7 @@ use smtp_proto::client::{Capabilities, Closing, Config, Login, LoginClient, Logi
 use std::time::Instant;
 
 /// A client's machine that logs in.
-pub(super) trait Guest: Machine<Event: Send> + Send + 'static {
+pub(super) trait Guest: Machine<Event: Send> + Sized + Send + 'static {
     /// What an earlier conversation may teach.
     type Known: Clone + PartialEq + Send;
     const PROTOCOL: Protocol;
@@ -21,6 +22,10 @@ pub(super) trait Guest: Machine<Event: Send> + Send + 'static {
     fn new(manner: Manner<'_>) -> Self;
     /// Nobody wants in: the server is asked what it offers.
     fn asking(host: &Domain, now: Instant) -> Self;
+    /// Says where its visitor comes from, where the protocol has words for it.
+    fn introducing(self, _introduction: &Introduction) -> Self {
+        self
+    }
     fn has_said_login(&self) -> bool;
     fn with_starttls(self) -> Self;
     fn knowing(self, known: Self::Known) -> Self;
@@ -73,6 +78,10 @@ impl Guest for imap::Client {
 
     fn asking(_host: &Domain, now: Instant) -> Self {
         Self::asking(now)
+    }
+
+    fn introducing(self, introduction: &Introduction) -> Self {
+        self.introducing(introduction.id())
     }
 
     fn has_said_login(&self) -> bool {
@@ -145,6 +154,13 @@ impl Guest for pop3_proto::Client {
 
     fn asking(_host: &Domain, now: Instant) -> Self {
         Self::asking(now)
+    }
+
+    fn introducing(self, introduction: &Introduction) -> Self {
+        match introduction.xclient() {
+            Some(arguments) => self.introducing(arguments),
+            None => self,
+        }
     }
 
     fn has_said_login(&self) -> bool {
@@ -256,6 +272,67 @@ impl Guest for LoginClient {
             LoginEvent::Closed(Closing::Eof | Closing::Quit | Closing::Aborted) => {
                 Verdict::Unavailable("the server hung up".to_owned())
             }
+        })
+    }
+}
+
+impl Guest for managesieve_proto::Client {
+    type Known = managesieve_proto::Capabilities;
+    const PROTOCOL: Protocol = Protocol::Sieve;
+
+    fn new(Manner { said, now, .. }: Manner<'_>) -> Self {
+        let Said { authorization, authentication, password } = said;
+        let password = managesieve_proto::Secret::new(password.as_bytes().to_vec());
+        Self::new(managesieve_proto::Login { authorization, authentication, password }, now)
+    }
+
+    fn asking(_host: &Domain, now: Instant) -> Self {
+        Self::asking(now)
+    }
+
+    fn has_said_login(&self) -> bool {
+        self.has_said_login()
+    }
+
+    fn with_starttls(self) -> Self {
+        self.with_starttls()
+    }
+
+    /// Every greeting tells all that a login needs (RFC 5804 §1.7).
+    fn knowing(self, _known: Self::Known) -> Self {
+        self
+    }
+
+    fn learnt(&self) -> Option<Self::Known> {
+        self.learnt()
+    }
+
+    fn tls_started(&mut self, now: Instant) {
+        self.tls_started(now);
+    }
+
+    fn take_unread(&mut self) -> Bytes {
+        self.take_unread()
+    }
+
+    fn track(&self) -> Box<dyn Track> {
+        Box::new(SieveTrack::default())
+    }
+
+    fn turn(event: managesieve_proto::ClientEvent) -> Turn {
+        use managesieve_proto::{ClientEvent, RefusalKind};
+        Turn::Verdict(match event {
+            ClientEvent::StartTls => return Turn::StartTls,
+            ClientEvent::Told => Verdict::Offered,
+            ClientEvent::LoggedIn { welcome } => Verdict::Welcome(welcome),
+            ClientEvent::Refused { kind: RefusalKind::Credentials, refusal } => {
+                Verdict::Refused(refusal.text().to_owned())
+            }
+            ClientEvent::Refused { kind: RefusalKind::Unavailable, refusal } => {
+                let code = refusal.code().map(|code| format!("({}) ", code.name())).unwrap_or_default();
+                Verdict::Unavailable(format!("it says {code}{}", refusal.text()))
+            }
+            ClientEvent::Closed(closing) => Verdict::Unavailable(closing.to_string()),
         })
     }
 }

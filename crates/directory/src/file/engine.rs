@@ -50,6 +50,12 @@ pub struct Replaced {
     pub revision: Revision,
 }
 
+/// What served records leave behind. It may be long to drop, and those who read wait for none of it.
+pub(crate) struct Remains {
+    _records: Arc<Records>,
+    _changes: Vec<Change>,
+}
+
 /// Records that may be served next, and how they differ from those that are.
 #[derive(Debug)]
 pub(crate) struct Compared {
@@ -99,7 +105,8 @@ impl FileEngine {
     /// it where that holds up nobody.
     pub fn replace(&self, records: Records) -> Replaced {
         let _one_at_a_time = self.shared.replacing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.serve(self.compare(records))
+        let (replaced, _) = self.serve(self.compare(records));
+        replaced
     }
 
     /// Compares records with those that are served; this is what takes long. Whoever compares lets nobody else replace
@@ -111,22 +118,23 @@ impl FileEngine {
         Compared { records, changes, differs, revision }
     }
 
-    /// Serves what was compared.
-    pub(crate) fn serve(&self, compared: Compared) -> Replaced {
+    /// Serves what was compared, and gives what nobody needs any more.
+    pub(crate) fn serve(&self, compared: Compared) -> (Replaced, Remains) {
         let Compared { records, changes, differs, revision } = compared;
         if !differs {
-            return Replaced { changes: 0, revision };
+            return (Replaced { changes: 0, revision }, Remains { _records: Arc::new(records), _changes: changes });
         }
         let (count, next) = (changes.len(), revision.next());
-        let (waiting, _old) = {
+        let records = Arc::new(records);
+        let (waiting, remains) = {
             let mut state = self.lock();
-            let old = std::mem::replace(&mut state.records, Arc::new(records));
+            let old = std::mem::replace(&mut state.records, records);
             state.revision = next;
-            state.remember(changes);
-            (std::mem::take(&mut state.waiting), old)
+            let forgotten = state.remember(changes);
+            (std::mem::take(&mut state.waiting), Remains { _records: old, _changes: forgotten })
         };
         waiting.into_iter().for_each(Waker::wake);
-        Replaced { changes: count, revision: next }
+        (Replaced { changes: count, revision: next }, remains)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -239,11 +247,12 @@ impl Watch for FileWatch {
 
 impl State {
     /// Keeps the changes of a commit for watches, or forgets all where reading anew is less work than taking them.
-    fn remember(&mut self, changes: Vec<Change>) {
+    /// Gives changes that are too many to be remembered.
+    fn remember(&mut self, changes: Vec<Change>) -> Vec<Change> {
         if changes.len() > HISTORY_CHANGES_MAX {
             self.history.clear();
             self.compacted = self.revision;
-            return;
+            return changes;
         }
         self.history.extend(changes);
         while self.history.len() > HISTORY_CHANGES_MAX {
@@ -254,6 +263,7 @@ impl State {
             }
             self.compacted = oldest;
         }
+        Vec::new()
     }
 }
 

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 /// One target `user@host` at a store is a placement. Programs, files and lists that were not read are refused.
 pub fn aliases(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<Entry> {
     let names = Names { own, stores };
-    let mut reading = Reading::new();
+    let mut reading = Reading::of(bytes);
     for (number, line) in logical_lines(bytes) {
         reading.take(number, line.and_then(|text| said(&text, names)));
     }

@@ -126,6 +126,11 @@ impl Extra {
         if self.is_proxied && self.host.is_some() {
             // With an empty password the back-end judges; one that stands beside it is checked all the same.
             self.ignored.retain(|field| field != "nopassword");
+            // Dovecot hands on whom it proxies: `nologin` is for the referral that a client gets where there is no `proxy`.
+            if self.state == AccountState::NoLogin {
+                self.state = AccountState::Active;
+                self.ignored.push("nologin".to_owned());
+            }
             return;
         }
         let alone = [

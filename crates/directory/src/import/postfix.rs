@@ -52,7 +52,7 @@ pub fn transport(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<Entr
 }
 
 fn read(bytes: &[u8], mut said: impl FnMut(&str, &str) -> Result<Said<Entry>, LineError>) -> Parsed<Entry> {
-    let mut reading = Reading::new();
+    let mut reading = Reading::of(bytes);
     for (number, line) in logical_lines(bytes) {
         let said = line.and_then(|text| {
             let (key, value) = text.split_once(char::is_whitespace).ok_or(LineError::NoValue)?;

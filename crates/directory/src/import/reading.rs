@@ -3,8 +3,10 @@
 use super::lines::lines;
 use super::{BadLine, Line, LineError, Parsed};
 use crate::key::AddressKey;
-use mail_types::{Address, Domain};
+use mail_types::{Address, Domain, SeededMap};
+use siphasher::sip::SipHasher13;
 use std::collections::BTreeMap;
+use std::hash::Hasher;
 
 /// One thing that a line says, under its key.
 pub(super) struct Keyed<T> {
@@ -28,7 +30,8 @@ pub(super) struct Said<T> {
 /// A file that is being read.
 pub(super) struct Reading<T> {
     parsed: Parsed<T>,
-    seen: BTreeMap<Box<str>, usize>,
+    /// The lines of the keys. There may be millions.
+    seen: SeededMap<Box<str>, usize>,
     /// Of keys that were not written as they are compared.
     spellings: BTreeMap<Box<str>, String>,
 }
@@ -51,9 +54,12 @@ impl<T> From<Vec<Keyed<T>>> for Said<T> {
 }
 
 impl<T> Reading<T> {
-    pub(super) fn new() -> Self {
+    /// Of a file with these octets: they give the seed, so that nobody chooses lines whose keys collide in the table.
+    pub(super) fn of(octets: &[u8]) -> Self {
+        let mut hasher = SipHasher13::new();
+        hasher.write(octets);
         let parsed = Parsed { items: Vec::new(), bad: Vec::new(), ignored: Vec::new() };
-        Self { parsed, seen: BTreeMap::new(), spellings: BTreeMap::new() }
+        Self { parsed, seen: SeededMap::new(hasher.finish()), spellings: BTreeMap::new() }
     }
 
     /// Takes a line whole, or notes why it is bad.
@@ -94,7 +100,7 @@ impl<T> Reading<T> {
 impl<T> Parsed<T> {
     /// Parses a file line by line; `parse` gives an item for each address that a line's key means.
     pub(super) fn of(bytes: &[u8], mut parse: impl FnMut(&str) -> Result<Vec<(Address, T)>, LineError>) -> Self {
-        let mut reading = Reading::new();
+        let mut reading = Reading::of(bytes);
         for (number, line) in lines(bytes) {
             let keyed = |items: Vec<(Address, T)>| -> Vec<Keyed<T>> {
                 items.into_iter().map(|(address, item)| Keyed::address(&address, Some(item))).collect()

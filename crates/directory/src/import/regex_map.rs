@@ -12,7 +12,7 @@ use mail_types::{Domain, StoreName};
 /// An expression with an `@` sees the whole address, any other the local part: Perdition sees the name as it was typed,
 /// which has a domain or has none.
 pub fn regex_map(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<Entry> {
-    let mut reading = Reading::new();
+    let mut reading = Reading::of(bytes);
     for (count, (number, line)) in lines(bytes).enumerate() {
         let said = line.and_then(|text| match count < ENTRIES_MAX {
             true => said(number, text, own, stores),

@@ -13,7 +13,7 @@ use mail_types::Domain;
 /// the detail with its `+`.
 pub fn user_map(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<Entry> {
     let names = Names { own, stores };
-    let mut reading = Reading::new();
+    let mut reading = Reading::of(bytes);
     for (number, line) in lines(bytes) {
         reading.take(number, line.and_then(|text| said(text, names)));
     }

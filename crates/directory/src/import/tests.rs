@@ -495,3 +495,15 @@ proptest! {
         prop_assert!(users.items.len() + users.bad.len() + users.ignored.len() == lines);
     }
 }
+
+/// Dovecot hands on whom it proxies, whatever `nologin` says.
+#[test]
+fn nologin_bars_nobody_who_is_handed_on() {
+    let stores = StoreMap::new([StoreName::parse("fritz").unwrap()]);
+    let own = [Domain::parse("site.test").unwrap()];
+    let file = "anna:::::::nologin proxy host=fritz\nbert:{PLAIN}b::::::nologin\ncarl:{PLAIN}c::::::nologin proxy=n host=fritz\n";
+    let parsed = passwd_file(file.as_bytes(), &own, &stores);
+    let states: Vec<_> = parsed.items.iter().map(|line| line.item.state).collect();
+    assert_eq!(states, [AccountState::Active, AccountState::NoLogin, AccountState::NoLogin]);
+    assert_eq!(parsed.items.first().unwrap().item.ignored, ["nologin"]);
+}

@@ -86,7 +86,8 @@ impl Overlay {
     }
 
     /// An account that only a map has is taken over whole, with its id and its passwords, or it is changed in the map. And
-    /// one that was taken over gets no other name while the map has the old one: the map's would have the same mail.
+    /// one that was taken over is neither removed nor given another name while the map has it: the map's would be there again,
+    /// with its old password and the same mail.
     async fn refuse_half(&self, writes: &[Write]) -> Result<(), EngineError> {
         for write in writes {
             let Some(path) = path_of_account(write.key()) else { continue };
@@ -97,11 +98,7 @@ impl Overlay {
                 Write::Put { .. } => {
                     put(writes, &account).and_then(id_in) != id_in(&held.value) || put(writes, &secret).is_none()
                 }
-                Write::Delete { .. } => {
-                    let id = id_in(&held.value);
-                    let accounts = writes.iter().filter(|write| write.key().starts_with(AccountRecord::PREFIX));
-                    accounts.filter_map(|write| put(writes, write.key())).any(|value| id_in(value) == id)
-                }
+                Write::Delete { .. } => true,
             };
             if refused {
                 return Err(EngineError::Live { kept_in: self.kept_in(&account), key: write.key().to_owned() });

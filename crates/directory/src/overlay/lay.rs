@@ -1,6 +1,6 @@
 //! Laying maps: what takes long before, what must be certain in between, and one commit in the end.
 
-use super::{LiveMap, Maps, Overlay, lock, map};
+use super::{LiveMap, Maps, Overlay, Remains, lock, map};
 use crate::edit::{EditError, Editor};
 use crate::engine::{Engine, EngineError};
 use crate::file::{Compared, FileEngine, Records};
@@ -69,7 +69,7 @@ impl Overlay {
         let layer = FileEngine::new("live maps", Records::default());
         let list: Vec<_> = maps.into_iter().map(Arc::new).collect();
         layer.replace(map::together(&list));
-        Self { base, layer, maps: Arc::new(Mutex::new(Maps { list, version: 0 })) }
+        Self { base, layer, maps: Arc::new(Mutex::new(Maps { list, version: 0 })), remains: Arc::default() }
     }
 
     /// What the maps say together with another reading of the `nth`, compared with what they say now.
@@ -77,6 +77,7 @@ impl Overlay {
     /// This is the heavy part: it takes as long as the maps are long, and waits for nobody. Call it where that holds up
     /// nobody, on a thread for such work. [`Overlay::take`] does the rest.
     pub fn draft(&self, nth: usize, map: LiveMap) -> Draft {
+        self.sweep();
         self.draft_of(nth, Arc::new(map))
     }
 
@@ -134,13 +135,13 @@ impl Overlay {
         if maps.version != version {
             return Err(Stale { nth, map });
         }
-        let replaced = self.layer.serve(compared);
+        let (replaced, records) = self.layer.serve(compared);
         if let Some(place) = maps.list.get_mut(nth) {
-            // What was read before goes when nobody waits for the lock any more: it may be long.
             std::mem::swap(place, &mut map);
         }
         maps.version += 1;
         drop(maps);
+        lock(&self.remains).push(Remains { _map: map, _records: records });
         Ok(replaced.changes)
     }
 }

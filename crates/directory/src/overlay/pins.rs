@@ -31,15 +31,16 @@ impl Overlay {
     pub(super) async fn pins(&self, draft: &Draft) -> Result<Vec<Pin>, EditError> {
         let is_first = lock(&self.maps).list.get(draft.nth).is_none_or(|map| !map.is_read());
         let changes = draft.compared.changes();
-        let of_placements = || changes.iter().filter_map(|change| change.key().strip_prefix(PlacementRecord::PREFIX));
-        let of_many = |change: &Change| decides_for_many(change.key());
-        if is_first || (of_placements().next().is_none() && !changes.iter().any(of_many)) {
+        let of_placements = of_prefix(changes, PlacementRecord::PREFIX);
+        if is_first
+            || (of_placements.is_empty() && DECIDE_FOR_MANY.iter().all(|kind| of_prefix(changes, kind).is_empty()))
+        {
             return Ok(Vec::new());
         }
         let deciding = self.deciding(changes).await?;
         let (mut pins, mut batch) = (Vec::new(), Vec::new());
-        if deciding.now.decides_as(&deciding.changed) && of_placements().count() <= LOOK_UPS_MAX {
-            for path in of_placements() {
+        if deciding.now.decides_as(&deciding.changed) && of_placements.len() <= LOOK_UPS_MAX {
+            for path in of_placements.iter().filter_map(|change| change.key().strip_prefix(PlacementRecord::PREFIX)) {
                 batch.extend(self.unplaced(path).await?);
             }
         } else {
@@ -62,7 +63,7 @@ impl Overlay {
     async fn deciding(&self, changes: &[Change]) -> Result<Deciding, EditError> {
         let now = Editor::new(self).rules_and_stores().await?;
         let mut changed = now.clone();
-        for change in changes.iter().filter(|change| decides_for_many(change.key())) {
+        for change in DECIDE_FOR_MANY.iter().flat_map(|kind| of_prefix(changes, kind)) {
             let (key, held) = match change {
                 Change::Put(entry) => (&entry.key, Some(entry.clone())),
                 Change::Delete { key, .. } => (key, None),
@@ -170,10 +171,16 @@ fn path_of<'k>(entry: &'k Entry, prefix: &str) -> &'k str {
     entry.key.strip_prefix(prefix).unwrap_or(&entry.key)
 }
 
-fn decides_for_many(key: &str) -> bool {
-    [RuleRecord::PREFIX, DomainRecord::PREFIX].iter().any(|prefix| key.starts_with(prefix))
+/// The changes of keys with that prefix: there may be millions, in the order of keys, and nobody looks at all of them here.
+fn of_prefix<'c>(changes: &'c [Change], prefix: &str) -> &'c [Change] {
+    let first = changes.partition_point(|change| change.key() < prefix);
+    let rest = changes.get(first..).unwrap_or_default();
+    let count = rest.partition_point(|change| change.key().starts_with(prefix));
+    rest.get(..count).unwrap_or_default()
 }
 
+/// Records that decide where many accounts are.
+const DECIDE_FOR_MANY: [&str; 2] = [RuleRecord::PREFIX, DomainRecord::PREFIX];
 /// Changed placements that are looked at one by one; of more, reading everything is less work.
 const LOOK_UPS_MAX: usize = 1_000;
 /// Accounts compared at once.

@@ -4,7 +4,9 @@ use super::fields::Fields;
 use super::moment::{Moment, from_base, from_layer};
 use crate::engine::{EngineError, Entry, Page};
 use crate::record::{AccountRecord, DomainRecord, PlacementRecord, Record, SecretRecord};
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::iter::Peekable;
+use std::vec::IntoIter;
 
 /// The entry of a key, with the overlay's revision.
 pub(super) type Seen = Result<Option<Entry>, EngineError>;
@@ -52,17 +54,14 @@ pub(super) fn page_of(base: Page, layer: Page, limit: usize) -> Result<(Page, Op
     let revision = Moment { base: base.revision, layer: layer.revision }.revision()?;
     let end = |page: &Page| page.entries.last().filter(|_| page.more).map(|last| last.key.clone());
     let end = [end(&base), end(&layer)].into_iter().flatten().min();
-    let mut both = BTreeMap::<String, (Option<Entry>, Option<Entry>)>::new();
-    for entry in base.entries {
-        let key = entry.key.clone();
-        both.entry(key).or_default().0 = Some(entry);
-    }
-    for entry in layer.entries {
-        let key = entry.key.clone();
-        both.entry(key).or_default().1 = Some(entry);
-    }
-    let mut page = Page { entries: Vec::new(), more: end.is_some(), revision };
-    for (key, (base, layer)) in both {
+    let mut page = Page {
+        entries: Vec::with_capacity(limit.min(base.entries.len() + layer.entries.len())),
+        more: end.is_some(),
+        revision,
+    };
+    let (mut base, mut layer) = (base.entries.into_iter().peekable(), layer.entries.into_iter().peekable());
+    while let Some((base, layer)) = next_of(&mut base, &mut layer) {
+        let Some(key) = base.as_ref().or(layer.as_ref()).map(|entry| entry.key.clone()) else { break };
         if end.as_ref().is_some_and(|end| key > *end) {
             break;
         }
@@ -74,4 +73,22 @@ pub(super) fn page_of(base: Page, layer: Page, limit: usize) -> Result<(Page, Op
         page.entries.push(entry);
     }
     Ok((page, end))
+}
+
+/// The entries of the next key, of two pages in the order of keys.
+fn next_of(
+    base: &mut Peekable<IntoIter<Entry>>,
+    layer: &mut Peekable<IntoIter<Entry>>,
+) -> Option<(Option<Entry>, Option<Entry>)> {
+    let order = match (base.peek(), layer.peek()) {
+        (None, None) => return None,
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (Some(base), Some(layer)) => base.key.cmp(&layer.key),
+    };
+    Some(match order {
+        Ordering::Less => (base.next(), None),
+        Ordering::Greater => (None, layer.next()),
+        Ordering::Equal => (base.next(), layer.next()),
+    })
 }

@@ -1,8 +1,8 @@
 //! The changes of both: of the maps first, then of the base.
 
-use super::Overlay;
 use super::moment::{Moment, NO_MAP};
 use super::seen::{Layered, seen};
+use super::{Overlay, let_others_run};
 use crate::engine::{BoxFuture, Change, Changes, EngineError, Entry, Revision, Watch};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -87,6 +87,9 @@ impl OverlayWatch {
             let seen = seen(key, base, held)?;
             taken.done.push(told_as(key.to_owned(), seen, moment)?);
             taken.left.pop_front();
+            if taken.done.len() % CHANGES_AT_ONCE == 0 {
+                let_others_run().await;
+            }
         }
         self.given.layer = taken.revision;
         let changes = std::mem::take(&mut taken.done);
@@ -112,6 +115,9 @@ impl Watch for OverlayWatch {
         })
     }
 }
+
+/// Changes that are looked up before others run: the engine below may wait for nobody.
+const CHANGES_AT_ONCE: usize = 500;
 
 fn told_as(key: String, seen: Option<Entry>, moment: Moment) -> Result<Change, EngineError> {
     Ok(match seen {

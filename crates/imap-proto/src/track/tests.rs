@@ -120,6 +120,25 @@ fn what_looks_like_a_command_in_a_message_is_none() {
     each(&[s("* OK all {7}"), s("* 1 EXISTS")], |track| assert!(track.may_speak()));
 }
 
+/// The rest of a literal need not be shown, whatever part of it was.
+#[test]
+fn a_literal_may_go_unseen() {
+    let fetched = [c("a FETCH 1 BODY[]"), s("* 1 FETCH (BODY[] {1000}")];
+    each(&fetched[..1], |track| assert_eq!(track.backend_opaque(), 0));
+    each(&fetched, |track| assert_eq!((track.backend_opaque(), track.may_speak()), (1000, false)));
+    let mut track = follow(&fetched, &[usize::MAX]);
+    track.backend_said(&[b'x'; 10]);
+    track.backend_skipped(900);
+    assert_eq!((track.backend_opaque(), track.farewell()), (90, &b""[..]));
+    track.backend_skipped(90);
+    assert_eq!(track.backend_opaque(), 0);
+    track.backend_said(b" FLAGS ())\r\na OK done\r\n");
+    assert_eq!((in_flight(&track).len(), track.may_speak()), (0, true));
+    // Nothing is followed of what cannot be read.
+    let compressed = [c("b COMPRESS DEFLATE"), s("b OK on")];
+    each(&compressed, |track| assert_eq!((track.state(), track.backend_opaque()), (&State::Opaque, u64::MAX)));
+}
+
 #[test]
 fn one_may_speak_while_a_client_idles() {
     let idle = [c("a IDLE"), s("+ idling"), s("* 4 EXISTS"), c("DONE"), s("a OK done")];

@@ -25,6 +25,11 @@ pub struct CertificateFiles {
 }
 
 impl CertificateFiles {
+    /// The names for which a client is shown it; none where it holds addresses only, or is of the old days.
+    pub fn names(&self) -> Result<Vec<Box<str>>, TlsError> {
+        Ok(names(&self.read()?))
+    }
+
     /// Reads both.
     pub(super) fn read(&self) -> Result<CertifiedKey, TlsError> {
         let Self { certificate, key } = self;

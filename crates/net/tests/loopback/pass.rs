@@ -5,7 +5,7 @@ use crate::toy::{Toy, drain, expect, pair, say};
 use bytes::Bytes;
 use net::{OUTPUT_STALL_MAX, PASS_SILENCE_MAX, SessionError, Stream, serve};
 use ports::{BoxFuture, Flow, Handler, Passage, Track, Wire};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,6 +19,9 @@ struct Watch {
     down: Arc<AtomicUsize>,
     /// The first octets that were shown, in order; those of the back-end in brackets.
     first: Arc<Mutex<String>>,
+    /// How many octets of the back-end's need not be shown, and how many were not.
+    opaque: Arc<AtomicU64>,
+    skipped: Arc<AtomicUsize>,
     may_speak: Arc<AtomicBool>,
     farewell: Arc<AtomicBool>,
     wake: Arc<Notify>,
@@ -43,10 +46,26 @@ impl Track for Watch {
     fn from_backend(&mut self, octets: &[u8]) {
         self.note(octets, ["[", "]"]);
         self.down.fetch_add(octets.len(), Ordering::Relaxed);
+        let shown = u64::try_from(octets.len()).expect("a count");
+        // What announces them is not among them.
+        if !octets.starts_with(LITERAL) {
+            let less = |opaque: u64| Some(opaque.saturating_sub(shown));
+            self.opaque.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).expect("always");
+        }
         // A line of the back-end's that says so.
         if octets.ends_with(b"speak\r\n") {
             self.may_speak.store(true, Ordering::Relaxed);
         }
+    }
+
+    fn opaque(&self) -> u64 {
+        self.opaque.load(Ordering::Relaxed)
+    }
+
+    fn skipped(&mut self, octets: u64) {
+        let opaque = self.opaque.fetch_sub(octets, Ordering::Relaxed);
+        assert!(octets <= opaque, "no more than need not be shown");
+        self.skipped.fetch_add(usize::try_from(octets).expect("a count"), Ordering::Relaxed);
     }
 
     fn may_speak(&self) -> bool {
@@ -230,6 +249,136 @@ async fn two_full_directions_do_not_wait_for_each_other() {
     assert_eq!((watch.up.load(Ordering::Relaxed), watch.down.load(Ordering::Relaxed)), (HUNDRED_MB, HUNDRED_MB));
 }
 
+/// A session whose back-end has announced so many octets that nobody need see.
+async fn announced(octets: usize) -> Passed {
+    let mut passed = passed(&Watch::default()).await;
+    passed.watch.opaque.store(u64::try_from(octets).expect("a count"), Ordering::Relaxed);
+    say(&mut passed.backend, "literal\r\n").await;
+    expect(&mut passed.client, "literal\r\n").await;
+    passed
+}
+
+#[tokio::test]
+async fn what_nobody_need_see_passes_unseen_and_whole() {
+    let Passed { client, mut backend, watch, .. } = announced(10_000_000).await;
+    let mut answer = octets(10_000_000, 0);
+    answer.extend_from_slice(b")\r\ndone\r\n");
+    let (mut reads, mut writes) = client.into_split();
+    let hearing = async {
+        let mut heard = vec![0; answer.len()];
+        reads.read_exact(&mut heard).await.expect("all of it");
+        assert!(heard == answer, "each octet at its place");
+    };
+    let asking = async {
+        writes.write_all(b"meanwhile\r\n").await.expect("written");
+        writes
+    };
+    let (mut hears, mut says) = backend.split();
+    let (written, (), _writes, ()) =
+        tokio::join!(says.write_all(&answer), hearing, asking, expect(&mut hears, "meanwhile\r\n"));
+    written.expect("written");
+    let (shown, skipped) = (watch.down.load(Ordering::Relaxed), watch.skipped.load(Ordering::Relaxed));
+    assert_eq!(shown + skipped, LITERAL.len() + answer.len(), "each octet is shown or skipped");
+    assert!(skipped > 9_000_000, "{skipped}");
+    assert_eq!(watch.opaque.load(Ordering::Relaxed), 0);
+    say(&mut backend, "and so on\r\n").await;
+    expect(&mut reads, "and so on\r\n").await;
+}
+
+#[tokio::test]
+async fn a_slow_reader_gets_all_that_passes_unseen() {
+    let Passed { mut client, mut backend, watch, .. } = announced(8_000_000).await;
+    let answer = octets(8_000_000, 0x80);
+    let reading = async {
+        let mut heard = Vec::new();
+        let mut piece = [0; 3_001];
+        while heard.len() < answer.len() {
+            let octets = client.read(&mut piece).await.expect("more");
+            assert!(octets > 0, "after {}", heard.len());
+            heard.extend_from_slice(&piece[..octets]);
+            tokio::task::yield_now().await;
+        }
+        assert!(heard == answer, "each octet at its place");
+    };
+    let (written, ()) = tokio::join!(backend.write_all(&answer), reading);
+    written.expect("written");
+    assert!(watch.skipped.load(Ordering::Relaxed) > 1_000_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_stalls_what_passes_unseen() {
+    let Passed { client, mut backend, session, watch, .. } = announced(HUNDRED_MB).await;
+    let started = tokio::time::Instant::now();
+    let mut given = 0;
+    while let Ok(octets) = backend.write(PIECE).await {
+        given += octets;
+    }
+    assert!(matches!(session.await.expect("no panic"), Err(SessionError::Stalled)));
+    assert!(started.elapsed() >= OUTPUT_STALL_MAX);
+    assert!(given <= KERNEL_OCTETS, "{given} octets are held");
+    assert!(watch.skipped.load(Ordering::Relaxed) > 0);
+    drop(client);
+}
+
+#[tokio::test]
+async fn a_half_closed_client_gets_what_passes_unseen() {
+    let Passed { mut client, mut backend, session, .. } = announced(10_000_000).await;
+    client.shutdown().await.expect("half closed");
+    assert_eq!(drain(&mut backend).await, 0);
+    let answer = octets(10_000_000, 0);
+    let (written, heard) = tokio::join!(backend.write_all(&answer), async {
+        let mut heard = vec![0; answer.len()];
+        client.read_exact(&mut heard).await.expect("all of it");
+        heard
+    });
+    written.expect("written");
+    assert!(heard == answer);
+    drop(backend);
+    assert_eq!(drain(&mut client).await, 0);
+    session.await.expect("no panic").expect("a polite end");
+}
+
+/// What came before a back-end died arrives; nothing is said behind half a literal.
+#[tokio::test]
+async fn a_back_end_that_dies_in_what_passes_unseen_is_gone() {
+    let Passed { mut client, mut backend, session, .. } = announced(10_000_000).await;
+    let half = octets(5_000_000, 0);
+    let dying = async {
+        backend.write_all(&half).await.expect("written");
+        drop(backend);
+    };
+    let mut heard = Vec::new();
+    let ((), read) = tokio::join!(dying, client.read_to_end(&mut heard));
+    read.expect("an orderly end");
+    assert!(heard == half);
+    drop(client);
+    session.await.expect("no panic").expect("a polite end");
+}
+
+/// A session is cut in the middle; nothing of it is heard in the next, though pipes are used again.
+#[tokio::test]
+async fn what_a_cut_session_had_is_nobody_elses() {
+    for round in 0..5 {
+        let Passed { client, mut backend, session, .. } = announced(HUNDRED_MB).await;
+        // The client reads nothing: what does not fit its socket is on the way.
+        let mut given = 0;
+        while given < KERNEL_OCTETS
+            && tokio::time::timeout(STUCK, backend.write(PIECE)).await.is_ok_and(|octets| octets.is_ok())
+        {
+            given += PIECE.len();
+        }
+        session.abort();
+        assert!(session.await.expect_err("cut").is_cancelled());
+        drop((client, backend));
+        let Passed { mut client, mut backend, .. } = announced(1_000_000).await;
+        let answer = octets(1_000_000, round);
+        let mut heard = vec![0; answer.len()];
+        let (written, read) = tokio::join!(backend.write_all(&answer), client.read_exact(&mut heard));
+        written.and(read.map(|_| ())).expect("it passes");
+        assert!(heard == answer, "in round {round}");
+    }
+}
+
 #[tokio::test]
 async fn a_half_closed_client_gets_its_whole_answer() {
     let watch = Watch::default();
@@ -381,6 +530,10 @@ async fn a_role_without_a_way_ends_the_session() {
     session.await.expect("no panic").expect("a polite end");
 }
 
+/// What announces octets that nobody need see.
+const LITERAL: &[u8] = b"literal\r\n";
+/// Whoever takes nothing for so long takes nothing.
+const STUCK: std::time::Duration = std::time::Duration::from_millis(100);
 const HUNDRED_MB: usize = 1600 * 64 * 1024;
 static PIECE: &[u8] = &[b'x'; 64 * 1024];
 /// What the buffers of four sockets on loopback grow to at most, generously.

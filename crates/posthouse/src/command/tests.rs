@@ -27,7 +27,7 @@ async fn accounts() {
     created    2027-01-15T08:00:00Z
     forward    zoe@far.test
     id         ID
-    passwords  ARGON2ID
+    passwords  ARGON2ID, SCRAM-SHA-256
     revision   7
     state      no-login
     store      fritz

@@ -14,7 +14,7 @@ use serde_json::Value;
 /// `posthouse who`
 #[derive(Debug, clap::Args)]
 pub struct Who {
-    /// Only sessions of this account, or in this protocol (smtp, lmtp, imap, pop3, submission); one of each at most.
+    /// Only sessions of this account, or in this protocol (smtp, lmtp, imap, pop3, submission, sieve); one of each at most.
     #[arg(value_name = "ACCOUNT|PROTOCOL", num_args = 0..=2)]
     filters: Vec<String>,
     /// Only sessions from this address, or address and port.

@@ -1,5 +1,6 @@
 //! From what the files say to what the node does: defaults, and the mistakes that only the whole can show.
 
+use super::auth_http::RawAuthHttp;
 use super::problem::{Problem, Problems};
 use super::raw::{
     RawBalancers, RawCertificate, RawConfig, RawDirectory, RawEngine, RawLimits, RawNode, RawProxy, RawRelay, RawStore,
@@ -47,6 +48,12 @@ pub(super) fn config(raw: RawConfig, problems: &Problems) -> Option<Config> {
     let relay = raw.relay.map(|relay| check.relay(relay));
     let proxy = raw.proxy.map(|proxy| check.proxy(proxy));
     let cluster = raw.cluster.and_then(|cluster| cluster.check(&mut check, has_stores));
+    if let (Some(at), None | Some(0)) = (&raw.limits.logins_per_second, raw.limits.logins_per_minute_per_address)
+        && at.value > 0
+    {
+        let alone = at.problem("one client may use up the logins of everybody");
+        check.warnings.push(alone.help("add logins_per_minute_per_address"));
+    }
     Some(Config {
         tls,
         directory,
@@ -94,7 +101,7 @@ fn limits(raw: RawLimits) -> Limits {
         logins: LoginLimits {
             // Whoever holds connections and says nothing leaves room for those who log in.
             strangers: raw.unauthenticated_connections.unwrap_or((connections / 4).max(1)),
-            per_second: raw.logins_per_second.unwrap_or(0),
+            per_second: raw.logins_per_second.map_or(0, |at| at.value),
             per_host_and_minute: raw.logins_per_minute_per_address.unwrap_or(0),
             // A person with five devices, each with as many connections as clients open.
             sessions_per_account: raw.sessions_per_account.unwrap_or(100),
@@ -127,10 +134,16 @@ impl Check<'_> {
         }));
     }
 
-    fn tls(&self, raw: RawTls) -> Option<Tls> {
+    fn tls(&mut self, raw: RawTls) -> Option<Tls> {
         let first = self.certificate(&raw.first);
         // All of them, so that their mistakes are told in the same go.
         let others: Vec<_> = raw.others.iter().map(|raw| self.certificate(raw)).collect();
+        for (raw, files) in raw.others.iter().zip(&others) {
+            let nameless = files.as_ref().is_some_and(|files| files.names().is_ok_and(|names| names.is_empty()));
+            if let (true, Some(at)) = (nameless, &raw.certificate) {
+                self.warnings.push(at.problem("names no host, so no client is ever shown it"));
+            }
+        }
         let (first, others) = (first?, others.into_iter().collect::<Option<Vec<_>>>()?);
         match ServerTls::from_pem_files(&first, &others) {
             Ok(server) => Some(Tls { first, others, server }),
@@ -291,6 +304,7 @@ impl Check<'_> {
     }
 
     fn proxy(&mut self, raw: RawProxy) -> Proxy {
+        let behind_balancer = raw.balancers.proxy_protocol.as_ref().is_some_and(|at| at.value);
         Proxy {
             proxy_from: self.balancers(&raw.balancers),
             imap: self.listeners(raw.imap),
@@ -300,7 +314,13 @@ impl Check<'_> {
             submission: self.listeners(raw.submission),
             submissions: self.tls_listeners(raw.submissions),
             submission_extensions: raw.submission_extensions.unwrap_or_else(usual_extensions),
+            sieve: self.listeners(raw.sieve),
+            sieves: self.tls_listeners(raw.sieves),
+            auth_http: raw.auth_http.and_then(RawAuthHttp::check),
             clear_from: raw.clear_from.iter().map(|at| at.value).collect(),
+            scram: raw.scram.unwrap_or_default(),
+            // A balancer may end TLS; whether it does we cannot see.
+            scram_plus: raw.scram_plus.map_or(!behind_balancer, |at| at.value),
         }
     }
 

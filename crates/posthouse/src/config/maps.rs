@@ -61,7 +61,7 @@ fn kind(text: &str) -> Result<MapKind, String> {
 }
 
 /// `HOST=NAME`, as `posthouse import --store` takes it.
-fn host_and_store(text: &str) -> Result<(String, StoreName), String> {
+pub(super) fn host_and_store(text: &str) -> Result<(String, StoreName), String> {
     let wrong = || "is not of the form host=store".to_owned();
     let (host, store) = text.split_once('=').filter(|(host, _)| !host.trim().is_empty()).ok_or_else(wrong)?;
     let store = StoreName::parse(store.trim()).map_err(|error| error.to_string())?;

@@ -1,12 +1,13 @@
 //! What the files say, section by section: every value read and understood, none of them compared with another.
 
-use super::LogFormat;
+use super::auth_http::RawAuthHttp;
 use super::backends::RawBackend;
 use super::cluster::RawCluster;
 use super::maps::RawMap;
 use super::problem::Problems;
 use super::section::{At, Section};
 use super::tree::Node;
+use super::{LogFormat, ScramOffer};
 use mail_types::{Domain, NodeName, StoreName};
 use net::Network;
 use relay::ClientLimits;
@@ -114,7 +115,12 @@ pub(super) struct RawProxy {
     pub(super) submission: Vec<At<SocketAddr>>,
     pub(super) submissions: Vec<At<SocketAddr>>,
     pub(super) submission_extensions: Option<Vec<String>>,
+    pub(super) sieve: Vec<At<SocketAddr>>,
+    pub(super) sieves: Vec<At<SocketAddr>>,
+    pub(super) auth_http: Option<RawAuthHttp>,
     pub(super) clear_from: Vec<At<Network>>,
+    pub(super) scram: Option<ScramOffer>,
+    pub(super) scram_plus: Option<At<bool>>,
     pub(super) balancers: RawBalancers,
 }
 
@@ -129,7 +135,7 @@ pub(super) struct RawLimits {
     pub(super) connections: Option<u32>,
     pub(super) connections_per_address: Option<u32>,
     pub(super) unauthenticated_connections: Option<u32>,
-    pub(super) logins_per_second: Option<u32>,
+    pub(super) logins_per_second: Option<At<u32>>,
     pub(super) logins_per_minute_per_address: Option<u32>,
     pub(super) sessions_per_account: Option<u32>,
     pub(super) message_octets: Option<u64>,
@@ -250,7 +256,7 @@ fn clients(section: &Section<'_>) -> ClientLimits {
 }
 
 fn proxy(section: &Section<'_>) -> RawProxy {
-    section.must_listen(&["imap", "imaps", "pop3", "pop3s", "submission", "submissions"]);
+    section.must_listen(&["imap", "imaps", "pop3", "pop3s", "submission", "submissions", "sieve", "sieves"]);
     RawProxy {
         imap: section.addresses("imap"),
         imaps: section.addresses("imaps"),
@@ -259,7 +265,12 @@ fn proxy(section: &Section<'_>) -> RawProxy {
         submission: section.addresses("submission"),
         submissions: section.addresses("submissions"),
         submission_extensions: extensions(section),
+        sieve: section.addresses("sieve"),
+        sieves: section.addresses("sieves"),
+        auth_http: section.section("auth_http", RawAuthHttp::read),
         clear_from: section.parsed_list("clear_from", str::parse),
+        scram: section.choice("scram", &[("auto", ScramOffer::Auto), ("on", ScramOffer::On), ("off", ScramOffer::Off)]),
+        scram_plus: section.boolean("scram_plus"),
         balancers: balancers(section),
     }
 }
@@ -286,7 +297,7 @@ fn limits(section: &Section<'_>) -> RawLimits {
         connections: section.number("connections", 1..=CONNECTIONS_MAX),
         connections_per_address: section.number("connections_per_address", 1..=CONNECTIONS_MAX),
         unauthenticated_connections: section.number("unauthenticated_connections", 0..=CONNECTIONS_MAX),
-        logins_per_second: section.number("logins_per_second", 0..=LOGINS_MAX),
+        logins_per_second: section.number_at("logins_per_second", 0..=LOGINS_MAX),
         logins_per_minute_per_address: section.number("logins_per_minute_per_address", 0..=LOGINS_MAX),
         sessions_per_account: section.number("sessions_per_account", 0..=CONNECTIONS_MAX),
         message_octets: section.size("message", MESSAGE_OCTETS_MIN..=MESSAGE_OCTETS_MAX),

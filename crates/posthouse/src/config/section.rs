@@ -172,6 +172,17 @@ impl<'a> Section<'a> {
         self.within(key, node, u64::try_from(number).ok(), bounds).and_then(|number| T::try_from(number).ok())
     }
 
+    /// The same, with its place.
+    pub(super) fn number_at<T: Into<u64> + TryFrom<u64> + Copy>(
+        &self,
+        key: &'static str,
+        bounds: RangeInclusive<T>,
+    ) -> Option<At<T>> {
+        let value = self.number(key, bounds)?;
+        let (_, node) = self.entry(key)?;
+        Some(At { value, key: self.full(key), place: node.place.clone() })
+    }
+
     /// A size: a number of octets, or a text with a unit (`"64 MB"`, `"1 GiB"`).
     pub(super) fn size(&self, key: &'static str, bounds: RangeInclusive<u64>) -> Option<u64> {
         let (_, node) = self.entry(key)?;

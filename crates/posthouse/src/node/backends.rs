@@ -5,7 +5,7 @@ use super::foreign::ForeignStores;
 use super::nodes::ClusterNodes;
 use super::routing::Routes;
 use crate::config::Config;
-use backend::{Deliveries, HereOrThere, Nodes, Sessions, Visits};
+use backend::{Callers, Deliveries, HereOrThere, Nodes, Sessions, Visits};
 use directory::{NodeRecord, Routing, StoreAt};
 use mail_types::{NodeName, StoreName};
 use net::{Dialer, Shutdown};
@@ -38,7 +38,7 @@ fn visits(config: &Config, routes: &Routes, system: &System) -> Arc<dyn BackEnds
     let dialer = Arc::new(Dialer::new().with_told(demands));
     let (clock, spawn) = (Arc::clone(&system.clock), Arc::clone(&system.spawn));
     let host = config.node.hostname.clone();
-    Arc::new(Visits::new(Arc::new(foreign), dialer.clone(), dialer.clone(), dialer, clock, spawn, host))
+    Arc::new(Visits::new(Arc::new(foreign), Callers::all(dialer), clock, spawn, host))
 }
 
 /// A store without a record is here: nobody else can have it.

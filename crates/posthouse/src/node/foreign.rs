@@ -2,7 +2,7 @@
 
 use super::routing::Routes;
 use crate::config::{Backend, BackendProof};
-use backend::{BackEnd, Foreign, Protocol};
+use backend::{BackEnd, Foreign, Introducing, Protocol};
 use directory::{BackendLogin, HostAt, StoreAt, TlsMode};
 use mail_types::StoreName;
 use net::ClientTls;
@@ -48,11 +48,7 @@ impl Foreign for ForeignStores {
         let Some(StoreAt::Foreign { hosts, ports, tls, login }) = routing.store_at(store) else {
             return BackEnd::Nowhere("the directory says that it is no back-end any more".to_owned());
         };
-        let (name, record) = match protocol {
-            Protocol::Imap => ("IMAP", directory::Protocol::Imap),
-            Protocol::Pop3 => ("POP3", directory::Protocol::Pop3),
-            Protocol::Submission => ("submission", directory::Protocol::Submission),
-        };
+        let (name, record) = record(protocol);
         let Some(port) = ports.get(&record) else {
             return BackEnd::Nowhere(format!("its record has no port for {name}"));
         };
@@ -65,7 +61,10 @@ impl Foreign for ForeignStores {
                 return BackEnd::Nowhere(why.to_owned());
             }
         };
-        let introduction = told.map_or(Introduction::Nobody, |told| told.backend.introduction);
+        let (introduction, introducing, sources) = match told.map(|told| &told.backend) {
+            Some(told) => (told.introduction, told.introducing, Arc::clone(&told.sources)),
+            None => (Introduction::Nobody, Introducing::Nobody, Arc::default()),
+        };
         let trust = told.map_or(Trust::Public, |told| told.trust);
         let security = match tls {
             TlsMode::None => CallSecurity::Plain,
@@ -77,7 +76,30 @@ impl Foreign for ForeignStores {
             port: at.port(record, *port),
             security,
             introduction,
+            sources: Arc::clone(&sources),
         };
-        BackEnd::At { hosts: hosts.iter().map(callee).collect(), master }
+        BackEnd::At { hosts: hosts.iter().map(callee).collect(), master, introducing }
+    }
+
+    fn all(&self, protocol: Protocol) -> Vec<StoreName> {
+        let record = record(protocol).1;
+        let routing = self.routes.now();
+        let has_port = |name: &&StoreName| match routing.store_at(name) {
+            Some(StoreAt::Foreign { ports, .. }) => ports.contains_key(&record),
+            Some(StoreAt::Node(_) | StoreAt::UnknownNode(_)) | None => false,
+        };
+        let mut names: Vec<StoreName> = routing.stores().map(|store| &store.name).filter(has_port).cloned().collect();
+        names.sort();
+        names
+    }
+}
+
+/// What a protocol is called, and where a record has its port.
+fn record(protocol: Protocol) -> (&'static str, directory::Protocol) {
+    match protocol {
+        Protocol::Imap => ("IMAP", directory::Protocol::Imap),
+        Protocol::Pop3 => ("POP3", directory::Protocol::Pop3),
+        Protocol::Submission => ("submission", directory::Protocol::Submission),
+        Protocol::Sieve => ("ManageSieve", directory::Protocol::Sieve),
     }
 }

@@ -1,10 +1,13 @@
 //! The sockets of a node, and which role answers on each.
 
 use super::adjustable::{Adjustable, clear_logins};
+use super::auth_http::HttpOrigin;
+use super::cover::Cover;
 use super::door::Door;
 use super::inside::Inside;
 use super::polite::{Leave, Polite};
 use super::recipients::StoreRecipients;
+use super::scram;
 use super::sessions::Visit;
 use super::sockets::Sockets;
 use super::{Node, NodeError, System};
@@ -13,7 +16,9 @@ use admin::ListenerFacts;
 use bytes::Bytes;
 use net::{Listener, ListenerHandle, ListenerOptions, Network, Security, ServerTls, SessionError, Shutdown, serve};
 use ports::{BoxFuture, Peer, Protocol};
-use proxy::{Authenticator, DirectoryAccounts, Pop3Config, Proxy, StartTls, SubmissionConfig};
+use proxy::{
+    Authenticator, DirectoryAccounts, LoginOrigin, Pop3Config, Proxy, SieveConfig, StartTls, SubmissionConfig,
+};
 use relay::{Gate, Relay, RelaySession};
 use smtp_proto::server as smtp;
 use smtp_proto::{Dialect, Refusal};
@@ -31,6 +36,7 @@ pub(super) struct Listeners {
     imap: Vec<Listener>,
     pop3: Vec<Listener>,
     submission: Vec<Listener>,
+    sieve: Vec<Listener>,
     lmtp: Vec<(Listener, Arc<Store>)>,
     /// For other nodes.
     inside: Inside,
@@ -58,6 +64,7 @@ impl Listeners {
             bound.pop3 = binder.both(("pop3", &proxy.pop3), ("pop3s", &proxy.pop3s), BUSY_POP3)?;
             let (plain, secure) = (("submission", &proxy.submission[..]), ("submissions", &proxy.submissions[..]));
             bound.submission = binder.both(plain, secure, BUSY_SMTP)?;
+            bound.sieve = binder.both(("sieve", &proxy.sieve), ("sieves", &proxy.sieves), BUSY_SIEVE)?;
         }
         binder.proxy_from = None;
         for (config, store) in node.config.stores.iter().zip(&node.local) {
@@ -82,6 +89,7 @@ impl Listeners {
             .chain(&self.imap)
             .chain(&self.pop3)
             .chain(&self.submission)
+            .chain(&self.sieve)
             .chain(self.inside.all())
             .map(|listener| (listener, None));
         let stores = self.lmtp.iter().map(|(listener, store)| (listener, Some(store.name().to_string())));
@@ -94,7 +102,7 @@ impl Listeners {
 
     /// The handles of those whose clients are counted by their address.
     pub(super) fn counted(&self) -> Vec<ListenerHandle> {
-        let fronts = self.smtp.iter().chain(&self.imap).chain(&self.pop3).chain(&self.submission);
+        let fronts = self.smtp.iter().chain(&self.imap).chain(&self.pop3).chain(&self.submission).chain(&self.sieve);
         fronts.chain(self.lmtp.iter().map(|(listener, _)| listener)).map(Listener::handle).collect()
     }
 
@@ -178,8 +186,14 @@ impl Listeners {
         let starttls = if tls.is_some() { StartTls::Offered } else { StartTls::NotOffered };
         let accounts = DirectoryAccounts::new(Arc::clone(node.routes.live()), Arc::clone(&node.engine));
         let System { clock, spawn, .. } = &node.system;
-        let authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn))
-            .with_turnstile(Arc::clone(&node.turnstile));
+        let mut authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn))
+            .with_turnstile(Arc::clone(&node.turnstile))
+            .with_origin(origin(node));
+        let cover = Cover::default();
+        if let Some(scram) = scram::of(node, &cover) {
+            cover.keep(node, shutdown.clone());
+            authenticator = authenticator.with_scram(scram);
+        }
         let proxy = Proxy {
             authenticator: Arc::new(authenticator.with_counts(Arc::clone(&node.logins)).hashing_at_once(cores())),
             handover: Arc::clone(&node.backends.handover),
@@ -192,7 +206,7 @@ impl Listeners {
             let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                 let visit = sessions.enter(Protocol::Imap, &peer);
-                let (machine, front) = proxy.imap(&config.now(), peer);
+                let (machine, front) = proxy.imap_bound(&config.now(), peer, stream.channel_binding());
                 let session = front.with_badge(visit.badge().clone());
                 let session = Polite::new(session, visit.badge(), &ending, leave_imap);
                 report(visit, Box::pin(serve(stream, machine, session, tls.clone())))
@@ -216,10 +230,27 @@ impl Listeners {
             let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                 let visit = sessions.enter(Protocol::Pop3, &peer);
-                let (machine, front) = proxy.pop3(&config, peer);
+                let (machine, front) = proxy.pop3_bound(&config, peer, stream.channel_binding());
                 let session = front.with_badge(visit.badge().clone());
                 let session = Polite::new(session, visit.badge(), &ending, leave_pop3);
                 report(visit, Box::pin(serve(stream, machine, session, tls.clone())))
+            }));
+        }
+        let sieve_config = SieveConfig::new(starttls, clear_logins(&node.config));
+        for listener in self.sieve {
+            let (proxy, config, tls) = (proxy.clone(), sieve_config.clone(), tls.clone());
+            let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
+            running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
+                let visit = sessions.enter(Protocol::Sieve, &peer);
+                let (proxy, config, tls) = (proxy.clone(), config.clone(), tls.clone());
+                let (ending, badge) = (ending.clone(), visit.badge().clone());
+                let session = async move {
+                    // What it greets with may have to be asked for.
+                    let (machine, front) = proxy.sieve(&config, peer).await;
+                    let session = Polite::new(front.with_badge(badge.clone()), &badge, &ending, leave_sieve);
+                    serve(stream, machine, session, tls).await
+                };
+                report(visit, Box::pin(session))
             }));
         }
     }
@@ -228,6 +259,12 @@ impl Listeners {
 fn submission_config(config: &Config, starttls: StartTls) -> SubmissionConfig {
     let promised = config.proxy.as_ref().map(|proxy| proxy.submission_extensions.clone()).unwrap_or_default();
     SubmissionConfig::new(config.node.hostname.clone(), promised, starttls, clear_logins(config))
+}
+
+/// Who is asked about names that the directory does not know.
+fn origin(node: &Node) -> Option<Arc<dyn LoginOrigin>> {
+    let told = node.config.proxy.as_ref()?.auth_http.clone()?;
+    Some(Arc::new(HttpOrigin::new(told, node.routes.clone(), Arc::clone(&node.system.clock))))
 }
 
 fn cores() -> usize {
@@ -338,6 +375,14 @@ pub(super) fn leave_pop3(machine: &mut pop3_proto::Server, _why: Leave) {
     machine.abort();
 }
 
+/// RFC 5804 §1.2.
+fn leave_sieve(machine: &mut managesieve_proto::Server, why: Leave) {
+    machine.bye(&match why {
+        Leave::Stop => managesieve_proto::Refusal::SHUTTING_DOWN,
+        Leave::Kick => managesieve_proto::Refusal::new(None, "An operator ends this session"),
+    });
+}
+
 fn security(peer: &Peer) -> smtp_proto::Security {
     if peer.tls { smtp_proto::Security::Tls } else { smtp_proto::Security::Plain }
 }
@@ -359,6 +404,8 @@ pub(super) async fn report(visit: Visit, session: BoxFuture<'static, Result<(), 
 }
 
 pub(super) const BUSY_IMAP: &str = "* BYE Too many connections\r\n";
+/// RFC 5804 §1.3: later it may go.
+const BUSY_SIEVE: &str = "BYE (TRYLATER) \"Too many connections\"\r\n";
 pub(super) const BUSY_POP3: &str = "-ERR [SYS/TEMP] Too many connections\r\n";
 pub(super) const BUSY_SMTP: &str = "421 4.3.2 Too many connections, try again later\r\n";
 /// RFC 3463 §3.4, X.3.2: not accepting network messages now; what was not answered may be sent again.

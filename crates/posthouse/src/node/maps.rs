@@ -100,7 +100,8 @@ impl Maps {
         let (states, routes) = (node.map_states.clone(), node.routes.clone());
         let Self { overlay, mut maps } = self;
         node.system.spawn.task(Box::pin(async move {
-            let mut routing = routes.now();
+            // Not the copy itself: the last who holds an old one has to drop it.
+            let mut known = routes.now().revision();
             compare(&overlay, &states).await;
             loop {
                 let asked = tokio::select! {
@@ -109,10 +110,11 @@ impl Maps {
                     () = shutdown.cut() => return,
                 };
                 let now = routes.now();
-                if !Arc::ptr_eq(&routing, &now) {
+                if known != now.revision() {
                     maps.iter_mut().for_each(|map| map.follow(&now));
-                    routing = now;
+                    known = now.revision();
                 }
+                drop(now);
                 let mut seen = Vec::with_capacity(maps.len());
                 for (nth, map) in maps.into_iter().enumerate() {
                     let (over, now) = (overlay.clone(), clock.instant());
@@ -195,6 +197,7 @@ impl Watched {
 
     /// Reads it if it is to be read, and lays it together with the others; takes as long as that does.
     fn look(mut self, nth: usize, asked: bool, now: Instant, overlay: &Overlay) -> (Self, Found) {
+        overlay.sweep();
         let due = self.again.is_some_and(|at| at <= now);
         let found = match self.read(asked || due) {
             MapLook::Same => Found::Same,

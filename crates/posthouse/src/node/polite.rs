@@ -82,6 +82,10 @@ impl<H: Handler<M>, M: Machine<Event: Send> + Send> Handler<M> for Polite<H, M> 
         self.inner.passage()
     }
 
+    fn bind(&mut self, binding: ports::ChannelBinding) {
+        self.inner.bind(binding);
+    }
+
     fn on_tls(&mut self, machine: &mut M) {
         self.badge.under_tls();
         self.inner.on_tls(machine);

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "a world: it owns processes, sockets and files")]
 #![expect(clippy::indexing_slicing, reason = "a test: JSON that is not as expected is a failure")]
 
+mod auth_http;
 mod draining;
 mod limits;
 mod maps;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         trial("sighup_reads_certificates_again", reload::certificates_follow_their_files),
         trial("a_map_is_followed_while_mail_comes", maps::followed),
         trial("a_map_places_and_moves_nobody", maps::places),
+        trial("an_http_server_says_who_may_log_in_and_where", auth_http::decides),
         trial("users_of_a_passwd_file_log_in_and_get_mail", maps::accounts),
         trial("mail_waits_for_a_map_that_was_never_read", maps::awaited),
         trial("one_id_from_the_sender_to_the_mailbox", trace::one_id),

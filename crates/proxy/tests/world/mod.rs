@@ -12,9 +12,9 @@ use mail_types::{AccountId, Address, Domain, NodeName, StoreName, UnixTime};
 use pop3_proto::Mode;
 use ports::{
     Admission, BackEnds, BoxFuture, Clock, Elsewhere, Flow, Handler, Handover, ImapHandover, LoggedIn, Passage, Peer,
-    Pop3Handover, SessionHandover, Spawn, Track, Unavailable, Visitor, Wire,
+    Pop3Handover, Random, SessionHandover, Spawn, Track, Unavailable, Visitor, Wire,
 };
-use proxy::{Authenticator, DirectoryAccounts, Proxy};
+use proxy::{Authenticator, DirectoryAccounts, Plus, Proxy, Scram};
 use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -109,6 +109,7 @@ pub(crate) struct World {
     pub(crate) clock: Arc<FakeClock>,
     pub(crate) spawn: Arc<FakeSpawn>,
     pub(crate) engine: MemoryEngine,
+    pub(crate) live: Arc<Live>,
     pub(crate) store: Arc<FakeStore>,
     pub(crate) back_ends: Arc<FakeBackEnds>,
 }
@@ -121,6 +122,15 @@ impl World {
         Self::with(engine, live)
     }
 
+    /// A proxy that offers SCRAM.
+    pub(crate) fn with_scram() -> Self {
+        let mut world = Self::new();
+        let other = Self::new().proxy.authenticator;
+        let plain = std::mem::replace(&mut world.proxy.authenticator, other);
+        world.proxy.authenticator = Arc::new(Arc::into_inner(plain).unwrap().with_scram(scram()));
+        world
+    }
+
     /// A proxy whose copy of routing was never loaded.
     pub(crate) fn without_routing() -> Self {
         Self::with(site(), Arc::new(Live::new()))
@@ -130,13 +140,13 @@ impl World {
     fn with(engine: MemoryEngine, live: Arc<Live>) -> Self {
         let clock = Arc::new(FakeClock { origin: Instant::now(), slept: AtomicU64::new(0) });
         let spawn = Arc::new(FakeSpawn::default());
-        let accounts = Arc::new(DirectoryAccounts::new(live, Arc::new(engine.clone())));
+        let accounts = Arc::new(DirectoryAccounts::new(Arc::clone(&live), Arc::new(engine.clone())));
         let authenticator = Arc::new(Authenticator::new(accounts, clock.clone(), spawn.clone()));
         let store = Arc::new(FakeStore::default());
         let back_ends = Arc::new(FakeBackEnds::default());
         let proxy =
             Proxy { authenticator, handover: store.clone(), back_ends: back_ends.clone(), clock: clock.clone() };
-        Self { proxy, clock, spawn, engine, store, back_ends }
+        Self { proxy, clock, spawn, engine, live, store, back_ends }
     }
 }
 
@@ -184,6 +194,9 @@ fn site() -> MemoryEngine {
         (12, "dora", AccountState::Active, vec!["{PLAIN}secret"]),
         (13, "dana", AccountState::Active, vec![]),
         (14, "cut", AccountState::NoLogin, vec![]),
+        (15, "sally", AccountState::Active, vec![KEYS, "{PLAIN}secret"]),
+        (16, "barry", AccountState::NoLogin, vec![KEYS]),
+        (17, "dorothy", AccountState::Active, vec![KEYS]),
     ] {
         let address = address(&format!("{name}@example.test"));
         put(&engine, &AccountRecord { state, ..AccountRecord::new(address.clone(), AccountId::from_bytes([at; 16])) });
@@ -200,6 +213,7 @@ fn site() -> MemoryEngine {
         ("cut", &cyrus, None),
         ("dora", &courier, None),
         ("dana", &courier, None),
+        ("dorothy", &courier, None),
     ] {
         let (address, user) = (address(&format!("{name}@example.test")), user.map(str::to_owned));
         put(&engine, &PlacementRecord { address, store: store.clone(), user });
@@ -217,6 +231,24 @@ fn foreign(name: &StoreName, login: BackendLogin) -> StoreRecord {
 
 fn put<R: Record>(engine: &MemoryEngine, record: &R) {
     assert!(finish(engine.commit(Transaction::default().put(record.key(), record.encode()))).is_ok());
+}
+
+/// Of SCRAM, for `secret`, with the salt `some salt`.
+const KEYS: &str = "{SCRAM-SHA-256}4096,c29tZSBzYWx0,51cnSEAD4MJj3F/S5ZcDwl7/XRFzMv5UsBoq4sAI1qQ=,2ca71IhaieQL9qIqTJ36wdHsbnenelVeJs7DKOOs6W0=";
+
+/// Draws the same octets always.
+struct Sevens;
+
+impl Random for Sevens {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(7);
+    }
+}
+
+/// What SCRAM needs, offered to everybody.
+fn scram() -> Scram {
+    let key = Arc::new(sasl::Secret::new(b"a key of the site".to_vec()));
+    Scram { key, random: Arc::new(Sevens), offered: Arc::new(|_| true), plus: Plus::Offered }
 }
 
 /// As accounts have it, made once: it takes its time.
@@ -301,6 +333,7 @@ impl FakeBackEnds {
         let password = who.password.as_ref().map(|password| password.as_str().unwrap());
         self.visited.lock().unwrap().push(format!("{store} {} {}", who.user, password.unwrap_or("-")));
         match (who.address.local().as_str(), password) {
+            _ if who.ttl == 0 => Err(Unavailable { what: store.to_string(), why: "it goes round".to_owned() }),
             ("down", _) => Err(Unavailable { what: store.to_string(), why: "it is down".to_owned() }),
             ("busy", _) => Ok(Admission::InUse),
             (_, None | Some("secret")) => {
@@ -331,6 +364,14 @@ impl BackEnds for FakeBackEnds {
 
     fn submission<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>> {
         Box::pin(async move { self.admit(store, &who, "") })
+    }
+
+    fn sieve<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>> {
+        Box::pin(async move { self.admit(store, &who, "In.") })
+    }
+
+    fn sieve_offer(&self) -> BoxFuture<'_, Arc<managesieve_proto::Offer>> {
+        Box::pin(async { Arc::default() })
     }
 }
 

@@ -162,6 +162,7 @@ impl<Receipt> Server<Receipt> {
         self.answer(|server, phase| {
             let Phase::AuthAsked(client) = phase else { unasked("auth_succeeded") };
             server.authenticated = true;
+            server.login_until = None;
             server.say(&Reply::AUTHENTICATED);
             Phase::Ready(client)
         });
@@ -173,6 +174,7 @@ impl<Receipt> Server<Receipt> {
         self.answer(|server, phase| {
             let Phase::AuthAsked(_) = phase else { unasked("pass") };
             server.authenticated = true;
+            server.login_until = None;
             server.say(&Reply::AUTHENTICATED);
             Phase::Passed
         });

@@ -63,6 +63,8 @@ pub struct Limits {
     pub data_timeout: Duration,
     /// See [`limits::DATA_TOTAL_TIMEOUT`].
     pub data_total_timeout: Duration,
+    /// How long a client may take for its login, whatever it says meanwhile; nothing where it need not log in.
+    pub login_span: Option<Duration>,
 }
 
 impl Config {
@@ -115,6 +117,7 @@ impl Default for Limits {
             envelope_timeout: limits::ENVELOPE_TIMEOUT,
             data_timeout: limits::DATA_TIMEOUT,
             data_total_timeout: limits::DATA_TOTAL_TIMEOUT,
+            login_span: None,
         }
     }
 }

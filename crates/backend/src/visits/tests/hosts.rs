@@ -13,8 +13,13 @@ impl Foreign for Two {
             port: 143,
             security: CallSecurity::Plain,
             introduction: Introduction::Nobody,
+            sources: Arc::default(),
         };
-        BackEnd::At { hosts: vec![callee("one"), callee("two")], master: None }
+        BackEnd::At { hosts: vec![callee("one"), callee("two")], master: None, introducing: Introducing::Nobody }
+    }
+
+    fn all(&self, _protocol: Protocol) -> Vec<StoreName> {
+        vec![store("cyrus")]
     }
 }
 
@@ -32,7 +37,7 @@ impl Pair {
         let (clock, tasks) = (Turning::new(), Arc::new(Tasks::default()));
         let shared = Arc::new(Shared(Arc::clone(&clock)));
         let host = Domain::parse("proxy.example").unwrap();
-        let visits = Visits::new(Arc::new(Two), town.clone(), town.clone(), town.clone(), shared, tasks.clone(), host);
+        let visits = Visits::new(Arc::new(Two), Callers::all(town.clone()), shared, tasks.clone(), host);
         Self { visits, clock, town, tasks }
     }
 

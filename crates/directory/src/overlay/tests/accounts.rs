@@ -127,6 +127,10 @@ fn an_import_takes_accounts_over_with_their_ids() {
     let rename = || finish(Editor::new(&overlay).rename_account(&address("anna@site.test"), &address("zoe@site.test")));
     let refused = rename().expect_err("the map has her").to_string();
     assert!(refused.ends_with("is read live from /etc/users:1: change it there"), "{refused}");
+    // Nor is she removed: the file's would be there again, with its password.
+    let removed = finish(Editor::new(&overlay).remove_account(&address("anna@site.test")));
+    let refused = removed.expect_err("the map has her").to_string();
+    assert!(refused.ends_with("is read live from /etc/users:1: change it there"), "{refused}");
     replace(&overlay, 0, LiveMap::default());
     assert_eq!(
         (id(&overlay, "anna@site.test"), hashes(&base, "anna@site.test")),

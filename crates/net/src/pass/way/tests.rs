@@ -36,7 +36,7 @@ impl Wire for Script {
 }
 
 fn poll(way: &mut Way, from: &mut Script, to: &mut Script) -> usize {
-    let moved = way.poll(&mut Context::from_waker(Waker::noop()), from, to, |_| {});
+    let moved = way.poll(&mut Context::from_waker(Waker::noop()), from, to, |_: &[u8]| {});
     moved.unwrap_or_else(|_| panic!("no end breaks here"))
 }
 
@@ -97,6 +97,6 @@ fn the_others_have_their_turn() {
 fn a_destination_that_takes_nothing_is_broken() {
     let mut to = Script { takes: [0].into(), ..Script::default() };
     let mut way = Way::new(Bytes::from_static(b"a"), false);
-    let moved = way.poll(&mut Context::from_waker(Waker::noop()), &mut Script::default(), &mut to, |_| {});
+    let moved = way.poll(&mut Context::from_waker(Waker::noop()), &mut Script::default(), &mut to, |_: &[u8]| {});
     assert!(matches!(moved, Err(Trouble::Destination(_))));
 }

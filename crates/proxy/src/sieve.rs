@@ -1,0 +1,188 @@
+//! ManageSieve before the login (RFC 5804 §2.1). Scripts are where the mailbox is, and so far only back-ends of another make
+//! keep any.
+
+use crate::authenticator::{Client, Outcome};
+use crate::clear::{ClearLogins, StartTls};
+use crate::front::{Front, Gate, Step};
+use crate::{Authenticator, Proxy};
+use mail_types::StoreName;
+use managesieve_proto::{Config, Event, Refusal, Security, Server, TlsStart};
+use ports::{Admission, BoxFuture, Elsewhere, Flow, Holder, Peer, Protocol, Unavailable};
+use sasl::{Credentials, Exchange, Failure, Mechanism};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What is the same for every connection of a listener.
+#[derive(Clone, Debug)]
+pub struct SieveConfig {
+    /// For clients that log in under TLS only.
+    private: Arc<Config>,
+    /// For clients that may log in on any connection.
+    clear: Arc<Config>,
+    starttls: StartTls,
+    clear_logins: ClearLogins,
+}
+
+/// The proxy's end of a ManageSieve connection.
+pub type SieveFront = Front<SieveGate>;
+
+/// ManageSieve before the login.
+pub struct SieveGate {
+    proxy: Proxy,
+    client: Client,
+    /// An AUTHENTICATE that waits for the client.
+    exchange: Option<Exchange>,
+}
+
+impl SieveConfig {
+    /// Every way to log in that [`sasl`] speaks.
+    pub fn new(starttls: StartTls, clear_logins: ClearLogins) -> Self {
+        let mechanisms: Vec<String> = Mechanism::ALL.iter().map(|mechanism| mechanism.name().to_owned()).collect();
+        let private = Config {
+            implementation: "Posthouse".to_owned(),
+            greeting: "Posthouse is ready".to_owned(),
+            in_clear: Vec::new(),
+            under_tls: mechanisms.clone(),
+        };
+        let clear = Config { in_clear: mechanisms, ..private.clone() };
+        Self { private: Arc::new(private), clear: Arc::new(clear), starttls, clear_logins }
+    }
+
+    fn for_client(&self, peer: Peer) -> Arc<Config> {
+        Arc::clone(if self.clear_logins.allows(peer.address.ip()) { &self.clear } else { &self.private })
+    }
+}
+
+impl Proxy {
+    /// A ManageSieve connection that was accepted: greets, with the extensions that back-ends have told.
+    pub async fn sieve(&self, config: &SieveConfig, peer: Peer) -> (Server, SieveFront) {
+        let security = match config.starttls {
+            _ if peer.tls => Security::Tls,
+            StartTls::Offered => Security::ClearWithStartTls,
+            StartTls::NotOffered => Security::Clear,
+        };
+        let client = Client::new(Protocol::Sieve, peer);
+        let stranger = self.authenticator.stranger();
+        let offer = self.back_ends.sieve_offer().await;
+        let machine = Server::new(config.for_client(peer), offer, security, self.clock.instant());
+        let gate = SieveGate { proxy: self.clone(), client, exchange: None };
+        (machine, Front::new(gate).with_stranger(stranger))
+    }
+}
+
+impl Gate for SieveGate {
+    type Machine = Server;
+
+    fn decide<'a>(&'a mut self, machine: &'a mut Server, event: Event) -> BoxFuture<'a, Step<Server>> {
+        Box::pin(self.on_event(machine, event))
+    }
+
+    fn on_tls(&mut self, machine: &mut Server) {
+        self.exchange = None;
+        machine.tls_started();
+    }
+
+    fn displace(&mut self, machine: &mut Server) {
+        self.authenticator().displaced(&self.client);
+        machine.bye(&Refusal::UNAVAILABLE);
+    }
+}
+
+impl SieveGate {
+    async fn on_event(&mut self, machine: &mut Server, event: Event) -> Step<Server> {
+        match event {
+            // The machine passes on what its configuration offers, which is what we know.
+            Event::Authenticate { mechanism, initial } => match Mechanism::parse(&mechanism) {
+                Some(mechanism) => {
+                    let step = Exchange::start(mechanism, initial.as_ref().map(managesieve_proto::Secret::as_bytes));
+                    return self.on_step(machine, step).await;
+                }
+                None => machine.refuse(&Refusal::BAD_CREDENTIALS),
+            },
+            Event::AuthResponse(response) => {
+                let exchange = self.exchange.take().expect("the machine asks for a response behind a challenge only");
+                return self.on_step(machine, exchange.step(response.as_bytes())).await;
+            }
+            Event::AuthCancelled => self.exchange = None,
+            Event::StartTls => {
+                let flow = match machine.tls_ready() {
+                    TlsStart::Begin => Flow::StartTls,
+                    TlsStart::Refused => Flow::Close,
+                };
+                return Step::Stay(flow);
+            }
+        }
+        Step::Stay(Flow::Next)
+    }
+
+    async fn on_step(&mut self, machine: &mut Server, step: sasl::Step) -> Step<Server> {
+        match step {
+            sasl::Step::Challenge { challenge, exchange } => {
+                self.exchange = Some(exchange);
+                machine.challenge(&challenge);
+                Step::Stay(Flow::Next)
+            }
+            sasl::Step::Done(credentials) => self.log_in(machine, Ok(credentials)).await,
+            sasl::Step::Failed(failure) => self.log_in(machine, Err(failure)).await,
+            // Not offered here: nobody has proved anything.
+            sasl::Step::External(_) | sasl::Step::Scram(_) | sasl::Step::Proved(_) | sasl::Step::Unproved(_) => {
+                self.log_in(machine, Err(Failure::Malformed)).await
+            }
+        }
+    }
+
+    /// The machine counts failed logins, and ends the conversation behind the last one that we bear.
+    async fn log_in(&mut self, machine: &mut Server, credentials: Result<Credentials, Failure>) -> Step<Server> {
+        let began = self.proxy.clock.instant();
+        let refusal = match self.authenticator().log_in(&self.client, credentials).await {
+            Outcome::Visitor { store, who } => {
+                let account = Arc::clone(&who.address);
+                let admission = self.proxy.back_ends.sieve(&store, who).await;
+                let holder = Holder { account, store };
+                let why = match admission {
+                    Ok(Admission::Welcome(elsewhere)) => return self.enter(machine, holder, elsewhere, began).await,
+                    Ok(Admission::Refused { text }) => {
+                        self.authenticator().turned_away(&self.client, &holder.account, &text, began).await;
+                        machine.refuse(&Refusal::BAD_CREDENTIALS);
+                        return Step::Stay(Flow::Next);
+                    }
+                    Ok(Admission::InUse) => unavailable(&holder.store, "it says that another session is in the way"),
+                    Err(why) => why,
+                };
+                self.authenticator().unasked(&self.client, &holder, &why, Some(began)).await;
+                Refusal::UNAVAILABLE
+            }
+            Outcome::LoggedIn { store, who } => {
+                let why = unavailable(&store, "it keeps no Sieve scripts: ManageSieve leads to other servers only");
+                let holder = Holder { account: who.address, store };
+                self.authenticator().unasked(&self.client, &holder, &why, None).await;
+                Refusal::NO_SCRIPTS
+            }
+            Outcome::WrongPassword | Outcome::NotAuthorized => Refusal::BAD_CREDENTIALS,
+            Outcome::Limited => Refusal::TOO_MANY_LOGINS,
+            Outcome::Unavailable => Refusal::UNAVAILABLE,
+        };
+        machine.refuse(&refusal);
+        Step::Stay(Flow::Next)
+    }
+
+    /// Gives way to the back-end, where the account has a place left.
+    async fn enter(&self, machine: &mut Server, holder: Holder, elsewhere: Elsewhere, began: Instant) -> Step<Server> {
+        let Some(seat) = self.authenticator().seat(&self.client, &holder.account, began).await else {
+            machine.refuse(&Refusal::TOO_MANY_SESSIONS);
+            return Step::Stay(Flow::Next);
+        };
+        self.authenticator().admitted(&self.client, &holder);
+        let Elsewhere { welcome, mut passage } = elsewhere;
+        passage.unsent = machine.pass(&welcome);
+        Step::Pass { passage, holder, seat: Some(seat) }
+    }
+
+    fn authenticator(&self) -> &Authenticator {
+        &self.proxy.authenticator
+    }
+}
+
+fn unavailable(store: &StoreName, why: &str) -> Unavailable {
+    Unavailable { what: format!("the store {store}"), why: why.to_owned() }
+}
