@@ -60,7 +60,11 @@ impl Unpacked {
         if let Some((_, answer)) = asked.iter().find(|(which, _)| *which == self) {
             return answer.clone();
         }
-        let answer = self.prepare().err().map(|error| format!("no {}: {error:#}", self.name()));
+        let answer = self.prepare().err().map(|error| {
+            let why = format!("{error:#}");
+            // Of a list with an address for each package, one line is enough.
+            format!("no {}: {}", self.name(), why.lines().last().unwrap_or_default())
+        });
         asked.push((self, answer.clone()));
         answer
     }

@@ -286,11 +286,13 @@ fn a_maildrop_is_visited_and_may_be_in_use() {
 
 #[test]
 fn a_back_end_that_reads_it_is_told_where_the_visitor_comes_from() {
-    const IN: &[&str] =
-        &["* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN ID] hi\r\n", "* ID NIL\r\nP1 OK\r\nP2 OK in\r\n"];
+    const IN: &[&str] = &[
+        "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN ID] hi\r\n",
+        "* ID NIL\r\nP1 OK\r\nP2 OK [CAPABILITY IMAP4rev1] in\r\n",
+    ];
     let at = |pieces, introducing| Site::at(pieces, Then::Silent, CallSecurity::Plain, None, introducing);
     let site = at(IN, Introducing::ById);
-    assert_eq!(welcomed(site.imap(Some("secret"))).0, "in");
+    assert_eq!(welcomed(site.imap(Some("secret"))).0, "[CAPABILITY IMAP4rev1] in");
     let said = site.said();
     let (id, login) = said.split_once("\r\n").unwrap();
     for part in [
@@ -303,7 +305,7 @@ fn a_back_end_that_reads_it_is_told_where_the_visitor_comes_from() {
     }
     assert_eq!(login, "P2 AUTHENTICATE PLAIN AGNhcm9sAHNlY3JldA==\r\n", "in one go");
     // Who does not read it is not told.
-    let site = at(&[GREETING, "P1 OK in\r\n"], Introducing::ById);
+    let site = at(&[GREETING, "P1 OK [CAPABILITY IMAP4rev1] in\r\n"], Introducing::ById);
     welcomed(site.imap(Some("secret")));
     assert!(!site.said().contains("ID"));
     // POP3: in a command of its own, whatever the answer.
@@ -319,7 +321,7 @@ fn a_back_end_that_reads_it_is_told_where_the_visitor_comes_from() {
         );
         assert_eq!((lines[0], lines[2]), ("CAPA", "AUTH PLAIN AGNhcm9sAHNlY3JldA=="));
     }
-    let site = at(&[GREETING, "P1 OK in\r\n"], Introducing::ByXclient);
+    let site = at(&[GREETING, "P1 OK [CAPABILITY IMAP4rev1] in\r\n"], Introducing::ByXclient);
     welcomed(site.imap(Some("secret")));
     assert!(!site.said().contains("ID ("), "IMAP has no XCLIENT");
 }
