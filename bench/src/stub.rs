@@ -134,6 +134,8 @@ impl Talk {
         match verb.as_str() {
             "FETCH" => Answer::Message { tag },
             "CAPABILITY" => Answer::Say(format!("* CAPABILITY {CAPABILITIES}\r\n{tag} OK done\r\n")),
+            // As servers do, so that no proxy has to ask.
+            "LOGIN" | "AUTHENTICATE" => Answer::Say(format!("{tag} OK [CAPABILITY {CAPABILITIES}] done\r\n")),
             "LOGOUT" => Answer::Leave(format!("* BYE bye\r\n{tag} OK done\r\n")),
             _ => Answer::Say(format!("{tag} OK done\r\n")),
         }

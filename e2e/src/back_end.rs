@@ -1,8 +1,13 @@
-//! A Dovecot as back-end, and a Posthouse without stores in front of it: users see one name.
+//! Another server as back-end, and a Posthouse without stores in front of it: users see one name.
+
+mod courier;
+mod cyrus;
+mod dovecot;
+mod unpacked;
 
 use crate::cluster::{certify, listen, node};
 use crate::daemon::Daemon;
-use crate::differ::dovecot;
+use crate::differ::dovecot::{Dovecot, end, wait_until_it_listens};
 use crate::ports::Block;
 use crate::programs::Program;
 use crate::site::{Account, binary};
@@ -12,8 +17,9 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use unpacked::Unpacked;
 
-/// A proxy and the Dovecot behind it; both end with this value.
+/// A proxy and the server behind it; both end with this value.
 #[derive(Debug)]
 pub struct Fronted {
     folder: PathBuf,
@@ -22,12 +28,24 @@ pub struct Fronted {
     ports: Block,
 }
 
-/// The Dovecot.
+/// The server behind the proxy.
 #[derive(Debug)]
 pub struct BackEnd {
-    file: PathBuf,
-    first: SocketAddr,
+    server: Server,
+    folder: PathBuf,
+    listeners: [SocketAddr; 4],
     child: Option<Child>,
+}
+
+/// Which one it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// Debian's Dovecot, installed.
+    Dovecot,
+    /// Debian's Cyrus IMAP, unpacked.
+    Cyrus,
+    /// Debian's Courier, unpacked.
+    Courier,
 }
 
 /// How the proxy reaches the back-end, as `store add --tls` calls it.
@@ -53,9 +71,9 @@ pub enum Entrance {
 }
 
 impl Fronted {
-    /// Why it cannot be had here, where it cannot.
+    /// Why it cannot be had with a Dovecot here, where it cannot.
     pub fn obstacle() -> Option<String> {
-        dovecot::Dovecot::obstacle().or_else(|| Program::Openssl.obstacle())
+        Server::Dovecot.obstacle()
     }
 
     /// The same for scripts.
@@ -63,8 +81,24 @@ impl Fronted {
         Self::obstacle().or_else(|| Program::Pigeonhole.obstacle())
     }
 
-    /// Lays both out in a folder, which others must be able to enter, and starts them.
+    /// Lays out a Dovecot and a proxy in a folder, which others must be able to enter, and starts them.
     pub fn start(folder: &Path, security: Security, entrance: Entrance) -> Result<Self> {
+        Self::start_server(Server::Dovecot, folder, security, entrance, "")
+    }
+
+    /// The same, with these lines for the proxy's `[[backend]]`.
+    pub fn start_with(folder: &Path, security: Security, entrance: Entrance, more: &str) -> Result<Self> {
+        Self::start_server(Server::Dovecot, folder, security, entrance, more)
+    }
+
+    /// The same with another server.
+    pub fn start_server(
+        server: Server,
+        folder: &Path,
+        security: Security,
+        entrance: Entrance,
+        more: &str,
+    ) -> Result<Self> {
         std::fs::set_permissions(folder, Permissions::from_mode(0o755))?;
         let ports = Block::take()?;
         certify(folder, "authority.pem", "authority.key", &[])?;
@@ -72,8 +106,8 @@ impl Fronted {
             ["-addext", "basicConstraints=critical,CA:FALSE", "-CA", "authority.pem", "-CAkey", "authority.key"];
         certify(folder, "back.pem", "back.key", &signed)?;
         std::fs::write(folder.join("master.password"), format!("{MASTER_PASSWORD}\n"))?;
-        let back_end = BackEnd::start(folder, &ports)?;
-        let front = node(folder, "front", &front_file(&ports, entrance))?;
+        let back_end = BackEnd::start(server, folder, &ports)?;
+        let front = node(folder, "front", &format!("{}{more}", front_file(&ports, server.master(), entrance)))?;
         let mut fronted = Self { folder: folder.to_owned(), front, back_end, ports };
         let listeners = [FRONT_IMAP, FRONT_POP3, FRONT_SIEVE].map(|offset| fronted.ports.loopback(offset));
         fronted.front.start(|| listen(&listeners))?;
@@ -113,10 +147,16 @@ impl Fronted {
         &mut self.back_end
     }
 
-    /// What the proxy logged, and what Dovecot complained of.
+    /// What the proxy logged, and what the other server complained of.
     pub fn log_tail(&self) -> String {
-        let dovecot = std::fs::read_to_string(self.folder.join("dovecot.log")).unwrap_or_default();
-        format!("{}\n--- dovecot\n{dovecot}", self.front.log_tail())
+        let back = std::fs::read(self.folder.join("back.log")).unwrap_or_default();
+        let back = String::from_utf8_lossy(&back);
+        format!("{}\n--- {:?}\n{back}", self.front.log_tail(), self.back_end.server)
+    }
+
+    /// What Dovecot logged.
+    pub fn back_end_log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.folder.join("back.log"))?)
     }
 
     /// Runs a command of ours that must succeed.
@@ -170,32 +210,66 @@ impl Fronted {
     }
 }
 
+impl Server {
+    /// Why it cannot be had here, where it cannot.
+    pub fn obstacle(self) -> Option<String> {
+        let obstacle = match self {
+            Self::Dovecot => Dovecot::obstacle(),
+            Self::Cyrus => Unpacked::Cyrus.obstacle(),
+            Self::Courier => Unpacked::Courier.obstacle(),
+        };
+        obstacle.or_else(|| Program::Openssl.obstacle())
+    }
+
+    /// Who may act for others there.
+    fn master(self) -> &'static str {
+        match self {
+            Self::Cyrus => cyrus::MASTER,
+            // Courier has no such user.
+            Self::Dovecot | Self::Courier => dovecot::MASTER,
+        }
+    }
+
+    fn lay_out(self, folder: &Path, ports: &Block) -> Result<()> {
+        match self {
+            Self::Dovecot => dovecot::lay_out(folder, ports),
+            Self::Cyrus => cyrus::lay_out(folder, ports),
+            Self::Courier => courier::lay_out(folder, ports),
+        }
+    }
+
+    fn spawn(self, folder: &Path) -> Result<Child> {
+        match self {
+            Self::Dovecot => dovecot::spawn(folder),
+            Self::Cyrus => cyrus::spawn(folder),
+            Self::Courier => courier::spawn(folder),
+        }
+    }
+}
+
 impl BackEnd {
-    fn start(folder: &Path, ports: &Block) -> Result<Self> {
-        let users: String = PEOPLE.iter().map(|name| format!("{name}@{DOMAIN}:{{PLAIN}}{PASSWORD}\n")).collect();
-        std::fs::write(folder.join("users"), users)?;
-        std::fs::write(folder.join("masters"), format!("proxy:{{PLAIN}}{MASTER_PASSWORD}\n"))?;
-        let home = folder.join("home");
-        std::fs::create_dir_all(&home)?;
-        crate::power::run(Command::new("chown").arg("nobody:nogroup").arg(&home))?;
-        let file = folder.join("dovecot.conf");
-        std::fs::write(&file, configuration(folder, ports))?;
-        let mut back_end = Self { file, first: ports.loopback(IMAP), child: None };
+    fn start(server: Server, folder: &Path, ports: &Block) -> Result<Self> {
+        server.lay_out(folder, ports)?;
+        let listeners = [IMAP, IMAPS, POP3, POP3S].map(|offset| ports.loopback(offset));
+        let mut back_end = Self { server, folder: folder.to_owned(), listeners, child: None };
         back_end.start_again()?;
         Ok(back_end)
     }
 
-    /// Starts it, and waits until it listens.
+    /// Starts it, and waits until it listens everywhere.
     pub fn start_again(&mut self) -> Result<()> {
-        let child = dovecot::spawn(&self.file)?;
-        self.child = Some(child);
-        dovecot::wait_until_it_listens(self.child.as_mut().context("it was just started")?, self.first)
+        self.child = Some(self.server.spawn(&self.folder)?);
+        let child = self.child.as_mut().context("it was just started")?;
+        self.listeners.into_iter().try_for_each(|listener| wait_until_it_listens(child, listener))
     }
 
     /// Ends it with all its processes.
     pub fn stop(&mut self) -> Result<()> {
         let Some(mut child) = self.child.take() else { return Ok(()) };
-        dovecot::end(&mut child)
+        match self.server {
+            Server::Dovecot => end(&mut child),
+            Server::Cyrus | Server::Courier => unpacked::end(&mut child, self.listeners),
+        }
     }
 
     /// Kills the processes of this name that it has started, as a machine would that loses them: without a good-bye.
@@ -218,21 +292,20 @@ impl BackEnd {
 impl Drop for BackEnd {
     fn drop(&mut self) {
         if let Err(error) = self.stop() {
-            eprintln!("dovecot was left running: {error:#}");
+            eprintln!("{:?} was left running: {error:#}", self.server);
         }
     }
 }
 
-fn front_file(ports: &Block, entrance: Entrance) -> String {
+fn front_file(ports: &Block, master: &str, entrance: Entrance) -> String {
     let (imap, pop3) = (ports.loopback(FRONT_IMAP), ports.loopback(FRONT_POP3));
     let submission = ports.loopback(FRONT_SUBMISSION);
     let sieve = ports.loopback(FRONT_SIEVE);
+    let named = format!("master_user = \"{master}\"\nmaster_password = \"master.password\"\n");
     let master = match entrance {
-        Entrance::Password => "",
-        Entrance::Master => "master_user = \"proxy\"\nmaster_password = \"master.password\"\n",
-        Entrance::Joined => {
-            "master_user = \"proxy\"\nmaster_password = \"master.password\"\nmaster_separator = \"*\"\n"
-        }
+        Entrance::Password => String::new(),
+        Entrance::Master => named,
+        Entrance::Joined => format!("{named}master_separator = \"*\"\n"),
     };
     format!(
         "[proxy]\nimap = \"{imap}\"\npop3 = \"{pop3}\"\nsubmission = \"{submission}\"\nsieve = \"{sieve}\"\n\
@@ -241,98 +314,17 @@ fn front_file(ports: &Block, entrance: Entrance) -> String {
     )
 }
 
-fn configuration(folder: &Path, ports: &Block) -> String {
-    let folder = folder.display();
-    let port = |offset| ports.loopback(offset).port();
-    let (imap, imaps, pop3, pop3s) = (port(IMAP), port(IMAPS), port(POP3), port(POP3S));
-    let scripts = Program::Pigeonhole.obstacle().is_none();
-    let (sieve, scripts) = if scripts { ("sieve", scripts_of(port(SIEVE), port(SIEVES))) } else { ("", String::new()) };
-    format!(
-        "base_dir = {folder}/run
-state_dir = {folder}/state
-log_path = {folder}/dovecot.log
-protocols = imap pop3 {sieve}
-listen = 127.0.0.1
-ssl = yes
-ssl_cert = <{folder}/back.pem
-ssl_key = <{folder}/back.key
-disable_plaintext_auth = no
-auth_mechanisms = plain login
-auth_master_user_separator = *
-auth_failure_delay = 0
-mail_location = maildir:~/Maildir
-mail_home = {folder}/home/%u
-passdb {{
-  driver = passwd-file
-  args = {folder}/masters
-  master = yes
-}}
-passdb {{
-  driver = passwd-file
-  args = {folder}/users
-}}
-userdb {{
-  driver = static
-  args = uid=nobody gid=nogroup
-}}
-service imap-login {{
-  chroot =
-  inet_listener imap {{
-    port = {imap}
-  }}
-  inet_listener imaps {{
-    port = {imaps}
-    ssl = yes
-  }}
-}}
-service pop3-login {{
-  chroot =
-  inet_listener pop3 {{
-    port = {pop3}
-  }}
-  inet_listener pop3s {{
-    port = {pop3s}
-    ssl = yes
-  }}
-}}
-service auth {{
-  unix_listener {folder}/passwords {{
-    mode = 0666
-  }}
-}}
-service anvil {{
-  chroot =
-  # Wrong passwords come from one address here, and would be answered later and later.
-  unix_listener anvil-auth-penalty {{
-    mode = 0
-  }}
-}}
-{scripts}"
-    )
+/// Everybody's addresses.
+fn addresses() -> impl Iterator<Item = String> {
+    PEOPLE.iter().map(|name| format!("{name}@{DOMAIN}"))
 }
 
-fn scripts_of(sieve: u16, sieves: u16) -> String {
-    format!(
-        "service managesieve-login {{
-  chroot =
-  inet_listener sieve {{
-    port = {sieve}
-  }}
-  inet_listener sieves {{
-    port = {sieves}
-    ssl = yes
-  }}
-}}
-plugin {{
-  sieve = file:~/sieve;active=~/.dovecot.sieve
-}}
-"
-    )
-}
-
+/// From where the back-end believes who says where a client comes from.
+pub const TRUSTED: &str = "127.0.0.8";
 /// The domain.
 pub const DOMAIN: &str = "back.example";
-const STORE: &str = "dovecot";
+/// What the directory calls the back-end.
+pub const STORE: &str = "old";
 /// Whom the back-end knows.
 const PEOPLE: [&str; 2] = ["carol", "dora"];
 /// Everybody's password; not one that fits into a quoted string of ASCII.

@@ -39,7 +39,7 @@ pub struct Selected {
     pub exists: u32,
     /// Its UIDVALIDITY.
     pub uid_validity: u32,
-    /// The lowest UID that a next message may get.
+    /// The lowest UID that a next message may get; 0 where it is not told (RFC 3501 §6.3.1: Courier).
     pub uid_next: u32,
 }
 
@@ -249,7 +249,7 @@ impl Response {
         Ok(Selected {
             exists: exists.context("no EXISTS")?,
             uid_validity: number("[UIDVALIDITY ").context("no UIDVALIDITY")?,
-            uid_next: number("[UIDNEXT ").context("no UIDNEXT")?,
+            uid_next: number("[UIDNEXT ").unwrap_or(0),
         })
     }
 

@@ -35,9 +35,23 @@ pub enum BackEnd {
         hosts: Vec<Callee>,
         /// The master as whom visitors are logged in, none of whom brings a password; nothing where all do.
         master: Option<Master>,
+        /// Whether it is told in the protocol itself where a visitor comes from.
+        introducing: Introducing,
     },
     /// Nowhere that we could call: why, for the log.
     Nowhere(String),
+}
+
+/// How a back-end is told where a visitor comes from, in the protocol itself: as Dovecot has it, which believes those in its
+/// `login_trusted_networks`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Introducing {
+    /// It is not.
+    Nobody,
+    /// At IMAP by ID (RFC 2971), at POP3 by XCLIENT.
+    ById,
+    /// At POP3 by XCLIENT.
+    ByXclient,
 }
 
 /// A user of a back-end who may act for every other.

@@ -29,7 +29,7 @@ mod testing;
 mod visits;
 
 pub use deliveries::Deliveries;
-pub use foreign::{BackEnd, Foreign, Master, MasterForm, Protocol};
+pub use foreign::{BackEnd, Foreign, Introducing, Master, MasterForm, Protocol};
 pub use here::HereOrThere;
 pub use nodes::{Inside, Nodes, Reach};
 pub use sessions::{SESSION_LOGIN_MAX, Sessions};

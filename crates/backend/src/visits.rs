@@ -2,6 +2,7 @@
 
 mod door;
 mod guest;
+mod introduction;
 mod offers;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use crate::foreign::{BackEnd, Foreign, Said};
 use door::{Answer, Caught, Door, unavailable};
 use guest::{Guest, Verdict};
 use imap_proto::client as imap;
+use introduction::{Introduction, SessionIds};
 use mail_types::{Domain, StoreName};
 use managesieve_proto::Offer;
 use offers::Offers;
@@ -31,6 +33,7 @@ pub struct Visits {
     sieve: Arc<Door<managesieve_proto::Client>>,
     offers: Offers,
     clock: Arc<dyn Clock>,
+    ids: SessionIds,
 }
 
 /// How long a back-end may take from the call of its first host to the answer to the login. Some answer a wrong password
@@ -73,7 +76,7 @@ impl Visits {
         let pop3 = Door::new(pop3, Arc::clone(&clock), Arc::clone(&spawn), host.clone());
         let submission = Door::new(submission, Arc::clone(&clock), Arc::clone(&spawn), host.clone());
         let sieve = Door::new(sieve, Arc::clone(&clock), spawn, host);
-        Self { foreign, imap, pop3, submission, sieve, offers: Offers::default(), clock }
+        Self { foreign, imap, pop3, submission, sieve, offers: Offers::default(), clock, ids: SessionIds::default() }
     }
 
     async fn enter<M: Guest>(
@@ -83,6 +86,9 @@ impl Visits {
         who: Visitor,
         mode: Mode,
     ) -> Result<Admission, Unavailable> {
+        if who.ttl == 0 {
+            return Err(nowhere(store, "the login has passed too many proxies: their records lead round in a circle"));
+        }
         let by_master = who.password.is_none();
         let (hosts, caught) = self.find::<M>(store, who, mode)?;
         let Answer { verdict, call, callee } = tokio::select! {
@@ -113,14 +119,15 @@ impl Visits {
         mode: Mode,
     ) -> Result<(Vec<Callee>, Caught), Unavailable> {
         match self.foreign.find(store, M::PROTOCOL) {
-            BackEnd::At { hosts, master } => {
+            BackEnd::At { hosts, master, introducing } => {
                 let said = match (who.password, master) {
                     (Some(password), None) => Said { authorization: None, authentication: who.user, password },
                     (None, Some(master)) => master.says(who.user),
                     // Whoever was decided to show one must not show the other.
                     (Some(_), Some(_)) | (None, None) => return Err(nowhere(store, "its record has just changed")),
                 };
-                Ok((hosts, Caught { said, mode, peer: who.peer }))
+                let introduction = Introduction::new(introducing, who.peer, self.ids.next(&*self.clock), who.ttl);
+                Ok((hosts, Caught { said, mode, peer: who.peer, introduction }))
             }
             BackEnd::Nowhere(why) => Err(nowhere(store, &why)),
         }

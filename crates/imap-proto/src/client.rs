@@ -2,14 +2,15 @@
 //! machine reads it.
 //!
 //! ```text
-//!   Greeting ─▶ (StartTls ─tag OK─▶ Handshake ─tls_started─▶) (Asking ─tag OK─▶) Login ─tag OK─▶ LoggedIn
+//!   Greeting ─▶ (StartTls ─tag OK─▶ Handshake ─tls_started─▶) (Asking ─tag OK─▶) Login ─tag OK─▶ (Telling ─tag─▶) LoggedIn
 //!      │ * BYE     │ tag NO            │                        │               │ │ +: more       (the rest of the input
 //!      │           │                   │                        │               └─┘               is left: take_unread)
 //!      └───────────┴───────────────────┴────────────────────────┴─ * BYE, the end, a time-out: Closed; tag NO: Refused
 //! ```
 //!
 //! STARTTLS is said where it must be. What the server offers is asked only where the login depends on it and neither the
-//! greeting nor an earlier conversation has told: then a login is one round trip behind the greeting.
+//! greeting nor an earlier conversation has told: then a login is one round trip behind the greeting. What a session may use is
+//! asked behind the login where somebody must know it, and the server has not told with its answer.
 
 mod answer;
 mod capabilities;
@@ -22,6 +23,7 @@ pub use answer::Refusal;
 pub use capabilities::Capabilities;
 pub use login::Login;
 
+use crate::command::Secret;
 use answer::{Condition, capability_list, code_list, condition, readable, split_code};
 use bytes::Bytes;
 use input::{Input, Line};
@@ -41,8 +43,9 @@ pub enum Event {
     LoggedIn {
         /// Its answer behind `OK `, without the end of the line: a code and a text, as it stood there. No CR, LF or NUL.
         welcome: Bytes,
-        /// What it said to offer now in a line of its own, before its answer: the list behind `CAPABILITY `. Many servers
-        /// say it in the code of their answer instead. No CR, LF or NUL.
+        /// What it said to offer now in a line of its own, before its answer or when it was
+        /// [asked](Client::telling_capabilities): the list behind `CAPABILITY `. Many servers say it in the code of their
+        /// answer instead. No CR, LF or NUL.
         capabilities: Option<Bytes>,
     },
     /// It did not (NO or BAD).
@@ -80,6 +83,12 @@ pub struct Client {
     /// Until it is said; nothing where nobody wants in.
     login: Option<Login>,
     said_login: bool,
+    /// Whether what a session may use must be known.
+    must_tell: bool,
+    /// What is said by ID before the login, where the server has it.
+    id: Vec<(&'static str, String)>,
+    /// The tag of that command, until it is answered.
+    id_tag: Option<String>,
     start_tls: StartTls,
     /// What the server offers, as far as it can be trusted.
     known: Option<Capabilities>,
@@ -113,6 +122,8 @@ enum Phase {
     Asking,
     /// The login was sent, apart from these parts that wait for `+`.
     Login { unsent: Parts, capabilities: Option<Bytes> },
+    /// The server has let us in with this answer, and CAPABILITY was sent.
+    Telling { welcome: Bytes, capabilities: Option<Bytes> },
     /// What comes is not for us.
     LoggedIn,
     /// Nothing more.
@@ -139,6 +150,9 @@ impl Client {
         Self {
             login: None,
             said_login: false,
+            must_tell: false,
+            id: Vec::new(),
+            id_tag: None,
             start_tls: StartTls::NotNeeded,
             known: None,
             phase: Phase::Greeting,
@@ -161,6 +175,13 @@ impl Client {
         Self { known: Some(capabilities), ..self }
     }
 
+    /// Asks what a session may use where the answer to the login does not tell (RFC 9051 §6.2.3): Courier, for one, keeps
+    /// silent about it. A client that goes on with what it was offered before the login could send a literal, say, whose
+    /// octets this server would read as commands.
+    pub fn telling_capabilities(self) -> Self {
+        Self { must_tell: true, ..self }
+    }
+
     /// What the server offers before a login and, where it must be, under TLS. What it said before TLS is not believed.
     pub fn learnt(&self) -> Option<Capabilities> {
         self.known.clone()
@@ -174,6 +195,16 @@ impl Client {
         assert_eq!(self.phase, Phase::Handshake, "TLS starts after Event::StartTls");
         self.start_tls = StartTls::NotNeeded;
         self.begin(now);
+    }
+
+    /// Tells the server this by ID (RFC 2971) in one go with the login, if it has ID. What it answers does not matter.
+    ///
+    /// # Panics
+    /// Where a value is not of printable ASCII, or has a quote or a backslash.
+    pub fn introducing(self, id: Vec<(&'static str, String)>) -> Self {
+        let plain = |octet: u8| matches!(octet, b' '..=b'~') && !matches!(octet, b'"' | b'\\');
+        assert!(id.iter().all(|(_, value)| value.bytes().all(plain)), "what is said here is ours, and plain");
+        Self { id, ..self }
     }
 
     /// Whether the server was told a login, or the first part of one: what it says from then on may be its word about it.
@@ -233,7 +264,7 @@ impl Client {
         match &mut self.phase {
             Phase::Asking => self.learn(list),
             // Those of a session: they are for the client, and no knowledge for the next login.
-            Phase::Login { capabilities, .. } => {
+            Phase::Login { capabilities, .. } | Phase::Telling { capabilities, .. } => {
                 if let Some(list) = list {
                     *capabilities = Some(Bytes::copy_from_slice(list));
                 }
@@ -252,9 +283,13 @@ impl Client {
     fn on_continuation(&mut self, now: Instant) {
         let next = match &mut self.phase {
             Phase::Login { unsent, .. } => unsent.pop_front(),
-            Phase::Greeting | Phase::StartTls | Phase::Handshake | Phase::Asking | Phase::LoggedIn | Phase::Closed => {
-                None
-            }
+            Phase::Greeting
+            | Phase::StartTls
+            | Phase::Handshake
+            | Phase::Asking
+            | Phase::Telling { .. }
+            | Phase::LoggedIn
+            | Phase::Closed => None,
         };
         match next {
             Some(part) => self.send(now, part.expose()),
@@ -263,6 +298,11 @@ impl Client {
     }
 
     fn on_tagged(&mut self, now: Instant, line: &[u8]) {
+        let of_id = |tag: &String| line.strip_prefix(tag.as_bytes()).is_some_and(|rest| rest.starts_with(b" "));
+        if self.id_tag.as_ref().is_some_and(of_id) {
+            self.id_tag = None;
+            return;
+        }
         let behind_tag = line.strip_prefix(self.tag().as_bytes()).and_then(|rest| rest.strip_prefix(b" "));
         match behind_tag.and_then(condition) {
             Some((Condition::Ok, text)) => self.on_ok(now, text),
@@ -291,12 +331,31 @@ impl Client {
                 }
             }
             Phase::Login { unsent, capabilities } if unsent.is_empty() => {
-                let capabilities = capabilities.take();
-                self.phase = Phase::LoggedIn;
-                self.event = Some(Event::LoggedIn { welcome: Bytes::copy_from_slice(text), capabilities });
+                let (welcome, capabilities) = (Bytes::copy_from_slice(text), capabilities.take());
+                if self.must_tell && capabilities.is_none() && code_list(text).is_none() {
+                    return self.say(now, Phase::Telling { welcome, capabilities }, "CAPABILITY");
+                }
+                self.let_in(welcome, capabilities);
             }
             Phase::Login { .. } => self.close(Closing::Protocol("the server lets us in before it has the password")),
+            Phase::Telling { .. } => {
+                self.on_capabilities(code_list(text));
+                self.on_told();
+            }
             Phase::Greeting | Phase::Handshake | Phase::LoggedIn | Phase::Closed => {}
+        }
+    }
+
+    fn let_in(&mut self, welcome: Bytes, capabilities: Option<Bytes>) {
+        self.phase = Phase::LoggedIn;
+        self.event = Some(Event::LoggedIn { welcome, capabilities });
+    }
+
+    /// It has answered CAPABILITY behind the login, with or without a list.
+    fn on_told(&mut self) {
+        if let Phase::Telling { welcome, capabilities } = &mut self.phase {
+            let (welcome, capabilities) = (std::mem::take(welcome), capabilities.take());
+            self.let_in(welcome, capabilities);
         }
     }
 
@@ -312,6 +371,8 @@ impl Client {
                 let kind = if unsent.is_empty() { kind(code.as_deref()) } else { Refusal::Unavailable };
                 self.end(Event::Refused { kind, code, text: readable(text) });
             }
+            // The login was good, whatever it has against the question.
+            Phase::Telling { .. } => self.on_told(),
             Phase::Greeting | Phase::Handshake | Phase::LoggedIn | Phase::Closed => {}
         }
     }
@@ -339,17 +400,32 @@ impl Client {
     }
 
     fn log_in(&mut self, now: Instant, login: Login) {
-        self.command_count += 1;
         let known = self.known.clone().unwrap_or_default();
+        let introduction = self.introduction(&known);
+        self.command_count += 1;
         let mut unsent = login.parts(&self.tag(), &known).unwrap_or_default();
         match unsent.pop_front() {
             Some(part) => {
                 self.said_login = true;
                 self.phase = Phase::Login { unsent, capabilities: None };
-                self.send(now, part.expose());
+                let both = Secret::new([introduction.as_bytes(), part.expose()].concat());
+                self.send(now, both.expose());
             }
             None => self.close(Closing::NoLogin),
         }
+    }
+
+    /// RFC 2971 §3.1; nothing where there is nothing to say.
+    fn introduction(&mut self, known: &Capabilities) -> String {
+        if self.id.is_empty() || !known.id {
+            return String::new();
+        }
+        self.command_count += 1;
+        let tag = self.tag();
+        let fields: Vec<String> = self.id.iter().map(|(name, value)| format!("\"{name}\" \"{value}\"")).collect();
+        let command = format!("{tag} ID ({})\r\n", fields.join(" "));
+        self.id_tag = Some(tag);
+        command
     }
 
     fn say(&mut self, now: Instant, phase: Phase, command: &str) {
@@ -383,7 +459,12 @@ impl Client {
     /// For the server, or for its TLS.
     fn is_waiting(&self) -> bool {
         match self.phase {
-            Phase::Greeting | Phase::StartTls | Phase::Handshake | Phase::Asking | Phase::Login { .. } => true,
+            Phase::Greeting
+            | Phase::StartTls
+            | Phase::Handshake
+            | Phase::Asking
+            | Phase::Login { .. }
+            | Phase::Telling { .. } => true,
             Phase::LoggedIn | Phase::Closed => false,
         }
     }
@@ -415,7 +496,12 @@ impl Machine for Client {
         match self.phase {
             Phase::LoggedIn => self.phase = Phase::Closed,
             Phase::Closed => {}
-            Phase::Greeting | Phase::StartTls | Phase::Handshake | Phase::Asking | Phase::Login { .. } => {
+            Phase::Greeting
+            | Phase::StartTls
+            | Phase::Handshake
+            | Phase::Asking
+            | Phase::Login { .. }
+            | Phase::Telling { .. } => {
                 self.close(Closing::Eof);
             }
         }

@@ -7,6 +7,7 @@
 //! ! password ann secret  a password: whose, and which
 //! ! master ann root pw   a master user's: as whom, whose, and which
 //! ! starttls             TLS must be started (these lines stand before the greeting)
+//! ! telling            it must be told what a session may use
 //! ! knowing list         what an earlier conversation has taught, as CAPABILITY lists it
 //! ! tls                  the handshake is done
 //! ! learnt list          just this is known of the server
@@ -66,6 +67,7 @@ fn run(lines: &[&str], chunk: usize) {
             }
             ("=", event) => assert_eq!(format!("{:?}", client.poll_event().expect("an event")), event),
             ("!", "starttls") => client = client.with_starttls(),
+            ("!", "telling") => client = client.telling_capabilities(),
             ("!", "tls") => client.tls_started(now),
             ("!", "eof") => client.handle_eof(now),
             ("!", directive) => match directive.split_once(' ').unwrap() {

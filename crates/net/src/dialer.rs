@@ -9,7 +9,7 @@ use names::Names;
 
 use crate::client::Conversation;
 use crate::line::now;
-use crate::proxy_header::{Origin, encode};
+use crate::proxy_header::{Origin, encode, encode_text};
 use crate::session::SessionError;
 use crate::stream::Stream;
 use crate::tls::{ClientTls, HandshakeError, TlsError};
@@ -18,6 +18,7 @@ use ports::{BoxFuture, Broken, Call, CallSecurity, Callee, Caller, Introduction,
 use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
@@ -33,6 +34,8 @@ pub struct Dialer {
     anybody: Arc<OnceLock<ClientTls>>,
     told: Arc<[ClientTls]>,
     sources: Vec<IpAddr>,
+    /// Which of a callee's own sources comes first.
+    turn: Arc<AtomicUsize>,
     avoided: Arc<Avoided>,
     names: Names,
 }
@@ -59,7 +62,8 @@ impl Dialer {
         Self { public: Arc::new(OnceLock::from(tls)), ..self }
     }
 
-    /// From these addresses: the first of the same family as the one that is called, which is not called if there is none.
+    /// From these addresses, the first of the same family as the one that is called as long as it has a port left. A peer is not
+    /// called if there is none. Callees may name [others](Callee::sources).
     pub fn with_sources(self, sources: Vec<IpAddr>) -> Self {
         Self { sources, ..self }
     }
@@ -68,7 +72,8 @@ impl Dialer {
         let mut failures = Vec::new();
         match self.protection(to.security) {
             Ok(protection) => {
-                let how = How { protection, introduction: introduction(to.introduction, behalf_of) };
+                let introduction = introduction(to.introduction, behalf_of);
+                let how = How { protection, introduction, sources: self.sources_of(to) };
                 if let Some(reached) = self.try_all(to, &how, &mut failures).await {
                     return Ok(reached);
                 }
@@ -108,8 +113,8 @@ impl Dialer {
     }
 
     async fn try_one(&self, host: &str, target: Target, how: &How, failures: &mut Vec<String>) -> Option<Reached> {
-        let failure = match self.source(target.address) {
-            Ok(source) => match self.attempt(host, target, source, how).await {
+        let failure = match how.sources_for(target.address) {
+            Ok(sources) => match self.attempt(host, target, &sources, how).await {
                 Ok(reached) => return Some(reached),
                 Err(failure) => failure,
             },
@@ -119,10 +124,10 @@ impl Dialer {
         None
     }
 
-    async fn attempt(&self, host: &str, target: Target, source: Option<IpAddr>, how: &How) -> Result<Reached, Failure> {
+    async fn attempt(&self, host: &str, target: Target, sources: &[IpAddr], how: &How) -> Result<Reached, Failure> {
         let attempt = Avoided::attempt(&self.avoided, target);
         let connected = async {
-            let opening = open(target.address, source, how.introduction);
+            let opening = open(target.address, sources, how.introduction.as_deref());
             let opened = tokio::time::timeout(CONNECT_SPAN_MAX, opening).await.map_err(|_| Failure::Silent)??;
             let plain = Stream::plain(opened);
             match &how.protection {
@@ -170,19 +175,34 @@ impl Dialer {
         }
     }
 
-    fn source(&self, address: SocketAddr) -> Result<Option<IpAddr>, Failure> {
-        let ours = self.sources.iter().find(|source| source.is_ipv4() == address.is_ipv4());
-        if ours.is_none() && !self.sources.is_empty() {
-            return Err(Failure::NoSource);
+    /// The addresses that a peer is called from: its own in turn, so that each bears its share; else ours in order.
+    fn sources_of(&self, to: &Callee) -> Vec<IpAddr> {
+        if to.sources.is_empty() {
+            return self.sources.clone();
         }
-        Ok(ours.copied())
+        let mut sources = to.sources.to_vec();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % sources.len();
+        sources.rotate_left(turn);
+        sources
+    }
+}
+
+impl How {
+    /// Those of the address's family: from no other can it be called.
+    fn sources_for(&self, address: SocketAddr) -> Result<Vec<IpAddr>, Failure> {
+        let alike = |source: &&IpAddr| source.is_ipv4() == address.is_ipv4();
+        let sources: Vec<IpAddr> = self.sources.iter().filter(alike).copied().collect();
+        if sources.is_empty() && !self.sources.is_empty() { Err(Failure::NoSource) } else { Ok(sources) }
     }
 }
 
 /// How a peer is called, whichever of its hosts answers.
 struct How {
     protection: Protection,
-    introduction: Option<Origin>,
+    /// What is said before anything else.
+    introduction: Option<Vec<u8>>,
+    /// From where, the first first; anywhere, if there are none.
+    sources: Vec<IpAddr>,
 }
 
 /// What is demanded of a peer, and when.
@@ -210,20 +230,22 @@ pub(crate) struct Upgrade {
 }
 
 /// Connects, and says for whom.
-async fn open(address: SocketAddr, source: Option<IpAddr>, introduction: Option<Origin>) -> Result<TcpStream, Failure> {
-    let mut connection = socket::connect(address, source).await?;
-    if let Some(origin) = introduction {
-        connection.write_all(&encode(origin)).await?;
+async fn open(address: SocketAddr, sources: &[IpAddr], introduction: Option<&[u8]>) -> Result<TcpStream, Failure> {
+    let mut connection = socket::connect(address, sources).await?;
+    if let Some(header) = introduction {
+        connection.write_all(header).await?;
     }
     Ok(connection)
 }
 
 /// Who calls, for who waits to be told. That is always, also if the call is for nobody.
-fn introduction(wanted: Introduction, behalf_of: Option<Peer>) -> Option<Origin> {
-    match (wanted, behalf_of) {
-        (Introduction::Nobody, _) => None,
-        (Introduction::ProxyV2, Some(peer)) => Some(Origin::Forwarded { client: peer.address, server: peer.local }),
-        (Introduction::ProxyV2, None) => Some(Origin::Socket),
+fn introduction(wanted: Introduction, behalf_of: Option<Peer>) -> Option<Vec<u8>> {
+    let forwarded = |peer: Peer| Origin::Forwarded { client: peer.address, server: peer.local };
+    let origin = behalf_of.map_or(Origin::Socket, forwarded);
+    match wanted {
+        Introduction::Nobody => None,
+        Introduction::ProxyV1 => Some(encode_text(origin)),
+        Introduction::ProxyV2 => Some(encode(origin)),
     }
 }
 

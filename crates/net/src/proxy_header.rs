@@ -7,7 +7,7 @@ mod tests;
 
 pub(crate) use decode::Origin;
 use decode::{HEADER_OCTETS_MAX, HeaderError, decode};
-pub(crate) use encode::encode;
+pub(crate) use encode::{encode, encode_text};
 use std::io;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;

@@ -75,6 +75,8 @@ pub struct Client {
     /// Until it is said; nothing where nobody wants in.
     login: Option<Login>,
     said_login: bool,
+    /// What is said by XCLIENT before the login.
+    xclient: Option<String>,
     start_tls: StartTls,
     mode: Mode,
     /// What the server offers, as far as it can be trusted.
@@ -107,6 +109,8 @@ enum Phase {
     Asking,
     /// Its list comes in.
     Listing { so_far: Capabilities, line_count: usize },
+    /// XCLIENT was sent.
+    Introduced,
     /// UTF8 was sent.
     Moded,
     /// AUTH was sent without its response, which is this.
@@ -132,6 +136,7 @@ impl Client {
         Self {
             login: None,
             said_login: false,
+            xclient: None,
             start_tls: StartTls::NotNeeded,
             mode: Mode::default(),
             known: None,
@@ -175,6 +180,15 @@ impl Client {
         self.begin(now);
     }
 
+    /// Says this by XCLIENT before the login, as Dovecot's POP3 has it. What the server answers does not matter.
+    ///
+    /// # Panics
+    /// Where it is not one line of printable ASCII.
+    pub fn introducing(self, arguments: String) -> Self {
+        assert!(arguments.bytes().all(|octet| matches!(octet, b' '..=b'~')), "what is said here is ours, and plain");
+        Self { xclient: Some(arguments), ..self }
+    }
+
     /// Whether the server was told a login, or the first part of one: what it says from then on may be its word about it.
     pub fn has_said_login(&self) -> bool {
         self.said_login
@@ -216,6 +230,7 @@ impl Client {
             Phase::Asking => {
                 self.phase = Phase::Listing { so_far: Capabilities::default(), line_count: 0 };
             }
+            Phase::Introduced => self.begin(now),
             Phase::Moded => self.proceed(now),
             Phase::Named(pass) => match pass.take() {
                 Some(pass) => self.send(now, Phase::Asked, pass.as_bytes()),
@@ -242,6 +257,8 @@ impl Client {
                 let kind = RefusalKind::of_code(refusal.code());
                 self.end(ClientEvent::Refused { kind, refusal });
             }
+            // It does not know us, or the command.
+            Phase::Introduced => self.begin(now),
             // It has not heard any credentials: those it cannot have found wrong.
             Phase::Greeting | Phase::Moded | Phase::Challenged(_) => {
                 self.end(ClientEvent::Refused { kind: RefusalKind::Unavailable, refusal });
@@ -280,6 +297,10 @@ impl Client {
         let asks = self.known.is_none() && self.login.as_ref().is_none_or(Login::needs_capabilities);
         match self.mode {
             _ if asks => self.send(now, Phase::Asking, CAPA),
+            Mode::Utf8 | Mode::Ascii if self.login.is_some() && self.xclient.is_some() => {
+                let arguments = self.xclient.take().unwrap_or_default();
+                self.send(now, Phase::Introduced, format!("XCLIENT {arguments}\r\n").as_bytes());
+            }
             Mode::Utf8 => self.send(now, Phase::Moded, UTF8),
             Mode::Ascii => self.proceed(now),
         }
@@ -372,6 +393,7 @@ impl Machine for Client {
             | Phase::Handshake
             | Phase::Asking
             | Phase::Listing { .. }
+            | Phase::Introduced
             | Phase::Moded
             | Phase::Challenged(_)
             | Phase::Named(_)

@@ -20,7 +20,13 @@ pub struct Visitor {
     pub password: Option<Password>,
     /// From where.
     pub peer: Peer,
+    /// How many proxies it may still pass, this one not counted; see [`PROXY_TTL`].
+    pub ttl: u8,
 }
+
+/// How many proxies a login may pass; a proxy that is called by another hears how many are left. Records that lead round in a
+/// circle end there.
+pub const PROXY_TTL: u8 = 5;
 
 /// What a back-end said.
 #[derive(Debug)]
@@ -39,7 +45,7 @@ pub enum Admission {
 
 impl fmt::Debug for Visitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, user, password: _, peer } = self;
+        let Self { address, user, password: _, peer, ttl: _ } = self;
         f.debug_struct("Visitor")
             .field("address", address)
             .field("user", user)

@@ -3,6 +3,7 @@
 use crate::{BoxFuture, Peer, Unavailable, Wire};
 use machine::Machine;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A peer that can be called.
@@ -16,6 +17,8 @@ pub struct Callee {
     pub security: CallSecurity,
     /// Whether the peer is told whom a call is for.
     pub introduction: Introduction,
+    /// The addresses of ours that it is called from, in turn; those of the caller where there are none.
+    pub sources: Arc<[IpAddr]>,
 }
 
 /// Whether a peer is told whom a call is for, before anything else.
@@ -23,6 +26,8 @@ pub struct Callee {
 pub enum Introduction {
     /// It is not: it sees our own address. A peer that does not wait for a header takes one for nonsense.
     Nobody,
+    /// By a header of the PROXY protocol, version 1: a line of text, else as [`Self::ProxyV2`].
+    ProxyV1,
     /// By a header of the PROXY protocol, version 2, in clear and also where the call is for nobody but us: a peer that waits
     /// for a header waits for it always. Nodes of the cluster do.
     ProxyV2,

@@ -389,7 +389,17 @@ fn what_is_told_of_a_back_end_is_checked() {
         let text = format!("{node}[[backend]]\n{text}\n");
         check(site(&[("posthouse.toml", &text), ("secret", "a master's\n"), ("empty", "\n")]).path())
     };
-    assert!(backend("store = 'cyrus'\nverify = false\nproxy_protocol = true").0);
+    assert!(
+        backend("store = 'cyrus'\nverify = false\nintroduce = 'proxy-v2'\nsource_addresses = ['127.0.0.7', '::1']").0
+    );
+    for (line, said) in [
+        ("proxy_protocol = true", "is said by introduce (write introduce = \"proxy-v2\")"),
+        ("introduce = 'xforward'", "introduce"),
+        ("source_addresses = ['eth0']", "is not an address of this machine"),
+    ] {
+        let (fine, output) = backend(&format!("store = 'cyrus'\n{line}"));
+        assert!(!fine && output.contains(said), "{line}: {output}");
+    }
     let master = "store = 'cyrus'\nmaster_user = 'proxy'\nmaster_password = 'secret'\nmaster_separator = '*'";
     assert!(backend(master).0, "{}", backend(master).1);
     let mistakes = |text: &str| {
@@ -401,7 +411,7 @@ fn what_is_told_of_a_back_end_is_checked() {
     posthouse.toml:7:1: backend.store: is missing
     posthouse.toml:8:15: backend.master_user: has no password (add master_password, the path of a file)
     posthouse.toml:9:7: backend.key: has no certificate (add certificate)
-    posthouse.toml:10:1: backend.master: unknown key (known here: authority, certificate, key, master_password, master_separator, master_user, proxy_protocol, server_name, store, verify)
+    posthouse.toml:10:1: backend.master: unknown key (known here: authority, certificate, introduce, key, master_password, master_separator, master_user, proxy_protocol, server_name, source_addresses, store, verify)
     "#);
     insta::assert_snapshot!(mistakes("store = 'a'\nmaster_separator = '**'\nmaster_password = 'empty'\nauthority = 'none.pem'\nverify = false"), @r#"
     posthouse.toml:9:20: backend.master_separator: "**": is not one mark such as "*"

@@ -43,6 +43,20 @@ pub struct Client {
     pub protocol: Protocol,
     /// From where.
     pub peer: Peer,
+    /// How many proxies behind this one it may pass.
+    pub ttl: u8,
+}
+
+impl Client {
+    /// One that came by no proxy, as far as is known.
+    pub fn new(protocol: Protocol, peer: Peer) -> Self {
+        Self { protocol, peer, ttl: ports::PROXY_TTL - 1 }
+    }
+
+    /// It came by a proxy that says how many it may pass. Strangers can say so, too, and only shorten their own way.
+    pub(crate) fn lower_ttl(&mut self, told: u8) {
+        self.ttl = self.ttl.min(told.saturating_sub(1));
+    }
 }
 
 /// What became of a login.
@@ -286,7 +300,7 @@ impl Authenticator {
                 let user = user.unwrap_or_else(|| address.to_string());
                 Outcome::Visitor {
                     store,
-                    who: Visitor { address: Arc::new(address), user, password, peer: client.peer },
+                    who: Visitor { address: Arc::new(address), user, password, peer: client.peer, ttl: client.ttl },
                 }
             }
             Err(Stop::Refused(reason)) => {

@@ -66,7 +66,7 @@ impl Proxy {
         let gate = ImapGate {
             proxy: self.clone(),
             config: Arc::clone(config),
-            client: Client { protocol: Protocol::Imap, peer },
+            client: Client::new(Protocol::Imap, peer),
             tls: peer.tls,
             binding,
             dialogue: Dialogue::default(),
@@ -140,6 +140,11 @@ impl ImapGate {
             let began = self.proxy.clock.instant();
             let outcome = self.authenticator().log_in(&self.client, credentials(&user, password.as_bytes())).await;
             return self.on_outcome(machine, outcome, began).await;
+        }
+        if let CommandBody::Id(Some(fields)) = &command
+            && let Some(ttl) = told_ttl(fields)
+        {
+            self.client.lower_ttl(ttl);
         }
         answer_stranger(machine, &command, self.offered());
         Step::Stay(Flow::Next)
@@ -305,6 +310,12 @@ impl ImapGate {
 fn limited(machine: &mut Server, reply: Reply) -> Step<Server> {
     machine.complete(reply);
     Step::Stay(Flow::Next)
+}
+
+/// What a proxy before us says of how many its client may still pass, as Dovecot's do.
+fn told_ttl(fields: &[IdField]) -> Option<u8> {
+    let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case(b"x-proxy-ttl"))?;
+    std::str::from_utf8(field.value.as_deref()?).ok()?.parse().ok()
 }
 
 /// IMAP has no such lock.

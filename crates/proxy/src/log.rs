@@ -45,7 +45,7 @@ mod tests {
 
     fn line(address: &str, user: &str) -> String {
         let peer = Peer { address: address.parse().unwrap(), local: "192.0.2.1:993".parse().unwrap(), tls: true };
-        let client = Client { protocol: Protocol::Imap, peer };
+        let client = Client::new(Protocol::Imap, peer);
         FailedLogin { client: &client, user, reason: Reason::WrongPassword }.to_string()
     }
 

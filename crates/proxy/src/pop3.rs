@@ -76,7 +76,7 @@ impl Proxy {
             StartTls::Offered => Security::ClearWithStls,
             StartTls::NotOffered => Security::Clear,
         };
-        let client = Client { protocol: Protocol::Pop3, peer };
+        let client = Client::new(Protocol::Pop3, peer);
         let machine = Server::new(config.for_client(peer, scram), security, self.clock.instant());
         let gate = Pop3Gate { proxy: self.clone(), client, binding, dialogue: Dialogue::default() };
         (machine, Front::new(gate).with_stranger(self.authenticator.stranger()))

@@ -70,7 +70,7 @@ impl Proxy {
             StartTls::Offered => Security::ClearWithStartTls,
             StartTls::NotOffered => Security::Clear,
         };
-        let client = Client { protocol: Protocol::Sieve, peer };
+        let client = Client::new(Protocol::Sieve, peer);
         let stranger = self.authenticator.stranger();
         let offer = self.back_ends.sieve_offer().await;
         let machine = Server::new(config.for_client(peer, scram), offer, security, self.clock.instant());

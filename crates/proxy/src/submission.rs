@@ -67,7 +67,7 @@ impl Proxy {
         binding: Option<ChannelBinding>,
     ) -> (SubmissionServer, SubmissionFront) {
         let (scram, binding) = self.authenticator.scram(binding);
-        let client = Client { protocol: Protocol::Submission, peer };
+        let client = Client::new(Protocol::Submission, peer);
         let security = if peer.tls { Security::Tls } else { Security::Plain };
         let machine = Server::new(config.for_client(peer, scram), security, self.clock.instant());
         let gate = SubmissionGate { proxy: self.clone(), client, binding, dialogue: Dialogue::default(), failures: 0 };

@@ -14,7 +14,7 @@ use world::{ALICE, Pool, World, finish, peer};
 const CLIENT_IP: &str = "198.51.100.7";
 
 fn client() -> Client {
-    Client { protocol: Protocol::Submission, peer: peer(CLIENT_IP, true) }
+    Client::new(Protocol::Submission, peer(CLIENT_IP, true))
 }
 
 fn credentials(name: &str, password: &str) -> Result<Credentials, Failure> {

@@ -53,7 +53,7 @@ impl Site {
     }
 
     fn log_in(&self, name: &str, authorization: Option<&str>) -> Outcome {
-        let client = Client { protocol: Protocol::Imap, peer: peer("198.51.100.7", true) };
+        let client = Client::new(Protocol::Imap, peer("198.51.100.7", true));
         let credentials: Result<Credentials, Failure> = Ok(Credentials {
             authorization: authorization.map(str::to_owned),
             authentication: name.to_owned(),

@@ -89,14 +89,14 @@ pub(crate) fn wait_until_it_listens(child: &mut Child, address: SocketAddr) -> R
     let until = Instant::now() + START_MAX;
     while Instant::now() < until {
         if let Some(status) = child.try_wait()? {
-            bail!("dovecot ended with {status}");
+            bail!("the server ended with {status}");
         }
         if TcpStream::connect(address).is_ok() {
             return Ok(());
         }
         thread::park_timeout(LOOK_INTERVAL);
     }
-    bail!("dovecot does not listen within {START_MAX:?}");
+    bail!("the server does not listen at {address} within {START_MAX:?}");
 }
 
 /// SIGTERM, so that its processes end with it.

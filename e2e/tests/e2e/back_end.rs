@@ -2,7 +2,7 @@
 
 use crate::world::{World, trial_unless};
 use anyhow::{Context, Result, ensure};
-use e2e::back_end::{Entrance, Fronted, Security};
+use e2e::back_end::{Entrance, Fronted, STORE, Security, TRUSTED};
 use e2e::imap::{self, quoted};
 use e2e::letter::Letter;
 use e2e::pop3;
@@ -23,6 +23,7 @@ pub(crate) fn trials(world: &Arc<World>) -> Vec<Trial> {
         trial("back_end_whose_first_host_is_frozen", |_| {
             with(Security::StartTls, Entrance::Password, goes_to_the_next)
         }),
+        trial("back_end_is_told_whose_login_it_is", |_| hears_where_a_client_comes_from()),
         trial("back_end_that_is_away_is_unavailable", |_| with(Security::StartTls, Entrance::Password, goes_and_comes)),
         scripts("back_end_scripts_in_clear", |_| with(Security::None, Entrance::Password, edits_scripts)),
         scripts("back_end_scripts_by_starttls", |_| with(Security::StartTls, Entrance::Password, edits_scripts)),
@@ -37,7 +38,7 @@ fn with(security: Security, entrance: Entrance, run: fn(&mut Fronted) -> Result<
     run(&mut fronted).map_err(|error| error.context(fronted.log_tail()))
 }
 
-fn looks_like_one(fronted: &mut Fronted) -> Result<()> {
+pub(crate) fn looks_like_one(fronted: &mut Fronted) -> Result<()> {
     let carol = Fronted::account("carol");
     let letter = Letter::new("one@back.example", 20_000);
     let mut client = imap::Client::connect(fronted.address("imap"))?;
@@ -70,7 +71,7 @@ fn looks_like_one(fronted: &mut Fronted) -> Result<()> {
     Ok(())
 }
 
-fn goes_and_comes(fronted: &mut Fronted) -> Result<()> {
+pub(crate) fn goes_and_comes(fronted: &mut Fronted) -> Result<()> {
     let carol = Fronted::account("carol");
     let mut open = imap::Client::connect(fronted.address("imap"))?;
     open.login(&carol.address, &carol.password)?;
@@ -96,12 +97,37 @@ fn goes_and_comes(fronted: &mut Fronted) -> Result<()> {
     Ok(())
 }
 
+/// By ID and XCLIENT, from an address of ours that Dovecot trusts: what it logs is the client's.
+fn hears_where_a_client_comes_from() -> Result<()> {
+    let folder = tempfile::Builder::new().prefix("posthouse-back-end").tempdir()?;
+    let more = format!("introduce = \"id\"\nsource_addresses = [\"{TRUSTED}\"]\n");
+    let fronted = Fronted::start_with(folder.path(), Security::StartTls, Entrance::Password, &more)?;
+    let carol = Fronted::account("carol");
+    // Twice: the second time it is known what Dovecot offers.
+    for _ in 0..2 {
+        imap::Client::connect(fronted.address("imap"))?.login(&carol.address, &carol.password)?;
+        pop3::Client::connect(fronted.address("pop3"))?.login(&carol.address, &carol.password)?;
+    }
+    let until = Instant::now() + LOG_MAX;
+    loop {
+        let log = fronted.back_end_log()?;
+        // Dovecot was called from the address that it trusts, and tells the client's.
+        let is_login = |line: &&str| line.contains("-login: Info: Login: ");
+        let logins: Vec<&str> = log.lines().filter(is_login).collect();
+        if logins.len() == 4 {
+            ensure!(logins.iter().all(|line| line.contains("rip=127.0.0.1,")), "{log}");
+            return Ok(());
+        }
+        ensure!(Instant::now() < until, "{}", fronted.log_tail());
+    }
+}
+
 /// The first host accepts and says nothing: one login waits for its greeting, and the others do not.
 fn goes_to_the_next(fronted: &mut Fronted) -> Result<()> {
     let frozen = TcpListener::bind("127.0.0.1:0")?;
     let port = frozen.local_addr()?.port();
     let first = format!("127.0.0.1,imap={port},pop3={port}");
-    fronted.must(&["store", "set", "dovecot", "--host", &first, "--host", "127.0.0.1"])?;
+    fronted.must(&["store", "set", STORE, "--host", &first, "--host", "127.0.0.1"])?;
     let carol = Fronted::account("carol");
     let mut spans = Vec::new();
     for _ in 0..3 {
@@ -198,5 +224,7 @@ fn loses_its_server(fronted: &mut Fronted) -> Result<()> {
 const SCRIPT: &str =
     "require \"fileinto\";\r\n# OK\r\nif header :contains \"subject\" \"LOGOUT\" {\r\n  fileinto \"spam\";\r\n}\r\n";
 
+/// Dovecot's log comes by a process of its own.
+const LOG_MAX: Duration = Duration::from_secs(20);
 /// A proxy asks an address again a while after it did not answer.
 const BACK_MAX: Duration = Duration::from_secs(60);

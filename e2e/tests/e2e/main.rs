@@ -3,6 +3,7 @@
 
 mod back_end;
 mod back_end_faults;
+mod behind_a_proxy;
 mod clients;
 mod cluster;
 mod curl;
@@ -16,6 +17,7 @@ mod hostile;
 mod ledger;
 mod libraries;
 mod networks;
+mod other_back_ends;
 mod postfix;
 mod queue;
 mod restart;
@@ -48,6 +50,8 @@ fn main() -> ExitCode {
         cluster::trials(&world),
         back_end::trials(&world),
         back_end_faults::trials(&world),
+        other_back_ends::trials(&world),
+        behind_a_proxy::trials(&world),
         submission::trials(&world),
         postfix::trials(&world),
         example::trials(&world),

@@ -295,6 +295,16 @@ pub(crate) fn trial_unless(
     obstacle: impl FnOnce() -> Option<String> + Send + 'static,
     run: fn(&World) -> Result<()>,
 ) -> Trial {
+    trial_of(world, name, obstacle, run)
+}
+
+/// The same, for one of many trials that are made alike.
+pub(crate) fn trial_of(
+    world: &Arc<World>,
+    name: &str,
+    obstacle: impl FnOnce() -> Option<String> + Send + 'static,
+    run: impl FnOnce(&World) -> Result<()> + Send + 'static,
+) -> Trial {
     let world = Arc::clone(world);
     let name = match world.kind {
         Kind::One => name.to_owned(),

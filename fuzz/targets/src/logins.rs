@@ -17,12 +17,16 @@ pub fn imap_client(data: &[u8]) {
     };
     let external = || Login::External { authorization: "alice@example.test".to_owned() };
     let known = || Capabilities::parse(b"AUTH=PLAIN");
-    let clients: [&dyn Fn(Instant) -> Client; 7] = [
+    let clients: [&dyn Fn(Instant) -> Client; 8] = [
         &|now| Client::new(external(), now),
         &|now| Client::new(external(), now).with_starttls(),
         &|now| Client::new(password(b"secret", None), now),
         &|now| Client::new(password(b"caf\xe9", None), now),
         &|now| Client::new(password(b"secret", Some("bob")), now).knowing(known()),
+        &|now| {
+            let id = vec![("x-proxy-ttl", "4".to_owned())];
+            Client::new(password(b"secret", None), now).knowing(Capabilities::parse(b"AUTH=PLAIN ID")).introducing(id)
+        },
         &|now| Client::new(password(b"secret", None), now).with_starttls().knowing(known()),
         &|now| Client::asking(now).with_starttls(),
     ];
@@ -48,7 +52,7 @@ pub fn pop3_client(data: &[u8]) {
     };
     let known = || Capabilities { sasl_plain: true, ..Capabilities::default() };
     let user = || Capabilities { user: true, pipelining: true, ..Capabilities::default() };
-    let clients: [&dyn Fn(Instant) -> Client; 9] = [
+    let clients: [&dyn Fn(Instant) -> Client; 10] = [
         &|now| Client::new(external(1), now),
         &|now| Client::new(external(300), now),
         &|now| Client::new(external(300), now).in_mode(Mode::Utf8),
@@ -57,6 +61,7 @@ pub fn pop3_client(data: &[u8]) {
         &|now| Client::new(password(300, Some("bob")), now).knowing(known()).with_starttls(),
         &|now| Client::new(password(6, Some("bob")), now).in_mode(Mode::Utf8),
         &|now| Client::new(password(6, None), now).knowing(user()),
+        &|now| Client::new(password(6, None), now).knowing(user()).introducing("TTL=4".to_owned()),
         &|now| Client::asking(now).with_starttls(),
     ];
     for client in clients {

@@ -7,7 +7,7 @@ mod decode;
 mod encode;
 
 use decode::{HEADER_OCTETS_MAX, Origin, decode};
-use encode::encode;
+use encode::{encode, encode_text};
 use std::net::SocketAddr;
 
 /// What a connection to a listener behind a balancer begins with. A header is whole by itself and has a bounded length;
@@ -33,15 +33,16 @@ pub fn proxy_header(data: &[u8]) {
 
 /// What we send says the same: that host at that port, for both, and nothing about a call of our own.
 fn say_again(origin: Origin) {
-    let header = encode(origin);
-    let Ok(Some((heard, used))) = decode(&header) else { panic!("{origin:?} as {}", header.escape_ascii()) };
-    assert_eq!(used, header.len());
-    let same = |socket: SocketAddr| (socket.ip().to_canonical(), socket.port());
-    match (origin, heard) {
-        (Origin::Socket, Origin::Socket) => {}
-        (Origin::Forwarded { client, server }, Origin::Forwarded { client: ours, server: theirs }) => {
-            assert_eq!((same(ours), same(theirs)), (same(client), same(server)));
+    for header in [encode(origin), encode_text(origin)] {
+        let Ok(Some((heard, used))) = decode(&header) else { panic!("{origin:?} as {}", header.escape_ascii()) };
+        assert_eq!(used, header.len());
+        let same = |socket: SocketAddr| (socket.ip().to_canonical(), socket.port());
+        match (origin, heard) {
+            (Origin::Socket, Origin::Socket) => {}
+            (Origin::Forwarded { client, server }, Origin::Forwarded { client: ours, server: theirs }) => {
+                assert_eq!((same(ours), same(theirs)), (same(client), same(server)));
+            }
+            (Origin::Socket | Origin::Forwarded { .. }, _) => panic!("{origin:?} became {heard:?}"),
         }
-        (Origin::Socket | Origin::Forwarded { .. }, _) => panic!("{origin:?} became {heard:?}"),
     }
 }

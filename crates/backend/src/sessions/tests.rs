@@ -24,6 +24,7 @@ impl Nodes for Map {
                     port,
                     security: CallSecurity::Cluster,
                     introduction: Introduction::ProxyV2,
+                    sources: Arc::default(),
                 },
             },
             _ => Reach::Nowhere("its record points back at us".to_owned()),

@@ -6,6 +6,7 @@
 //! ```
 
 use super::guest::{Guest, Manner, Turn, Verdict};
+use super::introduction::Introduction;
 use crate::breakers::{Attempt, Breakers, LEFT_ALONE};
 use crate::foreign::Said;
 use mail_types::Domain;
@@ -32,6 +33,7 @@ pub(super) struct Caught {
     pub(super) said: Said,
     pub(super) mode: Mode,
     pub(super) peer: Peer,
+    pub(super) introduction: Introduction,
 }
 
 /// A host's word about a login, and the connection over which it came.
@@ -113,7 +115,7 @@ impl<M: Guest> Door<M> {
             return Err(left_alone());
         }
         let (said, mode, now) = (who.said.clone(), who.mode, self.clock.instant());
-        let guest = M::new(Manner { said, mode, host: &self.host, now });
+        let guest = M::new(Manner { said, mode, host: &self.host, now }).introducing(&who.introduction);
         let mut answer = self.converse(callee, guest, Some(who.peer), attempt).await?;
         self.learn(&mut answer);
         Ok(answer)

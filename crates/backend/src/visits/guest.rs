@@ -1,5 +1,6 @@
 //! The client machines of the protocols, as far as a login at a back-end differs between them.
 
+use super::introduction::Introduction;
 use crate::foreign::{Protocol, Said};
 use crate::sessions::track::{ImapTrack, Pop3Track, SieveTrack, SubmissionTrack};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -13,7 +14,7 @@ use smtp_proto::client::{Capabilities, Closing, Config, Login, LoginClient, Logi
 use std::time::Instant;
 
 /// A client's machine that logs in.
-pub(super) trait Guest: Machine<Event: Send> + Send + 'static {
+pub(super) trait Guest: Machine<Event: Send> + Sized + Send + 'static {
     /// What an earlier conversation may teach.
     type Known: Clone + PartialEq + Send;
     const PROTOCOL: Protocol;
@@ -21,6 +22,10 @@ pub(super) trait Guest: Machine<Event: Send> + Send + 'static {
     fn new(manner: Manner<'_>) -> Self;
     /// Nobody wants in: the server is asked what it offers.
     fn asking(host: &Domain, now: Instant) -> Self;
+    /// Says where its visitor comes from, where the protocol has words for it.
+    fn introducing(self, _introduction: &Introduction) -> Self {
+        self
+    }
     fn has_said_login(&self) -> bool;
     fn with_starttls(self) -> Self;
     fn knowing(self, known: Self::Known) -> Self;
@@ -68,11 +73,15 @@ impl Guest for imap::Client {
     fn new(Manner { said, now, .. }: Manner<'_>) -> Self {
         let Said { authorization, authentication, password } = said;
         let password = imap_proto::command::Secret::new(password.as_bytes().to_vec());
-        Self::new(imap::Login::Password { authorization, authentication, password }, now)
+        Self::new(imap::Login::Password { authorization, authentication, password }, now).telling_capabilities()
     }
 
     fn asking(_host: &Domain, now: Instant) -> Self {
         Self::asking(now)
+    }
+
+    fn introducing(self, introduction: &Introduction) -> Self {
+        self.introducing(introduction.id())
     }
 
     fn has_said_login(&self) -> bool {
@@ -145,6 +154,13 @@ impl Guest for pop3_proto::Client {
 
     fn asking(_host: &Domain, now: Instant) -> Self {
         Self::asking(now)
+    }
+
+    fn introducing(self, introduction: &Introduction) -> Self {
+        match introduction.xclient() {
+            Some(arguments) => self.introducing(arguments),
+            None => self,
+        }
     }
 
     fn has_said_login(&self) -> bool {

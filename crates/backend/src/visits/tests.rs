@@ -4,7 +4,7 @@ mod hosts;
 mod sieve;
 
 use super::*;
-use crate::foreign::{Master, MasterForm, Protocol};
+use crate::foreign::{Introducing, Master, MasterForm, Protocol};
 use crate::testing::{Heard, Node, Script, Shared, Tasks, Then, Turning};
 use mail_types::Address;
 use ports::{CallSecurity, Introduction, Peer, Trust};
@@ -18,6 +18,7 @@ struct Map {
     master: Option<Master>,
     /// What the directory has.
     stores: Arc<Mutex<Vec<StoreName>>>,
+    introducing: Introducing,
 }
 
 impl Foreign for Map {
@@ -32,8 +33,9 @@ impl Foreign for Map {
             Protocol::Sieve => 4190,
         };
         let (security, introduction) = (self.security, Introduction::Nobody);
-        let callee = Callee { hosts: Arc::from(["192.0.2.9".into()]), port, security, introduction };
-        BackEnd::At { hosts: vec![callee], master: self.master.clone() }
+        let hosts = Arc::from(["192.0.2.9".into()]);
+        let callee = Callee { hosts, port, security, introduction, sources: Arc::default() };
+        BackEnd::At { hosts: vec![callee], master: self.master.clone(), introducing: self.introducing }
     }
 
     fn all(&self, _protocol: Protocol) -> Vec<StoreName> {
@@ -54,9 +56,20 @@ impl Site {
     }
 
     fn with(pieces: &'static [&'static str], then: Then, security: CallSecurity, master: Option<Master>) -> Self {
+        Self::at(pieces, then, security, master, Introducing::Nobody)
+    }
+
+    fn at(
+        pieces: &'static [&'static str],
+        then: Then,
+        security: CallSecurity,
+        master: Option<Master>,
+        introducing: Introducing,
+    ) -> Self {
         let (heard, stores) = (Arc::default(), Arc::new(Mutex::new(vec![store("cyrus")])));
         let node = Arc::new(Node { script: Script { pieces, then }, heard: Arc::clone(&heard) });
-        let (clock, map) = (Turning::new(), Arc::new(Map { security, master, stores: Arc::clone(&stores) }));
+        let map = Map { security, master, stores: Arc::clone(&stores), introducing };
+        let (clock, map) = (Turning::new(), Arc::new(map));
         let shared = Arc::new(Shared(Arc::clone(&clock)));
         let (tasks, host) = (Arc::new(Tasks::default()), Domain::parse("proxy.example").unwrap());
         let visits = Visits::new(map, Callers::all(node), shared, tasks, host);
@@ -94,6 +107,7 @@ fn who(password: Option<&str>) -> Visitor {
             local: "192.0.2.1:993".parse().unwrap(),
             tls: true,
         },
+        ttl: 4,
     }
 }
 
@@ -124,17 +138,38 @@ fn what_a_back_end_says_of_itself_in_a_line_of_its_own_is_handed_on() {
 }
 
 #[test]
+fn a_back_end_that_does_not_tell_what_may_be_used_is_asked() {
+    let pieces = &[GREETING, "P1 OK in\r\n", "* CAPABILITY IMAP4rev1 IDLE\r\nP2 OK done\r\n* 1 EX"];
+    let site = Site::new(pieces, Then::Silent);
+    let (welcome, unsaid) = welcomed(site.imap(Some("secret")));
+    assert_eq!((welcome.as_str(), unsaid.as_str()), ("[CAPABILITY IMAP4rev1 IDLE] in", "* 1 EX"));
+    assert!(site.said().ends_with("P2 CAPABILITY\r\n"));
+}
+
+#[test]
 fn what_was_learnt_saves_a_round_trip() {
     let pieces = &["* OK hi\r\n", "P1 OK done\r\n", "P2 NO [AUTHENTICATIONFAILED] no\r\n"];
     let site = Site::new(pieces, Then::Silent);
     assert!(site.imap(Some("secret")).is_err(), "it answers CAPABILITY with nothing");
-    let pieces = &["* OK hi\r\n", "* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\nP1 OK done\r\n", "P2 OK in\r\n"];
+    let pieces = &[
+        "* OK hi\r\n",
+        "* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\nP1 OK done\r\n",
+        "P2 OK [CAPABILITY IMAP4rev1] in\r\n",
+    ];
     let site = Site::new(pieces, Then::Silent);
-    assert_eq!(welcomed(site.imap(Some("secret"))).0, "in");
+    assert_eq!(welcomed(site.imap(Some("secret"))).0, "[CAPABILITY IMAP4rev1] in");
     assert_eq!(site.said(), "P1 CAPABILITY\r\nP2 AUTHENTICATE PLAIN AGNhcm9sAHNlY3JldA==\r\n");
     // The same answers come again, of which the first is now that to the login.
     assert!(site.imap(Some("secret")).is_ok());
     assert_eq!(site.said(), "P1 AUTHENTICATE PLAIN AGNhcm9sAHNlY3JldA==\r\n");
+}
+
+#[test]
+fn a_login_that_goes_round_in_a_circle_ends() {
+    let site = Site::new(&[GREETING, "P1 OK in\r\n"], Then::Silent);
+    let tired = Visitor { ttl: 0, ..who(Some("secret")) };
+    let why = site.clock.finish(site.visits.imap(&store("cyrus"), tired)).unwrap_err().to_string();
+    assert!(why.contains("round in a circle") && site.heard.lock().unwrap().calls.is_empty(), "{why}");
 }
 
 #[test]
@@ -150,7 +185,9 @@ fn a_refusal_makes_it_ask_again() {
 #[test]
 fn a_master_comes_for_him_and_only_for_who_was_checked() {
     let master = |form| Some(Master { name: "m".into(), password: Password::new(b"pw".to_vec()).unwrap(), form });
-    let with = |form| Site::with(&[GREETING, "P1 OK in\r\n"], Then::Silent, CallSecurity::Plain, master(form));
+    let with = |form| {
+        Site::with(&[GREETING, "P1 OK [CAPABILITY IMAP4rev1] in\r\n"], Then::Silent, CallSecurity::Plain, master(form))
+    };
     let site = with(MasterForm::Authorization);
     welcomed(site.imap(None));
     // carol\0m\0pw
@@ -178,9 +215,14 @@ fn a_master_comes_for_him_and_only_for_who_was_checked() {
 
 #[test]
 fn tls_comes_before_the_password() {
-    let pieces = &["* OK hi\r\n", "P1 OK go\r\n", "* CAPABILITY IMAP4rev1\r\nP2 OK done\r\n", "P3 OK in\r\n"];
+    let pieces = &[
+        "* OK hi\r\n",
+        "P1 OK go\r\n",
+        "* CAPABILITY IMAP4rev1\r\nP2 OK done\r\n",
+        "P3 OK [CAPABILITY IMAP4rev1] in\r\n",
+    ];
     let site = Site::with(pieces, Then::Silent, CallSecurity::StartTls(Trust::Public), None);
-    assert_eq!(welcomed(site.imap(Some("secret"))).0, "in");
+    assert_eq!(welcomed(site.imap(Some("secret"))).0, "[CAPABILITY IMAP4rev1] in");
     assert_eq!(site.said(), "P1 STARTTLS\r\n(TLS)P2 CAPABILITY\r\nP3 LOGIN \"carol\" \"secret\"\r\n");
     let site =
         Site::with(&["* OK hi\r\n", "P1 NO not here\r\n"], Then::Silent, CallSecurity::StartTls(Trust::Public), None);
@@ -240,6 +282,48 @@ fn a_maildrop_is_visited_and_may_be_in_use() {
     assert!(matches!(site.pop3(), Ok(Admission::Refused { .. })));
     let site = Site::new(&["+OK hi\r\n", CAPA, "-ERR [SYS/TEMP] later\r\n"], Then::Silent);
     assert!(site.pop3().is_err());
+}
+
+#[test]
+fn a_back_end_that_reads_it_is_told_where_the_visitor_comes_from() {
+    const IN: &[&str] = &[
+        "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN ID] hi\r\n",
+        "* ID NIL\r\nP1 OK\r\nP2 OK [CAPABILITY IMAP4rev1] in\r\n",
+    ];
+    let at = |pieces, introducing| Site::at(pieces, Then::Silent, CallSecurity::Plain, None, introducing);
+    let site = at(IN, Introducing::ById);
+    assert_eq!(welcomed(site.imap(Some("secret"))).0, "[CAPABILITY IMAP4rev1] in");
+    let said = site.said();
+    let (id, login) = said.split_once("\r\n").unwrap();
+    for part in [
+        "P1 ID (\"x-originating-ip\" \"198.51.100.7\" \"x-originating-port\" \"4000\"",
+        "\"x-connected-ip\" \"192.0.2.1\" \"x-connected-port\" \"993\"",
+        "\"x-proxy-ttl\" \"4\"",
+        "\"x-session-id\" \"",
+    ] {
+        assert!(id.contains(part), "{part}: {id}");
+    }
+    assert_eq!(login, "P2 AUTHENTICATE PLAIN AGNhcm9sAHNlY3JldA==\r\n", "in one go");
+    // Who does not read it is not told.
+    let site = at(&[GREETING, "P1 OK [CAPABILITY IMAP4rev1] in\r\n"], Introducing::ById);
+    welcomed(site.imap(Some("secret")));
+    assert!(!site.said().contains("ID"));
+    // POP3: in a command of its own, whatever the answer.
+    for answer in ["+OK Updated\r\n", "-ERR what\r\n"] {
+        let pieces = &*Box::leak(Box::new(["+OK\r\n", "+OK\r\nSASL PLAIN\r\n.\r\n", answer, "+OK in\r\n"]));
+        let site = at(pieces, Introducing::ByXclient);
+        assert_eq!(welcomed(site.pop3()).0, "in");
+        let said = site.said();
+        let lines: Vec<&str> = said.lines().collect();
+        assert!(
+            lines[1].starts_with("XCLIENT ADDR=198.51.100.7 PORT=4000 SESSION=") && lines[1].ends_with(" TTL=4"),
+            "{said}"
+        );
+        assert_eq!((lines[0], lines[2]), ("CAPA", "AUTH PLAIN AGNhcm9sAHNlY3JldA=="));
+    }
+    let site = at(&[GREETING, "P1 OK [CAPABILITY IMAP4rev1] in\r\n"], Introducing::ByXclient);
+    welcomed(site.imap(Some("secret")));
+    assert!(!site.said().contains("ID ("), "IMAP has no XCLIENT");
 }
 
 const GREETING: &str = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] hi\r\n";

@@ -249,7 +249,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn client() -> impl Strategy<Value = (Login, bool, Option<Capabilities>)> {
+fn client() -> impl Strategy<Value = (Login, bool, bool, Option<Capabilities>)> {
     let master = Login::Password {
         authorization: Some("bob".to_owned()),
         authentication: "root".to_owned(),
@@ -262,19 +262,20 @@ fn client() -> impl Strategy<Value = (Login, bool, Option<Capabilities>)> {
         Just(Some(Capabilities::parse(b"AUTH=PLAIN"))),
         Just(Some(Capabilities::parse(b"AUTH=PLAIN SASL-IR"))),
     ];
-    (logins, any::<bool>(), known)
+    (logins, any::<bool>(), any::<bool>(), known)
 }
 
 proptest! {
     #[test]
     fn any_split_gives_the_same(
-        (login, starttls, known) in client(),
+        (login, starttls, telling, known) in client(),
         pieces in proptest::collection::vec(piece(), 0..9),
         sizes in proptest::collection::vec(1usize..20, 1..6),
     ) {
         let make = || {
             let client = Client::new(login.clone(), now());
             let client = if starttls { client.with_starttls() } else { client };
+            let client = if telling { client.telling_capabilities() } else { client };
             known.clone().into_iter().fold(client, Client::knowing)
         };
         let stream = pieces.concat();
@@ -319,4 +320,32 @@ fn it_is_known_whether_a_login_was_said() {
     client.handle_input(now, b"* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] hi\r\n");
     assert_eq!(client.poll_event(), Some(Event::Closed(Closing::NoLogin)));
     assert!(!client.has_said_login());
+}
+
+#[test]
+fn an_introduction_goes_out_with_the_login_and_its_answer_does_not_matter() {
+    let id = || vec![("x-originating-ip", "192.0.2.1".to_owned()), ("x-proxy-ttl", "4".to_owned())];
+    for answer in ["P1 OK\r\n", "* ID (\"name\" \"Dovecot\")\r\nP1 OK\r\n", "P1 NO\r\n", "P1 BAD what\r\n"] {
+        let greeting: &[u8] = b"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN ID] hi\r\n";
+        let rest = format!("{answer}P2 OK in\r\n");
+        for size in [1, 7, 1000] {
+            let client = Client::new(ann(b"pw"), now()).introducing(id());
+            let (events, output, _) = converse_as(client, &[greeting, rest.as_bytes()], &[size]);
+            assert!(matches!(events.as_slice(), [Event::LoggedIn { .. }]), "{answer}: {events:?}");
+            let said = output.escape_ascii().to_string().replace("\\\"", "\"");
+            assert!(
+                said.starts_with(
+                    "P1 ID (\"x-originating-ip\" \"192.0.2.1\" \"x-proxy-ttl\" \"4\")\\r\\nP2 AUTHENTICATE"
+                ),
+                "{said}"
+            );
+        }
+    }
+    // The answer to the login is not taken for that to ID, and the other way round.
+    let mut client =
+        Client::new(ann(b"pw"), now()).introducing(id()).knowing(Capabilities::parse(b"ID AUTH=PLAIN SASL-IR"));
+    client.handle_input(now(), b"* OK hi\r\n");
+    assert!(client.poll_output().is_some());
+    client.handle_input(now(), b"P1 OK\r\nP1 OK\r\n");
+    assert!(matches!(client.poll_event(), Some(Event::Closed(Closing::Protocol(_)))));
 }

@@ -12,13 +12,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Connects, from that address if there is one.
-pub(super) async fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
-    let connection = match source {
-        None => socket(address)?.connect(address).await?,
-        // First the one that the system picks. It gives each port of an address away only once, whoever is called; when
-        // none is left, those that have one share it with a call to another peer.
-        Some(source) => from_ports(address, source, iter::once(0).chain(some_ports())).await?,
+/// Connects, from the first of these addresses that can; from any, if there are none.
+pub(super) async fn connect(address: SocketAddr, sources: &[IpAddr]) -> io::Result<TcpStream> {
+    let connection = match sources {
+        [] => socket(address)?.connect(address).await?,
+        _ => from_sources(address, sources).await?,
     };
     tune(&connection)?;
     #[cfg(target_os = "linux")]
@@ -26,15 +24,38 @@ pub(super) async fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::
     Ok(connection)
 }
 
+/// First from the ports that the system picks. It gives each port of an address away only once, whoever is called; when no
+/// address has one left, those that have one share it with a call to another peer.
+async fn from_sources(address: SocketAddr, sources: &[IpAddr]) -> io::Result<TcpStream> {
+    let mut outcome = Err(ErrorKind::AddrNotAvailable.into());
+    for source in sources {
+        outcome = from_ports(address, *source, iter::once(0)).await;
+        if !is_taken(&outcome) {
+            return outcome;
+        }
+    }
+    for source in sources {
+        outcome = from_ports(address, *source, some_ports()).await;
+        if !is_taken(&outcome) {
+            return outcome;
+        }
+    }
+    outcome
+}
+
+/// Every port is taken by one who does not share, or by a call to the same peer; or the address is not ours (any more).
+fn is_taken(outcome: &io::Result<TcpStream>) -> bool {
+    let kind = outcome.as_ref().err().map(io::Error::kind);
+    matches!(kind, Some(ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable))
+}
+
 /// From the first of these ports from which it can be called.
 async fn from_ports(address: SocketAddr, source: IpAddr, ports: impl Iterator<Item = u16>) -> io::Result<TcpStream> {
     let mut outcome = Err(ErrorKind::AddrInUse.into());
     for port in ports {
         outcome = from_port(address, SocketAddr::new(source, port)).await;
-        match &outcome {
-            // Taken by one who does not share, or by a call to the same peer.
-            Err(error) if matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable) => {}
-            Ok(_) | Err(_) => break,
+        if !is_taken(&outcome) {
+            break;
         }
     }
     outcome
@@ -84,7 +105,7 @@ mod tests {
         let one = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (one, other) = (one.local_addr().unwrap(), other.local_addr().unwrap());
-        let to_one = connect(one, Some(ours)).await.unwrap();
+        let to_one = connect(one, &[ours]).await.unwrap();
         let port = to_one.local_addr().unwrap().port();
         // A port of one who listens is not shared.
         let listening = TcpListener::bind((ours, 0)).await.unwrap();

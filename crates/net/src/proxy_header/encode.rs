@@ -1,11 +1,26 @@
-//! The PROXY protocol's header, version 2, as we send it when we call for somebody else.
+//! The PROXY protocol's header as we send it when we call for somebody else.
 //!
 //! As the decoder beside it, this needs nothing but `std`: the fuzz targets compile this file too.
 
 use super::decode::{Origin, SIGNATURE};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-/// The header that says who is there (HAProxy's `proxy-protocol.txt`, §2.2).
+/// The line that says who is there (HAProxy's `proxy-protocol.txt`, §2.1).
+pub(crate) fn encode_text(origin: Origin) -> Vec<u8> {
+    let line = match origin {
+        Origin::Socket => "PROXY UNKNOWN\r\n".to_owned(),
+        Origin::Forwarded { client, server } => {
+            let ports = format!("{} {}", client.port(), server.port());
+            match (client.ip().to_canonical(), server.ip().to_canonical()) {
+                (IpAddr::V4(client), IpAddr::V4(server)) => format!("PROXY TCP4 {client} {server} {ports}\r\n"),
+                (client, server) => format!("PROXY TCP6 {} {} {ports}\r\n", as_ipv6(client), as_ipv6(server)),
+            }
+        }
+    };
+    line.into_bytes()
+}
+
+/// The header of version 2 that says who is there (§2.2).
 pub(crate) fn encode(origin: Origin) -> Vec<u8> {
     let (command, family, content) = match origin {
         Origin::Socket => (LOCAL, UNSPECIFIED, Vec::new()),

@@ -1,5 +1,5 @@
 use super::decode::*;
-use super::encode::encode;
+use super::encode::{encode, encode_text};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 fn forwarded(client: &str, server: &str) -> Origin {
@@ -186,4 +186,15 @@ fn what_we_say_is_understood() {
         }
         assert_eq!(ours.is_ipv4(), theirs.is_ipv4(), "one family");
     }
+}
+
+#[test]
+fn what_is_written_as_text_is_read_again() {
+    for (_, origin) in headers() {
+        let line = encode_text(origin);
+        assert_eq!(decode(&line), Ok(Some((origin, line.len()))), "{}", line.escape_ascii());
+    }
+    // Both of one family, as the line has it.
+    let mixed = encode_text(forwarded("192.0.2.1:1", "[2001:db8::2]:2"));
+    assert_eq!(mixed.escape_ascii().to_string(), "PROXY TCP6 ::ffff:192.0.2.1 2001:db8::2 1 2\\r\\n");
 }

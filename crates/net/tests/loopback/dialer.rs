@@ -14,7 +14,13 @@ pub(crate) fn callee(hosts: &[&str], port: u16, security: CallSecurity) -> Calle
         CallSecurity::Cluster => Introduction::ProxyV2,
         CallSecurity::Plain | CallSecurity::Tls(_) | CallSecurity::StartTls(_) => Introduction::Nobody,
     };
-    Callee { hosts: hosts.iter().map(|host| Box::from(*host)).collect(), port, security, introduction }
+    Callee {
+        hosts: hosts.iter().map(|host| Box::from(*host)).collect(),
+        port,
+        security,
+        introduction,
+        sources: [].into(),
+    }
 }
 
 pub(crate) async fn call(
@@ -112,6 +118,18 @@ async fn calls_come_from_the_address_that_was_chosen() {
     let conversation = call(&from(&["::1", "127.0.0.5"]), &to, None).await.expect("an answer");
     assert_eq!(inn.peers.recv().await.expect("a guest").address.ip().to_string(), "127.0.0.5");
     conversation.close().await;
+    // A callee's own come first, in turn; one that this machine does not have, or whose ports are all taken, is passed over.
+    let sources =
+        ["192.0.2.77", "127.0.0.7", "::1", "127.0.0.8"].map(|source| source.parse::<IpAddr>().expect("an address"));
+    let (own, dialer) = (Callee { sources: sources.into(), ..to.clone() }, from(&["127.0.0.5"]));
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let conversation = call(&dialer, &own, None).await.expect("an answer");
+        seen.push(inn.peers.recv().await.expect("a guest").address.ip().to_string());
+        conversation.close().await;
+    }
+    seen.sort();
+    assert_eq!(seen, ["127.0.0.7", "127.0.0.7", "127.0.0.8"]);
     let why = failure(&from(&["::1"]), &to).await.why;
     assert!(why.ends_with("we have no address of that family to call from"), "{why}");
 }
@@ -122,18 +140,21 @@ async fn the_peer_is_told_whom_a_call_is_for() {
     let proxy_from = Some(Arc::new(["127.0.0.1".parse().expect("a network")]) as Arc<[_]>);
     let mut inn = open(ListenerOptions { proxy_from, ..options(Security::Plain) }, &strings);
     let to = callee(&["127.0.0.1"], inn.address.port(), CallSecurity::Plain);
-    let to = Callee { introduction: Introduction::ProxyV2, ..to };
+    let to = |introduction| Callee { introduction, ..to.clone() };
     for (client, server, heard) in [
         ("192.0.2.1:1000", "198.51.100.7:993", "192.0.2.1:1000"),
         ("[2001:db8::1]:1000", "[2001:db8::2]:993", "[2001:db8::1]:1000"),
         ("[::ffff:192.0.2.1]:1000", "[::ffff:198.51.100.7]:993", "192.0.2.1:1000"),
     ] {
-        let mut conversation = call(&Dialer::new(), &to, Some(peer(client, server))).await.expect("an answer");
-        conversation.machine().say("echo in\r\n");
-        assert_eq!(conversation.next().await.expect("an answer").as_deref(), Some("in"));
-        let guest = inn.peers.recv().await.expect("a guest");
-        assert_eq!((guest.address.to_string(), guest.local.port()), (heard.to_owned(), 993));
-        conversation.close().await;
+        for introduction in [Introduction::ProxyV1, Introduction::ProxyV2] {
+            let (to, peer) = (to(introduction), peer(client, server));
+            let mut conversation = call(&Dialer::new(), &to, Some(peer)).await.expect("an answer");
+            conversation.machine().say("echo in\r\n");
+            assert_eq!(conversation.next().await.expect("an answer").as_deref(), Some("in"));
+            let guest = inn.peers.recv().await.expect("a guest");
+            assert_eq!((guest.address.to_string(), guest.local.port()), (heard.to_owned(), 993));
+            conversation.close().await;
+        }
     }
 }
 

@@ -2,12 +2,14 @@
 
 use super::check::Check;
 use super::section::{At, Section};
-use backend::{Master, MasterForm};
+use backend::{Introducing, Master, MasterForm};
 use mail_types::StoreName;
 use net::{ClientTls, TlsError};
 use sasl::Password;
 use std::error::Error;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// `[[backend]]`
 #[derive(Clone, Debug)]
@@ -18,8 +20,12 @@ pub struct Backend {
     pub master: Option<Master>,
     /// What it must prove, and is shown.
     pub proof: BackendProof,
-    /// Whether it is told where clients come from.
+    /// Whether it is told where clients come from before anything else.
     pub introduction: ports::Introduction,
+    /// Or in the protocol itself.
+    pub introducing: Introducing,
+    /// The addresses that it is called from.
+    pub sources: Arc<[IpAddr]>,
 }
 
 /// What a back-end must prove under TLS.
@@ -45,8 +51,13 @@ pub(super) struct RawBackend {
     key: Option<At<PathBuf>>,
     server_name: Option<At<String>>,
     verify: Option<At<bool>>,
+    introduce: Option<Introduce>,
+    source_addresses: Vec<At<IpAddr>>,
     proxy_protocol: Option<At<bool>>,
 }
+
+/// How it is told where clients come from.
+type Introduce = (ports::Introduction, Introducing);
 
 impl RawBackend {
     pub(super) fn read(section: &Section<'_>) -> Self {
@@ -61,6 +72,10 @@ impl RawBackend {
             key: section.path("key"),
             server_name: section.parsed("server_name", name),
             verify: section.boolean("verify"),
+            introduce: section.choice("introduce", &INTRODUCE),
+            source_addresses: section.parsed_list("source_addresses", |text| {
+                text.parse::<IpAddr>().map_err(|_| "is not an address of this machine, such as 192.0.2.7")
+            }),
             proxy_protocol: section.boolean("proxy_protocol"),
         }
     }
@@ -70,11 +85,13 @@ impl RawBackend {
         let proof = self.proof(check);
         let store = self.store?;
         check.backend(&store);
-        let introduction = match self.proxy_protocol {
-            Some(At { value: true, .. }) => ports::Introduction::ProxyV2,
-            Some(_) | None => ports::Introduction::Nobody,
-        };
-        Some(Backend { store: store.value, master, proof: proof?, introduction })
+        if let Some(old) = &self.proxy_protocol {
+            let now = if old.value { "introduce = \"proxy-v2\"" } else { "introduce = \"none\"" };
+            check.problems.add(old.problem("is said by introduce").help(format!("write {now}")));
+        }
+        let (introduction, introducing) = self.introduce.unwrap_or(INTRODUCE[0].1);
+        let sources = self.source_addresses.iter().map(|at| at.value).collect();
+        Some(Backend { store: store.value, master, proof: proof?, introduction, introducing, sources })
     }
 
     fn master(&self, check: &Check<'_>) -> Option<Master> {
@@ -167,6 +184,15 @@ impl RawBackend {
         file.map_or_else(|| self.whole.clone(), |file| file.with(()))
     }
 }
+
+/// What `introduce` may say; the first where it is not said.
+const INTRODUCE: [(&str, Introduce); 5] = [
+    ("none", (ports::Introduction::Nobody, Introducing::Nobody)),
+    ("proxy-v1", (ports::Introduction::ProxyV1, Introducing::Nobody)),
+    ("proxy-v2", (ports::Introduction::ProxyV2, Introducing::Nobody)),
+    ("id", (ports::Introduction::Nobody, Introducing::ById)),
+    ("xclient", (ports::Introduction::Nobody, Introducing::ByXclient)),
+];
 
 /// The first line of a file.
 fn password(file: &Path) -> Result<Password, String> {

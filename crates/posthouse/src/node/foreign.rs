@@ -2,7 +2,7 @@
 
 use super::routing::Routes;
 use crate::config::{Backend, BackendProof};
-use backend::{BackEnd, Foreign, Protocol};
+use backend::{BackEnd, Foreign, Introducing, Protocol};
 use directory::{BackendLogin, HostAt, StoreAt, TlsMode};
 use mail_types::StoreName;
 use net::ClientTls;
@@ -61,7 +61,10 @@ impl Foreign for ForeignStores {
                 return BackEnd::Nowhere(why.to_owned());
             }
         };
-        let introduction = told.map_or(Introduction::Nobody, |told| told.backend.introduction);
+        let (introduction, introducing, sources) = match told.map(|told| &told.backend) {
+            Some(told) => (told.introduction, told.introducing, Arc::clone(&told.sources)),
+            None => (Introduction::Nobody, Introducing::Nobody, Arc::default()),
+        };
         let trust = told.map_or(Trust::Public, |told| told.trust);
         let security = match tls {
             TlsMode::None => CallSecurity::Plain,
@@ -73,8 +76,9 @@ impl Foreign for ForeignStores {
             port: at.port(record, *port),
             security,
             introduction,
+            sources: Arc::clone(&sources),
         };
-        BackEnd::At { hosts: hosts.iter().map(callee).collect(), master }
+        BackEnd::At { hosts: hosts.iter().map(callee).collect(), master, introducing }
     }
 
     fn all(&self, protocol: Protocol) -> Vec<StoreName> {

@@ -45,5 +45,6 @@ fn callee(node: &NodeRecord, protocol: Inside) -> Callee {
         port: node.ports.get(&protocol).copied().unwrap_or_else(usual),
         security: CallSecurity::Cluster,
         introduction: Introduction::ProxyV2,
+        sources: [].into(),
     }
 }

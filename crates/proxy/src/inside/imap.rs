@@ -40,7 +40,7 @@ pub struct ImapInsideGate {
 impl Proxy {
     /// An IMAP connection of another node; `peer` is the client on whose behalf it calls.
     pub fn imap_inside(&self, config: &Arc<ImapInsideConfig>, peer: Peer) -> (Server, ImapInside) {
-        let client = Client { protocol: Protocol::Imap, peer };
+        let client = Client::new(Protocol::Imap, peer);
         let gate = ImapInsideGate { proxy: self.clone(), config: Arc::clone(config), client, exchange: None };
         let mut machine = Server::new(Arc::clone(&config.limits), self.clock.instant());
         let capabilities = ResponseCode::Capability(gate.offered());

@@ -53,7 +53,7 @@ impl Proxy {
     pub fn pop3_inside(&self, config: &Pop3InsideConfig, peer: Peer) -> (Server, Pop3Inside) {
         let security = if peer.tls { Security::Tls } else { Security::Clear };
         let machine = Server::new(Arc::clone(&config.config), security, self.clock.instant());
-        let client = Client { protocol: Protocol::Pop3, peer };
+        let client = Client::new(Protocol::Pop3, peer);
         let stores = Arc::clone(&config.stores);
         (machine, Front::new(Pop3InsideGate { proxy: self.clone(), stores, client, exchange: None }))
     }

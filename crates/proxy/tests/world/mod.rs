@@ -333,6 +333,7 @@ impl FakeBackEnds {
         let password = who.password.as_ref().map(|password| password.as_str().unwrap());
         self.visited.lock().unwrap().push(format!("{store} {} {}", who.user, password.unwrap_or("-")));
         match (who.address.local().as_str(), password) {
+            _ if who.ttl == 0 => Err(Unavailable { what: store.to_string(), why: "it goes round".to_owned() }),
             ("down", _) => Err(Unavailable { what: store.to_string(), why: "it is down".to_owned() }),
             ("busy", _) => Ok(Admission::InUse),
             (_, None | Some("secret")) => {

@@ -179,6 +179,7 @@ impl Nodes for Known {
             port: 24,
             security: CallSecurity::Cluster,
             introduction: Introduction::ProxyV2,
+            sources: Arc::default(),
         };
         Reach::Node { name: NodeName::parse(store.as_str()).expect("a name"), callee }
     }

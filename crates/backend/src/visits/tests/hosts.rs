@@ -13,8 +13,9 @@ impl Foreign for Two {
             port: 143,
             security: CallSecurity::Plain,
             introduction: Introduction::Nobody,
+            sources: Arc::default(),
         };
-        BackEnd::At { hosts: vec![callee("one"), callee("two")], master: None }
+        BackEnd::At { hosts: vec![callee("one"), callee("two")], master: None, introducing: Introducing::Nobody }
     }
 
     fn all(&self, _protocol: Protocol) -> Vec<StoreName> {
@@ -60,7 +61,8 @@ impl Pair {
     }
 }
 
-const WELCOMES: Script = Script { pieces: &[GREETING, "P1 OK in\r\n"], then: Then::Silent };
+const WELCOMES: Script = Script { pieces: &[GREETING, "P1 OK [CAPABILITY IMAP4rev1] in\r\n"], then: Then::Silent };
+const IN: &str = "[CAPABILITY IMAP4rev1] in";
 const DEAD: Script = Script { pieces: &[], then: Then::DoesNotAnswer };
 const FROZEN: Script = Script { pieces: &[], then: Then::Silent };
 
@@ -77,10 +79,10 @@ fn the_next_host_is_asked_where_no_login_was_said() {
         Script { pieces: &["* OK hi\r\n"], then: Then::Silent },
     ] {
         let pair = Pair::new(one, WELCOMES);
-        assert_eq!(welcomed(pair.imap()).0, "in", "{one:?}");
+        assert_eq!(welcomed(pair.imap()).0, IN, "{one:?}");
         assert_eq!(pair.called(), ["one", "two"]);
         // And nobody waits for it a second time.
-        assert_eq!(welcomed(pair.imap()).0, "in");
+        assert_eq!(welcomed(pair.imap()).0, IN);
         assert_eq!(pair.called(), ["two"], "{one:?}");
     }
 }

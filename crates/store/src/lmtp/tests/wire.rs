@@ -206,7 +206,13 @@ impl Nodes for Ways {
         let hosts = Arc::from([Box::from("node.test")]);
         Reach::Node {
             name: NodeName::parse(store.as_str()).expect("a name"),
-            callee: Callee { hosts, port: 24, security: CallSecurity::Cluster, introduction: Introduction::ProxyV2 },
+            callee: Callee {
+                hosts,
+                port: 24,
+                security: CallSecurity::Cluster,
+                introduction: Introduction::ProxyV2,
+                sources: Arc::default(),
+            },
         }
     }
 }
