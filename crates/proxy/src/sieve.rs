@@ -3,22 +3,21 @@
 
 use crate::authenticator::{Client, Outcome};
 use crate::clear::{ClearLogins, StartTls};
+use crate::dialogue::{Dialogue, Turn};
 use crate::front::{Front, Gate, Step};
 use crate::{Authenticator, Proxy};
 use mail_types::StoreName;
 use managesieve_proto::{Config, Event, Refusal, Security, Server, TlsStart};
 use ports::{Admission, BoxFuture, Elsewhere, Flow, Holder, Peer, Protocol, Unavailable};
-use sasl::{Credentials, Exchange, Failure, Mechanism};
+use sasl::{ChannelBinding, Mechanism};
 use std::sync::Arc;
 use std::time::Instant;
 
 /// What is the same for every connection of a listener.
 #[derive(Clone, Debug)]
 pub struct SieveConfig {
-    /// For clients that log in under TLS only.
-    private: Arc<Config>,
-    /// For clients that may log in on any connection.
-    clear: Arc<Config>,
+    /// All but the ways to log in.
+    base: Config,
     starttls: StartTls,
     clear_logins: ClearLogins,
 }
@@ -30,32 +29,42 @@ pub type SieveFront = Front<SieveGate>;
 pub struct SieveGate {
     proxy: Proxy,
     client: Client,
+    /// What a login is bound to, where that is offered.
+    binding: Option<ChannelBinding>,
     /// An AUTHENTICATE that waits for the client.
-    exchange: Option<Exchange>,
+    dialogue: Dialogue,
 }
 
 impl SieveConfig {
-    /// Every way to log in that [`sasl`] speaks.
+    /// What our listeners have in common.
     pub fn new(starttls: StartTls, clear_logins: ClearLogins) -> Self {
-        let mechanisms: Vec<String> = Mechanism::ALL.iter().map(|mechanism| mechanism.name().to_owned()).collect();
-        let private = Config {
+        let base = Config {
             implementation: "Posthouse".to_owned(),
             greeting: "Posthouse is ready".to_owned(),
             in_clear: Vec::new(),
-            under_tls: mechanisms.clone(),
+            under_tls: Vec::new(),
         };
-        let clear = Config { in_clear: mechanisms, ..private.clone() };
-        Self { private: Arc::new(private), clear: Arc::new(clear), starttls, clear_logins }
+        Self { base, starttls, clear_logins }
     }
 
-    fn for_client(&self, peer: Peer) -> Arc<Config> {
-        Arc::clone(if self.clear_logins.allows(peer.address.ip()) { &self.clear } else { &self.private })
+    fn for_client(&self, peer: Peer, scram: &[Mechanism]) -> Arc<Config> {
+        let under_tls: Vec<_> =
+            scram.iter().chain(&Mechanism::ALL).map(|mechanism| mechanism.name().to_owned()).collect();
+        let in_clear = if self.clear_logins.allows(peer.address.ip()) { under_tls.clone() } else { Vec::new() };
+        Arc::new(Config { in_clear, under_tls, ..self.base.clone() })
     }
 }
 
 impl Proxy {
-    /// A ManageSieve connection that was accepted: greets, with the extensions that back-ends have told.
-    pub async fn sieve(&self, config: &SieveConfig, peer: Peer) -> (Server, SieveFront) {
+    /// A ManageSieve connection that was accepted: greets, with the extensions that back-ends have told. Logins can be bound
+    /// to `binding`; behind STARTTLS to nothing, for what is offered there was settled when the connection began.
+    pub async fn sieve(
+        &self,
+        config: &SieveConfig,
+        peer: Peer,
+        binding: Option<ChannelBinding>,
+    ) -> (Server, SieveFront) {
+        let (scram, binding) = self.authenticator.scram(binding);
         let security = match config.starttls {
             _ if peer.tls => Security::Tls,
             StartTls::Offered => Security::ClearWithStartTls,
@@ -64,8 +73,8 @@ impl Proxy {
         let client = Client::new(Protocol::Sieve, peer);
         let stranger = self.authenticator.stranger();
         let offer = self.back_ends.sieve_offer().await;
-        let machine = Server::new(config.for_client(peer), offer, security, self.clock.instant());
-        let gate = SieveGate { proxy: self.clone(), client, exchange: None };
+        let machine = Server::new(config.for_client(peer, scram), offer, security, self.clock.instant());
+        let gate = SieveGate { proxy: self.clone(), client, binding, dialogue: Dialogue::default() };
         (machine, Front::new(gate).with_stranger(stranger))
     }
 }
@@ -78,7 +87,7 @@ impl Gate for SieveGate {
     }
 
     fn on_tls(&mut self, machine: &mut Server) {
-        self.exchange = None;
+        self.dialogue.forget();
         machine.tls_started();
     }
 
@@ -94,16 +103,21 @@ impl SieveGate {
             // The machine passes on what its configuration offers, which is what we know.
             Event::Authenticate { mechanism, initial } => match Mechanism::parse(&mechanism) {
                 Some(mechanism) => {
-                    let step = Exchange::start(mechanism, initial.as_ref().map(managesieve_proto::Secret::as_bytes));
-                    return self.on_step(machine, step).await;
+                    let began = self.proxy.clock.instant();
+                    let initial = initial.as_ref().map(managesieve_proto::Secret::as_bytes);
+                    let who = (&*self.proxy.authenticator, &self.client);
+                    let turn = self.dialogue.begin(who, mechanism, initial, self.binding).await;
+                    return self.on_turn(machine, turn, began).await;
                 }
                 None => machine.refuse(&Refusal::BAD_CREDENTIALS),
             },
             Event::AuthResponse(response) => {
-                let exchange = self.exchange.take().expect("the machine asks for a response behind a challenge only");
-                return self.on_step(machine, exchange.step(response.as_bytes())).await;
+                let began = self.proxy.clock.instant();
+                let who = (&*self.proxy.authenticator, &self.client);
+                let turn = self.dialogue.answer(who, response.as_bytes()).await;
+                return self.on_turn(machine, turn, began).await;
             }
-            Event::AuthCancelled => self.exchange = None,
+            Event::AuthCancelled => self.dialogue.forget(),
             Event::StartTls => {
                 let flow = match machine.tls_ready() {
                     TlsStart::Begin => Flow::StartTls,
@@ -115,26 +129,19 @@ impl SieveGate {
         Step::Stay(Flow::Next)
     }
 
-    async fn on_step(&mut self, machine: &mut Server, step: sasl::Step) -> Step<Server> {
-        match step {
-            sasl::Step::Challenge { challenge, exchange } => {
-                self.exchange = Some(exchange);
+    async fn on_turn(&mut self, machine: &mut Server, turn: Turn, began: Instant) -> Step<Server> {
+        match turn {
+            Turn::Challenge(challenge) => {
                 machine.challenge(&challenge);
                 Step::Stay(Flow::Next)
             }
-            sasl::Step::Done(credentials) => self.log_in(machine, Ok(credentials)).await,
-            sasl::Step::Failed(failure) => self.log_in(machine, Err(failure)).await,
-            // Not offered here: nobody has proved anything.
-            sasl::Step::External(_) | sasl::Step::Scram(_) | sasl::Step::Proved(_) | sasl::Step::Unproved(_) => {
-                self.log_in(machine, Err(Failure::Malformed)).await
-            }
+            Turn::Over(outcome) => self.on_outcome(machine, outcome, began).await,
         }
     }
 
     /// The machine counts failed logins, and ends the conversation behind the last one that we bear.
-    async fn log_in(&mut self, machine: &mut Server, credentials: Result<Credentials, Failure>) -> Step<Server> {
-        let began = self.proxy.clock.instant();
-        let refusal = match self.authenticator().log_in(&self.client, credentials).await {
+    async fn on_outcome(&mut self, machine: &mut Server, outcome: Outcome, began: Instant) -> Step<Server> {
+        let refusal = match outcome {
             Outcome::Visitor { store, who } => {
                 let account = Arc::clone(&who.address);
                 let admission = self.proxy.back_ends.sieve(&store, who).await;

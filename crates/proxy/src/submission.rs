@@ -2,16 +2,18 @@
 
 use crate::authenticator::{Client, Outcome};
 use crate::clear::{ClearLogins, StartTls};
+use crate::dialogue::{Dialogue, Turn};
 use crate::front::{Front, Gate, Step};
 use crate::limits::{LOGIN_FAILURE_COUNT_MAX, LOGIN_SPAN_MAX};
 use crate::{Authenticator, Proxy};
 use mail_types::Domain;
 use ports::{Admission, BoxFuture, Flow, Holder, Peer, Protocol, Unavailable};
-use sasl::{Credentials, Exchange, Failure, Mechanism};
+use sasl::{ChannelBinding, Mechanism};
 use smtp_proto::server::{Config, Event, Extensions, Limits, Server};
 use smtp_proto::{Dialect, Refusal, Security};
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The machine: no message is taken here, so there is no receipt for one.
 pub type SubmissionServer = Server<Infallible>;
@@ -19,10 +21,8 @@ pub type SubmissionServer = Server<Infallible>;
 /// What is the same for every connection of a listener.
 #[derive(Clone, Debug)]
 pub struct SubmissionConfig {
-    /// For clients that log in under TLS only.
-    private: Arc<Config>,
-    /// For clients that may log in on any connection.
-    clear: Arc<Config>,
+    /// All but the ways to log in.
+    base: Config,
     clear_logins: ClearLogins,
 }
 
@@ -33,35 +33,44 @@ pub type SubmissionFront = Front<SubmissionGate>;
 pub struct SubmissionGate {
     proxy: Proxy,
     client: Client,
+    /// What a login is bound to, where that is offered.
+    binding: Option<ChannelBinding>,
     /// An AUTH that waits for the client.
-    exchange: Option<Exchange>,
+    dialogue: Dialogue,
     failures: u32,
 }
 
 impl SubmissionConfig {
     /// As `host`; `promised` are lines of the answer to EHLO that hold for every server behind, STARTTLS and AUTH apart.
     pub fn new(host: Domain, promised: Vec<String>, starttls: StartTls, clear_logins: ClearLogins) -> Self {
-        let auth = Mechanism::ALL.map(|mechanism| mechanism.name().to_owned()).into();
-        let extensions = Extensions { starttls: starttls == StartTls::Offered, auth, ..Extensions::default() };
+        let extensions = Extensions { starttls: starttls == StartTls::Offered, ..Extensions::default() };
         let limits = Limits { login_span: Some(LOGIN_SPAN_MAX), ..Limits::default() };
-        let private = Config { extensions, promised: Some(promised), limits, ..Config::new(Dialect::Smtp, host) };
-        let clear =
-            Config { extensions: Extensions { auth_in_clear: true, ..private.extensions.clone() }, ..private.clone() };
-        Self { private: Arc::new(private), clear: Arc::new(clear), clear_logins }
+        let base = Config { extensions, promised: Some(promised), limits, ..Config::new(Dialect::Smtp, host) };
+        Self { base, clear_logins }
     }
 
-    fn for_client(&self, peer: Peer) -> Arc<Config> {
-        Arc::clone(if self.clear_logins.allows(peer.address.ip()) { &self.clear } else { &self.private })
+    fn for_client(&self, peer: Peer, scram: &[Mechanism]) -> Arc<Config> {
+        let auth = scram.iter().chain(&Mechanism::ALL).map(|mechanism| mechanism.name().to_owned()).collect();
+        let auth_in_clear = self.clear_logins.allows(peer.address.ip());
+        let extensions = Extensions { auth, auth_in_clear, ..self.base.extensions.clone() };
+        Arc::new(Config { extensions, ..self.base.clone() })
     }
 }
 
 impl Proxy {
-    /// A submission connection that was accepted: greets.
-    pub fn submission(&self, config: &SubmissionConfig, peer: Peer) -> (SubmissionServer, SubmissionFront) {
+    /// A submission connection that was accepted: greets. Logins can be bound to `binding`; behind STARTTLS to nothing, for what
+    /// is offered there was settled when the connection began.
+    pub fn submission(
+        &self,
+        config: &SubmissionConfig,
+        peer: Peer,
+        binding: Option<ChannelBinding>,
+    ) -> (SubmissionServer, SubmissionFront) {
+        let (scram, binding) = self.authenticator.scram(binding);
         let client = Client::new(Protocol::Submission, peer);
         let security = if peer.tls { Security::Tls } else { Security::Plain };
-        let machine = Server::new(config.for_client(peer), security, self.clock.instant());
-        let gate = SubmissionGate { proxy: self.clone(), client, exchange: None, failures: 0 };
+        let machine = Server::new(config.for_client(peer, scram), security, self.clock.instant());
+        let gate = SubmissionGate { proxy: self.clone(), client, binding, dialogue: Dialogue::default(), failures: 0 };
         (machine, Front::new(gate).with_stranger(self.authenticator.stranger()))
     }
 }
@@ -79,7 +88,7 @@ impl Gate for SubmissionGate {
 
     /// RFC 3207 §4.2: nothing that was learnt before is kept.
     fn on_tls(&mut self, machine: &mut SubmissionServer) {
-        self.exchange = None;
+        self.dialogue.forget();
         machine.tls_started();
     }
 
@@ -95,14 +104,21 @@ impl SubmissionGate {
             Event::Hello(_) => machine.accept_hello(),
             // The machine passes on what its configuration offers, which is what we know.
             Event::Auth { mechanism, initial } => match Mechanism::parse(&mechanism) {
-                Some(mechanism) => return self.on_step(machine, Exchange::start(mechanism, initial.as_deref())).await,
+                Some(mechanism) => {
+                    let began = self.proxy.clock.instant();
+                    let who = (&*self.proxy.authenticator, &self.client);
+                    let turn = self.dialogue.begin(who, mechanism, initial.as_deref(), self.binding).await;
+                    return self.on_turn(machine, turn, began).await;
+                }
                 None => machine.auth_failed(Refusal::UNKNOWN_MECHANISM),
             },
             Event::AuthResponse(response) => {
-                let exchange = self.exchange.take().expect("the machine asks for a response behind a challenge only");
-                return self.on_step(machine, exchange.step(&response)).await;
+                let began = self.proxy.clock.instant();
+                let who = (&*self.proxy.authenticator, &self.client);
+                let turn = self.dialogue.answer(who, &response).await;
+                return self.on_turn(machine, turn, began).await;
             }
-            Event::AuthAborted => self.exchange = None,
+            Event::AuthAborted => self.dialogue.forget(),
             Event::StartTls => {
                 machine.accept_tls();
                 return Step::Stay(Flow::StartTls);
@@ -119,29 +135,28 @@ impl SubmissionGate {
         Step::Stay(Flow::Next)
     }
 
-    async fn on_step(&mut self, machine: &mut SubmissionServer, step: sasl::Step) -> Step<SubmissionServer> {
-        match step {
-            sasl::Step::Challenge { challenge, exchange } => {
-                self.exchange = Some(exchange);
+    async fn on_turn(
+        &mut self,
+        machine: &mut SubmissionServer,
+        turn: Turn,
+        began: Instant,
+    ) -> Step<SubmissionServer> {
+        match turn {
+            Turn::Challenge(challenge) => {
                 machine.challenge(&challenge);
                 Step::Stay(Flow::Next)
             }
-            sasl::Step::Done(credentials) => self.log_in(machine, Ok(credentials)).await,
-            sasl::Step::Failed(failure) => self.log_in(machine, Err(failure)).await,
-            // Not offered here: nobody has proved anything.
-            sasl::Step::External(_) | sasl::Step::Scram(_) | sasl::Step::Proved(_) | sasl::Step::Unproved(_) => {
-                self.log_in(machine, Err(Failure::Malformed)).await
-            }
+            Turn::Over(outcome) => self.on_outcome(machine, outcome, began).await,
         }
     }
 
-    async fn log_in(
+    async fn on_outcome(
         &mut self,
         machine: &mut SubmissionServer,
-        credentials: Result<Credentials, Failure>,
+        outcome: Outcome,
+        began: Instant,
     ) -> Step<SubmissionServer> {
-        let began = self.proxy.clock.instant();
-        let (holder, answer) = match self.authenticator().log_in(&self.client, credentials).await {
+        let (holder, answer) = match outcome {
             Outcome::Visitor { store, who } => {
                 let account = Arc::clone(&who.address);
                 let answer = self.proxy.back_ends.submission(&store, who).await;

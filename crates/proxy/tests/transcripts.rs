@@ -251,7 +251,7 @@ fn submission() {
         let host = Domain::parse("proxy.example").unwrap();
         let promised = ["8BITMIME", "SIZE 1000"].map(str::to_owned).into();
         let config = SubmissionConfig::new(host, promised, setup.starttls, Setup::clear_logins());
-        world.proxy.submission(&config, peer(setup.ip, setup.tls))
+        world.proxy.submission(&config, peer(setup.ip, setup.tls), setup.binding())
     });
 }
 
@@ -259,7 +259,7 @@ fn submission() {
 fn sieve() {
     run_all("sieve", |setup, world| {
         let config = SieveConfig::new(setup.starttls, Setup::clear_logins());
-        finish(world.proxy.sieve(&config, peer(setup.ip, setup.tls)))
+        finish(world.proxy.sieve(&config, peer(setup.ip, setup.tls), setup.binding()))
     });
 }
 

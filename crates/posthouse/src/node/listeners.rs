@@ -218,7 +218,7 @@ impl Listeners {
             let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                 let visit = sessions.enter(Protocol::Submission, &peer);
-                let (machine, front) = proxy.submission(&config, peer);
+                let (machine, front) = proxy.submission(&config, peer, stream.channel_binding());
                 let session = front.with_badge(visit.badge().clone());
                 let session = Polite::new(session, visit.badge(), &ending, leave_smtp);
                 report(visit, Box::pin(serve(stream, machine, session, tls.clone())))
@@ -246,7 +246,7 @@ impl Listeners {
                 let (ending, badge) = (ending.clone(), visit.badge().clone());
                 let session = async move {
                     // What it greets with may have to be asked for.
-                    let (machine, front) = proxy.sieve(&config, peer).await;
+                    let (machine, front) = proxy.sieve(&config, peer, stream.channel_binding()).await;
                     let session = Polite::new(front.with_badge(badge.clone()), &badge, &ending, leave_sieve);
                     serve(stream, machine, session, tls).await
                 };
