@@ -135,12 +135,7 @@ impl SubmissionGate {
         Step::Stay(Flow::Next)
     }
 
-    async fn on_turn(
-        &mut self,
-        machine: &mut SubmissionServer,
-        turn: Turn,
-        began: Instant,
-    ) -> Step<SubmissionServer> {
+    async fn on_turn(&mut self, machine: &mut SubmissionServer, turn: Turn, began: Instant) -> Step<SubmissionServer> {
         match turn {
             Turn::Challenge(challenge) => {
                 machine.challenge(&challenge);
