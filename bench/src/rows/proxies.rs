@@ -5,7 +5,7 @@ use crate::args::Args;
 use crate::imap::Client;
 use crate::procs::{kernel, own_cpu};
 use crate::server::Kind;
-use crate::server::proxies::{Front, Proxy, name};
+use crate::server::proxies::{Front, Proxy, hashed_name, name};
 use crate::stats::{as_f64, median};
 use crate::stub::Stub;
 use crate::table::{Better, Cell, contest, contest_title};
@@ -28,6 +28,7 @@ pub(crate) async fn run(args: &Args, kinds: &[Kind], base: &Path) -> Result<()> 
     let bench = Bench { args, proxies, peers, stub, base, tls: ClientTls::unverified() };
     let mut fronts = bench.start_all().await;
     bench.work(&mut fronts, "logins and logouts, 32 clients, /s", Work::Logins, Leg::Plain).await;
+    bench.hashed(&fronts).await;
     bench.work(&mut fronts, "FETCH of 8 MB, 2 clients, MB/s", Work::Fetches, Leg::Plain).await;
     bench.work(&mut fronts, "the same, TLS to the clients", Work::Fetches, Leg::Tls).await;
     stop(fronts)?;
@@ -81,6 +82,8 @@ enum Leg {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
     Logins,
+    /// Where the proxy has the password, as argon2id.
+    HashedLogins,
     Fetches,
 }
 
@@ -88,6 +91,7 @@ impl Work {
     fn clients(self) -> usize {
         match self {
             Self::Logins => 32,
+            Self::HashedLogins => 4,
             Self::Fetches => 2,
         }
     }
@@ -132,6 +136,24 @@ impl Bench<'_> {
         println!("      CPU of the load and the stub together, in the same units: {}", own.join(", "));
     }
 
+    /// A row of Posthouse alone: of the others none is set up to know a password and to log in as somebody else.
+    async fn hashed(&self, fronts: &[Option<Front>]) {
+        let mut cells: Vec<Option<Cell>> = fronts.iter().map(|_| None).collect();
+        let (Some(Some(ours)), Some(cell)) = (fronts.first(), cells.first_mut()) else { return };
+        if !matches!(ours.proxy, Proxy::Posthouse(_)) {
+            return;
+        }
+        let mut runs = Vec::new();
+        for _ in 0..self.args.rounds() {
+            match self.one(ours, Work::HashedLogins, Leg::Plain).await {
+                Ok(run) => runs.push(run),
+                Err(error) => eprintln!("{} with hashes: {error:#}", ours.proxy.name()),
+            }
+        }
+        *cell = self::cell(&runs, Work::HashedLogins);
+        contest("logins that the proxy checks by argon2id, 4 clients, /s", &cells, self.peers, Better::Higher);
+    }
+
     async fn one(&self, front: &Front, work: Work, leg: Leg) -> Result<Run> {
         let (before, own, start) = (front.cpu()?, own_cpu()?, Instant::now());
         let done = Rc::new(Shared::new(0));
@@ -143,9 +165,10 @@ impl Bench<'_> {
                 let (done, tls) = (Rc::clone(&done), tls.cloned());
                 tasks.push(tokio::task::spawn_local(async move {
                     match work {
-                        Work::Logins => {
+                        Work::Logins | Work::HashedLogins => {
+                            let user = if work == Work::Logins { name(number) } else { hashed_name(number) };
                             while start.elapsed() < span {
-                                let mut client = Client::login_from(None, at, tls.as_ref(), &name(number)).await?;
+                                let mut client = Client::login_from(None, at, tls.as_ref(), &user).await?;
                                 client.command("LOGOUT").await?;
                                 done.set(done.get() + 1);
                             }
@@ -302,7 +325,7 @@ fn own_cost(runs: &[Run], work: Work) -> f64 {
 fn cost(cpu: Duration, runs: &[Run], work: Work) -> f64 {
     let done: usize = runs.iter().map(|run| run.done).sum();
     match work {
-        Work::Logins => per_thousand(cpu, done),
+        Work::Logins | Work::HashedLogins => per_thousand(cpu, done),
         Work::Fetches => cpu.as_secs_f64() * 1000.0 / units(done, work),
     }
 }
@@ -310,7 +333,7 @@ fn cost(cpu: Duration, runs: &[Run], work: Work) -> f64 {
 /// Logins, or MB.
 fn units(done: usize, work: Work) -> f64 {
     match work {
-        Work::Logins => as_f64(done),
+        Work::Logins | Work::HashedLogins => as_f64(done),
         Work::Fetches => as_f64(done) / 1e6,
     }
 }

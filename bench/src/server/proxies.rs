@@ -1,14 +1,15 @@
 //! Proxies in front of the stub: Posthouse, nginx, Dovecot's login processes in both modes, Perdition, and no proxy at all.
-//! All lead everybody to the same back-end and show it the user's own password, so that none has a hash to compute.
+//! All lead everybody to the same back-end and show it the user's own password, so that none has a hash to compute; Posthouse has
+//! a domain besides whose passwords it knows, as argon2id, and whose users its master logs in.
 
 use super::posthouse::CONFIG;
 use super::process::{Process, Sign};
 use super::records::Records;
-use super::{DOMAIN, free_port, loopback};
+use super::{DOMAIN, Hash, free_port, loopback};
 use crate::stub::{self, Stub};
 use anyhow::{Context, Result, bail};
-use directory::{Host, Protocol, StoreRecord};
-use mail_types::{Domain, StoreName};
+use directory::{BackendLogin, Host, Protocol, StoreKind, StoreRecord};
+use mail_types::{Address, Domain, StoreName};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
@@ -49,6 +50,14 @@ pub(crate) const DOMAINS: u8 = 8;
 pub(crate) fn name(number: usize) -> String {
     format!("u{number}@{}", domain(u8::try_from(number % usize::from(DOMAINS)).unwrap_or(0)))
 }
+
+/// The name of a user whose password Posthouse checks, one of [`HASHED`].
+pub(crate) fn hashed_name(number: usize) -> String {
+    format!("u{}@hashed.{DOMAIN}", number % HASHED)
+}
+
+/// Users whose password Posthouse checks.
+const HASHED: usize = 4;
 
 fn domain(number: u8) -> String {
     format!("d{number}.{DOMAIN}")
@@ -112,7 +121,12 @@ impl Front {
             }
             Proxy::Posthouse(program) => {
                 fs::write(folder.join(CONFIG), posthouse(folder, ports)).context("a configuration")?;
-                Records::fronting(&folder.join("data/directory"), back_ends(stub)?).await?;
+                fs::write(folder.join(MASTER_PASSWORD), "secret of the master").context("a password")?;
+                let records = Records::fronting(&folder.join("data/directory"), back_ends(stub)?).await?;
+                let accounts: Result<Vec<Address>, _> =
+                    (0..HASHED).map(|number| Address::parse(&hashed_name(number))).collect();
+                records.checking(hashed(stub)?, &accounts?, &Hash::Argon2id.of_password()?).await?;
+                drop(records);
                 vec![super::posthouse::launch(program, folder)?]
             }
             Proxy::Nginx => {
@@ -158,14 +172,24 @@ fn write_certificate(folder: &Path) -> Result<()> {
     fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).context("writing a key")
 }
 
+/// Where a master logs in those whose password is known here.
+fn hashed(stub: &Stub) -> Result<StoreRecord> {
+    let mut store = back_end(HASHED_STORE, DOMAINS, stub)?;
+    if let StoreKind::Foreign { login, .. } = &mut store.kind {
+        *login = BackendLogin::Master;
+    }
+    Ok(store)
+}
+
+fn back_end(name: &str, number: u8, stub: &Stub) -> Result<StoreRecord> {
+    let host = Host::parse(&stub::address_of_store(number).to_string())?;
+    let ports = BTreeMap::from([(Protocol::Imap, stub.imap)]);
+    Ok(StoreRecord::foreign(StoreName::parse(name)?, host, ports))
+}
+
 fn back_ends(stub: &Stub) -> Result<Vec<(Domain, StoreRecord)>> {
-    let back_end = |number| {
-        let host = Host::parse(&stub::address_of_store(number).to_string())?;
-        let ports = BTreeMap::from([(Protocol::Imap, stub.imap)]);
-        let store = StoreRecord::foreign(StoreName::parse(&format!("s{number}"))?, host, ports);
-        Ok((Domain::parse(&domain(number))?, store))
-    };
-    (0..DOMAINS).map(back_end).collect()
+    let with_domain = |number| Ok((Domain::parse(&domain(number))?, back_end(&format!("s{number}"), number, stub)?));
+    (0..DOMAINS).map(with_domain).collect()
 }
 
 fn posthouse(folder: &Path, (plain, tls): (u16, u16)) -> String {
@@ -174,7 +198,8 @@ fn posthouse(folder: &Path, (plain, tls): (u16, u16)) -> String {
         "[node]\nname = \"front\"\nhostname = \"mx.{DOMAIN}\"\ndata = \"{dir}/data\"\nstop_seconds = 1\n\n\
          [tls]\ncertificate = \"{dir}/cert.pem\"\nkey = \"{dir}/key.pem\"\n\n\
          [proxy]\nimap = \"127.0.0.1:{plain}\"\nimaps = \"127.0.0.1:{tls}\"\n\n\
-         [limits]\nconnections = 200000\nconnections_per_address = 200000\n"
+         [limits]\nconnections = 200000\nconnections_per_address = 200000\n\n\
+         [[backend]]\nstore = \"{HASHED_STORE}\"\nmaster_user = \"master\"\nmaster_password = \"{dir}/{MASTER_PASSWORD}\"\n"
     )
 }
 
@@ -219,6 +244,8 @@ fn perdition(folder: &Path, ssl_mode: &str, port: u16, stub: &Stub) -> Result<Pr
     Process::spawn("Perdition", &mut command, &folder.join("log"))
 }
 
+const HASHED_STORE: &str = "hashed";
+const MASTER_PASSWORD: &str = "master";
 const REUSED: &str = "  service_count = 0\n  process_min_avail = 2\n  client_limit = 20000";
 const EACH: &str = "  service_count = 1\n  process_min_avail = 8\n  process_limit = 3000";
 const NGINX: &str = "/usr/sbin/nginx";

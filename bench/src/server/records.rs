@@ -47,7 +47,7 @@ impl Records {
     }
 
     /// Makes it without accounts: each domain has a back-end of another make, which decides who there is.
-    pub(super) async fn fronting(folder: &Path, domains: Vec<(Domain, StoreRecord)>) -> Result<()> {
+    pub(super) async fn fronting(folder: &Path, domains: Vec<(Domain, StoreRecord)>) -> Result<Self> {
         fs::create_dir_all(folder).context("making the directory's folder")?;
         let records = Self { engine: EmbeddedEngine::open(&folder.join("directory.redb"))? };
         let mut batch = put(Transaction::default(), &SiteRecord::default());
@@ -56,7 +56,22 @@ impl Records {
             let domain = DomainRecord { accounts: AccountsPolicy::Unchecked, default_store, ..DomainRecord::new(name) };
             batch = put(put(batch, &store), &domain);
         }
-        records.commit(batch).await
+        records.commit(batch).await?;
+        Ok(records)
+    }
+
+    /// Adds a domain whose accounts' passwords it has itself, with a back-end of another make.
+    pub(super) async fn checking(&self, store: StoreRecord, accounts: &[Address], stored: &str) -> Result<()> {
+        let mut batch = put(Transaction::default(), &store);
+        let mut chance = Chance::new(4);
+        if let Some(first) = accounts.first() {
+            let default_store = Some(store.name.clone());
+            batch = put(batch, &DomainRecord { default_store, ..DomainRecord::new(first.domain().clone()) });
+        }
+        for address in accounts {
+            batch = with_password(batch, address, stored, &mut chance)?;
+        }
+        self.commit(batch).await
     }
 
     /// Writes them to a file that other nodes read.
@@ -81,16 +96,21 @@ fn account(
     chance: &mut Chance,
 ) -> Result<Transaction> {
     let address = Address::parse(&user(number))?;
-    let id = u128::from(chance.next()) << 64 | u128::from(chance.next());
-    let passwords = vec![PasswordHash::parse(stored)?];
-    let batch = put(batch, &AccountRecord::new(address.clone(), AccountId::from_bytes(id.to_be_bytes())));
-    let batch = put(batch, &SecretRecord { address: address.clone(), passwords });
+    let batch = with_password(batch, &address, stored, chance)?;
     // The default store needs no placement.
     let store = stores.get(number % stores.len().max(1)).filter(|_| stores.len() > 1);
     Ok(match store {
         Some(store) => put(batch, &PlacementRecord { address, store: store.name.clone(), user: None }),
         None => batch,
     })
+}
+
+/// An account and its password.
+fn with_password(batch: Transaction, address: &Address, stored: &str, chance: &mut Chance) -> Result<Transaction> {
+    let id = u128::from(chance.next()) << 64 | u128::from(chance.next());
+    let passwords = vec![PasswordHash::parse(stored)?];
+    let batch = put(batch, &AccountRecord::new(address.clone(), AccountId::from_bytes(id.to_be_bytes())));
+    Ok(put(batch, &SecretRecord { address: address.clone(), passwords }))
 }
 
 fn put(transaction: Transaction, record: &impl Record) -> Transaction {

@@ -3,7 +3,7 @@
 use crate::line::{Line, now};
 use crate::session::SessionError;
 use crate::stream::Stream;
-use crate::timer::Timer;
+use crate::timer::{Timer, within};
 use crate::tls::{ClientTls, HandshakeError};
 use bytes::Bytes;
 use machine::Machine;
@@ -119,6 +119,7 @@ impl<M: Machine> Exchange<M> {
     pub(crate) fn rest(&mut self) {
         self.timer = Timer::default();
         self.held = None;
+        self.line.rest();
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -152,12 +153,12 @@ impl<M: Machine> Exchange<M> {
                 self.line.send().await?;
             }
         };
-        tokio::time::timeout(CLOSE_SPAN_MAX, flushing).await.map_err(|_| SessionError::Stalled)?
+        within(CLOSE_SPAN_MAX, flushing).await.unwrap_or(Err(SessionError::Stalled))
     }
 
     /// Ends the connection politely.
     pub(crate) async fn hang_up(&mut self) {
-        let _broken_or_too_slow = tokio::time::timeout(LINGER_SPAN_MAX, self.line.hang_up()).await;
+        let _broken_or_too_slow = within(LINGER_SPAN_MAX, self.line.hang_up()).await;
     }
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Line {
     /// A failure that was met where it could not be told.
     failure: Option<io::Error>,
     ended: bool,
+    /// Whether the peer was told that we have ended.
+    shut: bool,
     /// When the peer last took something, or had nothing to take.
     progress: Instant,
     /// Octets moved since the others last had their turn.
@@ -37,6 +39,7 @@ impl Line {
             flushed: true,
             failure: None,
             ended: false,
+            shut: false,
             progress: now(),
             moved: 0,
         }
@@ -50,6 +53,11 @@ impl Line {
     /// The stream itself, for who passes octets on; nothing may wait.
     pub(crate) fn stream(&mut self) -> &mut Stream {
         &mut self.stream
+    }
+
+    /// Gives back the room for pieces: for long none will wait here.
+    pub(crate) fn rest(&mut self) {
+        self.pieces.shrink_to_fit();
     }
 
     /// Octets have moved past this line: they count as its own.
@@ -82,6 +90,11 @@ impl Line {
     /// Whether all output has gone to the operating system.
     pub(crate) fn is_idle(&self) -> bool {
         self.pieces.is_empty() && self.flushed
+    }
+
+    /// The peer has ended, as whoever read in our place found.
+    pub(crate) fn end(&mut self) {
+        self.ended = true;
     }
 
     /// How many octets wait.
@@ -125,13 +138,7 @@ impl Line {
             return Poll::Ready(Err(failure));
         }
         while !self.pieces.is_empty() {
-            let mut slices = [IoSlice::new(&[]); PIECES_PER_WRITE_MAX];
-            let count = self.pieces.len().min(PIECES_PER_WRITE_MAX);
-            for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
-                *slice = IoSlice::new(piece);
-            }
-            let slices = slices.get(..count).unwrap_or(&[]);
-            let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices))?;
+            let written = ready!(self.poll_write(cx))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -143,6 +150,21 @@ impl Line {
             self.progress = now();
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Writes what waits, or part of it.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Self { stream, pieces, .. } = self;
+        // Most answers are one piece, and the system does more for a list of one.
+        if let (Some(only), 1) = (pieces.front(), pieces.len()) {
+            return Pin::new(stream).poll_write(cx, only);
+        }
+        let mut slices = [IoSlice::new(&[]); PIECES_PER_WRITE_MAX];
+        let count = pieces.len().min(PIECES_PER_WRITE_MAX);
+        for (slice, piece) in slices.iter_mut().zip(&*pieces) {
+            *slice = IoSlice::new(piece);
+        }
+        Pin::new(stream).poll_write_vectored(cx, slices.get(..count).unwrap_or(&[]))
     }
 
     fn advance(&mut self, written: usize) {
@@ -203,10 +225,19 @@ impl Line {
         })
     }
 
+    /// Says that nothing more will come from us.
+    pub(crate) async fn shut(&mut self) -> io::Result<()> {
+        if !self.shut {
+            poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await?;
+            self.shut = true;
+        }
+        Ok(())
+    }
+
     /// Says that nothing more will come from us, then reads what the peer still sends, and drops it, until it ends
     /// too: closing a socket with unread input sends a reset, which can overtake our last reply.
     pub(crate) async fn hang_up(&mut self) -> io::Result<()> {
-        poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await?;
+        self.shut().await?;
         let mut left = LINGER_OCTETS_MAX;
         while !self.ended && left > 0 {
             let octets = poll_fn(|cx| self.poll_receive(cx, |_| {})).await?;

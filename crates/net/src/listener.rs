@@ -11,6 +11,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -131,9 +132,10 @@ impl Listener {
         let options = Arc::new(options);
         let mut sessions = JoinSet::new();
         let mut exhausted = false;
+        let mut draining = pin!(shutdown.draining());
         loop {
             let accepted = tokio::select! {
-                () = shutdown.draining() => break,
+                () = &mut draining => break,
                 Some(ended) = sessions.join_next() => {
                     report(&options.name, ended);
                     continue;
@@ -164,7 +166,7 @@ impl Listener {
                         tracing::error!(listener = options.name, %error, "cannot accept connections for now");
                     }
                     tokio::select! {
-                        () = shutdown.draining() => break,
+                        () = &mut draining => break,
                         Some(ended) = sessions.join_next() => report(&options.name, ended),
                         () = tokio::time::sleep(EXHAUSTED_SPAN) => {}
                     }
@@ -222,13 +224,20 @@ struct Guest {
 }
 
 impl Guest {
-    async fn attend<F: Future<Output = ()>>(self, options: Arc<ListenerOptions>, session: impl Fn(Stream, Peer) -> F) {
-        let Some(Self { connection, address, local, seat }) = self.introduced(&options).await else { return };
-        let plain = match tune(&connection) {
-            Ok(()) => Stream::plain(connection),
-            // It has gone again.
-            Err(_) => return,
-        };
+    async fn attend<F>(self, options: Arc<ListenerOptions>, session: impl Fn(Stream, Peer) -> F)
+    where
+        F: Future<Output = ()>,
+    {
+        // In a box, which goes with it: the session has no room for its beginning while it lasts.
+        let Some((session, seat)) = Box::pin(self.begin(options, session)).await else { return };
+        session.await;
+        drop(seat);
+    }
+
+    /// All that comes before the session; nothing where it does not come to one.
+    async fn begin<F>(self, options: Arc<ListenerOptions>, session: impl Fn(Stream, Peer) -> F) -> Option<(F, Seat)> {
+        let Self { connection, address, local, seat } = self.introduced(&options).await?;
+        let plain = Stream::plain(connection);
         let (stream, tls) = match &options.security {
             Security::Plain => (plain, false),
             Security::Tls(tls) => match plain.accept_tls(tls).await {
@@ -236,18 +245,19 @@ impl Guest {
                 Err(error) => {
                     seat.seats.without_tls.fetch_add(1, Ordering::Relaxed);
                     seat.seats.tell_of_no_tls(&error, tls, address, &options);
-                    return;
+                    return None;
                 }
             },
         };
         seat.seats.accepted.fetch_add(1, Ordering::Relaxed);
-        session(stream, Peer { address, local, tls }).await;
-        drop(seat);
+        Some((session(stream, Peer { address, local, tls }), seat))
     }
 
     /// With the addresses that hold from here on: those of the PROXY header, where one is expected.
     async fn introduced(mut self, options: &ListenerOptions) -> Option<Self> {
-        self.local = self.connection.local_addr().unwrap_or(self.local);
+        if self.local.ip().is_unspecified() {
+            self.local = self.connection.local_addr().unwrap_or(self.local);
+        }
         if options.proxy_from.is_none() {
             return Some(self);
         }
@@ -286,12 +296,13 @@ fn may_connect(address: SocketAddr, options: &ListenerOptions) -> bool {
 }
 
 /// Options of every connection, ours and others'.
-pub(crate) fn tune(connection: &TcpStream) -> io::Result<()> {
+pub(crate) fn tune<'s>(socket: impl Into<SockRef<'s>>) -> io::Result<()> {
+    let socket = socket.into();
     // A reply waits for nothing: Nagle's algorithm and delayed acknowledgements together cost 40 ms each.
-    connection.set_nodelay(true)?;
+    socket.set_tcp_nodelay(true)?;
     // A client that vanished without a word is found in about 10 minutes (RFC 1122 §4.2.3.6 lets us ask).
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
-    SockRef::from(connection).set_tcp_keepalive(&keepalive)
+    socket.set_tcp_keepalive(&keepalive)
 }
 
 fn bound(address: SocketAddr) -> io::Result<Socket> {
@@ -303,6 +314,8 @@ fn bound(address: SocketAddr) -> io::Result<Socket> {
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
+    // Every connection that is accepted from it has them too, and costs no call for each.
+    tune(&socket)?;
     socket.bind(&address.into())?;
     Ok(socket)
 }
@@ -487,6 +500,19 @@ mod tests {
         assert!(!seldom.may_tell(now + Duration::from_secs(59)));
         assert!(seldom.may_tell(now + Duration::from_secs(60)));
         assert!(!seldom.may_tell(now + Duration::from_secs(61)));
+    }
+
+    #[tokio::test]
+    async fn who_is_accepted_has_the_options_of_the_socket() {
+        let listening =
+            Bound::bind("127.0.0.1:0".parse().expect("an address")).expect("a port").listen().expect("free");
+        let calling = TcpStream::connect(listening.local_addr().expect("its address"));
+        let (_caller, accepted) = tokio::join!(calling, listening.accept());
+        let (connection, _) = accepted.expect("a connection");
+        let socket = SockRef::from(&connection);
+        assert!(socket.tcp_nodelay().expect("an option") && socket.keepalive().expect("an option"));
+        assert_eq!(socket.tcp_keepalive_time().expect("an option"), KEEPALIVE_TIME);
+        assert_eq!(socket.tcp_keepalive_interval().expect("an option"), KEEPALIVE_INTERVAL);
     }
 
     #[test]

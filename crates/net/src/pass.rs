@@ -15,7 +15,7 @@ mod way;
 use crate::exchange::{CLOSE_SPAN_MAX, Exchange, LINGER_SPAN_MAX, OUTPUT_STALL_MAX};
 use crate::line::{Line, now};
 use crate::session::SessionError;
-use crate::timer::Timer;
+use crate::timer::{Timer, within};
 use bytes::Bytes;
 use machine::Machine;
 use ports::{Flow, Handler, Passage, Track, Wire};
@@ -242,7 +242,7 @@ impl Passing {
             return;
         }
         let finishing = async {
-            poll_fn(|cx| line.stream().poll_shutdown(cx)).await?;
+            line.shut().await?;
             while !self.deaf && !self.shut {
                 line.take_turns().await;
                 let moving = poll_fn(|cx| match self.poll_up(cx, line) {
@@ -253,12 +253,15 @@ impl Passing {
                     }
                     Err(error) => Poll::Ready(Err(error)),
                 });
-                tokio::time::timeout(LINGER_SPAN_MAX, moving).await.map_err(|_| SessionError::Stalled)??;
+                within(LINGER_SPAN_MAX, moving).await.unwrap_or(Err(SessionError::Stalled))?;
             }
             Ok::<_, SessionError>(())
         };
         // Whatever comes of it: the session is over.
         let _outcome = tokio::time::timeout(CLOSE_SPAN_MAX, finishing).await;
+        if self.up.has_ended() {
+            line.end();
+        }
     }
 
     /// Tells the back-end that this is the end, as far as that needs no waiting.

@@ -1,11 +1,21 @@
-//! A time-out that moves with every command and rarely fires.
+//! Time-outs that rarely fire.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 
-/// Wakes the task at a time that may move. Moving it later costs nothing: the old time fires first and is armed anew.
+/// Runs a future for at most so long; nothing where that is not enough. Work that is done at once, as most is, needs no clock.
+pub(crate) async fn within<T>(span: Duration, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    match poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+        Poll::Ready(done) => Some(done),
+        Poll::Pending => tokio::time::timeout(span, work).await.ok(),
+    }
+}
+
+/// Wakes the task at a time that may move, as it does with every command. Moving it later costs nothing: the old time fires first and is armed anew.
 #[derive(Debug, Default)]
 pub(crate) struct Timer(Option<Pin<Box<Sleep>>>);
 

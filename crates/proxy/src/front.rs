@@ -19,12 +19,12 @@ pub struct Front<G: Gate> {
 
 /// Who answers.
 enum State<G: Gate> {
-    /// Nobody is logged in: we do.
-    NotAuthenticated(G),
+    /// Nobody is logged in: we do. In a box, as is the way to a back-end: the session, which lasts, has no room for it.
+    NotAuthenticated(Box<G>),
     /// The store's half of the session does, to the end.
     Delegated(Box<dyn Handler<G::Machine>>),
     /// A back-end does, to the end; the driver has the way to it, or takes it now.
-    Passed(Option<Passage>),
+    Passed(Option<Box<Passage>>),
 }
 
 /// What a protocol has before its login.
@@ -81,7 +81,7 @@ pub enum Step<M: Machine> {
 
 impl<G: Gate> Front<G> {
     pub(crate) fn new(gate: G) -> Self {
-        Self { state: State::NotAuthenticated(gate), badge: None, stranger: None, seat: None }
+        Self { state: State::NotAuthenticated(Box::new(gate)), badge: None, stranger: None, seat: None }
     }
 
     pub(crate) fn with_stranger(self, stranger: Stranger) -> Self {
@@ -123,7 +123,7 @@ impl<G: Gate> Handler<G::Machine> for Front<G> {
                     }
                     Step::Pass { passage, holder, seat } => {
                         self.enter(holder, seat);
-                        self.state = State::Passed(Some(passage));
+                        self.state = State::Passed(Some(Box::new(passage)));
                         Flow::Pass
                     }
                 },
@@ -164,7 +164,7 @@ impl<G: Gate> Handler<G::Machine> for Front<G> {
 
     fn passage(&mut self) -> Option<Passage> {
         match &mut self.state {
-            State::Passed(passage) => passage.take(),
+            State::Passed(passage) => passage.take().map(|passage| *passage),
             State::NotAuthenticated(_) | State::Delegated(_) => None,
         }
     }

@@ -77,7 +77,6 @@ fn main() -> ExitCode {
         delivery::trials(&nodes),
         curl::trials(&nodes),
         clients::trials(&nodes),
-        scram::trials(&nodes),
         scripts::trials(&nodes),
         libraries::trials(&nodes),
         sync::trials(&nodes),

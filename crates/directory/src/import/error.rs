@@ -77,6 +77,14 @@ pub enum LineError {
         /// What stood there.
         port: String,
     },
+    /// Several stores belong to the host, and no port tells which.
+    #[error("several stores are at {host:?}{}: name a port that one of them has", port.map(|port| format!(", and none of them alone has port {port}")).unwrap_or_default())]
+    ManyStores {
+        /// The host.
+        host: String,
+        /// The port that was given.
+        port: Option<u16>,
+    },
     /// No store belongs to the host.
     #[error("no store is called {host:?} or mapped to it{}", nearest.as_ref().map(|n| format!("; did you mean {n}?")).unwrap_or_default())]
     UnknownStore {

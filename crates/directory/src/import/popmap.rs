@@ -94,6 +94,9 @@ impl StoreMap {
         let mapped = with_port.or_else(|| self.hosts.get(&host)).cloned().flatten();
         let named = || StoreName::parse(&host).ok().filter(|name| self.known.contains(name));
         mapped.or_else(named).ok_or_else(|| {
+            if self.hosts.contains_key(&host) {
+                return LineError::ManyStores { host: host.clone(), port };
+            }
             let known = self.known.iter().map(StoreName::as_str);
             // A host is often a store's name with a domain behind it.
             let first = host.split('.').next().unwrap_or(&host);

@@ -73,7 +73,10 @@ fn replaying_and_purging_go_on_beside_the_writer() {
         });
         let reader = journal.clone();
         scope.spawn(move || {
-            while reader.durable().lsn().number() < total {
+            let mut is_last = false;
+            while !is_last {
+                // Once more behind the last record, so that the round of a reader that came late purges, too.
+                is_last = reader.durable().lsn().number() >= total;
                 // What is durable when a replay begins is in it, unless it was purged meanwhile.
                 let (from, last) = (reader.first_lsn(), reader.durable().lsn());
                 let mut next = from;

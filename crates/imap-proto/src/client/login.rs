@@ -76,15 +76,18 @@ impl InitialResponse {
 }
 
 fn authenticate(tag: &str, mechanism: &str, response: &[u8], initial: InitialResponse) -> Parts {
-    let command = format!("{tag} AUTHENTICATE {mechanism}");
     let response = parse::base64_challenge(response);
-    let lines = match initial {
-        // RFC 4959 §3: `=` is one of no octets.
-        InitialResponse::Taken if response.is_empty() => vec![format!("{command} =\r\n")],
-        InitialResponse::Taken => vec![format!("{command} {response}\r\n")],
-        InitialResponse::Unknown => vec![format!("{command}\r\n"), format!("{response}\r\n")],
-    };
-    lines.into_iter().map(|line| Secret::new(line.into_bytes())).collect()
+    let part = |text: &[&str]| Secret::new(text.concat().into_bytes());
+    match initial {
+        InitialResponse::Taken => {
+            // RFC 4959 §3: `=` is one of no octets.
+            let response = if response.is_empty() { "=" } else { &response };
+            Parts::from([part(&[tag, " AUTHENTICATE ", mechanism, " ", response, "\r\n"])])
+        }
+        InitialResponse::Unknown => {
+            Parts::from([part(&[tag, " AUTHENTICATE ", mechanism, "\r\n"]), part(&[&response, "\r\n"])])
+        }
+    }
 }
 
 fn log_in(tag: &str, user: &[u8], password: &[u8], mode: Option<LiteralMode>) -> Parts {

@@ -121,6 +121,18 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// A name or a password. Clients send `john%example.test` and whatever a password has without quotes, and no `LOGIN` means a
+    /// pattern: `%` and `*` are taken, which RFC 9051 §9 leaves out of an atom.
+    pub(crate) fn login_argument(&mut self) -> Parsed<Cow<'a, [u8]>> {
+        match self.peek() {
+            Some(b'"' | b'{') => self.string(),
+            Some(_) | None => {
+                let atom = self.take_while(|octet| is_astring_char(octet) || matches!(octet, b'%' | b'*'));
+                if atom.is_empty() { Err(Fault::Bad("a string is missing")) } else { Ok(Cow::Borrowed(atom)) }
+            }
+        }
+    }
+
     pub(crate) fn string(&mut self) -> Parsed<Cow<'a, [u8]>> {
         if self.eat(b'"') { self.quoted() } else { self.literal().map(Cow::Borrowed) }
     }

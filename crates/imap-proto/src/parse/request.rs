@@ -96,9 +96,9 @@ fn with_arguments(name: &str, cursor: &mut Cursor<'_>) -> Parsed<CommandBody> {
     Ok(match name {
         "ID" => CommandBody::Id(id_fields(cursor)?),
         "LOGIN" => {
-            let user = cursor.astring()?.into_owned();
+            let user = cursor.login_argument()?.into_owned();
             cursor.sp()?;
-            CommandBody::Login { user, password: Secret::new(cursor.astring()?.into_owned()) }
+            CommandBody::Login { user, password: Secret::new(cursor.login_argument()?.into_owned()) }
         }
         "ENABLE" => CommandBody::Enable(words(cursor)?),
         "COMPRESS" => CommandBody::Compress(cursor.keyword()?),

@@ -69,6 +69,7 @@ fn login_in_every_form_of_string() {
     assert_eq!(body("LOGIN {1+}\r\na {0}\r\n"), login("a", ""));
     assert_eq!(body("LOGIN a {3}\r\nb  "), login("a", "b  "));
     assert_eq!(body("LOGIN a] \"pä\""), login("a]", "pä"));
+    assert_eq!(body("LOGIN john%example.test s*e%same"), login("john%example.test", "s*e%same"));
     assert!(!format!("{:?}", login("a", "SESAME")).contains("SESAME"));
 }
 

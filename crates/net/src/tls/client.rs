@@ -2,10 +2,11 @@
 
 use super::{HandshakeError, TlsError, certificates, private_key, provider, verify};
 use rustls::client::Resumption;
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier};
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{CertificateDer, ServerName};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -22,20 +23,23 @@ pub struct ClientTls {
 impl ClientTls {
     /// The certificate must come from an authority in this PEM file, and name the server: the host that is called, or its
     /// address where it is called by that.
+    ///
+    /// A server may also show exactly one of these certificates, whatever its names and dates, if it has the key: a server of
+    /// one's own with a certificate that it has signed itself.
     pub fn verified_by(roots: &Path) -> Result<Self, TlsError> {
-        let mut store = RootCertStore::empty();
-        // A bundle may hold what this library refuses; the others count.
-        let (added, _refused) = store.add_parsable_certificates(certificates(roots)?);
-        if added == 0 {
-            return Err(TlsError::NoCertificate { path: roots.to_owned() });
-        }
-        Ok(Self::of(builder().with_root_certificates(store).with_no_client_auth()))
+        let known = certificates(roots)?;
+        let store = Arc::new(store(roots, &known)?);
+        let verifier = WebPkiServerVerifier::builder_with_provider(store, provider()).build();
+        let verifier = verifier.map_err(|_| TlsError::NoCertificate { path: roots.to_owned() })?;
+        let verifier: Arc<dyn ServerCertVerifier> = Arc::new(verify::Known::new(known, verifier));
+        Ok(Self::of(builder().dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
     }
 
     /// As [`ClientTls::verified_by`], with the authorities that this machine trusts.
     pub fn verified() -> Result<Self, TlsError> {
-        let bundle = SYSTEM_BUNDLES.iter().map(Path::new).find(|path| path.exists());
-        Self::verified_by(bundle.ok_or(TlsError::NoRoots)?)
+        let bundle = SYSTEM_BUNDLES.iter().map(Path::new).find(|path| path.exists()).ok_or(TlsError::NoRoots)?;
+        let store = store(bundle, &certificates(bundle)?)?;
+        Ok(Self::of(builder().with_root_certificates(store).with_no_client_auth()))
     }
 
     /// Any certificate will do: encryption against listeners, none against impostors. The opportunistic TLS of
@@ -103,6 +107,16 @@ impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientTls").field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+/// The authorities of a file. A bundle may hold what this library refuses; the others count.
+fn store(path: &Path, known: &[CertificateDer<'static>]) -> Result<RootCertStore, TlsError> {
+    let mut store = RootCertStore::empty();
+    let (added, _refused) = store.add_parsable_certificates(known.iter().cloned());
+    if added == 0 {
+        return Err(TlsError::NoCertificate { path: path.to_owned() });
+    }
+    Ok(store)
 }
 
 fn builder() -> ConfigBuilder<ClientConfig, WantsVerifier> {

@@ -2,7 +2,8 @@
 
 use net::SystemClock;
 use ports::Clock;
-use std::fmt::{self, Debug};
+use std::cell::RefCell;
+use std::fmt::{self, Debug, Write};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::field::RecordFields;
@@ -20,9 +21,11 @@ where
 {
     fn format_event(&self, context: &FmtContext<'_, S, N>, mut line: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let meta = event.metadata();
-        write!(line, "time=")?;
+        line.write_str("time=")?;
         write_time(&mut line)?;
-        write!(line, " level={} target=", level(*meta.level()))?;
+        line.write_str(" level=")?;
+        line.write_str(level(*meta.level()))?;
+        line.write_str(" target=")?;
         write_value(&mut line, meta.target())?;
         record(&mut line, event)?;
         for span in context.event_scope().into_iter().flatten() {
@@ -30,7 +33,7 @@ where
                 line.write_str(fields)?;
             }
         }
-        writeln!(line)
+        line.write_char('\n')
     }
 }
 
@@ -41,7 +44,7 @@ impl<'w> FormatFields<'w> for Logfmt {
 }
 
 fn record(line: &mut Writer<'_>, fields: impl RecordFields) -> fmt::Result {
-    let mut pairs = Pairs { line, outcome: Ok(()) };
+    let mut pairs = Pairs { line, shown: String::new(), outcome: Ok(()) };
     fields.record(&mut pairs);
     pairs.outcome
 }
@@ -49,14 +52,14 @@ fn record(line: &mut Writer<'_>, fields: impl RecordFields) -> fmt::Result {
 /// Writes ` key=value` for every field.
 struct Pairs<'l, 'w> {
     line: &'l mut Writer<'w>,
+    /// A value that is not a string, as one; room for all of them in turn.
+    shown: String,
     outcome: fmt::Result,
 }
 
 impl Pairs<'_, '_> {
     fn write(&mut self, field: &Field, value: &str) {
-        // tracing calls the text of an event `message`.
-        let key = if field.name() == "message" { "msg" } else { field.name() };
-        let written = write!(self.line, " {key}=").and_then(|()| write_value(self.line, value));
+        let written = write_pair(self.line, field, value);
         self.outcome = self.outcome.and(written);
     }
 }
@@ -79,13 +82,26 @@ impl Visit for Pairs<'_, '_> {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.write(field, &format!("{value:?}"));
+        self.shown.clear();
+        let shown = write!(self.shown, "{value:?}");
+        let written = shown.and_then(|()| write_pair(self.line, field, &self.shown));
+        self.outcome = self.outcome.and(written);
     }
+}
+
+fn write_pair(line: &mut Writer<'_>, field: &Field, value: &str) -> fmt::Result {
+    // tracing calls the text of an event `message`.
+    let key = if field.name() == "message" { "msg" } else { field.name() };
+    line.write_char(' ')?;
+    line.write_str(key)?;
+    line.write_char('=')?;
+    write_value(line, value)
 }
 
 /// A value as it is, or in quotes and escaped where it could be taken for more than a value.
 fn write_value(line: &mut Writer<'_>, value: &str) -> fmt::Result {
-    let is_plain = !value.is_empty() && value.chars().all(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '='));
+    let is_plain = !value.is_empty()
+        && value.bytes().all(|octet| octet.is_ascii_graphic() && !matches!(octet, b'"' | b'\\' | b'='));
     if is_plain {
         return line.write_str(value);
     }
@@ -101,10 +117,23 @@ fn write_value(line: &mut Writer<'_>, value: &str) -> fmt::Result {
     line.write_char('"')
 }
 
+/// To the microsecond. What many lines have in common is made once a second.
 fn write_time(line: &mut Writer<'_>) -> fmt::Result {
     let now = SystemClock.now();
-    let seconds = now.to_string();
-    write!(line, "{}.{:06}Z", seconds.trim_end_matches('Z'), now.micros().rem_euclid(1_000_000))
+    SECOND.with_borrow_mut(|(second, text)| {
+        if *second != Some(now.secs()) {
+            *second = Some(now.secs());
+            text.clear();
+            write!(text, "{now}")?;
+        }
+        line.write_str(text.trim_end_matches('Z'))
+    })?;
+    write!(line, ".{:06}Z", now.micros().rem_euclid(1_000_000))
+}
+
+thread_local! {
+    /// The second of this thread's last line, and how it is written.
+    static SECOND: RefCell<(Option<i64>, String)> = const { RefCell::new((None, String::new())) };
 }
 
 fn level(level: Level) -> &'static str {

@@ -406,7 +406,10 @@ pub(super) async fn report(visit: Visit, session: BoxFuture<'static, Result<(), 
     let badge = visit.badge().clone();
     let (protocol, client) = (badge.protocol(), badge.client());
     match visit.attend(session).await {
-        Some(Ok(())) => {}
+        Some(Ok(())) => {
+            let account = badge.login().map(|holder| tracing::field::display(&holder.account));
+            tracing::debug!(%protocol, %client, account, "session ended");
+        }
         Some(Err(error)) => {
             tracing::debug!(%protocol, %client, error = &error as &dyn std::error::Error, "session broken");
         }

@@ -141,7 +141,7 @@ impl Meters {
             begun.sample(&[("protocol", protocol.name())], self.sessions.begun(protocol));
         }
         let mut logins = page.family("posthouse_logins_total", Kind::Counter, "Logins by protocol and outcome.");
-        for protocol in [Protocol::Imap, Protocol::Pop3] {
+        for protocol in [Protocol::Imap, Protocol::Pop3, Protocol::Sieve, Protocol::Submission] {
             for outcome in LoginOutcome::ALL {
                 let labels = [("protocol", protocol.name()), ("outcome", outcome.name())];
                 logins.sample(&labels, self.logins.count(protocol, outcome));
