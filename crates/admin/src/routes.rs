@@ -83,9 +83,11 @@ async fn route(State(api): State<Api>, Octets(body): Octets) -> Result<Json<Rout
         return Err(ApiError::field("addresses", format!("at most {ROUTE_ADDRESSES_MAX}")));
     }
     let routing = api.routing();
-    let answer = |text: &String| match question.login {
-        true => RouteJson::login(&routing, text),
-        false => RouteJson::delivery(&routing, text),
+    let form = question.local.and_then(|local| api.world().node.login_domain(local));
+    let answer = |text: &String| match (question.login, &form) {
+        (true, Some(domain)) => RouteJson::login_in(&routing, text, domain),
+        (true, None) => RouteJson::login(&routing, text),
+        (false, _) => RouteJson::delivery(&routing, text),
     };
     Ok(Json(RouteAnswer { routes: question.addresses.iter().map(answer).collect() }))
 }

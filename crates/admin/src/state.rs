@@ -42,6 +42,9 @@ pub trait NodeStatus: Send + Sync {
 
     /// Its counters, in the text format of Prometheus.
     fn metrics(&self) -> BoxFuture<'_, String>;
+
+    /// In which domain a bare login name is for clients that connected to this address, if it has a form of its own.
+    fn login_domain(&self, local: std::net::IpAddr) -> Option<mail_types::Domain>;
 }
 
 /// What a node runs.

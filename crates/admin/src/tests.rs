@@ -49,6 +49,19 @@ async fn what_was_answered_is_what_this_node_routes_by() {
 }
 
 #[tokio::test]
+async fn a_login_is_explained_as_it_is_where_the_client_connects_to() {
+    let site = Site::new().await;
+    site.account("anna").await;
+    for (local, kind) in [("192.0.2.5", "reject"), ("192.0.2.6", "store")] {
+        let login = site.post("route", json!({"addresses": ["anna"], "login": true, "local": local})).await;
+        let route = &login.body["routes"][0];
+        assert_eq!((&route["address"], &route["outcome"]["kind"]), (&json!("anna"), &json!(kind)), "{local}");
+        let first = route["steps"][0].as_str().expect("a step");
+        assert_eq!(first.contains("adds other.test"), local == "192.0.2.5", "{first}");
+    }
+}
+
+#[tokio::test]
 async fn refusals_say_what_is_wrong_and_where() {
     let site = Site::new().await;
     site.account("anna").await;

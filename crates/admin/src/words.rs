@@ -64,6 +64,9 @@ pub struct RouteQuestion {
     /// Whether they log in; else mail is delivered to them.
     #[serde(default)]
     pub login: bool,
+    /// The address of the node that a client has connected to, where names log in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local: Option<std::net::IpAddr>,
 }
 
 /// What it answers, in the same order.

@@ -7,6 +7,7 @@ use crate::key::{AddressKey, parse_local};
 use crate::record::{AccountState, AccountsPolicy, Record, RecordError, SecretRecord};
 use crate::routing::{Origin, Routing, StoreAt, spelling};
 use mail_types::{AccountId, Address, Domain, StoreName};
+use std::borrow::Cow;
 
 /// The answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,17 +120,32 @@ impl Routing {
     /// The address that a login name means: `user@domain`; `user%domain`, which old clients need; or `user` in the
     /// site's login domain.
     pub fn login_address(&self, name: &str) -> Option<Address> {
-        let address =
-            |(local, domain): (&str, &str)| Some(Address::new(parse_local(local)?, Domain::parse(domain).ok()?));
         if name.contains('@') {
             return name.rsplit_once('@').and_then(address);
         }
-        let percent = name.rsplit_once('%').and_then(address);
-        if let Some(address) = percent.filter(|address| !matches!(self.domain(address.domain()), Origin::NotFound)) {
+        if let Some(address) = self.percent_form(name) {
             return Some(address);
         }
         Some(Address::new(parse_local(name)?, self.main_domain()?.clone()))
     }
+
+    /// A login name in this domain, where it is bare; one that says its domain, in any form, stays what it is.
+    pub fn login_name_in<'a>(&self, name: &'a str, domain: &Domain) -> Cow<'a, str> {
+        if name.contains('@') || self.percent_form(name).is_some() {
+            return Cow::Borrowed(name);
+        }
+        Cow::Owned(format!("{name}@{domain}"))
+    }
+
+    fn percent_form(&self, name: &str) -> Option<Address> {
+        let address = name.rsplit_once('%').and_then(address)?;
+        // A domain that cannot be read may be ours.
+        (!matches!(self.domain(address.domain()), Origin::NotFound)).then_some(address)
+    }
+}
+
+fn address((local, domain): (&str, &str)) -> Option<Address> {
+    Some(Address::new(parse_local(local)?, Domain::parse(domain).ok()?))
 }
 
 /// The password hashes of one account, from where they are kept: routing has no copy of them.

@@ -4,7 +4,7 @@ use crate::delivery::Delivery;
 use crate::explain::Steps;
 use crate::login::{Login, LoginTarget};
 use crate::routing::Routing;
-use mail_types::{Address, ForwardPath};
+use mail_types::{Address, Domain, ForwardPath};
 use serde::{Deserialize, Serialize};
 
 /// One object per address.
@@ -69,6 +69,16 @@ impl RouteJson {
         let mut steps = Steps::new();
         let outcome = routing.login(name, &mut steps).into();
         Self { address: name.to_owned(), steps: steps.sentences(), outcome }
+    }
+
+    /// Where `name` logs in with a client that connected to where bare names mean this domain.
+    pub fn login_in(routing: &Routing, name: &str, domain: &Domain) -> Self {
+        let whole = routing.login_name_in(name, domain);
+        let mut route = Self::login(routing, &whole);
+        if whole != name {
+            route.steps.insert(0, format!("the address that the client connected to adds {domain}"));
+        }
+        Self { address: name.to_owned(), ..route }
     }
 }
 

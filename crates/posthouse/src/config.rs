@@ -12,6 +12,7 @@ mod auth_http;
 mod backends;
 mod check;
 mod cluster;
+mod forms;
 mod live;
 mod maps;
 mod problem;
@@ -31,7 +32,7 @@ use proxy::LoginLimits;
 use relay::ClientLimits;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -209,6 +210,8 @@ pub struct Proxy {
     pub sieves: Vec<SocketAddr>,
     /// Who is asked about names that the directory does not know.
     pub auth_http: Option<AuthHttp>,
+    /// Domains of bare login names, by the address that the client connected to.
+    pub login_forms: Vec<(IpAddr, Domain)>,
     /// From where passwords may come without TLS, beside loopback.
     pub clear_from: Arc<[Network]>,
     /// Whether SCRAM is offered.

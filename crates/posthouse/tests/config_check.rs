@@ -67,6 +67,28 @@ fn lmtp_beyond_this_machine_needs_names() {
 }
 
 #[test]
+fn a_login_form_is_for_one_address() {
+    let proxy = "[proxy]\nimap = '127.0.0.1:1143'\n";
+    let form = |local: &str, domain: &str| format!("[[proxy.login_form]]\nlocal = '{local}'\ndomain = '{domain}'\n");
+    let backend = "[[backend]]\nstore = 'cyrus'\nlocal_part_of = 'a.test'\n";
+    let (one, two) = (form("192.0.2.5", "a.test"), form("2001:db8::5", "b.test"));
+    let site = site(&[("posthouse.toml", &format!("{NODE}{proxy}{one}{two}{backend}"))]);
+    let (is_content, said) = check(site.path());
+    assert!(is_content, "{said}");
+    for (wrong, why) in [
+        (form("0.0.0.0", "b.test"), "is an address that no client connects to"),
+        (form("192.0.2.6:143", "b.test"), "a form holds for all ports of one"),
+        (form("::ffff:192.0.2.5", "b.test"), "192.0.2.5 has a form already, with the domain a.test"),
+        (form("192.0.2.6", "not a domain"), "proxy.login_form.domain"),
+        ("[[proxy.login_form]]\nlocal = '192.0.2.6'\n".to_owned(), "domain"),
+    ] {
+        std::fs::write(site.path().join("posthouse.toml"), format!("{NODE}{proxy}{one}{wrong}")).expect("written");
+        let (is_content, said) = check(site.path());
+        assert!(!is_content && said.contains(why), "{wrong}: {said}");
+    }
+}
+
+#[test]
 fn limits_of_client_networks_have_bounds() {
     let clients = "[relay.clients]\nipv4_prefix = 33\nipv6_prefix = 48\nconnections = 0\nmessage_per_minute = 5\n";
     let relay = format!("[relay]\nlisten = '127.0.0.1:2525'\ntrusted = ['10.0.0.1/8']\n{clients}");
@@ -411,7 +433,7 @@ fn what_is_told_of_a_back_end_is_checked() {
     posthouse.toml:7:1: backend.store: is missing
     posthouse.toml:8:15: backend.master_user: has no password (add master_password, the path of a file)
     posthouse.toml:9:7: backend.key: has no certificate (add certificate)
-    posthouse.toml:10:1: backend.master: unknown key (known here: authority, certificate, introduce, key, master_password, master_separator, master_user, proxy_protocol, server_name, source_addresses, store, verify)
+    posthouse.toml:10:1: backend.master: unknown key (known here: authority, certificate, introduce, key, local_part_of, master_password, master_separator, master_user, proxy_protocol, server_name, source_addresses, store, verify)
     "#);
     insta::assert_snapshot!(mistakes("store = 'a'\nmaster_separator = '**'\nmaster_password = 'empty'\nauthority = 'none.pem'\nverify = false"), @r#"
     posthouse.toml:9:20: backend.master_separator: "**": is not one mark such as "*"

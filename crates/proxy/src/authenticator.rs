@@ -2,6 +2,7 @@
 
 use crate::accounts::Accounts;
 use crate::counts::{LoginCounts, LoginOutcome};
+use crate::forms::LoginForms;
 use crate::limits::{
     ACCOUNT_LOOKUP_MAX, FAILED_LOGIN_SPAN, ORIGIN_WAIT_MAX, PASSWORD_CHECK_COUNT_MAX, PASSWORD_HASHES_AT_ONCE,
     PASSWORD_HASHES_AT_ONCE_MAX,
@@ -27,6 +28,7 @@ pub struct Authenticator {
     pub(crate) clock: Arc<dyn Clock>,
     spawn: Arc<dyn Spawn>,
     pub(crate) scram: Option<Scram>,
+    pub(crate) forms: LoginForms,
     /// Nobody's password, checked where there is none to check.
     nobody: StoredPassword,
     /// Places in the line for the pool, and at its head.
@@ -153,8 +155,8 @@ impl Authenticator {
         let nobody = StoredPassword::parse(NOBODY).expect("a constant in the form that is written for accounts");
         let checks = Arc::new(Semaphore::new(PASSWORD_CHECK_COUNT_MAX));
         let hashers = Arc::new(Semaphore::new(PASSWORD_HASHES_AT_ONCE));
-        let (counts, turnstile) = (Arc::default(), Arc::default());
-        Self { accounts, origin: None, clock, spawn, scram: None, nobody, checks, hashers, counts, turnstile }
+        let (counts, turnstile, forms) = (Arc::default(), Arc::default(), LoginForms::default());
+        Self { accounts, origin: None, clock, spawn, scram: None, forms, nobody, checks, hashers, counts, turnstile }
     }
 
     /// With somebody to ask about names that have no account here.
@@ -265,6 +267,7 @@ impl Authenticator {
         if self.is_one_too_many(client, began).await {
             return Outcome::Limited;
         }
+        let credentials = credentials.map(|credentials| self.meant_by(client, credentials));
         let user = credentials.as_ref().map_or("", |credentials| &credentials.authentication);
         let decided = match &credentials {
             Ok(credentials) => self.decide(client, credentials).await,
@@ -297,7 +300,7 @@ impl Authenticator {
                 Outcome::LoggedIn { store, who: LoggedIn { account, address: Arc::new(address), peer: client.peer } }
             }
             Ok(Entry::BackEnd { store, address, user, password }) => {
-                let user = user.unwrap_or_else(|| address.to_string());
+                let user = user.unwrap_or_else(|| self.forms.name_at(&store, &address));
                 Outcome::Visitor {
                     store,
                     who: Visitor { address: Arc::new(address), user, password, peer: client.peer, ttl: client.ttl },

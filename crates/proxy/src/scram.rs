@@ -70,7 +70,7 @@ impl Authenticator {
         identity: &Identity,
     ) -> Result<(ScramKeys, ServerNonce, Asked), Outcome> {
         let began = self.clock.instant();
-        let user = &identity.authentication;
+        let user = &self.meant(client, identity).authentication;
         if self.is_one_too_many(client, began).await {
             return Err(Outcome::Limited);
         }
@@ -122,8 +122,9 @@ impl Authenticator {
     /// The client has proved the keys that it was asked for.
     pub(crate) async fn proved(&self, client: &Client, identity: &Identity, asked: Option<Asked>) -> Outcome {
         let began = self.clock.instant();
+        let identity = self.meant(client, identity);
         let entered = match asked {
-            Some(Asked(Ok(found))) => found.enter(identity, None),
+            Some(Asked(Ok(found))) => found.enter(&identity, None),
             Some(Asked(Err(reason))) => Err(Stop::Refused(reason)),
             None => Err(Stop::Refused(Reason::Malformed)),
         };
@@ -137,6 +138,7 @@ impl Authenticator {
             Some(Asked(Err(reason))) => reason,
             Some(Asked(Ok(_))) | None => Reason::WrongPassword,
         };
+        let identity = self.meant(client, identity);
         self.settle(client, &identity.authentication, Err(Stop::Refused(reason)), began).await
     }
 

@@ -9,6 +9,7 @@
 //! ! no-starttls          … to a listener without a certificate
 //! ! scram                … of a proxy that offers SCRAM
 //! ! bound                … which has its own octets to bind to: 32 nines
+//! ! forms                … of a proxy where a bare name is in back.test, whose users cyrus and courier know by local parts
 //! ! no-routing           … of a proxy that has no copy of routing
 //! ! segments             … is run with whole segments only, not octet by octet
 //! ! handshake            TLS was promised, and is up now
@@ -45,6 +46,7 @@ struct Setup {
     starttls: StartTls,
     routing: bool,
     scram: bool,
+    forms: bool,
     bound: bool,
     chunks: Vec<usize>,
 }
@@ -58,17 +60,19 @@ impl Setup {
             starttls: if said("no-starttls") { StartTls::NotOffered } else { StartTls::Offered },
             routing: !said("no-routing"),
             scram: said("scram"),
+            forms: said("forms"),
             bound: said("bound"),
             chunks: if said("segments") { vec![usize::MAX] } else { vec![usize::MAX, 1] },
         }
     }
 
     fn world(&self) -> World {
-        match (self.routing, self.scram) {
+        let world = match (self.routing, self.scram) {
             (true, false) => World::new(),
             (true, true) => World::with_scram(),
             (false, _) => World::without_routing(),
-        }
+        };
+        if self.forms { world.with_forms() } else { world }
     }
 
     fn binding(&self) -> Option<ChannelBinding> {
@@ -171,7 +175,7 @@ impl<M: Machine, H: Handler<M>> Driver<M, H> {
         }
         let mut words = directive.split(' ');
         match (words.next().unwrap(), words.next()) {
-            ("tls" | "near" | "no-starttls" | "no-routing" | "segments" | "scram" | "bound", None) => {}
+            ("tls" | "near" | "no-starttls" | "no-routing" | "segments" | "scram" | "forms" | "bound", None) => {}
             ("handshake", None) => {
                 self.handler.bind(ChannelBinding::of_exporter([9; 32]));
                 assert!(std::mem::take(&mut self.handshaking), "TLS was not promised");

@@ -169,6 +169,11 @@ impl Sessions for Guests {
 }
 
 impl NodeStatus for World {
+    fn login_domain(&self, local: std::net::IpAddr) -> Option<mail_types::Domain> {
+        let is_it = local.to_string() == "192.0.2.5";
+        is_it.then(|| mail_types::Domain::parse("other.test").unwrap())
+    }
+
     fn facts(&self) -> BoxFuture<'_, NodeFacts> {
         let store = StoreFacts { name: "ingrid".into(), accounts: Some(3), trouble: None };
         Box::pin(async move { NodeFacts { name: "n1".into(), stores: vec![store], ..NodeFacts::default() } })

@@ -452,6 +452,34 @@ fn the_json_of_route_has_its_documented_shape() {
 }
 
 #[test]
+fn a_login_form_adds_its_domain_to_bare_names_only() {
+    let routing = load(&hybrid());
+    let other = mail_types::Domain::parse("other.test").unwrap();
+    for (name, whole) in [
+        ("zoe", "zoe@other.test"),
+        ("zoe%nowhere.test", "zoe%nowhere.test@other.test"),
+        ("zoe@site.test", "zoe@site.test"),
+        ("zoe%site.test", "zoe%site.test"),
+        ("zoe@nowhere.test", "zoe@nowhere.test"),
+        ("zoe@", "zoe@"),
+    ] {
+        assert_eq!(routing.login_name_in(name, &other), whole, "{name}");
+    }
+    let explained = RouteJson::login_in(&routing, "zoe", &other);
+    assert_eq!(explained.address, "zoe");
+    assert_eq!(
+        explained.steps,
+        [
+            "the address that the client connected to adds other.test",
+            "login \"zoe@other.test\" means zoe@other.test",
+            "other.test is not a domain of ours",
+        ]
+    );
+    let unchanged = RouteJson::login_in(&routing, "zoe@site.test", &other);
+    assert_eq!(unchanged, RouteJson::login(&routing, "zoe@site.test"));
+}
+
+#[test]
 fn changed_rules_name_whom_they_would_re_home() {
     let now = load(&hybrid());
     let mut entries = hybrid();

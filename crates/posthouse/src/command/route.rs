@@ -7,6 +7,7 @@ use super::screen::Screen;
 use super::table::plain;
 use admin::{ROUTE_ADDRESSES_MAX, RouteAnswer, RouteQuestion};
 use directory::{RouteJson, RouteOutcome};
+use std::net::IpAddr;
 
 /// `posthouse route`
 #[derive(Debug, clap::Args)]
@@ -17,6 +18,9 @@ pub struct Route {
     /// Where a user logs in, instead of where mail goes.
     #[arg(long)]
     login: bool,
+    /// With --login: the address of the node that the client connects to, for the login form that holds there.
+    #[arg(long, requires = "login", value_name = "ADDR")]
+    local: Option<IpAddr>,
     /// One JSON object per address and line.
     #[arg(long)]
     json: bool,
@@ -26,7 +30,7 @@ impl Run for Route {
     async fn run(self, node: &Client, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         let mut all_routed = true;
         for addresses in self.addresses.chunks(ROUTE_ADDRESSES_MAX) {
-            let question = RouteQuestion { addresses: addresses.to_vec(), login: self.login };
+            let question = RouteQuestion { addresses: addresses.to_vec(), login: self.login, local: self.local };
             let question = serde_json::to_value(question).expect("texts are valid JSON");
             let answer: RouteAnswer = node.post(Target::of("route"), &question).await?;
             for route in &answer.routes {

@@ -3,7 +3,7 @@
 use super::check::Check;
 use super::section::{At, Section};
 use backend::{Introducing, Master, MasterForm};
-use mail_types::StoreName;
+use mail_types::{Domain, StoreName};
 use net::{ClientTls, TlsError};
 use sasl::Password;
 use std::error::Error;
@@ -26,6 +26,8 @@ pub struct Backend {
     pub introducing: Introducing,
     /// The addresses that it is called from.
     pub sources: Arc<[IpAddr]>,
+    /// The domain whose users it knows by their local parts.
+    pub local_part_of: Option<Domain>,
 }
 
 /// What a back-end must prove under TLS.
@@ -54,6 +56,7 @@ pub(super) struct RawBackend {
     introduce: Option<Introduce>,
     source_addresses: Vec<At<IpAddr>>,
     proxy_protocol: Option<At<bool>>,
+    local_part_of: Option<At<Domain>>,
 }
 
 /// How it is told where clients come from.
@@ -77,6 +80,7 @@ impl RawBackend {
                 text.parse::<IpAddr>().map_err(|_| "is not an address of this machine, such as 192.0.2.7")
             }),
             proxy_protocol: section.boolean("proxy_protocol"),
+            local_part_of: section.parsed("local_part_of", Domain::parse),
         }
     }
 
@@ -91,7 +95,8 @@ impl RawBackend {
         }
         let (introduction, introducing) = self.introduce.unwrap_or(INTRODUCE[0].1);
         let sources = self.source_addresses.iter().map(|at| at.value).collect();
-        Some(Backend { store: store.value, master, proof: proof?, introduction, introducing, sources })
+        let local_part_of = self.local_part_of.map(|at| at.value);
+        Some(Backend { store: store.value, master, proof: proof?, introduction, introducing, sources, local_part_of })
     }
 
     fn master(&self, check: &Check<'_>) -> Option<Master> {

@@ -3,6 +3,7 @@
 use super::auth_http::RawAuthHttp;
 use super::backends::RawBackend;
 use super::cluster::RawCluster;
+use super::forms::RawLoginForm;
 use super::maps::RawMap;
 use super::problem::Problems;
 use super::section::{At, Section};
@@ -118,6 +119,7 @@ pub(super) struct RawProxy {
     pub(super) sieve: Vec<At<SocketAddr>>,
     pub(super) sieves: Vec<At<SocketAddr>>,
     pub(super) auth_http: Option<RawAuthHttp>,
+    pub(super) login_forms: Vec<RawLoginForm>,
     pub(super) clear_from: Vec<At<Network>>,
     pub(super) scram: Option<ScramOffer>,
     pub(super) scram_plus: Option<At<bool>>,
@@ -268,6 +270,7 @@ fn proxy(section: &Section<'_>) -> RawProxy {
         sieve: section.addresses("sieve"),
         sieves: section.addresses("sieves"),
         auth_http: section.section("auth_http", RawAuthHttp::read),
+        login_forms: section.sections("login_form", RawLoginForm::read),
         clear_from: section.parsed_list("clear_from", str::parse),
         scram: section.choice("scram", &[("auto", ScramOffer::Auto), ("on", ScramOffer::On), ("off", ScramOffer::Off)]),
         scram_plus: section.boolean("scram_plus"),

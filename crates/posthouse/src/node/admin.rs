@@ -1,7 +1,7 @@
 //! The socket on which commands reach this node, and what it says of itself.
 
 use super::directory_file::Trouble;
-use super::listeners::Listeners;
+use super::listeners::{Listeners, forms};
 use super::maps::MapStates;
 use super::metrics::Meters;
 use super::queue::{self, QueueHere};
@@ -10,12 +10,13 @@ use super::sessions::Register;
 use super::{Node, NodeError};
 use admin::{AdminState, ListenerFacts, MailQueue, NodeFacts, NodeState, NodeStatus, StoreFacts};
 use directory::{Behind, MailBehind, Origin};
-use mail_types::{Address, StoreName};
+use mail_types::{Address, Domain, StoreName};
 use net::Shutdown;
 use ports::{BoxFuture, Spawn};
+use proxy::LoginForms;
 use relay::RetryQueue;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -94,6 +95,7 @@ pub(super) struct Facts {
     meters: Arc<Meters>,
     shutdown: Shutdown,
     spawn: Arc<dyn Spawn>,
+    forms: LoginForms,
 }
 
 impl Facts {
@@ -127,11 +129,16 @@ impl Facts {
         let (sessions, spawn) = (Arc::clone(&node.sessions), Arc::clone(&node.system.spawn));
         let queue = node.queue.clone();
         let (directory, maps) = (node.trouble.clone(), node.map_states.clone());
-        Self { fixed, directory, maps, stores: node.local.clone(), queue, sessions, meters, shutdown, spawn }
+        let forms = forms(config);
+        Self { forms, fixed, directory, maps, stores: node.local.clone(), queue, sessions, meters, shutdown, spawn }
     }
 }
 
 impl NodeStatus for Facts {
+    fn login_domain(&self, local: IpAddr) -> Option<Domain> {
+        self.forms.domain_at(local).cloned()
+    }
+
     fn metrics(&self) -> BoxFuture<'_, String> {
         Box::pin(self.meters.page())
     }

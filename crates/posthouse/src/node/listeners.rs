@@ -17,7 +17,8 @@ use bytes::Bytes;
 use net::{Listener, ListenerHandle, ListenerOptions, Network, Security, ServerTls, SessionError, Shutdown, serve};
 use ports::{BoxFuture, Peer, Protocol};
 use proxy::{
-    Authenticator, DirectoryAccounts, LoginOrigin, Pop3Config, Proxy, SieveConfig, StartTls, SubmissionConfig,
+    Authenticator, DirectoryAccounts, LoginForms, LoginOrigin, Pop3Config, Proxy, SieveConfig, StartTls,
+    SubmissionConfig,
 };
 use relay::{Gate, Relay, RelaySession};
 use smtp_proto::server as smtp;
@@ -188,7 +189,8 @@ impl Listeners {
         let System { clock, spawn, .. } = &node.system;
         let mut authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn))
             .with_turnstile(Arc::clone(&node.turnstile))
-            .with_origin(origin(node));
+            .with_origin(origin(node))
+            .with_forms(forms(&node.config));
         let cover = Cover::default();
         if let Some(scram) = scram::of(node, &cover) {
             cover.keep(node, shutdown.clone());
@@ -265,6 +267,15 @@ fn submission_config(config: &Config, starttls: StartTls) -> SubmissionConfig {
 fn origin(node: &Node) -> Option<Arc<dyn LoginOrigin>> {
     let told = node.config.proxy.as_ref()?.auth_http.clone()?;
     Some(Arc::new(HttpOrigin::new(told, node.routes.clone(), Arc::clone(&node.system.clock))))
+}
+
+/// What names mean, here and at back-ends.
+pub(super) fn forms(config: &Config) -> LoginForms {
+    let domains = config.proxy.iter().flat_map(|proxy| &proxy.login_forms);
+    let forms =
+        domains.fold(LoginForms::default(), |forms, (local, domain)| forms.with_domain_at(*local, domain.clone()));
+    let bare = config.backends.iter().filter_map(|backend| Some((&backend.store, backend.local_part_of.as_ref()?)));
+    bare.fold(forms, |forms, (store, domain)| forms.with_bare_names(store.clone(), domain.clone()))
 }
 
 fn cores() -> usize {

@@ -14,7 +14,7 @@ use ports::{
     Admission, BackEnds, BoxFuture, Clock, Elsewhere, Flow, Handler, Handover, ImapHandover, LoggedIn, Passage, Peer,
     Pop3Handover, Random, SessionHandover, Spawn, Track, Unavailable, Visitor, Wire,
 };
-use proxy::{Authenticator, DirectoryAccounts, Plus, Proxy, Scram};
+use proxy::{Authenticator, DirectoryAccounts, LoginForms, Plus, Proxy, Scram};
 use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -124,11 +124,25 @@ impl World {
 
     /// A proxy that offers SCRAM.
     pub(crate) fn with_scram() -> Self {
-        let mut world = Self::new();
-        let other = Self::new().proxy.authenticator;
-        let plain = std::mem::replace(&mut world.proxy.authenticator, other);
-        world.proxy.authenticator = Arc::new(Arc::into_inner(plain).unwrap().with_scram(scram()));
-        world
+        Self::new().with_authenticator(|plain| plain.with_scram(scram()))
+    }
+
+    /// A bare name is in `back.test`, and of the back-ends two know its users by their local parts.
+    pub(crate) fn with_forms(self) -> Self {
+        let back = Domain::parse("back.test").unwrap();
+        let [cyrus, courier] = ["cyrus", "courier"].map(|name| StoreName::parse(name).unwrap());
+        let forms = LoginForms::default()
+            .with_domain_at([192, 0, 2, 1].into(), back.clone())
+            .with_bare_names(cyrus, back.clone())
+            .with_bare_names(courier, back);
+        self.with_authenticator(|plain| plain.with_forms(forms))
+    }
+
+    fn with_authenticator(mut self, change: impl FnOnce(Authenticator) -> Authenticator) -> Self {
+        let nobody = Self::with(MemoryEngine::new(), Arc::new(Live::new())).proxy.authenticator;
+        let plain = std::mem::replace(&mut self.proxy.authenticator, nobody);
+        self.proxy.authenticator = Arc::new(change(Arc::into_inner(plain).unwrap()));
+        self
     }
 
     /// A proxy whose copy of routing was never loaded.
