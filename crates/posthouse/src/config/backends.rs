@@ -2,7 +2,7 @@
 
 use super::check::Check;
 use super::section::{At, Section};
-use backend::{Introducing, Master, MasterForm};
+use backend::{Introducing, Master, MasterForm, Telling};
 use mail_types::StoreName;
 use net::{ClientTls, TlsError};
 use sasl::Password;
@@ -26,6 +26,8 @@ pub struct Backend {
     pub introducing: Introducing,
     /// The addresses that it is called from.
     pub sources: Arc<[IpAddr]>,
+    /// Whether clients hear in which words it refuses them.
+    pub telling: Telling,
 }
 
 /// What a back-end must prove under TLS.
@@ -54,6 +56,7 @@ pub(super) struct RawBackend {
     introduce: Option<Introduce>,
     source_addresses: Vec<At<IpAddr>>,
     proxy_protocol: Option<At<bool>>,
+    back_end_text: Option<At<bool>>,
 }
 
 /// How it is told where clients come from.
@@ -77,6 +80,7 @@ impl RawBackend {
                 text.parse::<IpAddr>().map_err(|_| "is not an address of this machine, such as 192.0.2.7")
             }),
             proxy_protocol: section.boolean("proxy_protocol"),
+            back_end_text: section.boolean("back_end_text"),
         }
     }
 
@@ -91,7 +95,11 @@ impl RawBackend {
         }
         let (introduction, introducing) = self.introduce.unwrap_or(INTRODUCE[0].1);
         let sources = self.source_addresses.iter().map(|at| at.value).collect();
-        Some(Backend { store: store.value, master, proof: proof?, introduction, introducing, sources })
+        let telling = match self.back_end_text.is_some_and(|at| at.value) {
+            true => Telling::ForClients,
+            false => Telling::ForUs,
+        };
+        Some(Backend { store: store.value, master, proof: proof?, introduction, introducing, sources, telling })
     }
 
     fn master(&self, check: &Check<'_>) -> Option<Master> {
