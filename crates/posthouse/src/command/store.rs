@@ -180,11 +180,10 @@ impl Settings {
             ports.insert(protocol.name().to_owned(), port.into());
             port_tls.extend(own.map(|own| (protocol.name().to_owned(), own.name().into())));
         }
-        // They are written anew together.
-        let port_tls = if port_tls.is_empty() { Value::Null } else { port_tls.into() };
         given
             .put("kind", kind)
             .put("node", self.node)
+            // Anew with the ports, also where none has its own.
             .put("port_tls", (!ports.is_empty()).then_some(port_tls))
             .put("ports", (!ports.is_empty()).then_some(ports))
             .put("tls", self.tls)
