@@ -65,7 +65,9 @@ pub use queue::{MailQueue, QueueFacts, QueueOrder, QueueRefusal, QueuedJson, Que
 pub use records::{PAGE_MAX, PAGE_USUAL};
 pub use routes::{ROUTE_ADDRESSES_MAX, router};
 pub use sessions::{Enough, KickedJson, SessionFacts, SessionFilter, Sessions, SessionsJson};
-pub use state::{AdminState, ListenerFacts, MapFacts, NodeFacts, NodeState, NodeStatus, StoreFacts};
+pub use state::{
+    AdminState, BackEndFacts, BackEndState, ListenerFacts, MapFacts, NodeFacts, NodeState, NodeStatus, StoreFacts,
+};
 pub use words::{
     DirectoryJson, ErrorJson, ImportJson, ListJson, PinsJson, ProgressJson, RouteAnswer, RouteQuestion, StatusJson,
     UnreadableJson,

@@ -77,12 +77,48 @@ pub struct NodeFacts {
     /// The maps that it reads live.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub maps: Vec<MapFacts>,
+    /// The back-ends that sessions are led to, host by host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub back_ends: Vec<BackEndFacts>,
     /// Accounts that are elsewhere than a map says, a hundred of them at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub map_differences: Vec<String>,
     /// How many such accounts there are.
     #[serde(default)]
     pub map_difference_count: usize,
+}
+
+/// A host of a back-end, by one protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackEndFacts {
+    /// The store that it is in the directory.
+    pub store: String,
+    /// As in `imap`.
+    pub protocol: String,
+    /// With its port.
+    pub host: String,
+    /// How it was when it was last called.
+    pub state: BackEndState,
+    /// How often it gave no word.
+    pub failures: u64,
+    /// When it last gave none, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<i64>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// How a host of a back-end was when it was last called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BackEndState {
+    /// It answered.
+    Up,
+    /// It did not.
+    LeftAlone,
+    /// It was not called yet.
+    Unknown,
 }
 
 /// A map that a node reads live.

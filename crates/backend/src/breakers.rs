@@ -18,6 +18,8 @@ pub(crate) struct Attempt {
     callee: Callee,
     began: Instant,
     is_probe: bool,
+    /// The callee hears first whom it is for, and may fail him alone.
+    for_one: bool,
     told: bool,
 }
 
@@ -34,7 +36,14 @@ impl Breakers {
             Some(true) => true,
             Some(false) => return None,
         };
-        Some(Attempt { breakers: Arc::clone(self), callee: callee.clone(), began, is_probe, told: false })
+        Some(Attempt {
+            breakers: Arc::clone(self),
+            callee: callee.clone(),
+            began,
+            is_probe,
+            for_one: false,
+            told: false,
+        })
     }
 
     /// Whether it answered when it was last called, or was never called.
@@ -52,6 +61,17 @@ impl Attempt {
     /// Whether the callee failed when it was last called.
     pub(crate) fn is_probe(&self) -> bool {
         self.is_probe
+    }
+
+    /// The callee hears first whom it is for: failing says nothing of others.
+    pub(crate) fn for_one(mut self) -> Self {
+        self.for_one = true;
+        self
+    }
+
+    /// Whether it would be wrong to call this a failure. Dropped now, it leaves room for whoever finds out.
+    pub(crate) fn undecided(&self) -> bool {
+        self.for_one
     }
 
     /// It answered, whatever it said.
@@ -76,7 +96,8 @@ impl Drop for Attempt {
         let now = self.breakers.clock.instant();
         let mut failing = self.breakers.failing();
         let breaker = failing.entry(self.callee.clone()).or_default();
-        breaker.given_up(self.began, now);
+        // However long it took, where it says nothing.
+        breaker.given_up(self.began, if self.for_one { self.began } else { now });
         if breaker.is_closed() {
             failing.remove(&self.callee);
         }

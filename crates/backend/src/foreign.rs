@@ -26,6 +26,18 @@ pub enum Protocol {
     Sieve,
 }
 
+impl Protocol {
+    /// Its name, as in log lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Imap => "imap",
+            Self::Pop3 => "pop3",
+            Self::Submission => "submission",
+            Self::Sieve => "sieve",
+        }
+    }
+}
+
 /// What is known of a back-end.
 #[derive(Clone, Debug)]
 pub enum BackEnd {
@@ -37,9 +49,21 @@ pub enum BackEnd {
         master: Option<Master>,
         /// Whether it is told in the protocol itself where a visitor comes from.
         introducing: Introducing,
+        /// Whether a client hears the words in which it is refused.
+        telling: Telling,
     },
     /// Nowhere that we could call: why, for the log.
     Nowhere(String),
+}
+
+/// Whether what a back-end says to a visitor whom it refuses is for his eyes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Telling {
+    /// It is for the log; he hears the same as of everybody.
+    #[default]
+    ForUs,
+    /// He hears it, too.
+    ForClients,
 }
 
 /// How a back-end is told where a visitor comes from, in the protocol itself: as Dovecot has it, which believes those in its

@@ -29,8 +29,11 @@ mod testing;
 mod visits;
 
 pub use deliveries::Deliveries;
-pub use foreign::{BackEnd, Foreign, Introducing, Master, MasterForm, Protocol};
+pub use foreign::{BackEnd, Foreign, Introducing, Master, MasterForm, Protocol, Telling};
 pub use here::HereOrThere;
 pub use nodes::{Inside, Nodes, Reach};
 pub use sessions::{SESSION_LOGIN_MAX, Sessions};
-pub use visits::{Callers, GREETING_MAX, OFFERS_ANSWER_MAX, OFFERS_ASKED_MAX, VISIT_LOGIN_MAX, Visits};
+pub use visits::{
+    Callers, GREETING_MAX, HostReport, HostState, OFFERS_ANSWER_MAX, OFFERS_ASKED_MAX, VISIT_LOGIN_MAX, VisitOutcome,
+    Visits,
+};

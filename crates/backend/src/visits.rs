@@ -1,16 +1,20 @@
 //! Sessions at back-ends of another make: a call, a login that the back-end judges, and from then on octets pass.
 
+mod common;
 mod door;
 mod guest;
 mod introduction;
+mod ledger;
 mod offers;
 #[cfg(test)]
 mod tests;
 
 pub use door::GREETING_MAX;
+pub use ledger::{HostReport, HostState, VisitOutcome};
 pub use offers::{OFFERS_ANSWER_MAX, OFFERS_ASKED_MAX};
 
-use crate::foreign::{BackEnd, Foreign, Said};
+use crate::foreign::{BackEnd, Foreign, Protocol, Said, Telling};
+use common::Kept;
 use door::{Answer, Caught, Door, unavailable};
 use guest::{Guest, Verdict};
 use imap_proto::client as imap;
@@ -19,7 +23,10 @@ use mail_types::{Domain, StoreName};
 use managesieve_proto::Offer;
 use offers::Offers;
 use pop3_proto::Mode;
-use ports::{Admission, BackEnds, BoxFuture, Callee, Caller, Clock, Elsewhere, Passage, Spawn, Unavailable, Visitor};
+use ports::{
+    Admission, BackEnds, BoxFuture, Callee, Caller, Clock, Elsewhere, Passage, Pop3Common, SHOWN_TEXT_OCTETS_MAX,
+    Spawn, SubmissionCommon, Unavailable, Visitor,
+};
 use smtp_proto::client::LoginClient;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +41,8 @@ pub struct Visits {
     offers: Offers,
     clock: Arc<dyn Clock>,
     ids: SessionIds,
+    pop3_common: Kept<Option<Pop3Common>>,
+    submission_common: Kept<Option<SubmissionCommon>>,
 }
 
 /// How long a back-end may take from the call of its first host to the answer to the login. Some answer a wrong password
@@ -61,6 +70,12 @@ impl Callers {
         Self { imap: caller.clone(), pop3: caller.clone(), submission: caller.clone(), sieve: caller }
     }
 }
+/// How often hosts are looked at that never answered.
+const LOOK_ROUND_SPAN: Duration = Duration::from_secs(60);
+/// After so many such rounds the others are, too.
+const ROUNDS_TO_LOOK_AGAIN: u32 = 10;
+/// From one host to the next: with hundreds, not all at once.
+const LOOK_PACE: Duration = Duration::from_millis(20);
 
 impl Visits {
     /// Calls with these; `host` is our name.
@@ -76,7 +91,9 @@ impl Visits {
         let pop3 = Door::new(pop3, Arc::clone(&clock), Arc::clone(&spawn), host.clone());
         let submission = Door::new(submission, Arc::clone(&clock), Arc::clone(&spawn), host.clone());
         let sieve = Door::new(sieve, Arc::clone(&clock), spawn, host);
-        Self { foreign, imap, pop3, submission, sieve, offers: Offers::default(), clock, ids: SessionIds::default() }
+        let (offers, ids) = (Offers::default(), SessionIds::default());
+        let (pop3_common, submission_common) = (Kept::default(), Kept::default());
+        Self { foreign, imap, pop3, submission, sieve, offers, clock, ids, pop3_common, submission_common }
     }
 
     async fn enter<M: Guest>(
@@ -89,8 +106,28 @@ impl Visits {
         if who.ttl == 0 {
             return Err(nowhere(store, "the login has passed too many proxies: their records lead round in a circle"));
         }
+        let outcome = self.admit(door, store, who, mode).await;
+        door.ledger.note(
+            store,
+            match &outcome {
+                Ok(Admission::Welcome(_)) => VisitOutcome::Success,
+                Ok(Admission::Refused { .. }) => VisitOutcome::Failure,
+                Ok(Admission::InUse) => VisitOutcome::InUse,
+                Err(_) => VisitOutcome::Unavailable,
+            },
+        );
+        outcome
+    }
+
+    async fn admit<M: Guest>(
+        &self,
+        door: &Arc<Door<M>>,
+        store: &StoreName,
+        who: Visitor,
+        mode: Mode,
+    ) -> Result<Admission, Unavailable> {
         let by_master = who.password.is_none();
-        let (hosts, caught) = self.find::<M>(store, who, mode)?;
+        let (hosts, caught, telling) = self.find::<M>(store, who, mode)?;
         let Answer { verdict, call, callee } = tokio::select! {
             answer = door.enter(&hosts, &caught) => answer?,
             () = self.clock.sleep(VISIT_LOGIN_MAX) => return Err(nowhere(store, "it took too long to let us in")),
@@ -104,11 +141,75 @@ impl Visits {
             }
             // The user's password was right: it is not he who was refused.
             Verdict::Refused(text) if by_master => Err(unavailable(&callee, format!("it refuses our master: {text}"))),
-            Verdict::Refused(text) => Ok(Admission::Refused { text }),
+            Verdict::Refused(text) => {
+                let shown = (telling == Telling::ForClients).then(|| for_client(&text)).filter(|text| !text.is_empty());
+                Ok(Admission::Refused { text, shown })
+            }
             Verdict::InUse => Ok(Admission::InUse),
-            Verdict::Unavailable(why) => Err(unavailable(&callee, why)),
+            Verdict::Unavailable(why) | Verdict::Unsayable(why) => Err(unavailable(&callee, why)),
             Verdict::Offered => Err(unavailable(&callee, "it was asked for nothing")),
         }
+    }
+
+    /// Looks at every host of every back-end: once at the start, then at those that are not known to answer, and again at all
+    /// now and then. Never ends.
+    pub async fn tend(&self) {
+        for round in (0..ROUNDS_TO_LOOK_AGAIN).cycle() {
+            self.look_round(&self.imap, round == 0).await;
+            self.look_round(&self.pop3, round == 0).await;
+            self.look_round(&self.submission, round == 0).await;
+            self.look_round(&self.sieve, round == 0).await;
+            self.clock.sleep(LOOK_ROUND_SPAN).await;
+        }
+    }
+
+    async fn look_round<M: Guest>(&self, door: &Arc<Door<M>>, at_all: bool) {
+        for (_, hosts) in self.hosts_by(M::PROTOCOL) {
+            for callee in hosts {
+                if at_all || door.offers(&callee).is_none() {
+                    door.look_at(&callee);
+                    self.clock.sleep(LOOK_PACE).await;
+                }
+            }
+        }
+    }
+
+    /// How every host of every back-end is.
+    pub fn hosts(&self) -> Vec<HostReport> {
+        let mut reports = Vec::new();
+        self.report(&self.imap, &mut reports);
+        self.report(&self.pop3, &mut reports);
+        self.report(&self.submission, &mut reports);
+        self.report(&self.sieve, &mut reports);
+        reports
+    }
+
+    fn report<M: Guest>(&self, door: &Arc<Door<M>>, reports: &mut Vec<HostReport>) {
+        for (store, hosts) in self.hosts_by(M::PROTOCOL) {
+            reports.extend(hosts.iter().map(|callee| door.report(&store, callee)));
+        }
+    }
+
+    /// The back-ends that are reached by a protocol, with their hosts.
+    fn hosts_by(&self, protocol: Protocol) -> Vec<(StoreName, Vec<Callee>)> {
+        let stores = self.foreign.all(protocol).into_iter();
+        let reached = stores.filter_map(|store| match self.foreign.find(&store, protocol) {
+            BackEnd::At { hosts, .. } => Some((store, hosts)),
+            BackEnd::Nowhere(_) => None,
+        });
+        reached.collect()
+    }
+
+    /// How many logins ended how, by back-end and protocol.
+    pub fn logins(&self) -> Vec<(StoreName, Protocol, VisitOutcome, u64)> {
+        let of = |protocol, logins: Vec<(StoreName, VisitOutcome, u64)>| {
+            logins.into_iter().map(move |(store, outcome, count)| (store, protocol, outcome, count))
+        };
+        of(Protocol::Imap, self.imap.ledger.logins())
+            .chain(of(Protocol::Pop3, self.pop3.ledger.logins()))
+            .chain(of(Protocol::Submission, self.submission.ledger.logins()))
+            .chain(of(Protocol::Sieve, self.sieve.ledger.logins()))
+            .collect()
     }
 
     /// Where the store is now, and what is said there.
@@ -117,9 +218,9 @@ impl Visits {
         store: &StoreName,
         who: Visitor,
         mode: Mode,
-    ) -> Result<(Vec<Callee>, Caught), Unavailable> {
+    ) -> Result<(Vec<Callee>, Caught, Telling), Unavailable> {
         match self.foreign.find(store, M::PROTOCOL) {
-            BackEnd::At { hosts, master, introducing } => {
+            BackEnd::At { hosts, master, introducing, telling } => {
                 let said = match (who.password, master) {
                     (Some(password), None) => Said { authorization: None, authentication: who.user, password },
                     (None, Some(master)) => master.says(who.user),
@@ -127,7 +228,7 @@ impl Visits {
                     (Some(_), Some(_)) | (None, None) => return Err(nowhere(store, "its record has just changed")),
                 };
                 let introduction = Introduction::new(introducing, who.peer, self.ids.next(&*self.clock), who.ttl);
-                Ok((hosts, Caught { said, mode, peer: who.peer, introduction }))
+                Ok((hosts, Caught { said, mode, peer: who.peer, introduction }, telling))
             }
             BackEnd::Nowhere(why) => Err(nowhere(store, &why)),
         }
@@ -148,6 +249,14 @@ impl BackEnds for Visits {
         Box::pin(self.enter(&self.pop3, store, who, mode))
     }
 
+    fn pop3_common(&self) -> Option<Pop3Common> {
+        self.pop3_common.get(self.clock.instant(), || self.find_pop3_common())
+    }
+
+    fn submission_common(&self) -> Option<SubmissionCommon> {
+        self.submission_common.get(self.clock.instant(), || self.find_submission_common())
+    }
+
     fn submission<'a>(&'a self, store: &'a StoreName, who: Visitor) -> BoxFuture<'a, Result<Admission, Unavailable>> {
         Box::pin(self.enter(&self.submission, store, who, Mode::default()))
     }
@@ -159,6 +268,13 @@ impl BackEnds for Visits {
     fn sieve_offer(&self) -> BoxFuture<'_, Arc<Offer>> {
         Box::pin(self.offer())
     }
+}
+
+/// As much as fits, of what every client can show. A `[` that begins it would begin a code of its own (RFC 2449 §6.4).
+fn for_client(text: &str) -> String {
+    let readable = text.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' });
+    let text: String = readable.take(SHOWN_TEXT_OCTETS_MAX).collect();
+    text.trim_start_matches(['[', ' ']).to_owned()
 }
 
 fn nowhere(store: &StoreName, why: &str) -> Unavailable {

@@ -69,8 +69,8 @@ pub use login::{Login, LoginTarget, read_secret};
 pub use nearest::nearest;
 pub use record::{
     AccountRecord, AccountState, AccountsPolicy, AliasRecord, BackendLogin, DomainRecord, Host, HostAt, NodeRecord,
-    NodeRole, PasswordHash, PlacementRecord, Protocol, Record, RecordError, RuleKind, RuleName, RuleOn, RuleRecord,
-    SecretRecord, SiteRecord, StoreKind, StoreRecord, TlsMode,
+    NodeRole, PasswordHash, PlacementRecord, PortTls, Protocol, Record, RecordError, RuleKind, RuleName, RuleOn,
+    RuleRecord, SecretRecord, SiteRecord, StoreKind, StoreRecord, TlsMode,
 };
 pub use reply::Reply;
 pub use route_json::{RouteJson, RouteOutcome};

@@ -13,7 +13,7 @@ pub(crate) mod text;
 pub use account::{AccountRecord, AccountState, AliasRecord, PasswordHash, PlacementRecord, SecretRecord};
 pub use rule::{RuleKind, RuleName, RuleOn, RuleRecord};
 pub use site::{AccountsPolicy, DomainRecord, SiteRecord};
-pub use store::{BackendLogin, Host, HostAt, NodeRecord, NodeRole, Protocol, StoreKind, StoreRecord, TlsMode};
+pub use store::{BackendLogin, Host, HostAt, NodeRecord, NodeRole, PortTls, Protocol, StoreKind, StoreRecord, TlsMode};
 
 use crate::key::AddressKey;
 use crate::nearest::nearest;

@@ -5,7 +5,7 @@ use crate::explain::{Explain, Silent, Step};
 use crate::key::AddressKey;
 use crate::overlay;
 use crate::record::{
-    AccountRecord, AccountState, AliasRecord, BackendLogin, DomainRecord, HostAt, NodeRecord, PlacementRecord,
+    AccountRecord, AccountState, AliasRecord, BackendLogin, DomainRecord, HostAt, NodeRecord, PlacementRecord, PortTls,
     Protocol, Record, RecordError, RuleRecord, SecretRecord, SiteRecord, StoreKind, StoreRecord, TlsMode,
 };
 use crate::reply::Reply;
@@ -76,6 +76,8 @@ pub enum StoreAt<'r> {
         ports: &'r BTreeMap<Protocol, u16>,
         /// How connections are protected.
         tls: TlsMode,
+        /// The same by protocol, where one has it otherwise: see [`TlsMode::at_port`].
+        port_tls: &'r PortTls,
         /// How a proxy logs in.
         login: BackendLogin,
     },
@@ -147,8 +149,8 @@ impl Routing {
     pub fn store_at(&self, name: &StoreName) -> Option<StoreAt<'_>> {
         Some(match &self.stores.get(name)?.kind {
             StoreKind::Posthouse { node } => self.nodes.get(node).map_or(StoreAt::UnknownNode(node), StoreAt::Node),
-            StoreKind::Foreign { hosts, ports, tls, login } => {
-                StoreAt::Foreign { hosts, ports, tls: *tls, login: *login }
+            StoreKind::Foreign { hosts, ports, tls, port_tls, login } => {
+                StoreAt::Foreign { hosts, ports, tls: *tls, port_tls, login: *login }
             }
         })
     }

@@ -72,8 +72,10 @@ pub enum Closing {
     Bye(String),
     /// The server does not start TLS, and says this. Nothing else was told to it.
     NoStartTls(String),
-    /// The server offers no way for this login: no password was sent.
+    /// The server offers no way for a login of this kind, whoever comes: no password was sent.
     NoLogin,
+    /// This name or password cannot be said in any way that the server offers; another's could. Nothing of it was sent.
+    Unsayable,
     /// What came is no answer that IMAP has here.
     Protocol(&'static str),
 }
@@ -403,7 +405,10 @@ impl Client {
         let known = self.known.clone().unwrap_or_default();
         let introduction = self.introduction(&known);
         self.command_count += 1;
-        let mut unsent = login.parts(&self.tag(), &known).unwrap_or_default();
+        let mut unsent = match login.parts(&self.tag(), &known) {
+            Ok(parts) => parts,
+            Err(closing) => return self.close(closing),
+        };
         match unsent.pop_front() {
             Some(part) => {
                 self.said_login = true;
@@ -549,6 +554,7 @@ impl fmt::Display for Closing {
             Self::Bye(why) => write!(f, "the server said BYE: {why}"),
             Self::NoStartTls(why) => write!(f, "the server does not start TLS: {why}"),
             Self::NoLogin => f.write_str("the server offers no way to log in"),
+            Self::Unsayable => f.write_str("the server offers no way to say this name or password"),
             Self::Protocol(what) => f.write_str(what),
         }
     }

@@ -67,8 +67,10 @@ pub enum Closing {
     Timeout,
     /// The server does not start TLS, and says this. Nothing else was told to it.
     NoStartTls(String),
-    /// The server offers no way for this login: no password was sent.
+    /// The server offers no way for a login of this kind, whoever comes: no password was sent.
     NoLogin,
+    /// This name or password cannot be said in any way that the server offers; another's could. Nothing of it was sent.
+    Unsayable,
     /// What came is no answer that ManageSieve has here.
     Protocol(&'static str),
 }
@@ -252,12 +254,15 @@ impl Client {
     /// The connection is as private as it is meant to be, and all is known.
     fn begin(&mut self, now: Instant) {
         let Some(login) = self.login.take() else { return self.send(now, Phase::LoggingOut, LOGOUT) };
-        match login.command().filter(|_| self.told.sasl_plain) {
+        if !self.told.sasl_plain {
+            return self.close(Closing::NoLogin);
+        }
+        match login.command() {
             Some(command) => {
                 self.said_login = true;
                 self.send(now, Phase::Asked, command.as_bytes());
             }
-            None => self.close(Closing::NoLogin),
+            None => self.close(Closing::Unsayable),
         }
     }
 
@@ -375,6 +380,7 @@ impl fmt::Display for Closing {
             Self::Timeout => f.write_str("the server did not answer in time"),
             Self::NoStartTls(why) => write!(f, "the server does not start TLS: {why}"),
             Self::NoLogin => f.write_str("the server offers no way to log in"),
+            Self::Unsayable => f.write_str("the server offers no way to say this name or password"),
             Self::Protocol(what) => f.write_str(what),
         }
     }

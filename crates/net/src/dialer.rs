@@ -272,7 +272,7 @@ enum Failure {
     NotTold(u16),
     #[error("whom to trust is not known")]
     Public(#[source] TlsError),
-    #[error("no TLS")]
+    #[error("no TLS{}", advice(.0))]
     Handshake(#[from] HandshakeError),
     #[error(
         "it does not prove that it is of this cluster: both nodes must have the same cluster.secret, or the same authority"
@@ -358,8 +358,14 @@ where
 fn broken(error: &SessionError) -> Broken {
     match error {
         SessionError::Broken(cause) => Broken(chain(cause)),
-        SessionError::Stalled | SessionError::Handshake(_) => Broken(chain(error)),
+        SessionError::Handshake(cause) => Broken(format!("no TLS{}: {}", advice(cause), chain(cause))),
+        SessionError::Stalled => Broken(chain(error)),
     }
+}
+
+/// In an operator's words, before those of who wrote the library.
+fn advice(error: &HandshakeError) -> String {
+    error.advice().map(|advice| format!(", {advice}")).unwrap_or_default()
 }
 
 /// How long an address may take to answer; TLS has [`crate::CALL_HANDSHAKE_SPAN_MAX`] besides. Between nodes an answer takes milliseconds; after this the next may be tried.

@@ -130,6 +130,17 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
+    /// What an operator can do about the peer's certificate, where that is the trouble.
+    pub(crate) fn advice(&self) -> Option<&'static str> {
+        let Self::Failed(error) = self else { return None };
+        let cause = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+        if let rustls::Error::InvalidCertificate(why) = cause {
+            return certificate_advice(why);
+        }
+        matches!(cause, rustls::Error::AlertReceived(_))
+            .then_some("it refuses ours: does it ask for a certificate, and trust whom ours is from?")
+    }
+
     /// Whether one of the two did not take the other's certificate, or missed it.
     pub(crate) fn is_about_trust(&self) -> bool {
         let Self::Failed(error) = self else { return false };
@@ -143,6 +154,21 @@ impl HandshakeError {
             )
         })
     }
+}
+
+fn certificate_advice(why: &rustls::CertificateError) -> Option<&'static str> {
+    use rustls::CertificateError as Why;
+    if matches!(why, Why::Expired | Why::ExpiredContext { .. }) {
+        return Some("its certificate has expired and is to be renewed there");
+    }
+    if matches!(why, Why::NotValidYet | Why::NotValidYetContext { .. }) {
+        return Some("its certificate is not valid yet: is the clock right, here and there?");
+    }
+    if matches!(why, Why::UnknownIssuer) {
+        return Some("its certificate is from nobody whom we trust: its authority is to be named here");
+    }
+    matches!(why, Why::NotValidForName | Why::NotValidForNameContext { .. })
+        .then_some("its certificate is for another name: call it by that, or name here what to expect")
 }
 
 /// The provider of all cryptography in TLS; also made the default for libraries that bring rustls themselves.

@@ -64,8 +64,10 @@ pub enum Closing {
     Timeout,
     /// The server does not start TLS, and says this. Nothing else was told to it.
     NoStartTls(String),
-    /// The server offers no way for this login: no password was sent.
+    /// The server offers no way for a login of this kind, whoever comes: no password was sent.
     NoLogin,
+    /// This name or password cannot be said in any way that the server offers; another's could. Nothing of it was sent.
+    Unsayable,
     /// What came is no answer that POP3 has here.
     Protocol(&'static str),
 }
@@ -75,6 +77,7 @@ pub struct Client {
     /// Until it is said; nothing where nobody wants in.
     login: Option<Login>,
     said_login: bool,
+    is_personal: bool,
     /// What is said by XCLIENT before the login.
     xclient: Option<String>,
     start_tls: StartTls,
@@ -136,6 +139,7 @@ impl Client {
         Self {
             login: None,
             said_login: false,
+            is_personal: false,
             xclient: None,
             start_tls: StartTls::NotNeeded,
             mode: Mode::default(),
@@ -192,6 +196,11 @@ impl Client {
     /// Whether the server was told a login, or the first part of one: what it says from then on may be its word about it.
     pub fn has_said_login(&self) -> bool {
         self.said_login
+    }
+
+    /// Whether the server was told anything that depends on who comes: what it says from then on may be no word about itself.
+    pub fn is_personal(&self) -> bool {
+        self.is_personal
     }
 
     /// What the server said behind its answer to the login, and nobody read.
@@ -298,10 +307,14 @@ impl Client {
         match self.mode {
             _ if asks => self.send(now, Phase::Asking, CAPA),
             Mode::Utf8 | Mode::Ascii if self.login.is_some() && self.xclient.is_some() => {
+                self.is_personal = true;
                 let arguments = self.xclient.take().unwrap_or_default();
                 self.send(now, Phase::Introduced, format!("XCLIENT {arguments}\r\n").as_bytes());
             }
-            Mode::Utf8 => self.send(now, Phase::Moded, UTF8),
+            Mode::Utf8 => {
+                self.is_personal = true;
+                self.send(now, Phase::Moded, UTF8);
+            }
             Mode::Ascii => self.proceed(now),
         }
     }
@@ -323,19 +336,20 @@ impl Client {
     fn log_in(&mut self, now: Instant, login: Login) {
         let known = self.known.clone().unwrap_or_default();
         let road = login.road(&known);
-        self.said_login = road.is_some();
+        self.said_login = road.is_ok();
+        self.is_personal |= self.said_login;
         match road {
-            Some(Road::Auth(command)) => self.send(now, Phase::Asked, command.as_bytes()),
-            Some(Road::Challenge { command, response }) => {
+            Ok(Road::Auth(command)) => self.send(now, Phase::Asked, command.as_bytes()),
+            Ok(Road::Challenge { command, response }) => {
                 self.send(now, Phase::Challenged(response), command.as_bytes());
             }
             // RFC 2449 §6.6: only where it says so.
-            Some(Road::UserPass { user, pass }) if known.pipelining => {
+            Ok(Road::UserPass { user, pass }) if known.pipelining => {
                 let both = Secret::new([user.as_bytes(), pass.as_bytes()].concat());
                 self.send(now, Phase::Named(None), both.as_bytes());
             }
-            Some(Road::UserPass { user, pass }) => self.send(now, Phase::Named(Some(pass)), user.as_bytes()),
-            None => self.close(Closing::NoLogin),
+            Ok(Road::UserPass { user, pass }) => self.send(now, Phase::Named(Some(pass)), user.as_bytes()),
+            Err(closing) => self.close(closing),
         }
     }
 
@@ -435,6 +449,7 @@ impl fmt::Display for Closing {
             Self::Timeout => f.write_str("the server did not answer in time"),
             Self::NoStartTls(why) => write!(f, "the server does not start TLS: {why}"),
             Self::NoLogin => f.write_str("the server offers no way to log in"),
+            Self::Unsayable => f.write_str("the server offers no way to say this name or password"),
             Self::Protocol(what) => f.write_str(what),
         }
     }

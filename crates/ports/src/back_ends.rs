@@ -28,6 +28,10 @@ pub struct Visitor {
 /// circle end there.
 pub const PROXY_TTL: u8 = 5;
 
+/// How much a client hears of what a back-end says to it: fits into a line of any protocol with what is around it
+/// (RFC 2449 §4: 512 octets).
+pub const SHOWN_TEXT_OCTETS_MAX: usize = 200;
+
 /// What a back-end said.
 #[derive(Debug)]
 pub enum Admission {
@@ -38,6 +42,8 @@ pub enum Admission {
     Refused {
         /// What it said, for log lines.
         text: String,
+        /// The same for the client, where it is to hear it: printable ASCII, at most [`SHOWN_TEXT_OCTETS_MAX`].
+        shown: Option<String>,
     },
     /// Another session has the maildrop (POP3, RFC 2449 §8.1.2).
     InUse,
@@ -77,4 +83,47 @@ pub trait BackEnds: Send + Sync {
     /// What is done with scripts wherever a visitor may be led, as far as back-ends have told: for a client whose account
     /// nobody knows yet. Takes a moment where they have to be asked first, and never long.
     fn sieve_offer(&self) -> BoxFuture<'_, Arc<Offer>>;
+
+    /// What may be offered to a client of POP3 whose back-end is not known yet; nothing where there are no back-ends.
+    fn pop3_common(&self) -> Option<Pop3Common> {
+        None
+    }
+
+    /// What all submission servers offer that have ever told; nothing where none has.
+    fn submission_common(&self) -> Option<SubmissionCommon> {
+        None
+    }
+}
+
+/// What all back-ends have in common at POP3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pop3Common {
+    /// Each host of each has UTF8 (RFC 6856), as far as it ever answered, and all have.
+    pub utf8: bool,
+}
+
+/// What submission servers have in common of what a client may be offered before its login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubmissionCommon {
+    /// PIPELINING (RFC 2920).
+    pub pipelining: bool,
+    /// 8BITMIME (RFC 6152).
+    pub eight_bit: bool,
+    /// ENHANCEDSTATUSCODES (RFC 2034).
+    pub enhanced_codes: bool,
+    /// SIZE (RFC 1870), whatever the limit.
+    pub size: bool,
+}
+
+impl SubmissionCommon {
+    /// What both have.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            pipelining: self.pipelining && other.pipelining,
+            eight_bit: self.eight_bit && other.eight_bit,
+            enhanced_codes: self.enhanced_codes && other.enhanced_codes,
+            size: self.size && other.size,
+        }
+    }
 }

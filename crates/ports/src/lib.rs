@@ -24,7 +24,7 @@ mod handover;
 mod passage;
 mod world;
 
-pub use back_ends::{Admission, BackEnds, PROXY_TTL, Visitor};
+pub use back_ends::{Admission, BackEnds, PROXY_TTL, Pop3Common, SHOWN_TEXT_OCTETS_MAX, SubmissionCommon, Visitor};
 pub use badge::{Badge, Holder, Protocol};
 pub use call::{Broken, Call, CallSecurity, Callee, Caller, Introduction, Trust};
 pub use delivery::{Accounts, Delivery, DeliveryTransaction, Envelope, Receipt, Recipient, Recipients};

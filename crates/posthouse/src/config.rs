@@ -203,7 +203,7 @@ pub struct Proxy {
     /// Submission with TLS from the first octet (465).
     pub submissions: Vec<SocketAddr>,
     /// Lines of the answer to EHLO that hold for every submission server behind.
-    pub submission_extensions: Vec<String>,
+    pub submission_extensions: Option<Vec<String>>,
     /// ManageSieve (4190), for accounts at back-ends.
     pub sieve: Vec<SocketAddr>,
     /// ManageSieve with TLS from the first octet, which no RFC knows and some clients do.

@@ -198,9 +198,13 @@ impl ImapGate {
                 let account = Arc::clone(&who.address);
                 let handover = match self.proxy.back_ends.imap(&store, who).await {
                     Ok(Admission::Welcome(elsewhere)) => Ok(Handover::There(elsewhere)),
-                    Ok(Admission::Refused { text }) => {
+                    Ok(Admission::Refused { text, shown }) => {
                         self.authenticator().turned_away(&self.client, &account, &text, began).await;
-                        return self.refuse(machine, WRONG_PASSWORD);
+                        let reply = match shown {
+                            Some(text) => Reply { text: text.into(), ..WRONG_PASSWORD },
+                            None => WRONG_PASSWORD,
+                        };
+                        return self.refuse(machine, reply);
                     }
                     Ok(Admission::InUse) => Err(in_use(&store)),
                     Err(why) => Err(why),

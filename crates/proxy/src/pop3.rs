@@ -8,7 +8,8 @@ use crate::turnstile::Seat;
 use crate::{Authenticator, Proxy};
 use pop3_proto::{Config, Event, Expire, LoginMethods, Refusal, Security, Server, TlsStart, Utf8};
 use ports::{
-    Admission, BoxFuture, Elsewhere, Flow, Handler, Handover, Holder, Peer, Pop3Handover, Protocol, Unavailable,
+    Admission, BoxFuture, Elsewhere, Flow, Handler, Handover, Holder, Peer, Pop3Common, Pop3Handover, Protocol,
+    Unavailable,
 };
 use sasl::{ChannelBinding, Mechanism};
 use std::sync::Arc;
@@ -52,12 +53,20 @@ impl Pop3Config {
         Self { base, starttls, clear_logins }
     }
 
-    fn for_client(&self, peer: Peer, scram: &[Mechanism]) -> Arc<Config> {
+    /// Before its login a client is told what holds wherever it is led: where there are back-ends, what all of them have
+    /// (RFC 2449 §6: a client may ask before the login, and never again).
+    fn for_client(&self, peer: Peer, scram: &[Mechanism], common: Option<Pop3Common>) -> Arc<Config> {
         let names: Vec<_> = scram.iter().chain(&Mechanism::ALL).map(|mechanism| mechanism.name()).collect();
         let under_tls = LoginMethods::with_user(&names);
         let may = self.clear_logins.allows(peer.address.ip());
         let in_clear = if may { under_tls.clone() } else { LoginMethods::default() };
-        Arc::new(Config { in_clear, under_tls, ..self.base.clone() })
+        let config = Config { in_clear, under_tls, ..self.base.clone() };
+        Arc::new(match common {
+            // How long a back-end keeps mail nobody here knows.
+            Some(Pop3Common { utf8: true }) => Config { utf8: Utf8::Offered, expire: None, ..config },
+            Some(Pop3Common { utf8: false }) => Config { utf8: Utf8::Refused, expire: None, ..config },
+            None => config,
+        })
     }
 }
 
@@ -77,7 +86,8 @@ impl Proxy {
             StartTls::NotOffered => Security::Clear,
         };
         let client = Client::new(Protocol::Pop3, peer);
-        let machine = Server::new(config.for_client(peer, scram), security, self.clock.instant());
+        let common = self.back_ends.pop3_common();
+        let machine = Server::new(config.for_client(peer, scram, common), security, self.clock.instant());
         let gate = Pop3Gate { proxy: self.clone(), client, binding, dialogue: Dialogue::default() };
         (machine, Front::new(gate).with_stranger(self.authenticator.stranger()))
     }
@@ -176,9 +186,12 @@ impl Pop3Gate {
                 let handover = match self.proxy.back_ends.pop3(&store, who, machine.mode()).await {
                     Ok(Admission::Welcome(elsewhere)) => Ok(Some(Handover::There(elsewhere))),
                     Ok(Admission::InUse) => Ok(None),
-                    Ok(Admission::Refused { text }) => {
+                    Ok(Admission::Refused { text, shown }) => {
                         self.authenticator().turned_away(&self.client, &account, &text, began).await;
-                        machine.refuse(&Refusal::BAD_CREDENTIALS);
+                        machine.refuse(&match shown {
+                            Some(text) => Refusal::new(Refusal::BAD_CREDENTIALS.code(), text),
+                            None => Refusal::BAD_CREDENTIALS,
+                        });
                         return Step::Stay(Flow::Next);
                     }
                     Err(why) => Err(why),

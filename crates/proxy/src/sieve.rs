@@ -148,7 +148,7 @@ impl SieveGate {
                 let holder = Holder { account, store };
                 let why = match admission {
                     Ok(Admission::Welcome(elsewhere)) => return self.enter(machine, holder, elsewhere, began).await,
-                    Ok(Admission::Refused { text }) => {
+                    Ok(Admission::Refused { text, .. }) => {
                         self.authenticator().turned_away(&self.client, &holder.account, &text, began).await;
                         machine.refuse(&Refusal::BAD_CREDENTIALS);
                         return Step::Stay(Flow::Next);

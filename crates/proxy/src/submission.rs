@@ -7,7 +7,7 @@ use crate::front::{Front, Gate, Step};
 use crate::limits::{LOGIN_FAILURE_COUNT_MAX, LOGIN_SPAN_MAX};
 use crate::{Authenticator, Proxy};
 use mail_types::Domain;
-use ports::{Admission, BoxFuture, Flow, Holder, Peer, Protocol, Unavailable};
+use ports::{Admission, BoxFuture, Flow, Holder, Peer, Protocol, SubmissionCommon, Unavailable};
 use sasl::{ChannelBinding, Mechanism};
 use smtp_proto::server::{Config, Event, Extensions, Limits, Server};
 use smtp_proto::{Dialect, Refusal, Security};
@@ -24,6 +24,8 @@ pub struct SubmissionConfig {
     /// All but the ways to log in.
     base: Config,
     clear_logins: ClearLogins,
+    /// What the configuration promises for every server behind; else it is what they tell.
+    is_told: bool,
 }
 
 /// The proxy's end of a submission connection.
@@ -41,20 +43,36 @@ pub struct SubmissionGate {
 }
 
 impl SubmissionConfig {
-    /// As `host`; `promised` are lines of the answer to EHLO that hold for every server behind, STARTTLS and AUTH apart.
-    pub fn new(host: Domain, promised: Vec<String>, starttls: StartTls, clear_logins: ClearLogins) -> Self {
+    /// As `host`; `promised` are lines of the answer to EHLO that hold for every server behind, STARTTLS and AUTH apart. Where
+    /// there are none, it is the usual ones, less what some server behind has shown to lack.
+    pub fn new(host: Domain, promised: Option<Vec<String>>, starttls: StartTls, clear_logins: ClearLogins) -> Self {
         let extensions = Extensions { starttls: starttls == StartTls::Offered, ..Extensions::default() };
         let limits = Limits { login_span: Some(LOGIN_SPAN_MAX), ..Limits::default() };
-        let base = Config { extensions, promised: Some(promised), limits, ..Config::new(Dialect::Smtp, host) };
-        Self { base, clear_logins }
+        let is_told = promised.is_some();
+        let all = SubmissionCommon { pipelining: true, eight_bit: true, enhanced_codes: true, size: true };
+        let promised = Some(promised.unwrap_or_else(|| usual_extensions(all)));
+        let base = Config { extensions, promised, limits, ..Config::new(Dialect::Smtp, host) };
+        Self { base, clear_logins, is_told }
     }
 
-    fn for_client(&self, peer: Peer, scram: &[Mechanism]) -> Arc<Config> {
+    fn for_client(&self, peer: Peer, scram: &[Mechanism], common: Option<SubmissionCommon>) -> Arc<Config> {
         let auth = scram.iter().chain(&Mechanism::ALL).map(|mechanism| mechanism.name().to_owned()).collect();
         let auth_in_clear = self.clear_logins.allows(peer.address.ip());
         let extensions = Extensions { auth, auth_in_clear, ..self.base.extensions.clone() };
-        Arc::new(Config { extensions, ..self.base.clone() })
+        let config = Config { extensions, ..self.base.clone() };
+        Arc::new(match common.filter(|_| !self.is_told) {
+            Some(common) => Config { promised: Some(usual_extensions(common)), ..config },
+            None => config,
+        })
     }
+}
+
+/// What every submission server of this century has (RFC 6409 §7) and these have, and no word on how large a message may be.
+fn usual_extensions(common: SubmissionCommon) -> Vec<String> {
+    let SubmissionCommon { pipelining, eight_bit, enhanced_codes, size } = common;
+    let each =
+        [("PIPELINING", pipelining), ("8BITMIME", eight_bit), ("ENHANCEDSTATUSCODES", enhanced_codes), ("SIZE", size)];
+    each.into_iter().filter(|(_, has)| *has).map(|(name, _)| name.to_owned()).collect()
 }
 
 impl Proxy {
@@ -69,7 +87,8 @@ impl Proxy {
         let (scram, binding) = self.authenticator.scram(binding);
         let client = Client::new(Protocol::Submission, peer);
         let security = if peer.tls { Security::Tls } else { Security::Plain };
-        let machine = Server::new(config.for_client(peer, scram), security, self.clock.instant());
+        let config = config.for_client(peer, scram, self.back_ends.submission_common());
+        let machine = Server::new(config, security, self.clock.instant());
         let gate = SubmissionGate { proxy: self.clone(), client, binding, dialogue: Dialogue::default(), failures: 0 };
         (machine, Front::new(gate).with_stranger(self.authenticator.stranger()))
     }
@@ -176,7 +195,7 @@ impl SubmissionGate {
                 passage.unsent = machine.pass();
                 Step::Pass { passage, holder, seat: Some(seat) }
             }
-            Ok(Admission::Refused { text }) => {
+            Ok(Admission::Refused { text, .. }) => {
                 self.authenticator().turned_away(&self.client, &holder.account, &text, began).await;
                 self.refuse(machine)
             }

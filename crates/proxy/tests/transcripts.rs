@@ -253,7 +253,7 @@ fn pop3() {
 fn submission() {
     run_all("submission", |setup, world| {
         let host = Domain::parse("proxy.example").unwrap();
-        let promised = ["8BITMIME", "SIZE 1000"].map(str::to_owned).into();
+        let promised = Some(["8BITMIME", "SIZE 1000"].map(str::to_owned).into());
         let config = SubmissionConfig::new(host, promised, setup.starttls, Setup::clear_logins());
         world.proxy.submission(&config, peer(setup.ip, setup.tls), setup.binding())
     });

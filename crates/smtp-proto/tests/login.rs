@@ -85,6 +85,7 @@ fn show(event: LoginEvent) -> String {
         LoginEvent::Offered => "Offered".to_owned(),
         LoginEvent::LoggedIn => "LoggedIn".to_owned(),
         LoginEvent::NoLogin => "NoLogin".to_owned(),
+        LoginEvent::Unsayable => "Unsayable".to_owned(),
         LoginEvent::Refused(reply) => format!("Refused {reply}"),
         LoginEvent::NoStartTls(reply) => format!("NoStartTls {reply}"),
         LoginEvent::Closed(closing) => format!("Closed {closing:?}"),

@@ -68,6 +68,8 @@ pub(crate) fn looks_like_one(fronted: &mut Fronted) -> Result<()> {
     ensure!(other.select("INBOX")?.exists == 0, "another's mail");
     let who = fronted.must(&["who"])?;
     ensure!(who.contains(&carol.address) && who.contains(&dora.address), "{who}");
+    let status = fronted.must(&["status"])?;
+    ensure!(status.contains("back-end dovecot") && status.matches(" answers").count() == 2, "{status}");
     Ok(())
 }
 

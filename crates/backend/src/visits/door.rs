@@ -2,17 +2,19 @@
 //!
 //! ```text
 //!   a host left alone ──▶ the next           no greeting, no TLS, BYE, -ERR before the login ──▶ the next
+//!   the same where it heard first for whom we come ──▶ the next, and a probe for nobody, which alone counts against it
 //!   one that was ──▶ a probe of its own, beside us, where another stands by           the login is said ──▶ its word is final
 //! ```
 
 use super::guest::{Guest, Manner, Turn, Verdict};
 use super::introduction::Introduction;
+use super::ledger::{Failures, HostReport, HostState, Ledger};
 use crate::breakers::{Attempt, Breakers, LEFT_ALONE};
 use crate::foreign::Said;
-use mail_types::Domain;
+use mail_types::{Domain, StoreName};
 use pop3_proto::Mode;
-use ports::{Call, CallSecurity, Callee, Caller, Clock, Peer, Spawn, Unavailable};
-use std::collections::BTreeMap;
+use ports::{Call, CallSecurity, Callee, Caller, Clock, Introduction as Introduced, Peer, Spawn, Unavailable};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +27,17 @@ pub(super) struct Door<M: Guest> {
     /// Our name, where it is said.
     host: Domain,
     /// What hosts offer before a login: whoever knows it saves a round trip. At most [`KNOWN_MAX`].
-    known: Mutex<BTreeMap<Callee, M::Known>>,
+    known: Mutex<BTreeMap<Callee, Learnt<M::Known>>>,
+    /// Hosts that failed one visitor of whom they were told first, and are being asked whether they fail us all.
+    suspects: Mutex<BTreeSet<Callee>>,
+    pub(super) ledger: Ledger,
+}
+
+/// What a host offers.
+struct Learnt<K> {
+    offers: K,
+    /// Nothing went wrong since it said so.
+    is_sure: bool,
 }
 
 /// Somebody at the door.
@@ -47,6 +59,8 @@ pub(super) struct Answer<M: Guest> {
 enum Stop {
     /// It heard no login: the next may be asked.
     Before(Unavailable),
+    /// Nor here, but it had been told who the visitor is, and may have failed him alone.
+    Doubtful(Unavailable),
     /// It may have heard one: another would count a second.
     Behind(Unavailable),
 }
@@ -69,7 +83,8 @@ impl<M: Guest> Door<M> {
         host: Domain,
     ) -> Arc<Self> {
         let breakers = Breakers::new(Arc::clone(&clock));
-        Arc::new(Self { caller, clock, spawn, breakers, host, known: Mutex::default() })
+        let (known, suspects, ledger) = (Mutex::default(), Mutex::default(), Ledger::default());
+        Arc::new(Self { caller, clock, spawn, breakers, host, known, suspects, ledger })
     }
 
     /// Logs in at the first host that is ready to hear it.
@@ -81,7 +96,7 @@ impl<M: Guest> Door<M> {
             match self.try_host(callee, rest, who).await {
                 Ok(answer) => return Ok(answer),
                 Err(Stop::Behind(why)) => return Err(why),
-                Err(Stop::Before(why)) => failures.push(why),
+                Err(Stop::Before(why) | Stop::Doubtful(why)) => failures.push(why),
             }
         }
         Err(together(failures))
@@ -98,7 +113,7 @@ impl<M: Guest> Door<M> {
                     answer.call.close().await;
                     return known;
                 }
-                Err(Stop::Before(why) | Stop::Behind(why)) => {
+                Err(Stop::Before(why) | Stop::Doubtful(why) | Stop::Behind(why)) => {
                     tracing::debug!(%why, "a back-end does not say what it offers")
                 }
             }
@@ -108,7 +123,7 @@ impl<M: Guest> Door<M> {
 
     async fn try_host(self: &Arc<Self>, callee: &Callee, rest: &[Callee], who: &Caught) -> Result<Answer<M>, Stop> {
         let left_alone = || Stop::Before(unavailable(callee, LEFT_ALONE));
-        let attempt = self.breakers.attempt(callee).ok_or_else(left_alone)?;
+        let mut attempt = self.breakers.attempt(callee).ok_or_else(left_alone)?;
         if attempt.is_probe() && rest.iter().any(|next| self.breakers.is_well(next)) {
             // Nobody has to wait for it while another answers.
             self.probe(callee.clone(), attempt);
@@ -116,9 +131,55 @@ impl<M: Guest> Door<M> {
         }
         let (said, mode, now) = (who.said.clone(), who.mode, self.clock.instant());
         let guest = M::new(Manner { said, mode, host: &self.host, now }).introducing(&who.introduction);
-        let mut answer = self.converse(callee, guest, Some(who.peer), attempt).await?;
+        let guest = match self.known().get(callee).filter(|learnt| learnt.is_sure) {
+            Some(learnt) => guest.knowing(learnt.offers.clone()),
+            None => guest,
+        };
+        if callee.introduction != Introduced::Nobody {
+            attempt = attempt.for_one();
+        }
+        let mut answer = self.converse(callee, guest, Some(who.peer), attempt).await.inspect_err(|stop| {
+            if let Stop::Doubtful(_) = stop {
+                self.suspect(callee);
+            }
+        })?;
         self.learn(&mut answer);
         Ok(answer)
+    }
+
+    /// A host that heard first for whom a call is may have failed him alone: it is asked for nobody, and that counts.
+    fn suspect(self: &Arc<Self>, callee: &Callee) {
+        if !self.suspects().insert(callee.clone()) {
+            return;
+        }
+        let Some(attempt) = self.breakers.attempt(callee) else {
+            self.suspects().remove(callee);
+            return;
+        };
+        self.probe(callee.clone(), attempt);
+    }
+
+    /// Looks at a host, unless it is left alone or somebody else does.
+    pub(super) fn look_at(self: &Arc<Self>, callee: &Callee) {
+        if let Some(attempt) = self.breakers.attempt(callee) {
+            self.probe(callee.clone(), attempt);
+        }
+    }
+
+    /// What a host is known to offer.
+    pub(super) fn offers(&self, callee: &Callee) -> Option<M::Known> {
+        self.known().get(callee).map(|learnt| learnt.offers.clone())
+    }
+
+    pub(super) fn report(&self, store: &StoreName, callee: &Callee) -> HostReport {
+        let state = match (self.breakers.is_well(callee), self.offers(callee)) {
+            (false, _) => HostState::LeftAlone,
+            (true, Some(_)) => HostState::Up,
+            (true, None) => HostState::Unknown,
+        };
+        let Failures { count, last } = self.ledger.failures(callee);
+        let (store, host) = (store.clone(), callee.to_string());
+        HostReport { store, protocol: M::PROTOCOL, host, state, failures: count, last_failure: last }
     }
 
     /// Asks a host how it is, and what it offers.
@@ -129,6 +190,7 @@ impl<M: Guest> Door<M> {
                 () = door.look(&callee, attempt) => {}
                 () = door.clock.sleep(PROBE_MAX) => {}
             }
+            door.suspects().remove(&callee);
         }));
     }
 
@@ -149,19 +211,31 @@ impl<M: Guest> Door<M> {
         peer: Option<Peer>,
         attempt: Attempt,
     ) -> Result<Answer<M>, Stop> {
-        let guest = self.instructed(guest, callee);
+        let guest = match callee.security {
+            CallSecurity::StartTls(_) => guest.with_starttls(),
+            CallSecurity::Plain | CallSecurity::Cluster | CallSecurity::Tls(_) => guest,
+        };
         let call = match self.caller.call(callee, peer, guest).await {
             Ok(call) => call,
             Err(why) => {
+                self.ledger.failed(callee, self.clock.now(), &why.why);
+                // Under TLS from the first octet the host had heard for whom it is, unless nobody answered.
+                if matches!(callee.security, CallSecurity::Tls(_)) && attempt.undecided() {
+                    return Err(Stop::Doubtful(why));
+                }
                 attempt.failed();
                 return Err(Stop::Before(why));
             }
         };
         let mut visit = Visit { call, attempt: Some(attempt), clock: &*self.clock };
         match visit.verdict().await {
+            Ok(Verdict::Unsayable(why)) => {
+                visit.is_well();
+                Err(Stop::Before(unavailable(callee, why)))
+            }
             Ok(Verdict::Unavailable(why)) | Err(why) => {
-                // It may be what was remembered that was wrong.
-                self.known().remove(callee);
+                self.doubt(callee);
+                self.ledger.failed(callee, self.clock.now(), &why);
                 Err(visit.stop(unavailable(callee, why)))
             }
             Ok(verdict) => {
@@ -171,37 +245,36 @@ impl<M: Guest> Door<M> {
         }
     }
 
-    fn instructed(&self, guest: M, callee: &Callee) -> M {
-        let guest = match callee.security {
-            CallSecurity::StartTls(_) => guest.with_starttls(),
-            CallSecurity::Plain | CallSecurity::Cluster | CallSecurity::Tls(_) => guest,
-        };
-        match self.known().get(callee) {
-            Some(known) => guest.knowing(known.clone()),
-            None => guest,
-        }
-    }
-
     /// What a host offers is believed until it says no, which may come of our being wrong.
     fn learn(&self, answer: &mut Answer<M>) {
         let learnt = answer.call.machine().learnt();
-        let (mut known, callee) = (self.known(), &answer.callee);
         match (&answer.verdict, learnt) {
-            (Verdict::Welcome(_) | Verdict::InUse | Verdict::Offered, Some(learnt)) => {
-                if known.get(callee) != Some(&learnt) {
-                    if known.len() >= KNOWN_MAX {
-                        known.clear();
-                    }
-                    known.insert(callee.clone(), learnt);
+            (Verdict::Welcome(_) | Verdict::InUse | Verdict::Offered, Some(offers)) => {
+                let mut known = self.known();
+                if known.len() >= KNOWN_MAX && !known.contains_key(&answer.callee) {
+                    known.clear();
                 }
+                known.insert(answer.callee.clone(), Learnt { offers, is_sure: true });
             }
-            (Verdict::Refused(_) | Verdict::Unavailable(_), _) | (_, None) => {
-                known.remove(callee);
+            (Verdict::Refused(_) | Verdict::Unavailable(_) | Verdict::Unsayable(_), _) | (_, None) => {
+                self.doubt(&answer.callee)
             }
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<Callee, M::Known>> {
+    /// It may be what is remembered that was wrong: the next asks again.
+    fn doubt(&self, callee: &Callee) {
+        if let Some(learnt) = self.known().get_mut(callee) {
+            learnt.is_sure = false;
+        }
+    }
+
+    fn suspects(&self) -> MutexGuard<'_, BTreeSet<Callee>> {
+        // The same holds of this one.
+        self.suspects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<Callee, Learnt<M::Known>>> {
         // No holder of this lock can panic half-way through a change.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -210,21 +283,22 @@ impl<M: Guest> Door<M> {
 /// A conversation, and whether its host is known to be well.
 struct Visit<'d, M: Guest> {
     call: Box<dyn Call<M>>,
-    /// Until the host has heard a login.
+    /// Until the host has heard anything of this visitor.
     attempt: Option<Attempt>,
     clock: &'d dyn Clock,
 }
 
 impl<M: Guest> Visit<'_, M> {
     async fn verdict(&mut self) -> Result<Verdict, String> {
-        let mut waited = Duration::ZERO;
+        let (mut waited, mut has_said_login) = (Duration::ZERO, false);
         loop {
             let turn = tokio::select! {
                 biased;
                 event = self.call.next() => Some(event.map_err(|broken| broken.to_string())?),
-                () = self.clock.sleep(LOOK_SPAN), if self.attempt.is_some() => None,
+                () = self.clock.sleep(LOOK_SPAN), if !has_said_login => None,
             };
-            if self.call.machine().has_said_login() {
+            has_said_login = self.call.machine().has_said_login();
+            if self.call.machine().is_personal() {
                 // What comes now may be the matter of one user, whom it takes long to look up: others are not to hear of it.
                 self.is_well();
             }
@@ -238,7 +312,7 @@ impl<M: Guest> Visit<'_, M> {
                     }
                 },
                 Some(None) => return Err("it ended the conversation".to_owned()),
-                None if self.attempt.is_none() => {}
+                None if has_said_login => {}
                 None if waited >= GREETING_MAX => {
                     return Err(format!("it accepted, and said nothing within {} s", GREETING_MAX.as_secs()));
                 }
@@ -256,15 +330,18 @@ impl<M: Guest> Visit<'_, M> {
 
     /// It came to nothing.
     fn stop(&mut self, why: Unavailable) -> Stop {
-        if self.call.machine().has_said_login() {
+        let has_said_login = self.call.machine().has_said_login();
+        if self.call.machine().is_personal() {
             self.is_well();
         }
         match self.attempt.take() {
+            Some(attempt) if attempt.undecided() => Stop::Doubtful(why),
             Some(attempt) => {
                 attempt.failed();
                 Stop::Before(why)
             }
-            None => Stop::Behind(why),
+            None if has_said_login => Stop::Behind(why),
+            None => Stop::Before(why),
         }
     }
 }

@@ -27,6 +27,10 @@ pub(super) trait Guest: Machine<Event: Send> + Sized + Send + 'static {
         self
     }
     fn has_said_login(&self) -> bool;
+    /// Whether the server was told anything that depends on who comes: what it says then may be no word about itself.
+    fn is_personal(&self) -> bool {
+        self.has_said_login()
+    }
     fn with_starttls(self) -> Self;
     fn knowing(self, known: Self::Known) -> Self;
     fn learnt(&self) -> Option<Self::Known>;
@@ -62,6 +66,8 @@ pub(super) enum Verdict {
     InUse,
     /// No, but whoever the visitor is.
     Unavailable(String),
+    /// The visitor has a name or a password for which it has no words.
+    Unsayable(String),
     /// Nothing: there was none.
     Offered,
 }
@@ -122,6 +128,7 @@ impl Guest for imap::Client {
                 let code = code.map(|code| format!("[{code}] ")).unwrap_or_default();
                 Verdict::Unavailable(format!("it says {code}{text}"))
             }
+            imap::Event::Closed(closing @ imap::Closing::Unsayable) => Verdict::Unsayable(closing.to_string()),
             imap::Event::Closed(closing) => Verdict::Unavailable(closing.to_string()),
         })
     }
@@ -167,6 +174,10 @@ impl Guest for pop3_proto::Client {
         self.has_said_login()
     }
 
+    fn is_personal(&self) -> bool {
+        self.is_personal()
+    }
+
     fn with_starttls(self) -> Self {
         self.with_starttls()
     }
@@ -205,6 +216,7 @@ impl Guest for pop3_proto::Client {
                 let code = refusal.code().map(|code| format!("[{}] ", code.name())).unwrap_or_default();
                 Verdict::Unavailable(format!("it says {code}{}", refusal.text()))
             }
+            ClientEvent::Closed(closing @ pop3_proto::Closing::Unsayable) => Verdict::Unsayable(closing.to_string()),
             ClientEvent::Closed(closing) => Verdict::Unavailable(closing.to_string()),
         })
     }
@@ -264,6 +276,9 @@ impl Guest for LoginClient {
             LoginEvent::Refused(reply) => Verdict::Unavailable(format!("it says {reply}")),
             LoginEvent::NoStartTls(reply) => Verdict::Unavailable(format!("the server does not start TLS: {reply}")),
             LoginEvent::NoLogin => Verdict::Unavailable("the server offers no way to log in".to_owned()),
+            LoginEvent::Unsayable => {
+                Verdict::Unsayable("the server offers no way to say this name or password".to_owned())
+            }
             LoginEvent::Closed(Closing::Refused(reply)) => Verdict::Unavailable(format!("it refused us: {reply}")),
             LoginEvent::Closed(Closing::Timeout) => {
                 Verdict::Unavailable("the server did not answer in time".to_owned())
@@ -331,6 +346,9 @@ impl Guest for managesieve_proto::Client {
             ClientEvent::Refused { kind: RefusalKind::Unavailable, refusal } => {
                 let code = refusal.code().map(|code| format!("({}) ", code.name())).unwrap_or_default();
                 Verdict::Unavailable(format!("it says {code}{}", refusal.text()))
+            }
+            ClientEvent::Closed(closing @ managesieve_proto::Closing::Unsayable) => {
+                Verdict::Unsayable(closing.to_string())
             }
             ClientEvent::Closed(closing) => Verdict::Unavailable(closing.to_string()),
         })

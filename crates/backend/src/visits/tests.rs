@@ -4,7 +4,7 @@ mod hosts;
 mod sieve;
 
 use super::*;
-use crate::foreign::{Introducing, Master, MasterForm, Protocol};
+use crate::foreign::{Introducing, Master, MasterForm, Protocol, Telling};
 use crate::testing::{Heard, Node, Script, Shared, Tasks, Then, Turning};
 use mail_types::Address;
 use ports::{CallSecurity, Introduction, Peer, Trust};
@@ -19,6 +19,7 @@ struct Map {
     /// What the directory has.
     stores: Arc<Mutex<Vec<StoreName>>>,
     introducing: Introducing,
+    telling: Telling,
 }
 
 impl Foreign for Map {
@@ -35,7 +36,12 @@ impl Foreign for Map {
         let (security, introduction) = (self.security, Introduction::Nobody);
         let hosts = Arc::from(["192.0.2.9".into()]);
         let callee = Callee { hosts, port, security, introduction, sources: Arc::default() };
-        BackEnd::At { hosts: vec![callee], master: self.master.clone(), introducing: self.introducing }
+        BackEnd::At {
+            hosts: vec![callee],
+            master: self.master.clone(),
+            introducing: self.introducing,
+            telling: self.telling,
+        }
     }
 
     fn all(&self, _protocol: Protocol) -> Vec<StoreName> {
@@ -68,7 +74,8 @@ impl Site {
     ) -> Self {
         let (heard, stores) = (Arc::default(), Arc::new(Mutex::new(vec![store("cyrus")])));
         let node = Arc::new(Node { script: Script { pieces, then }, heard: Arc::clone(&heard) });
-        let map = Map { security, master, stores: Arc::clone(&stores), introducing };
+        let telling = if security == CallSecurity::Plain { Telling::ForClients } else { Telling::ForUs };
+        let map = Map { security, master, stores: Arc::clone(&stores), introducing, telling };
         let (clock, map) = (Turning::new(), Arc::new(map));
         let shared = Arc::new(Shared(Arc::clone(&clock)));
         let (tasks, host) = (Arc::new(Tasks::default()), Domain::parse("proxy.example").unwrap());
@@ -253,6 +260,28 @@ fn a_refusal_of_the_visitor_is_told_from_any_other() {
 }
 
 #[test]
+fn the_words_of_a_refusal_are_shown_where_they_are_to_be() {
+    // In this site whoever is called in the clear speaks to clients.
+    let shown = |admission: Result<Admission, Unavailable>| match admission {
+        Ok(Admission::Refused { shown, .. }) => shown,
+        other => panic!("{other:?}"),
+    };
+    let no = |text: &str| -> &'static [&'static str] {
+        Box::leak(Box::new([
+            GREETING,
+            &*Box::leak(format!("P1 NO [AUTHENTICATIONFAILED] {text}\r\n").into_boxed_str()),
+        ]))
+    };
+    let said = |text: &str| shown(Site::new(no(text), Then::Silent).imap(Some("wrong")));
+    assert_eq!(said("Your password has expired").as_deref(), Some("Your password has expired"));
+    assert_eq!(said("[ALERT] \u{fc}ber \u{1b}[2J").as_deref(), Some("ALERT] ?ber  [2J"));
+    assert_eq!(said(&"x".repeat(1000)).map(|text| text.len()), Some(ports::SHOWN_TEXT_OCTETS_MAX));
+    let pieces = &["* OK hi\r\n", "P1 OK go\r\n", "* CAPABILITY IMAP4rev1\r\nP2 OK done\r\n", "P3 NO no\r\n"];
+    let site = Site::with(pieces, Then::Silent, CallSecurity::StartTls(Trust::Public), None);
+    assert_eq!(shown(site.imap(Some("wrong"))), None);
+}
+
+#[test]
 fn a_back_end_that_did_not_answer_costs_the_next_nothing() {
     let site = Site::new(&[], Then::DoesNotAnswer);
     assert!(site.imap(Some("secret")).is_err());
@@ -336,7 +365,7 @@ fn a_submission_server_lets_in_refuses_or_is_unavailable() {
     assert!(matches!(site.submission(), Ok(Admission::Welcome(_))));
     assert_eq!(site.said(), "EHLO proxy.example\r\nAUTH PLAIN AGNhcm9sAHNlY3JldA==\r\n");
     let site = Site::new(&[READY, OFFER, "535 5.7.8 no\r\n"], Then::Silent);
-    assert!(matches!(site.submission(), Ok(Admission::Refused { text }) if text == "535 5.7.8 no"));
+    assert!(matches!(site.submission(), Ok(Admission::Refused { text, .. }) if text == "535 5.7.8 no"));
     for said in ["454 4.7.0 later\r\n", "534 5.7.9 too weak\r\n", "421 4.3.2 going\r\n"] {
         let site = Site::new(Box::leak(Box::new([READY, OFFER, said])), Then::Silent);
         assert!(site.submission().is_err(), "{said}");

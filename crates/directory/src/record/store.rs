@@ -35,10 +35,15 @@ pub enum StoreKind {
         ports: BTreeMap<Protocol, u16>,
         /// How connections to it are protected.
         tls: TlsMode,
+        /// The same where a protocol of `ports` has it otherwise.
+        port_tls: PortTls,
         /// How a proxy logs in to it.
         login: BackendLogin,
     },
 }
+
+/// How connections are protected, by protocol.
+pub type PortTls = BTreeMap<Protocol, TlsMode>;
 
 /// A running Posthouse.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,7 +140,8 @@ impl StoreRecord {
     /// A back-end in plain text with users' own passwords.
     pub fn foreign(name: StoreName, host: Host, ports: BTreeMap<Protocol, u16>) -> Self {
         let hosts = vec![HostAt::from(host)];
-        let kind = StoreKind::Foreign { hosts, ports, tls: TlsMode::None, login: BackendLogin::Password };
+        let (tls, port_tls, login) = (TlsMode::None, PortTls::new(), BackendLogin::Password);
+        let kind = StoreKind::Foreign { hosts, ports, tls, port_tls, login };
         Self { name, kind, closed: false }
     }
 }
@@ -169,6 +175,27 @@ impl Protocol {
             Self::Sieve => 4190,
             Self::Submission if from_the_first_octet => 465,
             Self::Submission => 587,
+        }
+    }
+}
+
+impl TlsMode {
+    /// As it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Starttls => "starttls",
+            Self::Tls => "tls",
+        }
+    }
+
+    /// How a protocol's connections are protected at a store whose mode this is. Nobody has a port for ManageSieve with TLS
+    /// from the first octet (RFC 5804 §1.8 names one port, and STARTTLS), but for who says that he has.
+    pub fn at_port(self, protocol: Protocol, own: &PortTls) -> Self {
+        match (own.get(&protocol), protocol, self) {
+            (Some(own), _, _) => *own,
+            (None, Protocol::Sieve, Self::Tls) => Self::Starttls,
+            (None, _, _) => self,
         }
     }
 }
@@ -242,7 +269,7 @@ impl Record for StoreRecord {
     const KIND: &'static str = "store";
     const PREFIX: &'static str = "routing/store/";
     const FIELDS: &'static [&'static str] =
-        &["name", "kind", "node", "host", "hosts", "ports", "tls", "login", "closed"];
+        &["name", "kind", "node", "host", "hosts", "ports", "tls", "port_tls", "login", "closed"];
 
     fn key_for(name: &str) -> Result<String, RecordError> {
         let name = StoreName::parse(name).map_err(|error| RecordError::field("name", error))?;
@@ -258,6 +285,11 @@ impl Record for StoreRecord {
             StoreKind::Posthouse { .. } => Ok(()),
             StoreKind::Foreign { ports, .. } if ports.is_empty() => {
                 Err(RecordError::field("ports", "a foreign store speaks at least one protocol"))
+            }
+            StoreKind::Foreign { ports, port_tls, .. }
+                if port_tls.keys().any(|protocol| !ports.contains_key(protocol)) =>
+            {
+                Err(RecordError::field("port_tls", "it is for a protocol that ports does not name"))
             }
             StoreKind::Foreign { hosts, ports, .. } => {
                 check_ports(ports)?;
@@ -332,6 +364,8 @@ struct RawStore {
     ports: Option<BTreeMap<Protocol, u16>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tls: Option<TlsMode>,
+    #[serde(default, skip_serializing_if = "PortTls::is_empty")]
+    port_tls: PortTls,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     login: Option<BackendLogin>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -355,6 +389,7 @@ impl TryFrom<RawStore> for StoreRecord {
                 hosts: hosts(raw.host.take(), std::mem::take(&mut raw.hosts))?,
                 ports: need(raw.ports.take(), "ports")?,
                 tls: raw.tls.take().unwrap_or_default(),
+                port_tls: std::mem::take(&mut raw.port_tls),
                 login: raw.login.take().unwrap_or_default(),
             },
         };
@@ -364,6 +399,7 @@ impl TryFrom<RawStore> for StoreRecord {
             ("hosts", !raw.hosts.is_empty()),
             ("ports", raw.ports.is_some()),
             ("tls", raw.tls.is_some()),
+            ("port_tls", !raw.port_tls.is_empty()),
             ("login", raw.login.is_some()),
         ];
         if let Some((field, _)) = left.into_iter().find(|(_, there)| *there) {
@@ -385,10 +421,11 @@ impl From<StoreRecord> for RawStore {
                 hosts: Vec::new(),
                 ports: None,
                 tls: None,
+                port_tls: PortTls::new(),
                 login: None,
                 closed,
             },
-            StoreKind::Foreign { hosts, ports, tls, login } => {
+            StoreKind::Foreign { hosts, ports, tls, port_tls, login } => {
                 let (host, hosts) = one_or_many(hosts);
                 Self {
                     name,
@@ -398,6 +435,7 @@ impl From<StoreRecord> for RawStore {
                     hosts,
                     ports: Some(ports),
                     tls: Some(tls),
+                    port_tls,
                     login: Some(login),
                     closed,
                 }

@@ -80,6 +80,11 @@ fn operators_hear_what_is_wrong() {
         (json!({"name": "s", "kind": "foreign", "hosts": ["h", "h"], "ports": {"imap": 1}}), "twice"),
         (json!({"name": "s", "kind": "foreign", "hosts": ["h,pop3=1"], "ports": {"imap": 1}}), "do not name"),
         (json!({"name": "s", "kind": "foreign", "hosts": ["h,imap=0"], "ports": {"imap": 1}}), "a port is"),
+        (
+            json!({"name": "s", "kind": "foreign", "host": "h", "ports": {"imap": 1}, "port_tls": {"pop3": "tls"}}),
+            "port_tls",
+        ),
+        (json!({"name": "s", "kind": "posthouse", "node": "n", "port_tls": {"imap": "tls"}}), "port_tls"),
         (json!({"name": "s", "kind": "foreign", "hosts": ["h,imap"], "ports": {"imap": 1}}), "imap=1143"),
         (json!({"name": "s", "kind": "foreign", "hosts": vec!["h"; 17], "ports": {"imap": 1}}), "1 to 16"),
     ] {
@@ -109,6 +114,24 @@ fn a_back_end_has_one_host_as_ever_or_several() {
     let own = json!({"name": "s", "kind": "foreign", "hosts": ["h.test,imap=1143"], "ports": {"imap": 143}});
     let read = StoreRecord::from_operator(own).expect("a store");
     assert_eq!(serde_json::to_value(&read).expect("a value").get("hosts"), Some(&json!(["h.test,imap=1143"])));
+}
+
+#[test]
+fn a_port_is_protected_as_its_store_is_or_says_how() {
+    use crate::{Protocol, TlsMode};
+    let written = json!({
+        "name": "s", "kind": "foreign", "host": "h.test", "ports": {"imap": 993, "sieve": 4190, "submission": 587},
+        "tls": "tls", "port_tls": {"submission": "starttls"}, "login": "password",
+    });
+    let read = StoreRecord::from_operator(written.clone()).expect("a store");
+    assert_eq!(serde_json::to_value(&read).expect("a value"), written);
+    let crate::StoreKind::Foreign { tls, port_tls, .. } = read.kind else { panic!("foreign") };
+    assert_eq!(tls.at_port(Protocol::Imap, &port_tls), TlsMode::Tls);
+    assert_eq!(tls.at_port(Protocol::Submission, &port_tls), TlsMode::Starttls);
+    assert_eq!(tls.at_port(Protocol::Sieve, &port_tls), TlsMode::Starttls, "nobody has it from the first octet");
+    let own = [(Protocol::Sieve, TlsMode::Tls)].into();
+    assert_eq!(tls.at_port(Protocol::Sieve, &own), TlsMode::Tls, "but for who says so");
+    assert_eq!(TlsMode::None.at_port(Protocol::Sieve, &port_tls), TlsMode::None);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a login is said with.
 
-use super::Capabilities;
+use super::{Capabilities, Closing};
 use crate::command::Secret;
 use crate::{LiteralMode, parse};
 use std::collections::VecDeque;
@@ -36,27 +36,27 @@ impl Login {
         }
     }
 
-    /// Nothing where this server has no way to be told it.
-    pub(super) fn parts(self, tag: &str, known: &Capabilities) -> Option<Parts> {
+    /// Or why this server has no way to be told it.
+    pub(super) fn parts(self, tag: &str, known: &Capabilities) -> Result<Parts, Closing> {
         match self {
             // Our own nodes take the initial response, and nobody asks them.
             Self::External { authorization } => {
-                Some(authenticate(tag, "EXTERNAL", authorization.as_bytes(), InitialResponse::Taken))
+                Ok(authenticate(tag, "EXTERNAL", authorization.as_bytes(), InitialResponse::Taken))
             }
             Self::Password { authorization, authentication, password } => {
                 let (user, password) = (authentication.as_bytes(), password.expose());
                 let act_as = authorization.as_deref().map(str::as_bytes);
                 // RFC 4616 §2: NUL separates, and who had one in a name would be somebody else. LOGIN has none either.
                 if [act_as.unwrap_or_default(), user, password].iter().any(|octets| octets.contains(&0)) {
-                    return None;
+                    return Err(Closing::Unsayable);
                 }
                 match act_as {
                     _ if known.auth_plain => {
                         let message = Secret::new([act_as.unwrap_or_default(), user, password].join(&0));
-                        Some(authenticate(tag, "PLAIN", message.expose(), InitialResponse::of(known)))
+                        Ok(authenticate(tag, "PLAIN", message.expose(), InitialResponse::of(known)))
                     }
-                    None if !known.login_disabled => Some(log_in(tag, user, password, known.literal_mode)),
-                    Some(_) | None => None,
+                    None if !known.login_disabled => Ok(log_in(tag, user, password, known.literal_mode)),
+                    Some(_) | None => Err(Closing::NoLogin),
                 }
             }
         }

@@ -150,7 +150,7 @@ fn a_nul_is_never_said() {
         {
             let client = Client::new(login.clone(), now());
             let (events, output, _) = converse_as(client, &[greeting.as_bytes()], &[usize::MAX]);
-            assert_eq!(events, [Event::Closed(Closing::NoLogin)]);
+            assert_eq!(events, [Event::Closed(Closing::Unsayable)]);
             assert_eq!(output, b"");
         }
     }

@@ -147,7 +147,7 @@ fn a_long_password_is_a_literal() {
 fn what_plain_cannot_hold_is_never_said() {
     for login in [login(Some("a\0b"), "ann", b"x"), login(None, "bob\0x", b"x"), login(None, "ann", b"x\0")] {
         let (events, output, _) = converse(Client::new(login, now()), &[GREETING], &[usize::MAX]);
-        assert_eq!(events, [ClientEvent::Closed(Closing::NoLogin)]);
+        assert_eq!(events, [ClientEvent::Closed(Closing::Unsayable)]);
         assert_eq!(output, b"");
     }
 }

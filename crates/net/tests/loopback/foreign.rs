@@ -43,10 +43,13 @@ async fn a_certificate_must_come_from_the_authority_and_name_the_host() {
     assert!(inn.peers.recv().await.expect("a guest").tls);
 
     let why = answered(&told(trusting(&theirs)), &to).await.expect_err("another authority");
-    assert!(why.contains("UnknownIssuer"), "{why}");
+    assert!(
+        why.contains("no TLS, its certificate is from nobody whom we trust") && why.contains("UnknownIssuer"),
+        "{why}"
+    );
     let localhost = Callee { hosts: [Box::from("localhost")].into(), ..to.clone() };
     let why = answered(&told(trusting(&ours)), &localhost).await.expect_err("another name");
-    assert!(why.contains("not valid for name"), "{why}");
+    assert!(why.contains("its certificate is for another name") && why.contains("not valid for name"), "{why}");
     assert!(inn.peers.try_recv().is_err(), "no session began");
 
     // Called by name where the certificate has a name.

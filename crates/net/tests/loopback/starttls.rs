@@ -80,7 +80,7 @@ async fn who_is_not_believed_gets_no_octet() {
     let (accepted, started) = tokio::join!(Stream::plain(socket).accept_tls(&tls), conversation.start_tls());
     accepted.expect_err("refused");
     let broken = started.expect_err("another authority");
-    assert!(broken.0.contains("UnknownIssuer"), "{broken}");
+    assert!(broken.0.contains("from nobody whom we trust") && broken.0.contains("UnknownIssuer"), "{broken}");
     conversation.machine().say("secret\r\n");
     conversation.next().await.expect_err("it does not go on in clear");
 }

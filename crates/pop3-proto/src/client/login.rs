@@ -1,6 +1,6 @@
 //! What a login is said with.
 
-use super::Capabilities;
+use super::{Capabilities, Closing};
 use crate::command::encode_challenge;
 use crate::limits::COMMAND_LINE_OCTETS_MAX;
 use crate::words::Secret;
@@ -43,26 +43,26 @@ impl Login {
         }
     }
 
-    /// Nothing where this server has no way to be told it.
-    pub(super) fn road(self, known: &Capabilities) -> Option<Road> {
+    /// Or why this server has no way to be told it.
+    pub(super) fn road(self, known: &Capabilities) -> Result<Road, Closing> {
         match self {
             // RFC 5034 §4: `=` is one of no octets.
-            Self::External { authorization } if authorization.is_empty() => Some(auth("EXTERNAL", "=")),
-            Self::External { authorization } => Some(auth("EXTERNAL", &encode_challenge(authorization.as_bytes()))),
+            Self::External { authorization } if authorization.is_empty() => Ok(auth("EXTERNAL", "=")),
+            Self::External { authorization } => Ok(auth("EXTERNAL", &encode_challenge(authorization.as_bytes()))),
             Self::Password { authorization, authentication, password } => {
                 let (user, secret) = (authentication.as_bytes(), password.as_bytes());
                 let act_as = authorization.as_deref().map(str::as_bytes);
                 // RFC 4616 §2: NUL separates, and who had one in a name would be somebody else.
                 if [act_as.unwrap_or_default(), user, secret].iter().any(|octets| octets.contains(&0)) {
-                    return None;
+                    return Err(Closing::Unsayable);
                 }
                 match act_as {
                     _ if known.sasl_plain => {
                         let message = Secret::new([act_as.unwrap_or_default(), user, secret].join(&0));
-                        Some(auth("PLAIN", &encode_challenge(message.as_bytes())))
+                        Ok(auth("PLAIN", &encode_challenge(message.as_bytes())))
                     }
-                    None if known.user => user_pass(&authentication, secret),
-                    Some(_) | None => None,
+                    None if known.user => user_pass(&authentication, secret).ok_or(Closing::Unsayable),
+                    Some(_) | None => Err(Closing::NoLogin),
                 }
             }
         }

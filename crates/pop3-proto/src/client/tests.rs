@@ -152,7 +152,7 @@ fn what_no_line_holds_is_never_said() {
     ] {
         let client = Client::new(login, now()).knowing(known);
         let (events, output, _) = converse_as(client, &[b"+OK\r\n"], &[usize::MAX]);
-        assert_eq!(events, [ClientEvent::Closed(Closing::NoLogin)]);
+        assert_eq!(events, [ClientEvent::Closed(Closing::Unsayable)]);
         assert_eq!(output, b"");
     }
 }
@@ -284,5 +284,21 @@ fn it_is_known_whether_a_login_was_said() {
     let mut client = Client::new(password(None, "ann", b"pw"), now).knowing(Capabilities::default());
     client.handle_input(now, b"+OK hi\r\n");
     assert_eq!(client.poll_event(), Some(ClientEvent::Closed(Closing::NoLogin)));
-    assert!(!client.has_said_login());
+    assert!(!client.has_said_login() && !client.is_personal());
+}
+
+#[test]
+fn what_depends_on_who_comes_is_personal() {
+    let known = || Capabilities { user: true, utf8: true, ..Capabilities::default() };
+    let ann = || Client::new(password(None, "ann", b"pw"), now()).knowing(known());
+    for mut client in [ann().in_mode(Mode::Utf8), ann().introducing("TTL=4".to_owned())] {
+        assert!(!client.is_personal());
+        client.handle_input(now(), b"+OK hi\r\n");
+        assert!(client.is_personal() && !client.has_said_login());
+        client.handle_input(now(), b"-ERR no\r\n");
+        assert!(client.is_personal());
+    }
+    let mut asking = Client::asking(now());
+    asking.handle_input(now(), b"+OK hi\r\n");
+    assert!(!asking.is_personal());
 }

@@ -7,7 +7,6 @@ use super::record::{Form, Given, Kind, NONE, Remove, Show, list};
 use super::screen::Screen;
 use super::store::port;
 use super::table::{Column, field};
-use directory::TlsMode;
 use serde_json::{Map, Value};
 
 /// Nodes.
@@ -94,8 +93,7 @@ impl Run for Node {
 
 impl Settings {
     fn put(self, given: &mut Given) -> Result<(), Failure> {
-        let read =
-            |ports: Vec<String>| ports.iter().map(|text| port(text, TlsMode::None)).collect::<Result<Map<_, _>, _>>();
+        let read = |ports: Vec<String>| ports.iter().map(|text| port(text)).collect::<Result<Map<_, _>, _>>();
         let ports = some(self.port)?.map(read).transpose()?;
         given.put("roles", some(self.role)?).put("addresses", some(self.address)?).put("ports", ports);
         Ok(())

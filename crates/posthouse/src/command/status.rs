@@ -5,7 +5,7 @@ use super::client::{Client, Target};
 use super::failure::Failure;
 use super::screen::Screen;
 use super::table::{plain, sheet};
-use admin::{ListenerFacts, MapFacts, NodeState, QueueFacts, StatusJson, StoreFacts};
+use admin::{BackEndFacts, BackEndState, ListenerFacts, MapFacts, NodeState, QueueFacts, StatusJson, StoreFacts};
 use mail_types::UnixTime;
 
 /// `posthouse status`
@@ -77,8 +77,22 @@ fn lines(status: &StatusJson) -> Vec<(String, String)> {
     if let Some(trouble) = &node.directory_trouble {
         lines.push(("directory file".to_owned(), format!("{trouble}; what was read before stays in service")));
     }
+    lines.extend(node.back_ends.iter().map(|host| (format!("back-end {}", host.store), of_back_end(host))));
     lines.extend(node.maps.iter().map(|map| (format!("{} {}", map.kind, map.path), of_map(map))));
     lines
+}
+
+fn of_back_end(host: &BackEndFacts) -> String {
+    let BackEndFacts { protocol, host, state, failed, why, .. } = host;
+    let state = match state {
+        BackEndState::Up => "answers",
+        BackEndState::LeftAlone => "does not answer",
+        BackEndState::Unknown => "not called yet",
+    };
+    let last = failed
+        .zip(why.as_deref())
+        .map_or_else(String::new, |(at, why)| format!("; last failure {}: {why}", UnixTime::from_secs(at)));
+    format!("{protocol} at {host} {state}{last}")
 }
 
 fn of_map(map: &MapFacts) -> String {

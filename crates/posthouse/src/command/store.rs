@@ -55,8 +55,9 @@ struct Settings {
     /// `HOST,imap=1143` has a port of its own.
     #[arg(long, value_name = "HOST[,PROTOCOL=PORT…]")]
     host: Vec<String>,
-    /// A protocol that it speaks, with its port: `imap=143`, or `imap` for the usual one. Again for more.
-    #[arg(long, value_name = "PROTOCOL[=PORT]")]
+    /// A protocol that it speaks, with its port: `imap=143`, or `imap` for the usual one; `submission=587/starttls` where it is
+    /// not protected as `--tls` says. Again for more.
+    #[arg(long, value_name = "PROTOCOL[=PORT][/TLS]")]
     port: Vec<String>,
     /// How connections to it are protected.
     #[arg(long, value_parser = ["none", "starttls", "tls"])]
@@ -73,7 +74,7 @@ const KIND: Kind = Kind {
         Column { head: "NAME", cell: |store| field(store, "name") },
         Column { head: "KIND", cell: |store| field(store, "kind") },
         Column { head: "WHERE", cell: place },
-        Column { head: "PORTS", cell: |store| field(store, "ports") },
+        Column { head: "PORTS", cell: ports },
         Column { head: "TLS", cell: |store| field(store, "tls") },
         Column { head: "LOGIN", cell: |store| field(store, "login") },
     ],
@@ -84,7 +85,7 @@ impl Run for Store {
         match self {
             Self::Add(Add { name, settings }) => {
                 let mut given = Given::default();
-                settings.put(given.put("name", Some(name)))?;
+                settings.put(given.put("name", Some(name)), None)?;
                 let store: Value = node.post(Target::of(KIND.many), &given.body()?).await?;
                 screen.say(format_args!("added store {}", field(&store, "name")))?;
                 warn_of_clear(&store, screen)?;
@@ -94,7 +95,14 @@ impl Run for Store {
             Self::Show(show) => show.run(&KIND, node, screen).await,
             Self::Set(Set { name, settings, closed }) => {
                 let mut given = Given::default();
-                settings.put(given.put("closed", closed))?;
+                // What port is the usual one depends on it.
+                let before: Option<Value> = match settings.needs_mode() {
+                    true => Some(node.get(Target::named(KIND.many, &name)).await?),
+                    false => None,
+                };
+                let before = before.as_ref().map(|store| field(store, "tls"));
+                let before = before.as_deref().filter(|mode| !mode.is_empty());
+                settings.put(given.put("closed", closed), before)?;
                 let store: Value = node.patch(Target::named(KIND.many, &name), &given.body()?).await?;
                 screen.say(format_args!("changed store {}", field(&store, "name")))?;
                 warn_of_clear(&store, screen)?;
@@ -111,12 +119,31 @@ fn place(store: &Value) -> String {
     parts.concat()
 }
 
+/// `imap=993, submission=587/starttls`.
+fn ports(store: &Value) -> String {
+    let ports = store.get("ports").and_then(Value::as_object).into_iter().flatten();
+    let own = |protocol: &str| store.get("port_tls").and_then(|own| own.get(protocol)).and_then(Value::as_str);
+    let each = ports.map(|(protocol, port)| match own(protocol) {
+        Some(own) => format!("{protocol}={port}/{own}"),
+        None => format!("{protocol}={port}"),
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// Whether any protocol is spoken in the clear.
+fn is_clear(store: &Value) -> bool {
+    let own = |protocol: &str| store.get("port_tls").and_then(|own| own.get(protocol)).and_then(Value::as_str);
+    let tls = store.get("tls").and_then(Value::as_str);
+    let mut ports = store.get("ports").and_then(Value::as_object).into_iter().flatten();
+    ports.any(|(protocol, _)| own(protocol).or(tls) == Some("none"))
+}
+
 /// Passwords that cross a network in the clear should be meant so.
 fn warn_of_clear(store: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let many = store.get("hosts").and_then(Value::as_array).into_iter().flatten();
     let hosts = store.get("host").into_iter().chain(many).filter_map(Value::as_str);
     let mut far = hosts.filter_map(|host| host.split(',').next()).filter(|host| !is_near(host));
-    if let Some(host) = far.next().filter(|_| field(store, "kind") == "foreign" && field(store, "tls") == "none") {
+    if let Some(host) = far.next().filter(|_| field(store, "kind") == "foreign" && is_clear(store)) {
         let name = field(store, "name");
         screen.remark(format_args!(
             "posthouse: passwords go to {host} in the clear: `posthouse store set {name} --tls starttls` or `--tls tls`"
@@ -130,7 +157,13 @@ fn is_near(host: &str) -> bool {
 }
 
 impl Settings {
-    fn put(self, given: &mut Given) -> Result<(), Failure> {
+    /// Whether it is left to the record how connections are protected.
+    fn needs_mode(&self) -> bool {
+        self.tls.is_none() && !self.port.is_empty()
+    }
+
+    /// `before` is how connections are protected until now.
+    fn put(self, given: &mut Given, before: Option<&str>) -> Result<(), Failure> {
         let kind = match (&self.node, self.host.is_empty()) {
             (Some(_), _) => Some("posthouse"),
             (None, false) => Some("foreign"),
@@ -140,11 +173,18 @@ impl Settings {
             // Whichever of the two the record has, it is replaced.
             given.put("host", Some(Value::Null)).put("hosts", Some(self.host));
         }
-        let tls = if self.tls.as_deref() == Some("tls") { TlsMode::Tls } else { TlsMode::None };
-        let ports = self.port.iter().map(|text| port(text, tls)).collect::<Result<Map<_, _>, _>>()?;
+        let tls = self.tls.as_deref().or(before).map_or(Ok(TlsMode::None), mode)?;
+        let (mut ports, mut port_tls) = (Map::new(), Map::new());
+        for text in &self.port {
+            let Port { protocol, port, own } = Port::read(text, tls)?;
+            ports.insert(protocol.name().to_owned(), port.into());
+            port_tls.extend(own.map(|own| (protocol.name().to_owned(), own.name().into())));
+        }
         given
             .put("kind", kind)
             .put("node", self.node)
+            // Anew with the ports, also where none has its own.
+            .put("port_tls", (!ports.is_empty()).then_some(port_tls))
             .put("ports", (!ports.is_empty()).then_some(ports))
             .put("tls", self.tls)
             .put("login", self.login);
@@ -152,17 +192,49 @@ impl Settings {
     }
 }
 
-/// `imap=143`, or `imap` for the usual port.
-pub(super) fn port(text: &str, tls: TlsMode) -> Result<(String, Value), Failure> {
-    let (name, port) = match text.split_once('=') {
-        Some((name, port)) => (name, Some(port)),
-        None => (text, None),
-    };
-    let protocol: Protocol = serde_json::from_value(name.into())
-        .map_err(|_| Failure::usage(format!("{name:?} is none of smtp, lmtp, imap, pop3, sieve, submission")))?;
-    let port = match port {
-        Some(port) => port.parse::<u16>().map_err(|_| Failure::usage(format!("{port:?} is not a port")))?,
-        None => protocol.usual_port(tls),
-    };
-    Ok((name.to_owned(), port.into()))
+/// A protocol with its port, and with how connections to that are protected where it is not as the store has it.
+struct Port {
+    protocol: Protocol,
+    port: u16,
+    own: Option<TlsMode>,
+}
+
+impl Port {
+    /// `imap=143`, or `imap` for the usual port, and `/starttls` or another mode behind it.
+    fn read(text: &str, tls: TlsMode) -> Result<Self, Failure> {
+        let (text, own) = match text.split_once('/') {
+            Some((text, own)) => (text, Some(mode(own)?)),
+            None => (text, None),
+        };
+        let (name, port) = match text.split_once('=') {
+            Some((name, port)) => (name, Some(port)),
+            None => (text, None),
+        };
+        let protocol = Protocol::ALL
+            .into_iter()
+            .find(|protocol| protocol.name() == name)
+            .ok_or_else(|| Failure::usage(format!("{name:?} is none of smtp, lmtp, imap, pop3, sieve, submission")))?;
+        let port = match port {
+            Some(port) => port.parse::<u16>().map_err(|_| Failure::usage(format!("{port:?} is not a port")))?,
+            None => protocol.usual_port(own.unwrap_or(tls)),
+        };
+        Ok(Self { protocol, port, own })
+    }
+}
+
+fn mode(text: &str) -> Result<TlsMode, Failure> {
+    [TlsMode::None, TlsMode::Starttls, TlsMode::Tls]
+        .into_iter()
+        .find(|mode| mode.name() == text)
+        .ok_or_else(|| Failure::usage(format!("{text:?} is none of none, starttls, tls")))
+}
+
+/// The port of a node, which says nothing of TLS: nodes have their own way.
+pub(super) fn port(text: &str) -> Result<(String, Value), Failure> {
+    match Port::read(text, TlsMode::None)? {
+        Port { protocol, port, own: None } => Ok((protocol.name().to_owned(), port.into())),
+        Port { own: Some(_), .. } => {
+            Err(Failure::usage(format!("{text:?}: the port of a node is written as imap=143")))
+        }
+    }
 }

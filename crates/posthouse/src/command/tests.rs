@@ -238,6 +238,34 @@ async fn rules_domains_stores_placements_and_the_site() {
 }
 
 #[tokio::test]
+async fn a_back_end_whose_ports_are_protected_each_in_its_way() {
+    let site = Site::new().await;
+    let add = "store add old --host old.test --port imap --port sieve --port submission/starttls --tls tls";
+    assert_snapshot!(site.run(add).await, @"added store old");
+    let shown = site.run("store list").await;
+    assert!(shown.contains("imap=993, sieve=4190, submission=587/starttls  tls"), "{shown}");
+    let shown = site.run("store show old").await;
+    assert!(shown.contains("port_tls  submission=starttls"), "{shown}");
+    let shown = site.run("store show old --json").await;
+    assert!(shown.contains(r#""port_tls":{"submission":"starttls"}"#), "{shown}");
+    // The usual port is the one for how the store is protected, which need not be said again.
+    site.run("store set old --port submission=587 --port imap").await;
+    let shown = site.run("store list").await;
+    assert!(
+        shown.contains("imap=993, submission=587  tls") && !site.run("store show old").await.contains("port_tls"),
+        "{shown}"
+    );
+    let clear = site.run("store set old --port imap --port pop3=110/none").await;
+    assert!(clear.contains("passwords go to old.test in the clear"), "{clear}");
+    for (wrong, why) in [("imap=993/ssl", "none of none"), ("imaps", "none of smtp"), ("imap=x", "not a port")] {
+        let said = site.run(&format!("store set old --port {wrong}")).await;
+        assert!(said.contains(why), "{said}");
+    }
+    let said = site.run("node set n1 --port imap=993/tls").await;
+    assert!(said.contains("is written as imap=143"), "{said}");
+}
+
+#[tokio::test]
 async fn a_back_end_with_several_hosts() {
     let site = Site::new().await;
     let add = "store add pair --host a.test --host b.test,imap=1143 --port imap --tls tls";

@@ -2,7 +2,7 @@
 
 use super::check::Check;
 use super::section::{At, Section};
-use backend::{Introducing, Master, MasterForm};
+use backend::{Introducing, Master, MasterForm, Telling};
 use mail_types::{Domain, StoreName};
 use net::{ClientTls, TlsError};
 use sasl::Password;
@@ -28,6 +28,8 @@ pub struct Backend {
     pub sources: Arc<[IpAddr]>,
     /// The domain whose users it knows by their local parts.
     pub local_part_of: Option<Domain>,
+    /// Whether clients hear in which words it refuses them.
+    pub telling: Telling,
 }
 
 /// What a back-end must prove under TLS.
@@ -57,6 +59,7 @@ pub(super) struct RawBackend {
     source_addresses: Vec<At<IpAddr>>,
     proxy_protocol: Option<At<bool>>,
     local_part_of: Option<At<Domain>>,
+    back_end_text: Option<At<bool>>,
 }
 
 /// How it is told where clients come from.
@@ -81,6 +84,7 @@ impl RawBackend {
             }),
             proxy_protocol: section.boolean("proxy_protocol"),
             local_part_of: section.parsed("local_part_of", Domain::parse),
+            back_end_text: section.boolean("back_end_text"),
         }
     }
 
@@ -96,7 +100,20 @@ impl RawBackend {
         let (introduction, introducing) = self.introduce.unwrap_or(INTRODUCE[0].1);
         let sources = self.source_addresses.iter().map(|at| at.value).collect();
         let local_part_of = self.local_part_of.map(|at| at.value);
-        Some(Backend { store: store.value, master, proof: proof?, introduction, introducing, sources, local_part_of })
+        let telling = match self.back_end_text.is_some_and(|at| at.value) {
+            true => Telling::ForClients,
+            false => Telling::ForUs,
+        };
+        Some(Backend {
+            store: store.value,
+            master,
+            proof: proof?,
+            introduction,
+            introducing,
+            sources,
+            local_part_of,
+            telling,
+        })
     }
 
     fn master(&self, check: &Check<'_>) -> Option<Master> {

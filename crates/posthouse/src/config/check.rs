@@ -314,7 +314,7 @@ impl Check<'_> {
             pop3s: self.tls_listeners(raw.pop3s),
             submission: self.listeners(raw.submission),
             submissions: self.tls_listeners(raw.submissions),
-            submission_extensions: raw.submission_extensions.unwrap_or_else(usual_extensions),
+            submission_extensions: raw.submission_extensions,
             sieve: self.listeners(raw.sieve),
             sieves: self.tls_listeners(raw.sieves),
             auth_http: raw.auth_http.and_then(RawAuthHttp::check),
@@ -373,11 +373,6 @@ impl Check<'_> {
         self.folders.note(&at, at.value.display(), self.problems);
         at.value
     }
-}
-
-/// What every submission server of this century has (RFC 6409 §7), and no word on how large a message may be.
-fn usual_extensions() -> Vec<String> {
-    ["PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "SIZE"].map(str::to_owned).into()
 }
 
 /// What may be used once, and by whom it is.

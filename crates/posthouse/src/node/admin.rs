@@ -8,7 +8,10 @@ use super::queue::{self, QueueHere};
 use super::routing::Routes;
 use super::sessions::Register;
 use super::{Node, NodeError};
-use admin::{AdminState, ListenerFacts, MailQueue, NodeFacts, NodeState, NodeStatus, StoreFacts};
+use admin::{
+    AdminState, BackEndFacts, BackEndState, ListenerFacts, MailQueue, NodeFacts, NodeState, NodeStatus, StoreFacts,
+};
+use backend::{HostReport, HostState, Visits};
 use directory::{Behind, MailBehind, Origin};
 use mail_types::{Address, Domain, StoreName};
 use net::Shutdown;
@@ -89,6 +92,7 @@ pub(super) struct Facts {
     fixed: NodeFacts,
     directory: Trouble,
     maps: MapStates,
+    visits: Arc<Visits>,
     stores: Vec<Arc<Store>>,
     queue: Option<Arc<RetryQueue>>,
     sessions: Arc<Register>,
@@ -129,9 +133,22 @@ impl Facts {
         let (sessions, spawn) = (Arc::clone(&node.sessions), Arc::clone(&node.system.spawn));
         let queue = node.queue.clone();
         let (directory, maps) = (node.trouble.clone(), node.map_states.clone());
-        let forms = forms(config);
-        Self { forms, fixed, directory, maps, stores: node.local.clone(), queue, sessions, meters, shutdown, spawn }
+        let (forms, visits) = (forms(config), Arc::clone(&node.backends.visits));
+        let stores = node.local.clone();
+        Self { forms, fixed, directory, maps, visits, stores, queue, sessions, meters, shutdown, spawn }
     }
+}
+
+fn back_end(report: HostReport) -> BackEndFacts {
+    let HostReport { store, protocol, host, state, failures, last_failure } = report;
+    let state = match state {
+        HostState::Up => BackEndState::Up,
+        HostState::LeftAlone => BackEndState::LeftAlone,
+        HostState::Unknown => BackEndState::Unknown,
+    };
+    let (failed, why) = last_failure.map(|(at, why)| (at.secs(), why)).unzip();
+    let (store, protocol) = (store.to_string(), protocol.name().to_owned());
+    BackEndFacts { store, protocol, host, state, failures, failed, why }
 }
 
 impl NodeStatus for Facts {
@@ -152,6 +169,7 @@ impl NodeStatus for Facts {
                 facts.state = NodeState::Draining;
             }
             facts.sessions = self.sessions.count();
+            facts.back_ends = self.visits.hosts().into_iter().map(back_end).collect();
             facts.queue = self.queue.as_deref().map(queue::facts);
             for store in &self.stores {
                 let asked = Arc::clone(store);

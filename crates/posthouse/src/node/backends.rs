@@ -9,7 +9,7 @@ use backend::{Callers, Deliveries, HereOrThere, Nodes, Sessions, Visits};
 use directory::{NodeRecord, Routing, StoreAt};
 use mail_types::{NodeName, StoreName};
 use net::{Dialer, Shutdown};
-use ports::{BackEnds, Delivery, SessionHandover};
+use ports::{Delivery, SessionHandover};
 use std::sync::Arc;
 use store::{LocalStores, Store};
 
@@ -21,7 +21,9 @@ pub(super) struct Backends {
     pub(super) queue_delivery: Arc<dyn Delivery>,
     pub(super) handover: Arc<dyn SessionHandover>,
     /// Back-ends of another make.
-    pub(super) visits: Arc<dyn BackEnds>,
+    pub(super) visits: Arc<Visits>,
+    /// Whether sessions are led to them from here.
+    leads: bool,
     /// To other nodes, where there are any.
     remote: Option<Arc<Deliveries>>,
 }
@@ -33,7 +35,7 @@ pub(super) fn stores(local: &[Arc<Store>], own: &NodeName, routes: &Routes) -> L
 }
 
 /// The way to back-ends of another make.
-fn visits(config: &Config, routes: &Routes, system: &System) -> Arc<dyn BackEnds> {
+fn visits(config: &Config, routes: &Routes, system: &System) -> Arc<Visits> {
     let (foreign, demands) = ForeignStores::of(&config.backends, routes);
     let dialer = Arc::new(Dialer::new().with_told(demands));
     let (clock, spawn) = (Arc::clone(&system.clock), Arc::clone(&system.spawn));
@@ -56,8 +58,9 @@ impl Backends {
         let (delivery, handover) =
             (Arc::clone(stores) as Arc<dyn Delivery>, Arc::clone(stores) as Arc<dyn SessionHandover>);
         let visits = visits(config, routes, system);
+        let leads = config.proxy.is_some();
         let Some(cluster) = &config.cluster else {
-            return Self { queue_delivery: Arc::clone(&delivery), delivery, handover, visits, remote: None };
+            return Self { queue_delivery: Arc::clone(&delivery), delivery, handover, visits, leads, remote: None };
         };
         if let Some(file) = cluster.proof.is_open() {
             tracing::warn!(file = %file.display(), "others on this machine can read what nodes prove themselves with, and so all mail");
@@ -76,14 +79,21 @@ impl Backends {
         let delivery = HereOrThere::<dyn Delivery>::new(serves(stores), delivery, remote.clone());
         let handover = HereOrThere::<dyn SessionHandover>::new(serves(stores), handover, Arc::new(sessions));
         let (delivery, queue_delivery) = (Arc::new(delivery), Arc::new(queue_delivery));
-        Self { delivery, queue_delivery, handover: Arc::new(handover), visits, remote: Some(remote) }
+        Self { delivery, queue_delivery, handover: Arc::new(handover), visits, leads, remote: Some(remote) }
     }
 
     /// Looks after the connections that are kept, until the node stops; then ends them.
     pub(super) async fn tend(self, shutdown: Shutdown) {
-        let Some(remote) = self.remote else { return };
+        let tidying = async {
+            match self.remote {
+                Some(remote) => remote.tidy().await,
+                None => std::future::pending().await,
+            }
+        };
+        let looking = async { if self.leads { self.visits.tend().await } else { std::future::pending().await } };
         tokio::select! {
-            () = remote.tidy() => {}
+            () = tidying => {}
+            () = looking => {}
             () = shutdown.draining() => {}
         }
     }

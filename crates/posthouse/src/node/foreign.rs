@@ -3,7 +3,7 @@
 use super::routing::Routes;
 use crate::config::{Backend, BackendProof};
 use backend::{BackEnd, Foreign, Introducing, Protocol};
-use directory::{BackendLogin, HostAt, StoreAt, TlsMode};
+use directory::{BackendLogin, HostAt, Routing, StoreAt, TlsMode};
 use mail_types::StoreName;
 use net::ClientTls;
 use ports::{CallSecurity, Callee, Introduction, Trust};
@@ -44,8 +44,25 @@ impl ForeignStores {
 
 impl Foreign for ForeignStores {
     fn find(&self, store: &StoreName, protocol: Protocol) -> BackEnd {
+        self.find_in(&self.routes.now(), store, protocol)
+    }
+
+    fn all(&self, protocol: Protocol) -> Vec<StoreName> {
+        let record = record(protocol).1;
         let routing = self.routes.now();
-        let Some(StoreAt::Foreign { hosts, ports, tls, login }) = routing.store_at(store) else {
+        let has_port = |name: &&StoreName| match routing.store_at(name) {
+            Some(StoreAt::Foreign { ports, .. }) => ports.contains_key(&record),
+            Some(StoreAt::Node(_) | StoreAt::UnknownNode(_)) | None => false,
+        };
+        let mut names: Vec<StoreName> = routing.stores().map(|store| &store.name).filter(has_port).cloned().collect();
+        names.sort();
+        names
+    }
+}
+
+impl ForeignStores {
+    fn find_in(&self, routing: &Routing, store: &StoreName, protocol: Protocol) -> BackEnd {
+        let Some(StoreAt::Foreign { hosts, ports, tls, port_tls, login }) = routing.store_at(store) else {
             return BackEnd::Nowhere("the directory says that it is no back-end any more".to_owned());
         };
         let (name, record) = record(protocol);
@@ -65,8 +82,9 @@ impl Foreign for ForeignStores {
             Some(told) => (told.introduction, told.introducing, Arc::clone(&told.sources)),
             None => (Introduction::Nobody, Introducing::Nobody, Arc::default()),
         };
+        let telling = told.map(|told| told.backend.telling).unwrap_or_default();
         let trust = told.map_or(Trust::Public, |told| told.trust);
-        let security = match tls {
+        let security = match tls.at_port(record, port_tls) {
             TlsMode::None => CallSecurity::Plain,
             TlsMode::Starttls => CallSecurity::StartTls(trust),
             TlsMode::Tls => CallSecurity::Tls(trust),
@@ -78,19 +96,7 @@ impl Foreign for ForeignStores {
             introduction,
             sources: Arc::clone(&sources),
         };
-        BackEnd::At { hosts: hosts.iter().map(callee).collect(), master, introducing }
-    }
-
-    fn all(&self, protocol: Protocol) -> Vec<StoreName> {
-        let record = record(protocol).1;
-        let routing = self.routes.now();
-        let has_port = |name: &&StoreName| match routing.store_at(name) {
-            Some(StoreAt::Foreign { ports, .. }) => ports.contains_key(&record),
-            Some(StoreAt::Node(_) | StoreAt::UnknownNode(_)) | None => false,
-        };
-        let mut names: Vec<StoreName> = routing.stores().map(|store| &store.name).filter(has_port).cloned().collect();
-        names.sort();
-        names
+        BackEnd::At { hosts: hosts.iter().map(callee).collect(), master, introducing, telling }
     }
 }
 

@@ -199,7 +199,7 @@ impl Listeners {
         let proxy = Proxy {
             authenticator: Arc::new(authenticator.with_counts(Arc::clone(&node.logins)).hashing_at_once(cores())),
             handover: Arc::clone(&node.backends.handover),
-            back_ends: Arc::clone(&node.backends.visits),
+            back_ends: node.backends.visits.clone(),
             clock: Arc::clone(clock),
         };
         self.inside.run(node, adjustable, &proxy, shutdown, running);
@@ -259,7 +259,7 @@ impl Listeners {
 }
 
 fn submission_config(config: &Config, starttls: StartTls) -> SubmissionConfig {
-    let promised = config.proxy.as_ref().map(|proxy| proxy.submission_extensions.clone()).unwrap_or_default();
+    let promised = config.proxy.as_ref().and_then(|proxy| proxy.submission_extensions.clone());
     SubmissionConfig::new(config.node.hostname.clone(), promised, starttls, clear_logins(config))
 }
 

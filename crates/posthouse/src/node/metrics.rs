@@ -17,6 +17,7 @@ use super::maps::MapStates;
 use super::routing::Routes;
 use super::sessions::Register;
 use admin::{Enough, ListenerFacts, Sessions};
+use backend::{HostReport, HostState, Visits};
 use mail_types::UnixTime;
 use net::ListenerHandle;
 use ports::{Clock, Protocol, Spawn};
@@ -42,6 +43,7 @@ pub(super) struct Meters {
     stores: Vec<(Arc<Store>, PathBuf)>,
     queue: Option<Arc<RetryQueue>>,
     maps: MapStates,
+    visits: Arc<Visits>,
 }
 
 /// What the operating system says of this process, and the disks of the journals.
@@ -71,6 +73,7 @@ impl Meters {
             stores: node.local.iter().cloned().zip(journals).collect(),
             queue: node.queue.clone(),
             maps: node.map_states.clone(),
+            visits: Arc::clone(&node.backends.visits),
         })
     }
 
@@ -80,6 +83,7 @@ impl Meters {
         let mut page = Page::default();
         self.process(&mut page, &outside);
         self.sessions(&mut page);
+        self.back_ends(&mut page);
         self.relay(&mut page);
         self.queue(&mut page, &outside);
         self.stores(&mut page, &outside);
@@ -145,6 +149,32 @@ impl Meters {
             for outcome in LoginOutcome::ALL {
                 let labels = [("protocol", protocol.name()), ("outcome", outcome.name())];
                 logins.sample(&labels, self.logins.count(protocol, outcome));
+            }
+        }
+    }
+
+    fn back_ends(&self, page: &mut Page) {
+        let help = "Logins at back-ends by protocol and outcome.";
+        let mut logins = page.family("posthouse_backend_logins_total", Kind::Counter, help);
+        for (store, protocol, outcome, count) in self.visits.logins() {
+            let labels = [("store", store.as_str()), ("protocol", protocol.name()), ("outcome", outcome.name())];
+            logins.sample(&labels, count);
+        }
+        let hosts = self.visits.hosts();
+        let help = "Calls of a back-end's host that came to nothing.";
+        let mut failures = page.family("posthouse_backend_failures_total", Kind::Counter, help);
+        for HostReport { store, protocol, host, failures: count, .. } in &hosts {
+            failures
+                .sample(&[("store", store.as_str()), ("protocol", protocol.name()), ("host", host.as_str())], count);
+        }
+        let help = "1 if a back-end's host answered when it was last called, 0 if it did not; no sample before.";
+        let mut up = page.family("posthouse_backend_up", Kind::Gauge, help);
+        for HostReport { store, protocol, host, state, .. } in &hosts {
+            let labels = [("store", store.as_str()), ("protocol", protocol.name()), ("host", host.as_str())];
+            match state {
+                HostState::Up => up.sample(&labels, 1),
+                HostState::LeftAlone => up.sample(&labels, 0),
+                HostState::Unknown => {}
             }
         }
     }

@@ -239,7 +239,8 @@ fn site() -> MemoryEngine {
 
 fn foreign(name: &StoreName, login: BackendLogin) -> StoreRecord {
     let (host, ports) = (Host::parse("mail.example.test").unwrap(), [(Protocol::Imap, 143)].into());
-    let kind = StoreKind::Foreign { hosts: vec![host.into()], ports, tls: TlsMode::None, login };
+    let kind =
+        StoreKind::Foreign { hosts: vec![host.into()], ports, tls: TlsMode::None, port_tls: Default::default(), login };
     StoreRecord { name: name.clone(), kind, closed: false }
 }
 
@@ -357,7 +358,10 @@ impl FakeBackEnds {
                 let welcome = Bytes::from_static(welcome.as_bytes());
                 Ok(Admission::Welcome(Elsewhere { welcome, passage }))
             }
-            (_, Some(_)) => Ok(Admission::Refused { text: "no".to_owned() }),
+            (_, Some(password)) => {
+                let shown = (password == "old").then(|| "Your password has expired".to_owned());
+                Ok(Admission::Refused { text: "no".to_owned(), shown })
+            }
         }
     }
 }

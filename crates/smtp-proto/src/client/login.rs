@@ -37,8 +37,10 @@ pub enum LoginEvent {
     Refused(Reply),
     /// It does not start TLS, and says this. Nothing else was told to it.
     NoStartTls(Reply),
-    /// It offers no way for this login: no password was sent.
+    /// It offers no way for a login of this kind, whoever comes: no password was sent.
     NoLogin,
+    /// This name or password cannot be said in any way that it offers; another's could. Nothing of it was sent.
+    Unsayable,
     /// It is over without an answer.
     Closed(Closing),
 }
@@ -143,6 +145,8 @@ impl LoginClient {
         let Say::Login(login) = std::mem::replace(&mut self.say, Say::Nothing) else {
             if !self.said_login {
                 self.event = Some(LoginEvent::Offered);
+                // RFC 5321 §4.1.1.10: nobody hangs up without it.
+                self.client.quit();
             }
             return;
         };
@@ -165,7 +169,7 @@ impl LoginClient {
             self.say = Say::Name { name: authentication, password };
             return self.client.authenticate("LOGIN", None);
         }
-        self.event = Some(LoginEvent::NoLogin);
+        self.event = Some(if is_sayable { LoginEvent::NoLogin } else { LoginEvent::Unsayable });
     }
 
     fn on_challenge(&mut self) {

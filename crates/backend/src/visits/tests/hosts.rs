@@ -4,18 +4,25 @@ use super::*;
 use crate::testing::Town;
 use std::collections::BTreeMap;
 
-struct Two;
+/// Whether they hear first for whom they are called.
+struct Two(Introduction);
 
-impl Foreign for Two {
-    fn find(&self, _store: &StoreName, _protocol: Protocol) -> BackEnd {
+impl Two {
+    fn hosts(&self) -> Vec<Callee> {
         let callee = |host: &str| Callee {
             hosts: Arc::from([host.into()]),
             port: 143,
             security: CallSecurity::Plain,
-            introduction: Introduction::Nobody,
+            introduction: self.0,
             sources: Arc::default(),
         };
-        BackEnd::At { hosts: vec![callee("one"), callee("two")], master: None, introducing: Introducing::Nobody }
+        vec![callee("one"), callee("two")]
+    }
+}
+
+impl Foreign for Two {
+    fn find(&self, _store: &StoreName, _protocol: Protocol) -> BackEnd {
+        BackEnd::At { hosts: self.hosts(), master: None, introducing: Introducing::Nobody, telling: Telling::ForUs }
     }
 
     fn all(&self, _protocol: Protocol) -> Vec<StoreName> {
@@ -32,13 +39,25 @@ struct Pair {
 
 impl Pair {
     fn new(one: Script, two: Script) -> Self {
+        Self::with(Introduction::Nobody, one, two)
+    }
+
+    fn introduced(one: Script, two: Script) -> Self {
+        Self::with(Introduction::ProxyV2, one, two)
+    }
+
+    fn with(introduction: Introduction, one: Script, two: Script) -> Self {
         let hosts = Mutex::new(BTreeMap::from([("one", one), ("two", two)]));
         let town = Arc::new(Town { hosts, heard: Arc::default() });
         let (clock, tasks) = (Turning::new(), Arc::new(Tasks::default()));
         let shared = Arc::new(Shared(Arc::clone(&clock)));
         let host = Domain::parse("proxy.example").unwrap();
-        let visits = Visits::new(Arc::new(Two), Callers::all(town.clone()), shared, tasks.clone(), host);
+        let visits = Visits::new(Arc::new(Two(introduction)), Callers::all(town.clone()), shared, tasks.clone(), host);
         Self { visits, clock, town, tasks }
+    }
+
+    fn pop3(&self, password: &str, mode: Mode) -> Result<Admission, Unavailable> {
+        self.clock.finish(self.visits.pop3(&store("cyrus"), who(Some(password)), mode))
     }
 
     fn imap(&self) -> Result<Admission, Unavailable> {
@@ -155,4 +174,167 @@ fn with_no_host_left_it_is_unavailable_at_once() {
     pair.clock.advance(Duration::from_secs(1));
     pair.town.hosts.lock().unwrap().insert("two", WELCOMES);
     welcomed(pair.imap());
+}
+
+#[test]
+fn what_a_client_asks_for_keeps_no_host_away_from_others() {
+    const NO_UTF8: Script =
+        Script { pieces: &["+OK\r\n", "+OK list\r\nSASL PLAIN\r\n.\r\n", "-ERR what\r\n"], then: Then::Silent };
+    const MUTE: Script = Script { pieces: &["+OK\r\n", "+OK list\r\nSASL PLAIN\r\n.\r\n"], then: Then::Silent };
+    const USER: Script = Script { pieces: &["+OK\r\n", "+OK list\r\nUSER\r\n.\r\n"], then: Then::Silent };
+    let long = "x".repeat(600);
+    for (script, password, mode) in [
+        (NO_UTF8, "secret", Mode::Utf8),
+        (MUTE, "secret", Mode::Utf8),
+        (USER, "a\nDELE 1", Mode::Ascii),
+        (USER, long.as_str(), Mode::Ascii),
+    ] {
+        let pair = Pair::new(script, script);
+        for _ in 0..2 {
+            let why = pair.pop3(password, mode).unwrap_err().to_string();
+            assert_eq!(pair.called(), ["one", "two"], "{why}");
+        }
+        let states: Vec<HostState> = pair.visits.hosts().iter().map(|report| report.state).collect();
+        assert!(!states.contains(&HostState::LeftAlone), "{script:?}: {states:?}");
+    }
+    // Who lets nobody in is left alone.
+    let nobody = Script { pieces: &["+OK\r\n", "+OK list\r\nTOP\r\n.\r\n"], then: Then::Silent };
+    let pair = Pair::new(nobody, nobody);
+    assert!(pair.pop3("secret", Mode::Ascii).is_err() && pair.called().len() == 2);
+    assert!(pair.pop3("secret", Mode::Ascii).is_err() && pair.called().is_empty());
+}
+
+#[test]
+fn what_a_host_has_against_one_address_counts_for_no_other() {
+    for one in [
+        FROZEN,
+        Script { pieces: &["* BYE too many from there\r\n"], then: Then::Silent },
+        Script { pieces: &[], then: Then::Breaks },
+        Script { pieces: &[], then: Then::HangsUp },
+    ] {
+        let pair = Pair::introduced(one, WELCOMES);
+        for _ in 0..2 {
+            welcomed(pair.imap());
+            assert_eq!(pair.called(), ["one", "two"], "{one:?}");
+        }
+        assert_eq!(pair.tasks.0.lock().unwrap().len(), 1, "one looks");
+        // Called for nobody it answers.
+        pair.one_becomes(WELCOMES);
+        pair.run_tasks();
+        welcomed(pair.imap());
+        assert_eq!(pair.called(), ["one", "one"], "{one:?}");
+        // And here it does not.
+        let pair = Pair::introduced(one, WELCOMES);
+        welcomed(pair.imap());
+        pair.run_tasks();
+        welcomed(pair.imap());
+        assert_eq!(pair.called(), ["one", "two", "one", "two"], "{one:?}");
+    }
+    // Who does not even take the call was told nothing.
+    let pair = Pair::introduced(DEAD, WELCOMES);
+    welcomed(pair.imap());
+    welcomed(pair.imap());
+    assert_eq!(pair.called(), ["one", "two", "two"]);
+}
+
+#[test]
+fn who_goes_away_before_a_greeting_says_nothing_where_it_may_be_late_for_him_alone() {
+    for (pair, called) in
+        [(Pair::new(FROZEN, WELCOMES), &["two"][..]), (Pair::introduced(FROZEN, WELCOMES), &["one", "two"])]
+    {
+        let name = store("cyrus");
+        let mut visit = pair.visits.imap(&name, who(Some("secret")));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(visit.as_mut().poll(&mut context).is_pending());
+        pair.clock.advance(Duration::from_secs(2));
+        drop(visit);
+        pair.called();
+        pair.clock.finish(async {});
+        welcomed(pair.imap());
+        assert_eq!(pair.called(), called);
+    }
+}
+
+/// As a server of POP3 that answers a look, once and again.
+const fn offering(list: &'static [&'static str]) -> Script {
+    Script { pieces: list, then: Then::Silent }
+}
+const WITH_UTF8: Script = offering(&["+OK\r\n", "+OK list\r\nUTF8 USER\r\nSASL PLAIN\r\n.\r\n"]);
+const WITHOUT: Script = offering(&["+OK\r\n", "+OK list\r\nUSER\r\n.\r\n"]);
+
+impl Pair {
+    /// One round at all hosts, to its end. By IMAP nobody understands these.
+    fn look_round(&self) {
+        self.clock.advance(Duration::from_secs(2));
+        self.clock.finish(self.visits.look_round(&self.visits.pop3, true));
+        self.run_tasks();
+    }
+}
+
+#[test]
+fn utf8_is_offered_once_every_host_is_known_to_have_it() {
+    let pair = Pair::new(WITH_UTF8, DEAD);
+    assert_eq!(pair.visits.pop3_common(), Some(Pop3Common { utf8: false }), "nobody was heard");
+    pair.look_round();
+    assert_eq!(pair.visits.pop3_common(), Some(Pop3Common { utf8: false }), "one was");
+    pair.town.hosts.lock().unwrap().insert("two", WITH_UTF8);
+    pair.look_round();
+    pair.clock.advance(Duration::from_secs(2));
+    assert_eq!(pair.visits.pop3_common(), Some(Pop3Common { utf8: true }));
+    // It goes away for a while: what it had it will have.
+    pair.one_becomes(DEAD);
+    pair.look_round();
+    pair.clock.advance(Duration::from_secs(2));
+    assert_eq!(pair.visits.pop3_common(), Some(Pop3Common { utf8: true }));
+    // And comes back as another.
+    pair.one_becomes(WITHOUT);
+    pair.look_round();
+    pair.clock.advance(Duration::from_secs(2));
+    assert_eq!(pair.visits.pop3_common(), Some(Pop3Common { utf8: false }));
+    let site = Site::new(&[], Then::Silent);
+    site.stores.lock().unwrap().clear();
+    assert_eq!(site.visits.pop3_common(), None, "no back-end has POP3");
+}
+
+#[test]
+fn what_a_submission_server_lacks_is_not_offered() {
+    const OLD: Script = offering(&["220 old\r\n", "250-old\r\n250-PIPELINING\r\n250 SIZE 100\r\n"]);
+    const NEW: Script =
+        offering(&["220 new\r\n", "250-new\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n"]);
+    let look = |pair: &Pair| {
+        pair.clock.advance(Duration::from_secs(2));
+        pair.clock.finish(pair.visits.look_round(&pair.visits.submission, true));
+        pair.run_tasks();
+        pair.clock.advance(Duration::from_secs(2));
+    };
+    let pair = Pair::new(DEAD, NEW);
+    assert_eq!(pair.visits.submission_common(), None, "nobody was heard");
+    look(&pair);
+    let common = SubmissionCommon { pipelining: true, eight_bit: true, enhanced_codes: true, size: false };
+    assert_eq!(pair.visits.submission_common(), Some(common));
+    assert!(pair.town.heard.lock().unwrap().said.ends_with("QUIT\r\n"), "a look ends politely");
+    pair.one_becomes(OLD);
+    look(&pair);
+    let common = SubmissionCommon { eight_bit: false, enhanced_codes: false, ..common };
+    assert_eq!(pair.visits.submission_common(), Some(common));
+}
+
+#[test]
+fn what_came_of_visits_is_counted_and_told() {
+    let pair = Pair::new(DEAD, WELCOMES);
+    let states = || pair.visits.hosts().iter().take(2).map(|report| report.state).collect::<Vec<_>>();
+    assert_eq!(states(), [HostState::Unknown, HostState::Unknown]);
+    welcomed(pair.imap());
+    assert_eq!(states(), [HostState::LeftAlone, HostState::Up]);
+    let reports = pair.visits.hosts();
+    let [one, two, ..] = reports.as_slice() else { panic!("two hosts: {reports:?}") };
+    assert_eq!((one.host.as_str(), one.failures, two.failures), ("one:143", 1, 0));
+    assert_eq!(one.last_failure.as_ref().map(|(_, why)| why.as_str()), Some("connection refused"));
+    pair.town.hosts.lock().unwrap().insert("two", Script { pieces: &[GREETING, "P1 NO no\r\n"], then: Then::Silent });
+    assert!(matches!(pair.imap(), Ok(Admission::Refused { .. })));
+    pair.town.hosts.lock().unwrap().insert("two", DEAD);
+    assert!(pair.imap().is_err());
+    let counts: Vec<_> =
+        pair.visits.logins().into_iter().map(|(_, _, outcome, count)| (outcome.name(), count)).collect();
+    assert_eq!(counts, [("success", 1), ("failure", 1), ("in-use", 0), ("unavailable", 1)]);
 }

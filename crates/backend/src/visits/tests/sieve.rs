@@ -26,7 +26,7 @@ fn a_login_takes_one_round_trip() {
 #[test]
 fn what_is_no_word_about_the_password_is_unavailable() {
     let site = Site::new(&[GREETING, "NO \"Authentication failed.\"\r\n"], Then::Silent);
-    assert!(matches!(sieve(&site), Ok(Admission::Refused { text }) if text == "Authentication failed."));
+    assert!(matches!(sieve(&site), Ok(Admission::Refused { text, .. }) if text == "Authentication failed."));
     for (answer, expected) in [
         ("NO (TRYLATER) \"later\"\r\n", "it says (TRYLATER) later"),
         ("BYE (REFERRAL \"sieve://b.example\") \"there\"\r\n", "it says (REFERRAL) there <sieve://b.example>"),

@@ -284,6 +284,7 @@ impl NodeStatus for Facts {
             stores: vec![store("ingrid", Some(3)), store("fritz", None)],
             queue: Some(QueueFacts { messages: 2, recipients: 3, held: 1, oldest: Some(1_800_000_000) }),
             directory_trouble: None,
+            back_ends: Vec::new(),
             maps: Vec::new(),
             map_differences: Vec::new(),
             map_difference_count: 0,
