@@ -186,10 +186,10 @@ mod tests {
 
     #[test]
     fn every_proxy_gets_in_by_its_way() {
-        let go_on = "+ go on\r\n";
-        assert_eq!(talk("a LOGIN u secret"), "a OK done\r\n");
+        let (go_on, welcome) = ("+ go on\r\n", format!("OK [CAPABILITY {CAPABILITIES}] done\r\n"));
+        assert_eq!(talk("a LOGIN u secret"), format!("a {welcome}"));
         assert_eq!(talk("S LOGIN {1}|u {6}|secret"), format!("{go_on}{go_on}S OK done\r\n"));
-        assert_eq!(talk("b AUTHENTICATE PLAIN AHUAcw=="), "b OK done\r\n");
+        assert_eq!(talk("b AUTHENTICATE PLAIN AHUAcw=="), format!("b {welcome}"));
         assert_eq!(talk("b AUTHENTICATE PLAIN|AHUAcw=="), format!("{go_on}b OK done\r\n"));
         assert_eq!(talk("c IDLE|DONE|d FETCH 1 BODY.PEEK[]"), format!("{go_on}c OK done\r\nd message"));
     }

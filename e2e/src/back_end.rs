@@ -172,7 +172,8 @@ impl Fronted {
         let (tls, imap, pop3, sieve) = match security {
             Security::None => ("none", IMAP, POP3, SIEVE),
             Security::StartTls => ("starttls", IMAP, POP3, SIEVE),
-            Security::Tls => ("tls", IMAPS, POP3S, SIEVES),
+            // ManageSieve has STARTTLS, also beside ports that begin with TLS.
+            Security::Tls => ("tls", IMAPS, POP3S, SIEVE),
         };
         let login = if entrance == Entrance::Password { "password" } else { "master" };
         let port = |name: &str, offset| format!("{name}={}", self.ports.loopback(offset).port());

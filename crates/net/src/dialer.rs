@@ -5,7 +5,7 @@ mod names;
 mod socket;
 
 use avoided::{Attempt, Avoided, Target};
-use names::Names;
+pub use names::Names;
 
 use crate::client::Conversation;
 use crate::line::now;

@@ -24,7 +24,7 @@ pub struct Visitor {
     pub ttl: u8,
 }
 
-/// How many proxies a login may pass; a proxy that is called by another hears how many are left. Records that lead round in a
+/// One more than the proxies that a login may pass; a proxy that is called by another hears how many are left. Records that lead round in a
 /// circle end there.
 pub const PROXY_TTL: u8 = 5;
 

@@ -433,7 +433,7 @@ fn what_is_told_of_a_back_end_is_checked() {
     posthouse.toml:7:1: backend.store: is missing
     posthouse.toml:8:15: backend.master_user: has no password (add master_password, the path of a file)
     posthouse.toml:9:7: backend.key: has no certificate (add certificate)
-    posthouse.toml:10:1: backend.master: unknown key (known here: authority, certificate, introduce, key, local_part_of, master_password, master_separator, master_user, proxy_protocol, server_name, source_addresses, store, verify)
+    posthouse.toml:10:1: backend.master: unknown key (known here: authority, back_end_text, certificate, introduce, key, local_part_of, master_password, master_separator, master_user, proxy_protocol, server_name, source_addresses, store, verify)
     "#);
     insta::assert_snapshot!(mistakes("store = 'a'\nmaster_separator = '**'\nmaster_password = 'empty'\nauthority = 'none.pem'\nverify = false"), @r#"
     posthouse.toml:9:20: backend.master_separator: "**": is not one mark such as "*"

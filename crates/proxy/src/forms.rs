@@ -45,7 +45,9 @@ impl LoginForms {
     /// As what a back-end knows an account, unless its placement says another name.
     pub(crate) fn name_at(&self, store: &StoreName, address: &Address) -> String {
         match self.bare.get(store) {
-            Some(domain) if domain == address.domain() => address.local().as_str().to_owned(),
+            Some(domain) if domain == address.domain() && is_plain(address.local().as_str()) => {
+                address.local().as_str().to_owned()
+            }
             Some(_) | None => address.to_string(),
         }
     }
@@ -56,6 +58,11 @@ impl LoginForms {
             None => name,
         }
     }
+}
+
+/// A local part that holds the sign of a domain would be another's address at a back-end.
+fn is_plain(local: &str) -> bool {
+    !local.contains(['@', '%'])
 }
 
 impl Authenticator {
@@ -80,5 +87,21 @@ impl Authenticator {
         let Identity { authorization, authentication } =
             self.meant(client, &Identity { authorization, authentication });
         Credentials { authorization, authentication, password }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_back_end_is_told_no_local_part_that_is_anothers_address() {
+        let (store, domain) = (StoreName::parse("old").unwrap(), Domain::parse("a.test").unwrap());
+        let forms = LoginForms::default().with_bare_names(store.clone(), domain);
+        let told = |address: &str| forms.name_at(&store, &Address::parse(address).unwrap());
+        assert_eq!(told("john@a.test"), "john");
+        assert_eq!(told("john@b.test"), "john@b.test");
+        assert_eq!(told("\"john@b.test\"@a.test"), "\"john@b.test\"@a.test");
+        assert_eq!(told("john%b.test@a.test"), "john%b.test@a.test");
     }
 }

@@ -69,7 +69,7 @@ pub(crate) fn looks_like_one(fronted: &mut Fronted) -> Result<()> {
     let who = fronted.must(&["who"])?;
     ensure!(who.contains(&carol.address) && who.contains(&dora.address), "{who}");
     let status = fronted.must(&["status"])?;
-    ensure!(status.contains("back-end dovecot") && status.matches(" answers").count() == 2, "{status}");
+    ensure!(status.contains("back-end old") && status.matches(" answers").count() == 2, "{status}");
     Ok(())
 }
 

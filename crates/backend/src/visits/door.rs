@@ -105,7 +105,8 @@ impl<M: Guest> Door<M> {
     /// What the first host offers that says so, to whoever wants nothing else.
     pub(super) async fn ask(&self, hosts: &[Callee]) -> Option<M::Known> {
         for callee in hosts {
-            let Some(attempt) = self.breakers.attempt(callee) else { continue };
+            // Whoever asks may be cut short, which says nothing of the host.
+            let Some(attempt) = self.breakers.attempt(callee).map(Attempt::for_one) else { continue };
             let guest = M::asking(&self.host, self.clock.instant());
             match self.converse(callee, guest, None, attempt).await {
                 Ok(mut answer) => {

@@ -8,7 +8,9 @@ use crate::foreign::{BackEnd, Protocol};
 use mail_types::StoreName;
 use managesieve_proto::Offer;
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
@@ -46,22 +48,49 @@ impl Visits {
             return Arc::clone(&told.common);
         }
         told.by_store.retain(|store, _| stores.contains(store));
-        let mut answered = 0;
-        tokio::select! {
-            () = async {
-                for store in &stores {
-                    if let Some(offer) = self.ask(store).await {
-                        told.by_store.insert(store.clone(), offer);
-                        answered += 1;
-                    }
-                }
-            } => {}
-            () = self.clock.sleep(OFFERS_ANSWER_MAX) => {}
+        let answers = self.ask_all(&stores).await;
+        let answered = answers.len();
+        told.by_store.extend(answers);
+        for silent in stores.iter().filter(|store| !told.by_store.contains_key(store)).cloned().collect::<Vec<_>>() {
+            if let Some(offer) = self.learnt(&silent) {
+                told.by_store.insert(silent, offer);
+            }
         }
         let common = told.by_store.values().cloned().reduce(|one, other| one.both(&other)).unwrap_or_default();
         let kept = if answered == stores.len() { OFFERS_KEPT } else { SILENCE_KEPT };
         (told.common, told.asked, told.again) = (Arc::new(common), stores, Some(self.clock.instant() + kept));
         Arc::clone(&told.common)
+    }
+
+    /// All at once: one that is silent costs the others nothing.
+    async fn ask_all(&self, stores: &[StoreName]) -> Vec<(StoreName, Offer)> {
+        let mut answers = Vec::new();
+        let ask = |store: &StoreName| {
+            let store = store.clone();
+            Box::pin(async move { self.ask(&store).await.map(|offer| (store, offer)) })
+        };
+        let mut asking: Vec<_> = stores.iter().map(ask).collect();
+        let all = poll_fn(|cx| {
+            asking.retain_mut(|asked| match asked.as_mut().poll(cx) {
+                Poll::Ready(answer) => {
+                    answers.extend(answer);
+                    false
+                }
+                Poll::Pending => true,
+            });
+            if asking.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        tokio::select! {
+            () = all => {}
+            () = self.clock.sleep(OFFERS_ANSWER_MAX) => {}
+        }
+        answers
+    }
+
+    /// What one of its hosts said when it was looked at.
+    fn learnt(&self, store: &StoreName) -> Option<Offer> {
+        let BackEnd::At { hosts, .. } = self.foreign.find(store, Protocol::Sieve) else { return None };
+        hosts.iter().find_map(|callee| self.sieve.offers(callee)).map(|known| known.offer)
     }
 
     async fn ask(&self, store: &StoreName) -> Option<Offer> {

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 
 /// What is known of hosts. Clones share it.
 #[derive(Clone)]
-pub(super) struct Names {
+pub struct Names {
     known: Arc<Mutex<BTreeMap<Box<str>, Known>>>,
     lookups: Arc<Semaphore>,
     resolver: Arc<dyn Resolver>,
@@ -52,6 +52,11 @@ impl Names {
     fn asking(resolver: impl Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync + 'static) -> Self {
         let lookups = Arc::new(Semaphore::new(LOOKUP_COUNT_MAX));
         Self { known: Arc::default(), lookups, resolver: Arc::new(resolver) }
+    }
+
+    /// The addresses of a host, for a driver that connects by itself.
+    pub async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        self.resolve(host, port).await.map_err(io::Error::other)
     }
 
     /// The addresses of a host: itself, if it is one.

@@ -51,6 +51,9 @@ impl RawAuthHttp {
 
 fn url(text: &str) -> Result<Uri, String> {
     let url = text.parse::<Uri>().map_err(|error| format!("is no URL: {error}"))?;
+    if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err("has a user in it, which nobody would be told: use headers".to_owned());
+    }
     match (url.scheme_str(), url.host()) {
         (Some("http"), Some(_)) => Ok(url),
         (Some("https"), _) => Err("is asked over plain HTTP only: put what answers on this machine".to_owned()),
@@ -62,6 +65,9 @@ fn url(text: &str) -> Result<Uri, String> {
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("is not of the form \"Name: value\"")?;
     let name = name.trim().parse::<HeaderName>().map_err(|_| "has a name that no header can have".to_owned())?;
+    if OURS.contains(&name.as_str()) {
+        return Err("is a header that each question has already".to_owned());
+    }
     let mut value =
         value.trim().parse::<HeaderValue>().map_err(|_| "has a value that no header can have".to_owned())?;
     value.set_sensitive(true);
@@ -69,3 +75,15 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 }
 
 const TIMEOUT_SECONDS: u32 = 5;
+/// Headers of every question, in lower case.
+const OURS: [&str; 9] = [
+    "host",
+    "connection",
+    "auth-method",
+    "auth-user",
+    "auth-pass",
+    "auth-protocol",
+    "auth-login-attempt",
+    "client-ip",
+    "auth-ssl",
+];

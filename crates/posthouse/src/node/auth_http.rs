@@ -20,11 +20,14 @@ use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use mail_types::StoreName;
-use ports::{BoxFuture, Clock, Protocol};
+use net::Names;
+use ports::{BoxFuture, Clock, Protocol, host_of};
 use proxy::{LoginOrigin, NoVerdict, Question, Verdict};
 use sasl::Password;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -34,12 +37,16 @@ pub(super) struct HttpOrigin {
     told: AuthHttp,
     routes: Routes,
     clock: Arc<dyn Clock>,
+    names: Names,
     turns: Semaphore,
+    /// Questions of each client host that has any.
+    by_host: Mutex<BTreeMap<IpAddr, usize>>,
 }
 
 impl HttpOrigin {
     pub(super) fn new(told: AuthHttp, routes: Routes, clock: Arc<dyn Clock>) -> Self {
-        Self { told, routes, clock, turns: Semaphore::new(QUESTIONS_AT_ONCE) }
+        let (turns, by_host) = (Semaphore::new(QUESTIONS_AT_ONCE), Mutex::default());
+        Self { told, routes, clock, names: Names::default(), turns, by_host }
     }
 
     async fn answer(&self, question: Question<'_>) -> Result<Verdict, NoVerdict> {
@@ -52,7 +59,9 @@ impl HttpOrigin {
         let failed = move |error: &dyn std::fmt::Display| NoVerdict(format!("{url}: {error}"));
         let (host, port) = (url.host().unwrap_or_default(), url.port_u16().unwrap_or(80));
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let stream = TcpStream::connect((host, port)).await.map_err(|error| failed(&error))?;
+        // Not by the runtime's own look-up, which would hold a thread of the pool for each question.
+        let addresses = self.names.addresses(host, port).await.map_err(|error| failed(&error))?;
+        let stream = TcpStream::connect(&addresses[..]).await.map_err(|error| failed(&error))?;
         let (mut sender, connection) = http1::Builder::new()
             .max_buf_size(HEADER_OCTETS_MAX)
             .handshake(TokioIo::new(stream))
@@ -75,13 +84,24 @@ impl HttpOrigin {
         answer.await
     }
 
-    /// The back-end that is there: what the configuration says of it, else the one of the directory with this host and, for
-    /// this protocol, this port. An address that nobody wrote down here gets nobody's password.
+    /// The back-end that is there: the one of the directory with this host and, for this protocol, this port; where there is
+    /// none, what the configuration says of host and port, else of the host. An address that nobody wrote down here gets
+    /// nobody's password, nor does one that several stores have.
     fn store_of(&self, routing: &Routing, host: &str, port: u16, protocol: Protocol) -> Option<StoreName> {
-        let shown = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-        if let Some((_, store)) = self.told.hosts.iter().find(|(told, _)| *told == shown || told == host) {
-            return Some(store.clone());
+        let stores = self.stores_at(routing, host, port, protocol)?;
+        if let [first, others @ ..] = &stores[..] {
+            return others.is_empty().then(|| first.clone());
         }
+        let bare = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        let told = |wanted: &str| {
+            let is_it = |told: &&(String, StoreName)| told.0.eq_ignore_ascii_case(wanted);
+            self.told.hosts.iter().find(is_it).map(|(_, store)| store.clone())
+        };
+        told(&format!("{bare}:{port}")).or_else(|| told(&bare)).or_else(|| told(host))
+    }
+
+    /// Nothing for a protocol that nobody logs in by.
+    fn stores_at(&self, routing: &Routing, host: &str, port: u16, protocol: Protocol) -> Option<Vec<StoreName>> {
         let wanted = match protocol {
             Protocol::Imap => directory::Protocol::Imap,
             Protocol::Pop3 => directory::Protocol::Pop3,
@@ -95,24 +115,64 @@ impl HttpOrigin {
             let is_it = |at: &HostAt| at.host.as_str().eq_ignore_ascii_case(host) && at.port(wanted, *usual) == port;
             hosts.iter().any(is_it)
         };
-        routing.stores().map(|store| &store.name).find(|name| is_there(name)).cloned()
+        Some(routing.stores().map(|store| &store.name).filter(|name| is_there(name)).cloned().collect())
+    }
+
+    /// A place among the questions of a client's host.
+    fn place(&self, client: IpAddr) -> Option<Place<'_>> {
+        let host = host_of(client);
+        let mut by_host = lock(&self.by_host);
+        let asked = by_host.entry(host).or_default();
+        if *asked >= QUESTIONS_OF_A_HOST {
+            return None;
+        }
+        *asked += 1;
+        Some(Place { origin: self, host })
     }
 }
 
 impl LoginOrigin for HttpOrigin {
     fn ask<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<Verdict, NoVerdict>> {
         Box::pin(async move {
-            let Ok(_turn) = self.turns.try_acquire() else {
-                return Err(NoVerdict(format!("{}: too many questions wait for an answer", self.told.url)));
+            let Some(_place) = self.place(question.client.peer.address.ip()) else {
+                return Err(NoVerdict(format!("{}: too many questions of one client at once", self.told.url)));
+            };
+            let answer = async {
+                // In the order in which they came.
+                let _turn = self.turns.acquire().await;
+                self.answer(question).await
             };
             tokio::select! {
-                answer = self.answer(question) => answer,
+                answer = answer => answer,
                 () = self.clock.sleep(self.told.timeout) => {
                     Err(NoVerdict(format!("{}: no answer within {} s", self.told.url, self.told.timeout.as_secs())))
                 }
             }
         })
     }
+}
+
+/// A question that is counted until it is answered.
+struct Place<'o> {
+    origin: &'o HttpOrigin,
+    host: IpAddr,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut by_host = lock(&self.origin.by_host);
+        if let Some(asked) = by_host.get_mut(&self.host) {
+            *asked -= 1;
+            if *asked == 0 {
+                by_host.remove(&self.host);
+            }
+        }
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No holder of this lock can panic half-way through a change.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn request(told: &AuthHttp, question: Question<'_>) -> Result<Request<Empty<Bytes>>, NoVerdict> {
@@ -179,7 +239,9 @@ fn verdict(headers: &HeaderMap, store: impl Fn(&str, u16) -> Option<StoreName>) 
     Ok(Verdict::Welcome { store, user: text("Auth-User").filter(|user| !user.is_empty()), password })
 }
 
-/// Questions that wait for an answer; further logins hear "unavailable".
+/// Questions that are asked at once; further ones wait for their turn, no longer than for an answer.
 const QUESTIONS_AT_ONCE: usize = 256;
+/// Of these and of those that wait, from one client host; further logins of it hear "unavailable".
+const QUESTIONS_OF_A_HOST: usize = 16;
 /// Of an answer's headers. The least that the library takes.
 const HEADER_OCTETS_MAX: usize = 8192;

@@ -59,20 +59,21 @@ fn everybody_is_judged_here(routing: &Routing) -> bool {
     })
 }
 
-/// The key in a file that only we can read; where there is none, `fresh` becomes it.
+/// The key in a file that only we can read; where there is none, or half of one, `fresh` becomes it.
 fn of_file(path: &Path, fresh: [u8; 32]) -> io::Result<[u8; 32]> {
-    let mut file = match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            file.write_all(&fresh)?;
-            file.sync_all()?;
-            return Ok(fresh);
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => std::fs::File::open(path)?,
-        Err(error) => return Err(error),
-    };
     let mut key = [0; 32];
-    file.read_exact(&mut key)?;
-    Ok(key)
+    match std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut key)) {
+        Ok(()) => return Ok(key),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => {}
+        Err(error) => return Err(error),
+    }
+    // Whole under its name, or not there.
+    let beside = path.with_extension("new");
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(&fresh)?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)?;
+    Ok(fresh)
 }
 
 #[cfg(test)]
@@ -85,5 +86,7 @@ mod tests {
         let path = folder.path().join("salts.key");
         assert_eq!(of_file(&path, [1; 32]).expect("written"), [1; 32]);
         assert_eq!(of_file(&path, [2; 32]).expect("read"), [1; 32]);
+        std::fs::write(&path, "half").expect("written");
+        assert_eq!(of_file(&path, [3; 32]).expect("made anew"), [3; 32]);
     }
 }
