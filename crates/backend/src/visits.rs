@@ -21,7 +21,7 @@ use imap_proto::client as imap;
 use introduction::{Introduction, SessionIds};
 use mail_types::{Domain, StoreName};
 use managesieve_proto::Offer;
-use offers::Offers;
+use offers::Asked;
 use pop3_proto::Mode;
 use ports::{
     Admission, BackEnds, BoxFuture, Callee, Caller, Clock, Elsewhere, Passage, Pop3Common, SHOWN_TEXT_OCTETS_MAX,
@@ -38,7 +38,7 @@ pub struct Visits {
     pop3: Arc<Door<pop3_proto::Client>>,
     submission: Arc<Door<LoginClient>>,
     sieve: Arc<Door<managesieve_proto::Client>>,
-    offers: Offers,
+    asked: Asked,
     clock: Arc<dyn Clock>,
     ids: SessionIds,
     pop3_common: Kept<Option<Pop3Common>>,
@@ -91,9 +91,9 @@ impl Visits {
         let pop3 = Door::new(pop3, Arc::clone(&clock), Arc::clone(&spawn), host.clone());
         let submission = Door::new(submission, Arc::clone(&clock), Arc::clone(&spawn), host.clone());
         let sieve = Door::new(sieve, Arc::clone(&clock), spawn, host);
-        let (offers, ids) = (Offers::default(), SessionIds::default());
+        let (asked, ids) = (Asked::default(), SessionIds::default());
         let (pop3_common, submission_common) = (Kept::default(), Kept::default());
-        Self { foreign, imap, pop3, submission, sieve, offers, clock, ids, pop3_common, submission_common }
+        Self { foreign, imap, pop3, submission, sieve, asked, clock, ids, pop3_common, submission_common }
     }
 
     async fn enter<M: Guest>(

@@ -102,24 +102,16 @@ impl<M: Guest> Door<M> {
         Err(together(failures))
     }
 
-    /// What the first host offers that says so, to whoever wants nothing else.
-    pub(super) async fn ask(&self, hosts: &[Callee]) -> Option<M::Known> {
+    /// Hears from the first host that answers what it offers. Whoever asks may be cut short, which says nothing of the host.
+    pub(super) async fn ask(&self, hosts: &[Callee]) {
         for callee in hosts {
-            // Whoever asks may be cut short, which says nothing of the host.
-            let Some(attempt) = self.breakers.attempt(callee).map(Attempt::for_one) else { continue };
-            let guest = M::asking(&self.host, self.clock.instant());
-            match self.converse(callee, guest, None, attempt).await {
-                Ok(mut answer) => {
-                    let known = answer.call.machine().learnt();
-                    answer.call.close().await;
-                    return known;
-                }
-                Err(Stop::Before(why) | Stop::Doubtful(why) | Stop::Behind(why)) => {
-                    tracing::debug!(%why, "a back-end does not say what it offers")
-                }
+            let attempt = self.breakers.attempt(callee).map(Attempt::for_one);
+            if let Some(attempt) = attempt
+                && self.look(callee, attempt).await
+            {
+                return;
             }
         }
-        None
     }
 
     async fn try_host(self: &Arc<Self>, callee: &Callee, rest: &[Callee], who: &Caught) -> Result<Answer<M>, Stop> {
@@ -188,20 +180,20 @@ impl<M: Guest> Door<M> {
         let door = Arc::clone(self);
         self.spawn.task(Box::pin(async move {
             tokio::select! {
-                () = door.look(&callee, attempt) => {}
+                _ = door.look(&callee, attempt) => {}
                 () = door.clock.sleep(PROBE_MAX) => {}
             }
             door.suspects().remove(&callee);
         }));
     }
 
-    async fn look(&self, callee: &Callee, attempt: Attempt) {
+    /// Whether it answered. Whoever needs it hears what is wrong with it.
+    async fn look(&self, callee: &Callee, attempt: Attempt) -> bool {
         let guest = M::asking(&self.host, self.clock.instant());
-        // Whoever needs the host hears what is wrong with it.
-        if let Ok(mut answer) = self.converse(callee, guest, None, attempt).await {
-            self.learn(&mut answer);
-            answer.call.close().await;
-        }
+        let Ok(mut answer) = self.converse(callee, guest, None, attempt).await else { return false };
+        self.learn(&mut answer);
+        answer.call.close().await;
+        true
     }
 
     /// To the verdict, over the handshake of TLS if there is to be one.

@@ -81,6 +81,14 @@ fn a_back_end_is_asked_once_what_it_does() {
 }
 
 #[test]
+fn whoever_let_a_user_in_is_not_asked_again() {
+    let site = Site::new(&[GREETING, "OK \"in\"\r\n"], Then::Silent);
+    welcomed(sieve(&site));
+    assert_eq!(offered(&site), "fileinto vacation");
+    assert_eq!(site.heard.lock().unwrap().calls.len(), 1, "the login's");
+}
+
+#[test]
 fn what_is_told_in_clear_is_not_what_is_offered() {
     let pieces = &["\"SIEVE\" \"of-somebody-else\"\r\n\"STARTTLS\"\r\nOK\r\n", "OK\r\n", GREETING];
     let site = Site::with(pieces, Then::HangsUp, CallSecurity::StartTls(Trust::Public), None);
