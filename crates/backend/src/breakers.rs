@@ -1,4 +1,4 @@
-//! The health of everybody whom sessions are led to.
+//! The health of everybody whom sessions are led to; the log hears when it changes.
 
 use crate::breaker::Breaker;
 use ports::{Callee, Clock};
@@ -77,29 +77,42 @@ impl Attempt {
     /// It answered, whatever it said.
     pub(crate) fn succeeded(mut self) {
         self.told = true;
-        self.breakers.failing().remove(&self.callee);
+        if self.breakers.failing().remove(&self.callee).is_some() {
+            tracing::info!(host = %self.callee, "a host answers again");
+        }
     }
 
     /// It did not.
-    pub(crate) fn failed(mut self) {
+    pub(crate) fn failed(mut self, why: &str) {
         self.told = true;
+        self.change(why, Breaker::failed);
+    }
+
+    /// By `with` at this moment, which may leave a host alone that was well.
+    fn change(&self, why: &str, with: impl FnOnce(&mut Breaker, Instant)) {
         let now = self.breakers.clock.instant();
-        self.breakers.failing().entry(self.callee.clone()).or_default().failed(now);
+        let mut failing = self.breakers.failing();
+        let was_well = !failing.contains_key(&self.callee);
+        let breaker = failing.entry(self.callee.clone()).or_default();
+        with(breaker, now);
+        let is_well = breaker.is_closed();
+        if is_well {
+            failing.remove(&self.callee);
+        }
+        drop(failing);
+        if was_well && !is_well {
+            tracing::warn!(host = %self.callee, why, "a host does not answer: it is left alone until it does");
+        }
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if self.told {
-            return;
-        }
-        let now = self.breakers.clock.instant();
-        let mut failing = self.breakers.failing();
-        let breaker = failing.entry(self.callee.clone()).or_default();
-        // However long it took, where it says nothing.
-        breaker.given_up(self.began, if self.for_one { self.began } else { now });
-        if breaker.is_closed() {
-            failing.remove(&self.callee);
+        if !self.told {
+            let (began, for_one) = (self.began, self.for_one);
+            // However long it took, where it says nothing.
+            let change = |breaker: &mut Breaker, now| breaker.given_up(began, if for_one { began } else { now });
+            self.change("it kept a caller waiting who went away", change);
         }
     }
 }

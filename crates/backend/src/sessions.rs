@@ -124,7 +124,7 @@ impl Sessions {
         };
         match &answer {
             Ok(_) => attempt.succeeded(),
-            Err(_) => attempt.failed(),
+            Err(unavailable) => attempt.failed(&unavailable.why),
         }
         answer
     }

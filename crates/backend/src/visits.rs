@@ -6,6 +6,13 @@ mod guest;
 mod introduction;
 mod ledger;
 mod offers;
+/// How often hosts are looked at that never answered.
+const LOOK_ROUND_SPAN: Duration = Duration::from_secs(60);
+/// After so many such rounds the others are, too.
+const ROUNDS_TO_LOOK_AGAIN: u32 = 10;
+/// From one host to the next: with hundreds, not all at once.
+const LOOK_PACE: Duration = Duration::from_millis(20);
+
 #[cfg(test)]
 mod tests;
 
@@ -70,12 +77,6 @@ impl Callers {
         Self { imap: caller.clone(), pop3: caller.clone(), submission: caller.clone(), sieve: caller }
     }
 }
-/// How often hosts are looked at that never answered.
-const LOOK_ROUND_SPAN: Duration = Duration::from_secs(60);
-/// After so many such rounds the others are, too.
-const ROUNDS_TO_LOOK_AGAIN: u32 = 10;
-/// From one host to the next: with hundreds, not all at once.
-const LOOK_PACE: Duration = Duration::from_millis(20);
 
 impl Visits {
     /// Calls with these; `host` is our name.

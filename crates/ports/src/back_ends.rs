@@ -24,8 +24,8 @@ pub struct Visitor {
     pub ttl: u8,
 }
 
-/// One more than the proxies that a login may pass; a proxy that is called by another hears how many are left. Records that lead round in a
-/// circle end there.
+/// One more than the proxies that a login may pass; a proxy that is called by another hears how many are left. Records that
+/// lead round in a circle end there.
 pub const PROXY_TTL: u8 = 5;
 
 /// How much a client hears of what a back-end says to it: fits into a line of any protocol with what is around it

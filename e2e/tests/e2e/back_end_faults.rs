@@ -114,9 +114,9 @@ impl<'a> Site<'a> {
             site.ill.start(|| TcpStream::connect(at).map(drop).context("it does not listen"))?;
             let ill = more(&tally.ill, 50);
             until(|| ill(&tally.ill))?;
-            // Frozen: it accepts, and says nothing.
+            // Frozen: it accepts, and says nothing. Each of its users may still hear of its death.
             site.ill.signal(Signal::STOP)?;
-            let (well, told) = (more(&tally.well, 200), more(&tally.told, 2));
+            let (well, told) = (more(&tally.well, 200), more(&tally.told, PEOPLE + 2));
             let frozen = until(|| well(&tally.well) && told(&tally.told));
             site.ill.signal(Signal::CONT)?;
             frozen?;
@@ -127,6 +127,15 @@ impl<'a> Site<'a> {
         let after = (self.open_files()?, self.front.resident_octets()?);
         ensure!(after.0 <= before.0 + FILES_MORE, "files and sockets stay open: {before:?}, then {after:?}");
         ensure!(after.1 <= before.1 * 3 / 2, "memory stays: {before:?}, then {after:?}");
+        self.the_log_tells_each_change()
+    }
+
+    /// Twice the host went, and came back: hundreds of logins met it meanwhile, none of which says so again.
+    fn the_log_tells_each_change(&self) -> Result<()> {
+        let log = std::fs::read_to_string(self.folder.join("front.log"))?;
+        let count = |text: &str| log.matches(text).count();
+        let (went, came) = (count("a host does not answer: it is left alone"), count("a host answers again"));
+        ensure!((2..=8).contains(&went) && (2..=8).contains(&came), "the host went {went} times and came {came} times");
         Ok(())
     }
 
@@ -199,7 +208,7 @@ fn until(is_so: impl Fn() -> bool) -> Result<()> {
 
 const PASSWORD: &str = "sea-shell-7";
 /// At each server.
-const PEOPLE: usize = 8;
+const PEOPLE: u64 = 8;
 const FRONT: u16 = 1;
 const METRICS: u16 = 2;
 const WELL: u16 = 3;

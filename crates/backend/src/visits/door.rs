@@ -216,7 +216,7 @@ impl<M: Guest> Door<M> {
                 if matches!(callee.security, CallSecurity::Tls(_)) && attempt.undecided() {
                     return Err(Stop::Doubtful(why));
                 }
-                attempt.failed();
+                attempt.failed(&why.why);
                 return Err(Stop::Before(why));
             }
         };
@@ -330,7 +330,7 @@ impl<M: Guest> Visit<'_, M> {
         match self.attempt.take() {
             Some(attempt) if attempt.undecided() => Stop::Doubtful(why),
             Some(attempt) => {
-                attempt.failed();
+                attempt.failed(&why.why);
                 Stop::Before(why)
             }
             None if has_said_login => Stop::Behind(why),
@@ -351,7 +351,7 @@ fn together(mut failures: Vec<Unavailable>) -> Unavailable {
         (Some(last), _) => {
             failures.push(last);
             let each = failures.iter().map(|failure| format!("{}: {}", failure.what, failure.why));
-            Unavailable { what: "none of its hosts".to_owned(), why: each.collect::<Vec<_>>().join("; ") }
+            Unavailable { what: "each of its hosts".to_owned(), why: each.collect::<Vec<_>>().join("; ") }
         }
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn without_place(line: &Line<PasswdUser>, ours: &BTreeSet<&Domain>) -
 
 /// The id of an account that only a map has: the file has none, and each reading, on every node, must give the same.
 ///
-/// Nobody may choose an address whose id is another's, so this is no hash of the fast kind.
+/// Nobody may choose an address whose id is another's, so this is a cryptographic hash.
 pub(crate) fn id_of(key: &AddressKey) -> AccountId {
     let mut id = [0; 16];
     let digest = Sha256::new().chain_update(ID_DOMAIN).chain_update(key.to_string()).finalize();
