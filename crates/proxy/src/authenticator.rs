@@ -11,6 +11,7 @@ use crate::log::{Escaped, FailedLogin};
 use crate::origin::{LoginOrigin, NoVerdict, Question, Verdict};
 use crate::scram::Scram;
 use crate::turnstile::{Seat, Stranger, Turnstile};
+use crate::vouched::Tokens;
 use directory::{AccountState, BackendLogin, Existence, Login, LoginTarget, Origin, Routing, Silent, StoreAt};
 use mail_types::{AccountId, Address, StoreName};
 use ports::{Clock, Holder, LoggedIn, Peer, Protocol, Spawn, Unavailable, Visitor, blocking};
@@ -28,6 +29,7 @@ pub struct Authenticator {
     pub(crate) clock: Arc<dyn Clock>,
     spawn: Arc<dyn Spawn>,
     pub(crate) scram: Option<Scram>,
+    pub(crate) tokens: Option<Tokens>,
     pub(crate) forms: LoginForms,
     /// Nobody's password, checked where there is none to check.
     nobody: StoredPassword,
@@ -103,6 +105,8 @@ pub(crate) enum Reason {
     BackEnd,
     /// Who was asked in the directory's place said no.
     Origin,
+    /// The token is worth nothing.
+    Token,
 }
 
 /// What keeps somebody out.
@@ -122,6 +126,8 @@ pub(crate) enum Undecided {
     Crowded,
     Stopping,
     Origin,
+    Tokens,
+    WantsPassword,
 }
 
 /// What routing says of a name.
@@ -156,7 +162,20 @@ impl Authenticator {
         let checks = Arc::new(Semaphore::new(PASSWORD_CHECK_COUNT_MAX));
         let hashers = Arc::new(Semaphore::new(PASSWORD_HASHES_AT_ONCE));
         let (counts, turnstile, forms) = (Arc::default(), Arc::default(), LoginForms::default());
-        Self { accounts, origin: None, clock, spawn, scram: None, forms, nobody, checks, hashers, counts, turnstile }
+        Self {
+            accounts,
+            origin: None,
+            clock,
+            spawn,
+            scram: None,
+            tokens: None,
+            forms,
+            nobody,
+            checks,
+            hashers,
+            counts,
+            turnstile,
+        }
     }
 
     /// With somebody to ask about names that have no account here.
@@ -317,6 +336,7 @@ impl Authenticator {
                     | Reason::NoKeys
                     | Reason::BackEnd
                     | Reason::Origin
+                    | Reason::Token
                     | Reason::Barred(_) => Outcome::WrongPassword,
                 }
             }
@@ -508,9 +528,10 @@ impl Found {
             }
             Self::Account { store, id, address } => Ok(Entry::Here { store, account: id, address }),
             Self::AtBackEnd { store, address, user, login, .. } => {
-                let password = match login {
-                    BackendLogin::Password => password.cloned(),
-                    BackendLogin::Master => None,
+                let password = match (login, password) {
+                    (BackendLogin::Master, _) => None,
+                    (BackendLogin::Password, Some(password)) => Some(password.clone()),
+                    (BackendLogin::Password, None) => return Err(Stop::Unavailable(Undecided::WantsPassword)),
                 };
                 Ok(Entry::BackEnd { store, address, user, password })
             }
@@ -522,18 +543,20 @@ impl Found {
 
 /// What LOGIN, and USER with PASS, carry: the same as the mechanism LOGIN.
 pub(crate) fn credentials(user: &[u8], password: &[u8]) -> Result<Credentials, Failure> {
-    match Exchange::start(Mechanism::Login, Some(user)) {
-        Step::Challenge { exchange, .. } => match exchange.step(password) {
-            Step::Done(credentials) => Ok(credentials),
-            Step::Failed(failure) => Err(failure),
-            Step::Challenge { .. } | Step::External(_) | Step::Scram(_) | Step::Proved(_) | Step::Unproved(_) => {
-                Err(Failure::Malformed)
-            }
-        },
+    let mut step = Exchange::start(Mechanism::Login, Some(user));
+    if let Step::Challenge { exchange, .. } = step {
+        step = exchange.step(password);
+    }
+    match step {
+        Step::Done(credentials) => Ok(credentials),
         Step::Failed(failure) => Err(failure),
-        Step::Done(_) | Step::External(_) | Step::Scram(_) | Step::Proved(_) | Step::Unproved(_) => {
-            Err(Failure::Malformed)
-        }
+        // LOGIN leads to none of these.
+        Step::Challenge { .. }
+        | Step::External(_)
+        | Step::Bearer(_)
+        | Step::Scram(_)
+        | Step::Proved(_)
+        | Step::Unproved(_) => Err(Failure::Malformed),
     }
 }
 
@@ -570,6 +593,7 @@ impl Reason {
             Self::NotAuthorized => "not-authorized",
             Self::BackEnd => "back-end",
             Self::Origin => "origin",
+            Self::Token => "bad-token",
         }
     }
 }
@@ -586,6 +610,8 @@ impl fmt::Display for Undecided {
             Self::UnreadableHash => "a stored password cannot be read",
             Self::Crowded => "too many passwords wait to be checked",
             Self::Stopping => "the program is stopping",
+            Self::Tokens => "nobody says what the token is worth",
+            Self::WantsPassword => "the back-end wants the user's own password, and there is none",
             Self::Origin => "who is asked in the directory's place gives no verdict",
         })
     }
