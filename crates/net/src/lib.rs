@@ -36,7 +36,9 @@
 //! 9. A back-end of another make hears nothing but the handshake, and says nothing that counts, before it has shown what
 //!    [`ports::Trust`] demands; with STARTTLS all before that is in clear, and whoever asked for TLS gets TLS or an error.
 //! 10. An address that did not answer is avoided for a while, and called nevertheless where no other answers.
-//! 11. Where a PROXY header is expected, nothing is said or read before it, and only peers that were named may send one.
+//! 11. Whose certificate a session tells of ([`Stream::tls_facts`]) has proved that it has the key, to this connection or to the
+//!     one that it resumes, under the same files; what has expired since says nothing.
+//! 12. Where a PROXY header is expected, nothing is said or read before it, and only peers that were named may send one.
 #![expect(clippy::disallowed_methods, reason = "a driver: it is what the ports end in")]
 
 mod client;
@@ -67,6 +69,6 @@ pub use session::{SessionError, serve};
 pub use shutdown::{Shutdown, Stopper};
 pub use stream::Stream;
 pub use tls::{
-    CALL_HANDSHAKE_SPAN_MAX, CertificateFiles, ClientTls, ClusterTls, HANDSHAKE_SPAN_MAX, HandshakeError,
-    SECRET_OCTETS_MIN, ServerTls, TlsError,
+    CALL_HANDSHAKE_SPAN_MAX, CERTIFICATE_ADDRESS_OCTETS_MAX, CERTIFICATE_ADDRESSES_MAX, CertificateFiles,
+    ClientAuthority, ClientTls, ClusterTls, HANDSHAKE_SPAN_MAX, HandshakeError, SECRET_OCTETS_MIN, ServerTls, TlsError,
 };

@@ -433,6 +433,10 @@ impl Seats {
     /// At a door for everybody it is the caller's matter, at one for nodes an operator's.
     fn tell_of_no_tls(&self, error: &HandshakeError, tls: &ServerTls, peer: SocketAddr, options: &ListenerOptions) {
         let is_stranger = tls.is_of_cluster() && error.is_about_trust();
+        if let (false, Some(why)) = (tls.is_of_cluster(), error.refused_certificate()) {
+            tracing::info!(listener = options.name, %peer, why, "a client's certificate is refused");
+            return;
+        }
         let error = error as &dyn std::error::Error;
         if is_stranger && self.stranger_told.may_tell(Instant::now()) {
             let why = "a caller and this node do not prove to each other that they are of one cluster: both must have the \

@@ -1,7 +1,9 @@
 //! A connection, with or without TLS.
 
-use crate::tls::{CALL_HANDSHAKE_SPAN_MAX, ClientTls, HANDSHAKE_SPAN_MAX, HandshakeError, ServerTls, handshake};
-use ports::{ChannelBinding, TlsFacts, Wire};
+use crate::tls::{
+    CALL_HANDSHAKE_SPAN_MAX, ClientTls, HANDSHAKE_SPAN_MAX, HandshakeError, ServerTls, handshake, holder,
+};
+use ports::{ChannelBinding, ClientCertificate, TlsFacts, Wire};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,9 +18,16 @@ pub struct Stream(Kind);
 #[derive(Debug)]
 enum Kind {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<Secured>),
     /// Lost in a handshake that failed.
     Gone,
+}
+
+/// With TLS, and what it says of a client.
+#[derive(Debug)]
+struct Secured {
+    stream: TlsStream<TcpStream>,
+    certificate: Option<ClientCertificate>,
 }
 
 impl Stream {
@@ -47,28 +56,8 @@ impl Stream {
 
     /// What TLS says of the peer.
     pub fn tls_facts(&self) -> TlsFacts {
-        TlsFacts { binding: self.channel_binding(), certificate: None }
-    }
-
-    /// What only the two ends of this connection know, for who binds a login to it: under TLS 1.3 alone, since in TLS 1.2
-    /// it takes an extension that not every client has (RFC 9266 §3, §4.2).
-    fn channel_binding(&self) -> Option<ChannelBinding> {
-        let Kind::Tls(stream) = &self.0 else { return None };
-        let empty = [0; ChannelBinding::OCTETS];
-        let (_, state) = stream.get_ref();
-        if state.protocol_version() != Some(rustls::ProtocolVersion::TLSv1_3) {
-            return None;
-        }
-        // RFC 9266 §2: with a context of no octets.
-        let exported = match &**stream {
-            TlsStream::Client(stream) => {
-                stream.get_ref().1.export_keying_material(empty, ChannelBinding::EXPORTER_LABEL, Some(b""))
-            }
-            TlsStream::Server(stream) => {
-                stream.get_ref().1.export_keying_material(empty, ChannelBinding::EXPORTER_LABEL, Some(b""))
-            }
-        };
-        exported.ok().map(ChannelBinding::of_exporter)
+        let Kind::Tls(secured) = &self.0 else { return TlsFacts::default() };
+        TlsFacts { binding: channel_binding(&secured.stream), certificate: secured.certificate.clone() }
     }
 
     /// Negotiates TLS as the server.
@@ -76,7 +65,10 @@ impl Stream {
         let socket = self.into_plain()?;
         // In a box: what a handshake needs is more than all the rest of a session, which would else have room for it to its end.
         let accepted = Box::pin(handshake(HANDSHAKE_SPAN_MAX, tls.acceptor().accept(socket))).await?;
-        Ok(Self(Kind::Tls(Box::new(accepted.into()))))
+        let shown = accepted.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        // A node is known by its cluster, and by nothing else that its certificate says.
+        let certificate = shown.filter(|_| !tls.is_of_cluster()).and_then(holder);
+        Ok(Self(Kind::Tls(Box::new(Secured { stream: accepted.into(), certificate }))))
     }
 
     /// Negotiates TLS as the client of the server on that host.
@@ -84,7 +76,7 @@ impl Stream {
         let name = tls.server_name(server)?;
         let socket = self.into_plain()?;
         let connected = Box::pin(handshake(CALL_HANDSHAKE_SPAN_MAX, tls.connector().connect(name, socket))).await?;
-        Ok(Self(Kind::Tls(Box::new(connected.into()))))
+        Ok(Self(Kind::Tls(Box::new(Secured { stream: connected.into(), certificate: None }))))
     }
 
     fn into_plain(self) -> Result<TcpStream, HandshakeError> {
@@ -100,7 +92,7 @@ impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
             Kind::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
-            Kind::Tls(stream) => match Pin::new(stream).poll_read(cx, buffer) {
+            Kind::Tls(secured) => match Pin::new(&mut secured.stream).poll_read(cx, buffer) {
                 // Many peers close without the close_notify of RFC 8446 §6.1. Every protocol here says by itself
                 // where its commands and messages end, so a cut cannot pass for a whole.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
@@ -115,7 +107,7 @@ impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.0 {
             Kind::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
-            Kind::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Kind::Tls(secured) => Pin::new(&mut secured.stream).poll_write(cx, bytes),
             Kind::Gone => Poll::Ready(Err(gone())),
         }
     }
@@ -127,7 +119,7 @@ impl AsyncWrite for Stream {
     ) -> Poll<io::Result<usize>> {
         match &mut self.0 {
             Kind::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
-            Kind::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Kind::Tls(secured) => Pin::new(&mut secured.stream).poll_write_vectored(cx, pieces),
             Kind::Gone => Poll::Ready(Err(gone())),
         }
     }
@@ -139,7 +131,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
             Kind::Plain(socket) => Pin::new(socket).poll_flush(cx),
-            Kind::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Kind::Tls(secured) => Pin::new(&mut secured.stream).poll_flush(cx),
             Kind::Gone => Poll::Ready(Err(gone())),
         }
     }
@@ -147,7 +139,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
             Kind::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
-            Kind::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Kind::Tls(secured) => Pin::new(&mut secured.stream).poll_shutdown(cx),
             Kind::Gone => Poll::Ready(Err(gone())),
         }
     }
@@ -171,6 +163,26 @@ impl Wire for Stream {
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         AsyncWrite::poll_shutdown(Pin::new(self), cx)
     }
+}
+
+/// What only the two ends of this connection know, for who binds a login to it: under TLS 1.3 alone, since in TLS 1.2
+/// it takes an extension that not every client has (RFC 9266 §3, §4.2).
+fn channel_binding(stream: &TlsStream<TcpStream>) -> Option<ChannelBinding> {
+    let empty = [0; ChannelBinding::OCTETS];
+    let (_, state) = stream.get_ref();
+    if state.protocol_version() != Some(rustls::ProtocolVersion::TLSv1_3) {
+        return None;
+    }
+    // RFC 9266 §2: with a context of no octets.
+    let exported = match stream {
+        TlsStream::Client(stream) => {
+            stream.get_ref().1.export_keying_material(empty, ChannelBinding::EXPORTER_LABEL, Some(b""))
+        }
+        TlsStream::Server(stream) => {
+            stream.get_ref().1.export_keying_material(empty, ChannelBinding::EXPORTER_LABEL, Some(b""))
+        }
+    };
+    exported.ok().map(ChannelBinding::of_exporter)
 }
 
 fn gone() -> io::Error {

@@ -2,17 +2,21 @@
 
 mod certificates;
 mod client;
+mod clients;
 mod cluster;
 mod verify;
 
 pub use certificates::CertificateFiles;
 pub use client::ClientTls;
+pub use clients::{CERTIFICATE_ADDRESS_OCTETS_MAX, CERTIFICATE_ADDRESSES_MAX, ClientAuthority};
 pub use cluster::{ClusterTls, SECRET_OCTETS_MIN};
 
 use certificates::{ByName, certificates, private_key};
+pub(crate) use clients::holder;
 use cluster::Identity;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls_pki_types::pem;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -73,6 +77,15 @@ pub enum TlsError {
         #[source]
         source: rustls::Error,
     },
+    /// The file holds no list of revoked certificates, or one that cannot be read.
+    #[error("{} holds no list of revoked certificates that can be read", path.display())]
+    NoRevocations {
+        /// The file.
+        path: PathBuf,
+        /// What rustls says.
+        #[source]
+        source: Option<VerifierBuilderError>,
+    },
     /// A secret that could be guessed.
     #[error("the secret in {} is shorter than {SECRET_OCTETS_MIN} octets", path.display())]
     ShortSecret {
@@ -96,6 +109,7 @@ impl TlsError {
             | Self::NoCertificate { path }
             | Self::NoKey { path }
             | Self::NoAuthority { path, .. }
+            | Self::NoRevocations { path, .. }
             | Self::ShortSecret { path }
             | Self::Misfit { key: path, .. } => Some(path),
             Self::NoRoots | Self::ServerName(_) => None,
@@ -141,6 +155,13 @@ impl HandshakeError {
             .then_some("it refuses ours: does it ask for a certificate, and trust whom ours is from?")
     }
 
+    /// Why the peer's certificate was refused, where one was.
+    pub fn refused_certificate(&self) -> Option<String> {
+        let Self::Failed(error) = self else { return None };
+        let cause = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+        if let rustls::Error::InvalidCertificate(why) = cause { Some(why.to_string()) } else { None }
+    }
+
     /// Whether one of the two did not take the other's certificate, or missed it.
     pub(crate) fn is_about_trust(&self) -> bool {
         let Self::Failed(error) = self else { return false };
@@ -166,6 +187,9 @@ fn certificate_advice(why: &rustls::CertificateError) -> Option<&'static str> {
     }
     if matches!(why, Why::UnknownIssuer) {
         return Some("its certificate is from nobody whom we trust: its authority is to be named here");
+    }
+    if matches!(why, Why::Revoked) {
+        return Some("its certificate has been revoked");
     }
     matches!(why, Why::NotValidForName | Why::NotValidForNameContext { .. })
         .then_some("its certificate is for another name: call it by that, or name here what to expect")
@@ -193,7 +217,17 @@ pub struct ServerTls {
 impl ServerTls {
     /// Shows the certificate of the name that a client asks for (RFC 6066 §3), and the first to all others.
     pub fn from_pem_files(first: &CertificateFiles, others: &[CertificateFiles]) -> Result<Self, TlsError> {
-        Ok(Self::of(server_config(first, others)?, None))
+        Self::asking(first, others, None)
+    }
+
+    /// The same, and asks clients for a certificate of this authority, if there is one. Who has none goes on without; one that
+    /// does not verify ends the handshake.
+    pub fn asking(
+        first: &CertificateFiles,
+        others: &[CertificateFiles],
+        clients: Option<&ClientAuthority>,
+    ) -> Result<Self, TlsError> {
+        Ok(Self::of(server_config(first, others, clients)?, None))
     }
 
     /// For callers of a cluster.
@@ -205,12 +239,18 @@ impl ServerTls {
         Self { current: Arc::new(RwLock::new(Arc::new(config))), cluster }
     }
 
-    /// Reads the files again. New connections get what they hold now; on an error all stays as it was. Of a cluster its own
-    /// files are read again, whatever is named here: it never turns into a server for everybody.
-    pub fn reload(&self, first: &CertificateFiles, others: &[CertificateFiles]) -> Result<(), TlsError> {
+    /// Reads the files again. New connections get what they hold now, and nobody resumes what was agreed on before; on an
+    /// error all stays as it was. Of a cluster its own files are read again, whatever is named here: it never turns into a
+    /// server for everybody.
+    pub fn reload(
+        &self,
+        first: &CertificateFiles,
+        others: &[CertificateFiles],
+        clients: Option<&ClientAuthority>,
+    ) -> Result<(), TlsError> {
         let fresh = match &self.cluster {
             Some(identity) => identity.server()?,
-            None => server_config(first, others)?,
+            None => server_config(first, others, clients)?,
         };
         self.exchange(fresh);
         Ok(())
@@ -241,12 +281,17 @@ pub(crate) async fn handshake<T>(
     Ok(done.map_err(|_| HandshakeError::TooSlow { span })??)
 }
 
-fn server_config(first: &CertificateFiles, others: &[CertificateFiles]) -> Result<ServerConfig, TlsError> {
+fn server_config(
+    first: &CertificateFiles,
+    others: &[CertificateFiles],
+    clients: Option<&ClientAuthority>,
+) -> Result<ServerConfig, TlsError> {
+    let verifier = clients.map_or_else(|| Ok(WebPkiClientVerifier::no_client_auth()), ClientAuthority::verifier)?;
     let others: Result<Vec<_>, _> = others.iter().map(CertificateFiles::read).collect();
     let by_name = ByName::of(first.read()?, others?);
     let versions = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
     let versions = versions.expect("aws-lc-rs has cipher suites for TLS 1.2 and 1.3");
-    let mut config = versions.with_no_client_auth().with_cert_resolver(Arc::new(by_name));
+    let mut config = versions.with_client_cert_verifier(verifier).with_cert_resolver(Arc::new(by_name));
     tickets(&mut config);
     Ok(config)
 }

@@ -27,7 +27,7 @@ pub use maps::Map;
 pub use problem::{Problem, Problems};
 
 use mail_types::{Domain, NodeName, StoreName};
-use net::{CertificateFiles, Network, ServerTls};
+use net::{CertificateFiles, ClientAuthority, Network, ServerTls};
 use proxy::LoginLimits;
 use relay::ClientLimits;
 use std::collections::BTreeMap;
@@ -110,8 +110,12 @@ pub struct Tls {
     pub first: CertificateFiles,
     /// Those beside it, each for the names that it holds.
     pub others: Vec<CertificateFiles>,
-    /// All of them, read.
+    /// Who vouches for users, if certificates are asked of them.
+    pub clients: Option<ClientAuthority>,
+    /// All of them, read, for whoever calls.
     pub server: ServerTls,
+    /// The same for users, with what is asked of them.
+    pub front: ServerTls,
 }
 
 /// `[directory]`

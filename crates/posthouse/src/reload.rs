@@ -52,8 +52,10 @@ impl Reloader {
             tracing::error!(error = &error as &dyn Error, "what nodes know each other by stays as it was");
         }
         let (Some(ours), Some(new)) = (&self.started.tls, &new.tls) else { return };
-        if let Err(error) = ours.server.reload(&new.first, &new.others) {
-            tracing::error!(error = &error as &dyn Error, "the certificates stay as they were");
+        for (server, clients) in [(&ours.server, None), (&ours.front, new.clients.as_ref())] {
+            if let Err(error) = server.reload(&new.first, &new.others, clients) {
+                tracing::error!(error = &error as &dyn Error, "the certificates stay as they were");
+            }
         }
     }
 }

@@ -219,6 +219,23 @@ fn without_a_certificate_nothing_begins_with_tls() {
 }
 
 #[test]
+fn who_vouches_for_users_can_be_read() {
+    let made = rcgen::generate_simple_self_signed(vec!["one.example".to_owned()]).expect("a certificate");
+    let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    let said = |tls: &str, clients: &str| {
+        let text = format!("{NODE}[proxy]\nimap = ['127.0.0.1:1143']\n{clients}\n{tls}");
+        check(site(&[("posthouse.toml", &text), ("c.pem", &certificate), ("k.pem", &key)]).path())
+    };
+    let tls = "[tls]\ncertificate = 'c.pem'\nkey = 'k.pem'\n";
+    assert!(said(tls, "client_authority = 'c.pem'").0);
+    insta::assert_snapshot!(said("", "client_authority = 'c.pem'").1, @"posthouse.toml:7:20: proxy.client_authority: vouches for users under TLS, but there is no certificate of ours (add [tls] with certificate and key)");
+    insta::assert_snapshot!(said(tls, "client_authority = 'none.pem'").1, @"posthouse.toml:7:20: proxy.client_authority: cannot read none.pem: No such file or directory (os error 2)");
+    insta::assert_snapshot!(said(tls, "client_authority = 'k.pem'").1, @"posthouse.toml:7:20: proxy.client_authority: k.pem holds no certificate");
+    insta::assert_snapshot!(said(tls, "client_revocations = 'c.pem'").1, @"posthouse.toml:7:22: proxy.client_revocations: revokes certificates that nobody is asked for (add client_authority)");
+    insta::assert_snapshot!(said(tls, "client_authority = 'c.pem'\nclient_revocations = 'k.pem'").1, @"posthouse.toml:8:22: proxy.client_revocations: k.pem holds no list of revoked certificates that can be read");
+}
+
+#[test]
 fn balancers_and_their_header_belong_together() {
     let good = format!(
         "{NODE}[relay]\nlisten = '127.0.0.1:2525'\nproxy_protocol = true\nproxy_from = ['127.0.0.1', '10.0.0.0/8', '::1']\n\

@@ -6,9 +6,9 @@
 //! ```
 
 use super::{TlsError, provider, read};
-use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, SignatureScheme};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::collections::BTreeMap;
@@ -98,6 +98,16 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
         return Err(TlsError::NoCertificate { path: path.to_owned() });
     }
     Ok(chain)
+}
+
+/// The authorities of a file, all of them: unlike in a bundle of the world's, none may be one that we cannot read.
+pub(super) fn roots(authority: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(authority)? {
+        let refused = |source| TlsError::NoAuthority { path: authority.to_owned(), source };
+        roots.add(certificate).map_err(refused)?;
+    }
+    Ok(roots)
 }
 
 pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {

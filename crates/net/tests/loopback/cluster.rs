@@ -141,7 +141,7 @@ async fn without_a_certificate_of_the_cluster_no_session_begins() {
         // Also when it is told to read its files again as if it were any server.
         authority.issue("public.example");
         let (certificate, key) = (authority.path("public.example.pem"), authority.path("public.example.key"));
-        cluster.server().reload(&CertificateFiles { certificate, key }, &[]).expect("reloaded");
+        cluster.server().reload(&CertificateFiles { certificate, key }, &[], None).expect("reloaded");
         answered(&anybody, &to).await.expect_err("no certificate");
         answered(&dialer(&cluster), &to).await.expect("a member");
         assert!(inn.peers.recv().await.is_some());

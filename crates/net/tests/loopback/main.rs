@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests are worlds: they call sockets and tasks by name")]
 
 mod client;
+mod client_certificates;
 mod cluster;
 mod dialer;
 mod exhausted;

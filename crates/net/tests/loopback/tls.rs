@@ -136,8 +136,8 @@ async fn a_certificate_is_exchanged_while_the_server_runs() {
     let (old, new) = (Certificate::new("mail.example"), Certificate::new("mail.example"));
     let tls = old.server();
     let missing = CertificateFiles { key: "/nonexistent/key.pem".into(), ..new.files() };
-    assert!(tls.reload(&missing, &[]).is_err());
-    assert!(tls.reload(&new.files(), &[missing]).is_err(), "all of them, or none");
+    assert!(tls.reload(&missing, &[], None).is_err());
+    assert!(tls.reload(&new.files(), &[missing], None).is_err(), "all of them, or none");
     for (client, reload) in [(old.client(), true), (new.client(), false)] {
         let (server, socket) = pair().await;
         let (accepted, connected) = tokio::join!(
@@ -146,7 +146,7 @@ async fn a_certificate_is_exchanged_while_the_server_runs() {
         );
         accepted.and(connected).expect("the certificate of the time");
         if reload {
-            tls.reload(&new.files(), &[]).expect("reloaded");
+            tls.reload(&new.files(), &[], None).expect("reloaded");
         }
     }
 }

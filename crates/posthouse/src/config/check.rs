@@ -4,15 +4,15 @@ use super::auth_http::RawAuthHttp;
 use super::forms::RawLoginForm;
 use super::problem::{Problem, Problems};
 use super::raw::{
-    RawBalancers, RawCertificate, RawConfig, RawDirectory, RawEngine, RawLimits, RawNode, RawProxy, RawRelay, RawStore,
-    RawTls,
+    RawBalancers, RawCertificate, RawClients, RawConfig, RawDirectory, RawEngine, RawLimits, RawNode, RawProxy,
+    RawRelay, RawStore, RawTls,
 };
 use super::section::At;
 use super::{
     Admin, Config, Directory, DirectoryEngine, Journal, Limits, Log, LogFormat, Node, Proxy, Relay, Store, Tls,
 };
 use mail_types::StoreName;
-use net::{CertificateFiles, Network, ServerTls};
+use net::{CertificateFiles, ClientAuthority, Network, ServerTls};
 use proxy::LoginLimits;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Checks all of it; nothing when there is nothing to run with.
-pub(super) fn config(raw: RawConfig, problems: &Problems) -> Option<Config> {
+pub(super) fn config(mut raw: RawConfig, problems: &Problems) -> Option<Config> {
     let mut check = Check {
         problems,
         tls_is_offered: raw.tls.is_some(),
@@ -40,7 +40,9 @@ pub(super) fn config(raw: RawConfig, problems: &Problems) -> Option<Config> {
     // Where the rest is put while `node.data` is wrong, so that its mistakes are told in the same go.
     let data = raw.node.data.as_ref().map_or_else(PathBuf::new, |at| at.value.clone());
     let node = node(raw.node, problems);
-    let tls = raw.tls.and_then(|tls| check.tls(tls));
+    let clients = raw.proxy.as_mut().map(|proxy| std::mem::take(&mut proxy.clients));
+    let clients = clients.and_then(|clients| check.clients(&clients));
+    let tls = raw.tls.and_then(|tls| check.tls(tls, clients));
     let names: Vec<_> = raw.stores.iter().filter_map(|store| store.name.clone()).collect();
     let directory = check.directory(raw.directory, &names, &data, &raw.whole);
     let has_stores = !raw.stores.is_empty();
@@ -135,7 +137,7 @@ impl Check<'_> {
         }));
     }
 
-    fn tls(&mut self, raw: RawTls) -> Option<Tls> {
+    fn tls(&mut self, raw: RawTls, clients: Option<ClientAuthority>) -> Option<Tls> {
         let first = self.certificate(&raw.first);
         // All of them, so that their mistakes are told in the same go.
         let others: Vec<_> = raw.others.iter().map(|raw| self.certificate(raw)).collect();
@@ -146,14 +148,40 @@ impl Check<'_> {
             }
         }
         let (first, others) = (first?, others.into_iter().collect::<Option<Vec<_>>>()?);
-        match ServerTls::from_pem_files(&first, &others) {
-            Ok(server) => Some(Tls { first, others, server }),
+        let server = ServerTls::from_pem_files(&first, &others);
+        let front = ServerTls::asking(&first, &others, clients.as_ref());
+        match server.and_then(|server| Ok((server, front?))) {
+            Ok((server, front)) => Some(Tls { first, others, clients, server, front }),
             // They were readable a moment ago.
             Err(error) => {
                 self.problems.add(raw.first.certificate?.problem(error.to_string()));
                 None
             }
         }
+    }
+
+    /// Who vouches for users.
+    fn clients(&self, raw: &RawClients) -> Option<ClientAuthority> {
+        let Some(authority) = &raw.authority else {
+            if let Some(alone) = &raw.revocations {
+                let alone = alone.problem("revokes certificates that nobody is asked for");
+                self.problems.add(alone.help("add client_authority"));
+            }
+            return None;
+        };
+        if !self.tls_is_offered {
+            let bare = authority.problem("vouches for users under TLS, but there is no certificate of ours");
+            self.problems.add(bare.help("add [tls] with certificate and key"));
+        }
+        let clients = ClientAuthority {
+            authority: authority.value.clone(),
+            revocations: raw.revocations.as_ref().map(|at| at.value.clone()),
+        };
+        let Err(error) = clients.check() else { return Some(clients) };
+        let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
+        let of_revocations = raw.revocations.as_ref().filter(|at| error.path() == Some(&*at.value));
+        self.problems.add(of_revocations.unwrap_or(authority).problem(format!("{error}{cause}")));
+        None
     }
 
     /// A certificate that a server can show.

@@ -18,10 +18,10 @@ impl Config {
         let relay =
             self.relay.clone().map(|relay| Relay { commit_wait: commit_wait.unwrap_or(relay.commit_wait), ..relay });
         let tls = match (&self.tls, &new.tls) {
-            // The server is that of the start: it reads the files again.
+            // The servers are those of the start: they read the files again.
             (Some(ours), Some(new)) => {
-                let Tls { first, others, .. } = new.clone();
-                Some(Tls { first, others, server: ours.server.clone() })
+                let Tls { first, others, clients, .. } = new.clone();
+                Some(Tls { first, others, clients, ..ours.clone() })
             }
             (ours, _) => ours.clone(),
         };
@@ -40,8 +40,10 @@ impl Config {
         // Whether TLS is offered is part of what listeners are.
         let is_of_tls = key.starts_with("tls.");
         let is_of_relay = key.starts_with("relay.");
+        let is_of_clients = key.starts_with("proxy.client_");
         (LIVE.contains(&key) || key.starts_with("tls.also["))
-            && (!is_of_tls || self.tls.is_some() == new.tls.is_some())
+            && (!(is_of_tls || is_of_clients) || self.tls.is_some() == new.tls.is_some())
+            && (!is_of_clients || self.proxy.is_some() == new.proxy.is_some())
             && (!is_of_relay || self.relay.is_some() == new.relay.is_some())
     }
 }
@@ -58,6 +60,8 @@ const LIVE: &[&str] = &[
     "limits.unauthenticated_connections",
     "log.level",
     "node.stop_seconds",
+    "proxy.client_authority",
+    "proxy.client_revocations",
     "relay.commit_wait_seconds",
     "tls.certificate",
     "tls.key",

@@ -123,7 +123,15 @@ pub(super) struct RawProxy {
     pub(super) clear_from: Vec<At<Network>>,
     pub(super) scram: Option<ScramOffer>,
     pub(super) scram_plus: Option<At<bool>>,
+    pub(super) clients: RawClients,
     pub(super) balancers: RawBalancers,
+}
+
+/// Who vouches for clients.
+#[derive(Default)]
+pub(super) struct RawClients {
+    pub(super) authority: Option<At<PathBuf>>,
+    pub(super) revocations: Option<At<PathBuf>>,
 }
 
 #[derive(Default)]
@@ -274,6 +282,10 @@ fn proxy(section: &Section<'_>) -> RawProxy {
         clear_from: section.parsed_list("clear_from", str::parse),
         scram: section.choice("scram", &[("auto", ScramOffer::Auto), ("on", ScramOffer::On), ("off", ScramOffer::Off)]),
         scram_plus: section.boolean("scram_plus"),
+        clients: RawClients {
+            authority: section.path("client_authority"),
+            revocations: section.path("client_revocations"),
+        },
         balancers: balancers(section),
     }
 }

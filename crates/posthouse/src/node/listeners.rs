@@ -46,9 +46,8 @@ pub(super) struct Listeners {
 impl Listeners {
     /// Listens where the configuration says.
     pub(super) fn open(node: &Node, sockets: &mut Sockets) -> Result<Self, NodeError> {
-        let tls = node.config.tls.as_ref().map(|tls| tls.server.clone());
         let per_address_max = node.config.limits.connections_per_address;
-        let mut binder = Binder { node, sockets, tls, proxy_from: None, per_address_max };
+        let mut binder = Binder { node, sockets, tls: front(node), proxy_from: None, per_address_max };
         let mut bound = Self::default();
         if let Some(relay) = &node.config.relay {
             binder.proxy_from.clone_from(&relay.proxy_from);
@@ -183,7 +182,7 @@ impl Listeners {
 
 impl Listeners {
     fn run_proxy(self, node: &Node, adjustable: &Adjustable, shutdown: &Shutdown, running: &mut JoinSet<()>) {
-        let tls = node.config.tls.as_ref().map(|tls| tls.server.clone());
+        let tls = front(node);
         let starttls = if tls.is_some() { StartTls::Offered } else { StartTls::NotOffered };
         let accounts = DirectoryAccounts::new(Arc::clone(node.routes.live()), Arc::clone(&node.engine));
         let System { clock, spawn, .. } = &node.system;
@@ -258,6 +257,11 @@ impl Listeners {
     }
 }
 
+/// What users are shown, and asked for.
+fn front(node: &Node) -> Option<ServerTls> {
+    node.config.tls.as_ref().map(|tls| tls.front.clone())
+}
+
 fn submission_config(config: &Config, starttls: StartTls) -> SubmissionConfig {
     let promised = config.proxy.as_ref().and_then(|proxy| proxy.submission_extensions.clone());
     SubmissionConfig::new(config.node.hostname.clone(), promised, starttls, clear_logins(config))
@@ -286,6 +290,7 @@ fn cores() -> usize {
 pub(super) struct Binder<'a> {
     node: &'a Node,
     sockets: &'a mut Sockets,
+    /// Of those that begin with it: users' all of them, but for nodes' own.
     tls: Option<ServerTls>,
     /// The balancers that clients come through, if they do.
     proxy_from: Option<Arc<[Network]>>,
@@ -411,6 +416,11 @@ pub(super) async fn report(visit: Visit, session: BoxFuture<'static, Result<(), 
             tracing::debug!(%protocol, %client, account, "session ended");
         }
         Some(Err(error)) => {
+            if let SessionError::Handshake(failed) = &error
+                && let Some(why) = failed.refused_certificate()
+            {
+                tracing::info!(%protocol, %client, why, "a client's certificate is refused");
+            }
             tracing::debug!(%protocol, %client, error = &error as &dyn std::error::Error, "session broken");
         }
         None => tracing::info!(%protocol, %client, "a session that did not leave when asked to was cut"),

@@ -3,6 +3,7 @@
 #![expect(clippy::indexing_slicing, reason = "a test: JSON that is not as expected is a failure")]
 
 mod auth_http;
+mod client_certificates;
 mod draining;
 mod limits;
 mod login_forms;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         trial("sighup_changes_what_can_change", reload::what_can_change_does),
         trial("sighup_changes_nothing_else", reload::what_waits_changes_nothing),
         trial("sighup_reads_certificates_again", reload::certificates_follow_their_files),
+        trial("a_client_certificate_lets_its_holder_in", client_certificates::let_their_holders_in),
         trial("a_map_is_followed_while_mail_comes", maps::followed),
         trial("a_map_places_and_moves_nobody", maps::places),
         trial("an_http_server_says_who_may_log_in_and_where", auth_http::decides),

@@ -1,6 +1,7 @@
 //! Nodes with certificates from an authority of the cluster's own.
 
 use super::Configs;
+use crate::tls::certificates::roots;
 use crate::tls::{TlsError, certificates, private_key, provider, tickets};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
@@ -30,14 +31,4 @@ pub(super) fn configs(certificate: &Path, key: &Path, authority: &Path) -> Resul
 fn callers(roots: &Arc<RootCertStore>, authority: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), provider());
     verifier.build().map_err(|_| TlsError::NoCertificate { path: authority.to_owned() })
-}
-
-/// All certificates of the file: unlike in a bundle of the world's authorities, none may be one that we cannot read.
-fn roots(authority: &Path) -> Result<RootCertStore, TlsError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(authority)? {
-        let refused = |source| TlsError::NoAuthority { path: authority.to_owned(), source };
-        roots.add(certificate).map_err(refused)?;
-    }
-    Ok(roots)
 }
