@@ -218,6 +218,8 @@ pub struct Proxy {
     pub scram: ScramOffer,
     /// Whether its exchanges may be bound to the TLS connection.
     pub scram_plus: bool,
+    /// How long a password is remembered that a costly hash has found right; not at all where there is none.
+    pub login_cache: Option<Duration>,
     /// The balancers that its clients come through, if they do: each connection then begins with a PROXY header.
     pub proxy_from: Option<Arc<[Network]>>,
 }

@@ -323,6 +323,7 @@ impl Check<'_> {
             scram: raw.scram.unwrap_or_default(),
             // A balancer may end TLS; whether it does we cannot see.
             scram_plus: raw.scram_plus.map_or(!behind_balancer, |at| at.value),
+            login_cache: raw.login_cache_seconds.filter(|span| *span > 0).map(|span| Duration::from_secs(span.into())),
         }
     }
 
