@@ -19,12 +19,14 @@ mod problem;
 mod raw;
 mod section;
 mod tree;
+mod web;
 
 pub use auth_http::AuthHttp;
 pub use backends::{Backend, BackendProof};
 pub use cluster::{Cluster, Proof};
 pub use maps::Map;
 pub use problem::{Problem, Problems};
+pub use web::WebServer;
 
 use mail_types::{Domain, NodeName, StoreName};
 use net::{CertificateFiles, Network, ServerTls};
@@ -188,7 +190,7 @@ pub struct Relay {
 }
 
 /// `[proxy]`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Proxy {
     /// IMAP (143).
     pub imap: Vec<SocketAddr>,
