@@ -1,4 +1,4 @@
-//! Another server as back-end, and a Posthouse without stores in front of it: users see one name.
+//! Another server as back-end, and a Posthouse without stores in front of it: users see one name, and mail comes through it.
 
 mod courier;
 mod cyrus;
@@ -17,6 +17,8 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
 use unpacked::Unpacked;
 
 /// A proxy and the server behind it; both end with this value.
@@ -59,6 +61,14 @@ pub enum Security {
     Tls,
 }
 
+/// What is in front of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Front {
+    Proxy,
+    /// And a relay with a queue.
+    ProxyAndRelay,
+}
+
 /// Who logs in at the back-end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entrance {
@@ -81,6 +91,12 @@ impl Fronted {
         Self::obstacle().or_else(|| Program::Pigeonhole.obstacle())
     }
 
+    /// The same for mail.
+    pub fn obstacle_to_mail(server: Server) -> Option<String> {
+        let dovecot = || Program::DovecotLmtp.obstacle().filter(|_| server == Server::Dovecot);
+        server.obstacle().or_else(dovecot)
+    }
+
     /// Lays out a Dovecot and a proxy in a folder, which others must be able to enter, and starts them.
     pub fn start(folder: &Path, security: Security, entrance: Entrance) -> Result<Self> {
         Self::start_server(Server::Dovecot, folder, security, entrance, "")
@@ -99,6 +115,30 @@ impl Fronted {
         entrance: Entrance,
         more: &str,
     ) -> Result<Self> {
+        Self::start_behind(Front::Proxy, server, folder, security, entrance, more)
+    }
+
+    /// The same with a relay beside the proxy, which brings it mail by LMTP. Who has passwords at the back-end only is unchecked;
+    /// accounts in the directory are those for whom a master logs in.
+    pub fn start_with_mail(server: Server, folder: &Path, security: Security, entrance: Entrance) -> Result<Self> {
+        let fronted = Self::start_behind(Front::ProxyAndRelay, server, folder, security, entrance, "")?;
+        let (offset, tls) = match security {
+            Security::None => (LMTP, "none"),
+            Security::StartTls => (LMTP, "starttls"),
+            Security::Tls => (LMTPS, "tls"),
+        };
+        fronted.bring_mail_by("lmtp", fronted.ports.loopback(offset), tls)?;
+        Ok(fronted)
+    }
+
+    fn start_behind(
+        front: Front,
+        server: Server,
+        folder: &Path,
+        security: Security,
+        entrance: Entrance,
+        more: &str,
+    ) -> Result<Self> {
         std::fs::set_permissions(folder, Permissions::from_mode(0o755))?;
         let ports = Block::take()?;
         certify(folder, "authority.pem", "authority.key", &[])?;
@@ -107,9 +147,15 @@ impl Fronted {
         certify(folder, "back.pem", "back.key", &signed)?;
         std::fs::write(folder.join("master.password"), format!("{MASTER_PASSWORD}\n"))?;
         let back_end = BackEnd::start(server, folder, &ports)?;
-        let front = node(folder, "front", &format!("{}{more}", front_file(&ports, server.master(), entrance)))?;
+        let (mut listeners, mut relay) = (vec![FRONT_IMAP, FRONT_POP3, FRONT_SIEVE], String::new());
+        if front == Front::ProxyAndRelay {
+            listeners.push(FRONT_SMTP);
+            relay = format!("[relay]\nlisten = \"{}\"\nqueue = \"front/queue\"\n", ports.loopback(FRONT_SMTP));
+        }
+        let file = front_file(&ports, server.master(), entrance);
+        let front = node(folder, "front", &format!("{relay}{file}{more}"))?;
         let mut fronted = Self { folder: folder.to_owned(), front, back_end, ports };
-        let listeners = [FRONT_IMAP, FRONT_POP3, FRONT_SIEVE].map(|offset| fronted.ports.loopback(offset));
+        let listeners: Vec<_> = listeners.into_iter().map(|offset| fronted.ports.loopback(offset)).collect();
         fronted.front.start(|| listen(&listeners))?;
         fronted.fill_directory(security, entrance)?;
         Ok(fronted)
@@ -120,12 +166,13 @@ impl Fronted {
         Account { address: format!("{name}@{DOMAIN}"), password: PASSWORD.to_owned(), store: STORE.to_owned() }
     }
 
-    /// The proxy's listener: imap, pop3, submission or sieve.
+    /// The listener in front: smtp, imap, pop3, submission or sieve.
     pub fn address(&self, name: &str) -> SocketAddr {
         self.ports.loopback(match name {
             "pop3" => FRONT_POP3,
             "submission" => FRONT_SUBMISSION,
             "sieve" => FRONT_SIEVE,
+            "smtp" => FRONT_SMTP,
             _ => FRONT_IMAP,
         })
     }
@@ -140,6 +187,36 @@ impl Fronted {
         let port = |name: &str, port: u16| format!("{name}={port}");
         let imap = port("imap", self.ports.loopback(IMAP).port());
         self.must(&["store", "set", STORE, "--port", &imap, "--port", &port("submission", at.port())]).map(drop)
+    }
+
+    /// Makes the relay bring mail to another port, by `lmtp` or `smtp`; sessions are led by IMAP in the clear then.
+    pub fn bring_mail_by(&self, protocol: &str, at: SocketAddr, tls: &str) -> Result<()> {
+        let imap = format!("imap={}/none", self.ports.loopback(IMAP).port());
+        let mail = format!("{protocol}={}/{tls}", at.port());
+        self.must(&["store", "set", STORE, "--port", &imap, "--port", &mail]).map(drop)
+    }
+
+    /// Where the back-end speaks LMTP in the clear.
+    pub fn lmtp(&self) -> SocketAddr {
+        self.ports.loopback(LMTP)
+    }
+
+    /// Has the queue try again until nothing waits in it.
+    pub fn empty_the_queue(&self) -> Result<()> {
+        let until = Instant::now() + QUEUE_MAX;
+        while self.waiting()? > 0 {
+            ensure!(Instant::now() < until, "the queue still holds mail\n{}", self.log_tail());
+            self.must(&["queue", "retry", "--all"])?;
+            thread::park_timeout(QUEUE_INTERVAL);
+        }
+        Ok(())
+    }
+
+    /// How many messages wait in the queue.
+    pub fn waiting(&self) -> Result<usize> {
+        let list = self.must(&["queue", "list", "--json"])?;
+        let list: serde_json::Value = serde_json::from_str(list.trim()).context("a list")?;
+        Ok(list.as_array().context("a list")?.len())
     }
 
     /// The back-end's process.
@@ -341,3 +418,8 @@ const FRONT_SUBMISSION: u16 = 7;
 const FRONT_SIEVE: u16 = 24;
 const SIEVE: u16 = 25;
 const SIEVES: u16 = 26;
+const LMTP: u16 = 27;
+const LMTPS: u16 = 80;
+const FRONT_SMTP: u16 = 110;
+const QUEUE_MAX: Duration = Duration::from_secs(60);
+const QUEUE_INTERVAL: Duration = Duration::from_millis(300);

@@ -63,8 +63,16 @@ fn trace_fault(above: &[u8]) -> Option<String> {
     stranger.map(|line| format!("an unexpected line was put on top: {line}"))
 }
 
-/// What may be put on top of a message on its way: RFC 5321 §4.4, and what says for whom it was.
-const TRACE_HEADERS: [&str; 5] = ["return-path", "received", "delivered-to", "x-original-to", "authentication-results"];
+/// What may be put on top of a message on its way: RFC 5321 §4.4, what says for whom it was, and what Cyrus notes.
+const TRACE_HEADERS: [&str; 7] = [
+    "return-path",
+    "received",
+    "delivered-to",
+    "x-original-to",
+    "x-cyrus-session-id",
+    "x-sieve",
+    "authentication-results",
+];
 
 /// The value of the first header of a name, on one line.
 fn header(message: &[u8], name: &str) -> Option<String> {

@@ -32,6 +32,8 @@ pub enum Program {
     Dovecot,
     /// Its part for scripts.
     Pigeonhole,
+    /// Its part that takes mail.
+    DovecotLmtp,
     /// Synchronises a Maildir over IMAP, in its own way.
     OfflineImap,
     /// Reads mail in a terminal.
@@ -51,7 +53,7 @@ pub enum Program {
 }
 
 impl Program {
-    const ALL: [Program; 17] = [
+    const ALL: [Program; 18] = [
         Program::Swaks,
         Program::Curl,
         Program::Mbsync,
@@ -61,6 +63,7 @@ impl Program {
         Program::Xfs,
         Program::Dovecot,
         Program::Pigeonhole,
+        Program::DovecotLmtp,
         Program::OfflineImap,
         Program::Mutt,
         Program::Getmail,
@@ -81,7 +84,7 @@ impl Program {
             Program::Python => "python3",
             Program::Openssl => "openssl",
             Program::Xfs => "xfs_io",
-            Program::Dovecot | Program::Pigeonhole => "dovecot",
+            Program::Dovecot | Program::Pigeonhole | Program::DovecotLmtp => "dovecot",
             Program::OfflineImap => "offlineimap",
             Program::Mutt => "mutt",
             Program::Getmail => "getmail",
@@ -105,6 +108,7 @@ impl Program {
             Program::Xfs => &["xfsprogs"],
             Program::Dovecot => &["dovecot-imapd", "dovecot-pop3d"],
             Program::Pigeonhole => &["dovecot-managesieved", "dovecot-sieve"],
+            Program::DovecotLmtp => &["dovecot-lmtpd"],
             Program::OfflineImap => &["offlineimap3"],
             Program::Mutt => &["mutt"],
             Program::Getmail => &["getmail6"],
@@ -131,6 +135,7 @@ impl Program {
             | Program::Python
             | Program::Dovecot
             | Program::Pigeonhole
+            | Program::DovecotLmtp
             | Program::OfflineImap
             | Program::Getmail
             | Program::Fail2ban
@@ -174,6 +179,9 @@ impl Program {
         }
         if self == Program::Pigeonhole {
             return Path::new("/usr/lib/dovecot/managesieve-login").exists();
+        }
+        if self == Program::DovecotLmtp {
+            return Path::new("/usr/lib/dovecot/lmtp").exists();
         }
         if self != Program::Swaks {
             return true;

@@ -1,25 +1,32 @@
-//! Deliveries to stores of other nodes, by LMTP.
+//! Deliveries to stores of other nodes, by LMTP, and to back-ends of another make, by LMTP or SMTP.
 //!
 //! ```text
-//!   open ─▶ Nodes: who serves the store ─▶ Lines: a kept connection, or a call (unless the node failed just now)
+//!   open ─▶ Nodes, Foreign: who has the store ─▶ Lines: a kept connection, or a call (unless the host failed just now)
+//!     a back-end with several hosts: the first that answers; behind MAIL its word is final
 //!     MAIL, RCPT ─▶ one answer per recipient      (transaction.rs)
 //!     DATA, pieces ─▶ the next when one has left
 //!     final dot ─▶ one answer per recipient, each of them a Receipt or none ─▶ the connection is kept
 //! ```
 //!
-//! What is told to nobody: that a recipient does not exist (answers.rs).
+//! What a node says is never taken for "no such user"; what a back-end of another make says is, since nobody else knows
+//! (answers.rs).
 
 mod answers;
+mod hosts;
 mod lines;
 mod transaction;
 
-use crate::nodes::{Inside, Nodes, Reach};
+use crate::breakers::Breakers;
+use crate::foreign::Foreign;
+use crate::nodes::Nodes;
+use crate::visits::{HostReport, Ledger};
 use answers::{NOWHERE, SILENT};
-use lines::{Line, Lines, Whose};
+use hosts::{Host, Stores};
+use lines::{Lines, Whose};
 use machine::Machine;
-use mail_types::{Domain, NodeName, StoreName};
-use ports::{BoxFuture, Call, Callee, Caller, Clock, Delivery, DeliveryTransaction, Envelope};
-use smtp_proto::client::{self, Client};
+use mail_types::{Domain, StoreName};
+use ports::{BoxFuture, Call, CallSecurity, Caller, Clock, Delivery, DeliveryTransaction, Envelope};
+use smtp_proto::client::{self, Client, Event};
 use smtp_proto::{Mail, Refusal, Relayed, Security};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -28,7 +35,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use transaction::Transaction;
 
-/// The way into stores that other nodes serve. Nothing here waits for one node with another's lock in hand.
+/// The way into stores that other nodes serve, or into those of another make. Nothing here waits for one node with another's lock in hand.
 pub struct Deliveries {
     world: Arc<World>,
     whose: Whose,
@@ -36,42 +43,55 @@ pub struct Deliveries {
 
 /// What a transaction needs of the world.
 struct World {
-    nodes: Arc<dyn Nodes>,
+    stores: Stores,
     caller: Arc<dyn Caller<Client>>,
     clock: Arc<dyn Clock>,
-    config: client::Config,
+    /// Who we say that we are.
+    host: Domain,
     lines: Lines,
+    breakers: Arc<Breakers>,
+    ledger: Ledger,
 }
 
-/// A node, as far as deliveries know it.
-#[derive(Clone)]
-struct Node {
-    name: NodeName,
-    callee: Callee,
-    line: Arc<Line>,
-}
-
-/// A connection to a node: the client is ready, unless it was given back in the middle of an envelope.
+/// A connection to a host: the client is ready, unless it was given back in the middle of an envelope.
 type Lmtp = Box<dyn Call<Client>>;
 
 impl Deliveries {
     /// Deliveries to the nodes that `nodes` names, to whom we say that we are `host`.
     pub fn new(nodes: Arc<dyn Nodes>, caller: Arc<dyn Caller<Client>>, clock: Arc<dyn Clock>, host: Domain) -> Self {
-        let mut config = client::Config::cluster(host);
-        config.timeouts.reply = REPLY_WAIT;
-        config.timeouts.data_reply = REPLY_WAIT;
-        let world = World { nodes, caller, clock, config, lines: Lines::default() };
+        Self::of(Stores::Nodes(nodes), caller, clock, host)
+    }
+
+    /// Deliveries to the back-ends of another make that `foreign` knows.
+    pub fn to_back_ends(
+        foreign: Arc<dyn Foreign>,
+        caller: Arc<dyn Caller<Client>>,
+        clock: Arc<dyn Clock>,
+        host: Domain,
+    ) -> Self {
+        Self::of(Stores::BackEnds(foreign), caller, clock, host)
+    }
+
+    fn of(stores: Stores, caller: Arc<dyn Caller<Client>>, clock: Arc<dyn Clock>, host: Domain) -> Self {
+        let breakers = Breakers::new(Arc::clone(&clock));
+        let (lines, ledger) = (Lines::default(), Ledger::default());
+        let world = World { stores, caller, clock, host, lines, breakers, ledger };
         Self { world: Arc::new(world), whose: Whose::Senders }
     }
 
-    /// The same way for mail that waits in a queue, with connections of its own to each node: senders who use up theirs, each
+    /// How every host of every back-end of another make is that takes mail.
+    pub fn hosts(&self) -> Vec<HostReport> {
+        self.world.reports()
+    }
+
+    /// The same way for mail that waits in a queue, with connections of its own to each host: senders who use up theirs, each
     /// for as long as it likes, leave these alone.
     #[must_use]
     pub fn for_queue(&self) -> Self {
         Self { world: Arc::clone(&self.world), whose: Whose::Queue }
     }
 
-    /// Ends connections that nobody has used for a while; never ends itself. Without it they end when their node is called
+    /// Ends connections that nobody has used for a while; never ends itself. Without it they end when their host is called
     /// the next time.
     pub async fn tidy(&self) {
         loop {
@@ -84,7 +104,7 @@ impl Deliveries {
 
     /// Ends all connections that are kept: for a program that stops.
     pub async fn hang_up(&self) {
-        // All at once: dead nodes must not cost a time-out each.
+        // All at once: dead hosts must not cost a time-out each.
         let calls = self.world.lines.take_all().into_iter();
         let mut farewells: Vec<_> = calls.map(|call| Box::pin(self.world.bid_farewell(call))).collect();
         poll_fn(|cx| {
@@ -115,79 +135,107 @@ impl World {
         store: &StoreName,
         envelope: Envelope,
     ) -> Result<Transaction, Refusal> {
-        let (name, callee) = match world.nodes.reach(store, Inside::Lmtp) {
-            Reach::Node { name, callee } => (name, callee),
-            Reach::Nowhere(why) => {
+        let mut hosts = match world.stores.hosts(store) {
+            Ok(hosts) => hosts.into_iter(),
+            Err(why) => {
                 tracing::warn!(%store, why, "a delivery is put off");
                 return Err(NOWHERE);
             }
         };
-        let line = world.lines.to(&callee, whose, world.clock.instant());
-        let node = Node { name, callee, line };
-        let turn = world.turn(&node).await?;
         let mut mail = Mail::new(envelope.from);
         mail.size = envelope.size;
-        mail.relayed = Some(Relayed { store: store.clone(), delivery: envelope.id });
-        match world.kept(&node).await {
-            Some(call) => Transaction::begin(Arc::clone(world), node, turn, mail, call, Hand::Second),
-            None => {
-                let call = world.call(&node).await?;
-                Transaction::begin(Arc::clone(world), node, turn, mail, call, Hand::First)
-            }
+        if matches!(world.stores, Stores::Nodes(_)) {
+            mail.relayed = Some(Relayed { store: store.clone(), delivery: envelope.id });
         }
+        while let Some(at) = hosts.next() {
+            let line = world.lines.to(&at, whose, world.clock.instant());
+            let host = Host { at, line };
+            let Some(turn) = world.turn(&host).await else { continue };
+            let (call, hand) = match world.kept(&host).await {
+                Some(call) => (call, Hand::Second),
+                None => match world.call(&host).await {
+                    Some(call) => (call, Hand::First),
+                    None => continue,
+                },
+            };
+            return Transaction::begin(Arc::clone(world), host, hosts.collect(), turn, mail, call, hand);
+        }
+        Err(SILENT)
     }
 
-    /// A place among the connections to a node, in the order in which they were asked for.
-    async fn turn(&self, node: &Node) -> Result<OwnedSemaphorePermit, Refusal> {
-        let turn = self.within(TURN_WAIT, Arc::clone(&node.line.turns).acquire_owned()).await;
+    /// A place among the connections to a host, in the order in which they were asked for.
+    async fn turn(&self, host: &Host) -> Option<OwnedSemaphorePermit> {
+        let turn = self.within(TURN_WAIT, Arc::clone(&host.line.turns).acquire_owned()).await;
         match turn {
-            Some(Ok(turn)) => Ok(turn),
+            Some(Ok(turn)) => Some(turn),
             Some(Err(_)) | None => {
-                tracing::warn!(node = %node.name, whose = ?node.line.whose, "too many deliveries to one node at once");
-                Err(SILENT)
+                tracing::warn!(host = %host.at.callee, whose = ?host.line.whose, "too many deliveries to one host at once");
+                None
             }
         }
     }
 
     /// A connection of an earlier message that is good for another, as far as can be told.
-    async fn kept(&self, node: &Node) -> Option<Lmtp> {
-        while let Some(mut call) = node.line.take(self.clock.instant()) {
+    async fn kept(&self, host: &Host) -> Option<Lmtp> {
+        while let Some(mut call) = host.line.take(self.clock.instant()) {
             // What came since: the end of the transaction before, or a good-bye.
             while call.machine().poll_event().is_some() {}
-            if call.machine().is_ready() || self.is_ready_again(&mut call).await {
+            if call.machine().is_ready() || self.is_ready_again(&mut call, host).await {
                 return Some(call);
             }
             // Not one wait for each of them.
-            drop(node.line.take_all());
+            drop(host.line.take_all());
         }
         None
     }
 
     /// Behind the RSET of a transaction that was dropped.
-    async fn is_ready_again(&self, call: &mut Lmtp) -> bool {
-        self.within(RESET_WAIT, until_ready(call)).await.is_some_and(|ready| ready.is_ok())
+    async fn is_ready_again(&self, call: &mut Lmtp, host: &Host) -> bool {
+        self.within(RESET_WAIT, until_ready(call, host)).await.is_some_and(|ready| ready.is_ok())
     }
 
-    /// Calls a node, unless it has failed just now.
-    async fn call(&self, node: &Node) -> Result<Lmtp, Refusal> {
-        let Some(attempt) = node.line.attempt(Arc::clone(&self.clock)) else { return Err(SILENT) };
-        let client = Client::new(self.config.clone(), Security::Tls, self.clock.instant());
-        let calling = async {
-            let mut call = self.caller.call(&node.callee, None, client).await.map_err(|why| why.to_string())?;
-            until_ready(&mut call).await?;
-            Ok(call)
-        };
-        match self.within(CALL_WAIT, calling).await.unwrap_or_else(|| Err("it did not answer in time".to_owned())) {
+    /// Calls a host, unless it has failed just now.
+    async fn call(&self, host: &Host) -> Option<Lmtp> {
+        let callee = &host.at.callee;
+        let attempt = self.breakers.attempt(callee)?;
+        let calling = self.within(CALL_WAIT, self.converse(host));
+        match calling.await.unwrap_or_else(|| Err("it did not answer in time".to_owned())) {
             Ok(call) => {
                 attempt.succeeded();
-                Ok(call)
+                self.ledger.answered(callee);
+                Some(call)
             }
             Err(why) => {
-                attempt.failed();
-                tracing::warn!(node = %node.name, callee = %node.callee, why, "a node does not answer");
-                Err(SILENT)
+                attempt.failed(&why);
+                self.ledger.failed(callee, self.clock.now(), &why);
+                None
             }
         }
+    }
+
+    /// Up to where it takes a MAIL, under TLS where that is asked for: nothing of a message is said in clear there.
+    async fn converse(&self, host: &Host) -> Result<Lmtp, String> {
+        let callee = &host.at.callee;
+        let (security, starttls) = match callee.security {
+            CallSecurity::Plain => (Security::Plain, false),
+            CallSecurity::StartTls(_) => (Security::Plain, true),
+            CallSecurity::Cluster | CallSecurity::Tls(_) => (Security::Tls, false),
+        };
+        let client = Client::new(self.config(host), security, self.clock.instant());
+        // It is called for nobody: a connection carries the mail of many senders, one after the other.
+        let mut call = self.caller.call(callee, None, client).await.map_err(|why| why.why)?;
+        until_ready(&mut call, host).await?;
+        if starttls {
+            start_tls(&mut call, host).await?;
+        }
+        Ok(call)
+    }
+
+    fn config(&self, host: &Host) -> client::Config {
+        let mut config = host.at.kind.config(self.host.clone());
+        config.timeouts.reply = REPLY_WAIT;
+        config.timeouts.data_reply = REPLY_WAIT;
+        config
     }
 
     async fn bid_farewell(&self, mut call: Lmtp) {
@@ -215,11 +263,11 @@ enum Hand {
     Second,
 }
 
-async fn until_ready(call: &mut Lmtp) -> Result<(), String> {
+async fn until_ready(call: &mut Lmtp, host: &Host) -> Result<(), String> {
     loop {
         match call.next().await {
-            Ok(Some(client::Event::Ready)) => return Ok(()),
-            Ok(Some(client::Event::Closed(closing))) => return Err(ended(&closing)),
+            Ok(Some(Event::Ready)) => return Ok(()),
+            Ok(Some(Event::Closed(closing))) => return Err(host.at.kind.ended(&closing)),
             Ok(Some(_)) => {}
             Ok(None) => return Err("the conversation is over".to_owned()),
             Err(broken) => return Err(broken.to_string()),
@@ -227,16 +275,25 @@ async fn until_ready(call: &mut Lmtp) -> Result<(), String> {
     }
 }
 
-/// Why there is no conversation, for an operator.
-fn ended(closing: &client::Closing) -> String {
-    use client::Closing;
-    match closing {
-        Closing::Quit | Closing::Aborted => "the conversation is over".to_owned(),
-        Closing::Eof => "it closed the connection".to_owned(),
-        Closing::Timeout => "it did not answer in time".to_owned(),
-        Closing::Refused(reply) => format!("it refused us: {reply}"),
-        Closing::Protocol(what) => format!("it does not speak LMTP ({what}): is that the port of its cluster.lmtp?"),
+/// RFC 3207. A host that does not offer it is not spoken to in clear instead.
+async fn start_tls(call: &mut Lmtp, host: &Host) -> Result<(), String> {
+    if !call.machine().capabilities().starttls {
+        return Err("it does not offer STARTTLS".to_owned());
     }
+    call.machine().start_tls();
+    loop {
+        match call.next().await {
+            Ok(Some(Event::StartTls)) => break,
+            Ok(Some(Event::TlsRefused(reply))) => return Err(format!("it refuses STARTTLS: {reply}")),
+            Ok(Some(Event::Closed(closing))) => return Err(host.at.kind.ended(&closing)),
+            Ok(Some(_)) => {}
+            Ok(None) => return Err("the conversation is over".to_owned()),
+            Err(broken) => return Err(broken.to_string()),
+        }
+    }
+    call.start_tls().await.map_err(|broken| broken.to_string())?;
+    call.machine().tls_started();
+    until_ready(call, host).await
 }
 
 /// What connecting, the handshake and LHLO may take together: less than a sender waits for the answer to its RCPT.
@@ -245,7 +302,7 @@ const CALL_WAIT: Duration = Duration::from_secs(10);
 const REPLY_WAIT: Duration = Duration::from_secs(60);
 /// What an RSET may take before another connection is tried.
 const RESET_WAIT: Duration = Duration::from_secs(2);
-/// How long a message waits for its turn at a node that has as many as it may.
+/// How long a message waits for its turn at a host that has as many as it may.
 const TURN_WAIT: Duration = Duration::from_secs(5);
 /// How long a good-bye may take.
 const FAREWELL_WAIT: Duration = Duration::from_secs(2);

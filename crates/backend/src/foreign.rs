@@ -13,7 +13,7 @@ pub trait Foreign: Send + Sync {
     fn all(&self, protocol: Protocol) -> Vec<StoreName>;
 }
 
-/// A protocol of sessions.
+/// A protocol that back-ends are spoken to in: of sessions, or of mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// RFC 9051.
@@ -24,6 +24,10 @@ pub enum Protocol {
     Submission,
     /// RFC 5804.
     Sieve,
+    /// RFC 2033.
+    Lmtp,
+    /// RFC 5321: mail for a back-end that has no LMTP.
+    Smtp,
 }
 
 impl Protocol {
@@ -34,6 +38,8 @@ impl Protocol {
             Self::Pop3 => "pop3",
             Self::Submission => "submission",
             Self::Sieve => "sieve",
+            Self::Lmtp => "lmtp",
+            Self::Smtp => "smtp",
         }
     }
 }
@@ -45,7 +51,7 @@ pub enum BackEnd {
     At {
         /// Its hosts, the best first, each called by itself.
         hosts: Vec<Callee>,
-        /// The master as whom visitors are logged in, none of whom brings a password; nothing where all do.
+        /// The master as whom visitors are logged in, none of whom brings a password; nothing where all do, and for mail.
         master: Option<Master>,
         /// Whether it is told in the protocol itself where a visitor comes from.
         introducing: Introducing,

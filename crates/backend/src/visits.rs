@@ -17,6 +17,7 @@ const LOOK_PACE: Duration = Duration::from_millis(20);
 mod tests;
 
 pub use door::GREETING_MAX;
+pub(crate) use ledger::Ledger;
 pub use ledger::{HostReport, HostState, VisitOutcome};
 pub use offers::{OFFERS_ANSWER_MAX, OFFERS_ASKED_MAX};
 

@@ -2,9 +2,10 @@
 
 use crate::explain::{Explain, Step};
 use crate::key::AddressKey;
-use crate::record::{AccountState, AccountsPolicy, DomainRecord};
+use crate::overlay::stand_in;
+use crate::record::{AccountState, AccountsPolicy, DomainRecord, Protocol};
 use crate::reply::Reply;
-use crate::routing::{Origin, Routing, spelling};
+use crate::routing::{Origin, Routing, StoreAt, spelling};
 use crate::table::{Name, Targets};
 use mail_types::{AccountId, Address, ForwardPath, LocalPart, StoreName};
 use std::collections::BTreeSet;
@@ -34,14 +35,39 @@ pub struct Deliver {
 }
 
 impl Deliver {
-    /// Why this release takes mail for none of them, if it does not: to take it for the others would lose it for these.
-    pub fn waits(&self) -> Option<Reply> {
-        let is_unchecked = |target: &Target| target.existence == Existence::AskStore;
-        match self.remote.is_empty() {
-            false => Some(Reply::NO_OUTBOUND),
-            true => self.targets.iter().any(is_unchecked).then_some(Reply::NOT_ASKED),
+    /// Why mail is taken for none of them as `routing` is, if it is not: to take it for the others would lose it for these.
+    pub fn waits(&self, routing: &Routing) -> Option<Reply> {
+        if !self.remote.is_empty() {
+            return Some(Reply::NO_OUTBOUND);
+        }
+        self.targets.iter().find_map(|target| target.waits(routing))
+    }
+}
+
+impl Target {
+    /// The account's id; where only the store knows who exists, what stands for the recipient there.
+    pub fn id(&self) -> AccountId {
+        self.account.unwrap_or_else(|| stand_in(&self.recipient))
+    }
+
+    fn waits(&self, routing: &Routing) -> Option<Reply> {
+        match (routing.mail_by(&self.store), self.existence) {
+            (MailBy::Node, Existence::AskStore) => Some(Reply::NOT_ASKED),
+            (MailBy::Nothing, _) => Some(Reply::NO_MAIL_PORT),
+            (MailBy::Node, Existence::Known) | (MailBy::BackEnd(_), _) => None,
         }
     }
+}
+
+/// How a store gets mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailBy {
+    /// It is one of ours: from its node.
+    Node,
+    /// It is of another make, and gets it by this protocol.
+    BackEnd(Protocol),
+    /// It is of another make, and its record has no port for mail.
+    Nothing,
 }
 
 /// One account that gets a message.
@@ -71,6 +97,18 @@ pub enum Existence {
 }
 
 impl Routing {
+    /// How a store gets mail: one of another make by LMTP where it has that, since it answers for each recipient then
+    /// (RFC 2033 §4.2), else by SMTP.
+    pub fn mail_by(&self, store: &StoreName) -> MailBy {
+        match self.store_at(store) {
+            Some(StoreAt::Foreign { ports, .. }) => [Protocol::Lmtp, Protocol::Smtp]
+                .into_iter()
+                .find(|protocol| ports.contains_key(protocol))
+                .map_or(MailBy::Nothing, MailBy::BackEnd),
+            Some(StoreAt::Node(_) | StoreAt::UnknownNode(_)) | None => MailBy::Node,
+        }
+    }
+
     /// Where mail for an address goes.
     pub fn delivery(&self, address: &Address, explain: &mut impl Explain) -> Delivery {
         if self.revision().is_none() {

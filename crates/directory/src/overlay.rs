@@ -38,6 +38,7 @@ mod seen;
 mod tests;
 mod watch;
 
+pub(crate) use accounts::stand_in;
 pub use differences::{Difference, Differences};
 pub use kind::{MapKind, UnknownKind};
 pub use lay::{Draft, TakeError, Taken};

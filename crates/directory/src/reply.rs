@@ -28,8 +28,12 @@ impl Reply {
     /// It leads to another site, and there is nobody yet who sends mail on (RFC 3463 §3.4, X.3.5). The mail waits with
     /// its sender.
     pub const NO_OUTBOUND: Self = Self::new(451, (4, 3, 5), "this address leads to another site, try again later");
-    /// Only a foreign back-end knows who exists, and nobody asks it yet (RFC 3463 §3.4, X.3.5).
+    /// Only the store could know who exists, and a store of ours never does (RFC 3463 §3.4, X.3.5).
     pub const NOT_ASKED: Self = Self::new(451, (4, 3, 5), "this address cannot be checked here, try again later");
+
+    /// The store is of another make, and its record has no port for mail (RFC 3463 §3.4, X.3.5).
+    pub const NO_MAIL_PORT: Self =
+        Self::new(451, (4, 3, 5), "the store of this address takes no mail from here, try again later");
 
     const fn new(code: u16, (class, subject, detail): (u8, u16, u16), text: &'static str) -> Self {
         Self { code: ReplyCode::new(code), enhanced: EnhancedCode::new(class, subject, detail), text }

@@ -1,9 +1,10 @@
 //! What `posthouse route --json` prints.
 
-use crate::delivery::Delivery;
+use crate::delivery::{Deliver, Delivery, MailBy};
 use crate::explain::Steps;
 use crate::login::{Login, LoginTarget};
-use crate::routing::Routing;
+use crate::reply::Reply;
+use crate::routing::{Routing, StoreAt};
 use mail_types::{Address, Domain, ForwardPath};
 use serde::{Deserialize, Serialize};
 
@@ -60,8 +61,11 @@ impl RouteJson {
         let mut steps = Steps::new();
         let delivery = routing.delivery_path(&path, &mut steps);
         let mut steps = steps.sentences();
-        steps.extend(why_it_waits(&delivery));
-        Self { address: text.to_owned(), steps, outcome: delivery.into() }
+        if let Delivery::Deliver(deliver) = &delivery {
+            steps.extend(back_ends(routing, deliver));
+            steps.extend(why_it_waits(routing, deliver));
+        }
+        Self { address: text.to_owned(), steps, outcome: outcome(routing, delivery) }
     }
 
     /// Where `name` logs in.
@@ -83,30 +87,48 @@ impl RouteJson {
 }
 
 /// What the relay refuses although the directory says where it goes.
-fn why_it_waits(delivery: &Delivery) -> Option<String> {
-    let Delivery::Deliver(deliver) = delivery else { return None };
-    deliver.waits()?;
+fn why_it_waits(routing: &Routing, deliver: &Deliver) -> Option<String> {
+    let reply = deliver.waits(routing)?;
     Some(match deliver.remote.first() {
         Some(remote) => format!("mail cannot be sent to other sites yet: because of {remote}, nobody gets it"),
-        None => "a store of another make cannot be asked yet who exists".to_owned(),
+        None if reply == Reply::NOT_ASKED => "a store of ours cannot say who exists: make an account".to_owned(),
+        None => "the store has no port for mail: store set --port lmtp=24".to_owned(),
     })
 }
 
-impl From<Delivery> for RouteOutcome {
-    fn from(delivery: Delivery) -> Self {
-        match delivery {
-            Delivery::Deliver(deliver) => match (deliver.waits(), deliver.targets.as_slice()) {
-                (Some(reply), _) => Self::TempFail { reply: reply.to_string() },
-                (None, [target]) => {
-                    Self::Store { store: target.store.to_string(), account: target.address.to_string() }
-                }
-                (None, targets) => {
-                    Self::Forward { targets: targets.iter().map(|target| target.address.to_string()).collect() }
-                }
-            },
-            Delivery::NotOurs(reply) | Delivery::Reject(reply) => Self::Reject { reply: reply.to_string() },
-            Delivery::TempFail(reply) => Self::TempFail { reply: reply.to_string() },
+/// How mail gets to stores of another make.
+fn back_ends(routing: &Routing, deliver: &Deliver) -> Vec<String> {
+    let mut stores: Vec<_> = deliver.targets.iter().map(|target| &target.store).collect();
+    stores.sort();
+    stores.dedup();
+    let way = |store| match (routing.mail_by(store), routing.store_at(store)) {
+        (MailBy::BackEnd(protocol), Some(StoreAt::Foreign { hosts, ports, .. })) => {
+            let port = ports.get(&protocol).copied().unwrap_or_default();
+            let at: Vec<_> = hosts.iter().map(|at| format!("{}:{}", at.host, at.port(protocol, port))).collect();
+            Some(format!(
+                "store {store} is of another make, and takes mail by {} at {}",
+                protocol.name(),
+                at.join(", ")
+            ))
         }
+        (MailBy::Node | MailBy::BackEnd(_) | MailBy::Nothing, _) => None,
+    };
+    stores.into_iter().filter_map(way).collect()
+}
+
+fn outcome(routing: &Routing, delivery: Delivery) -> RouteOutcome {
+    match delivery {
+        Delivery::Deliver(deliver) => match (deliver.waits(routing), deliver.targets.as_slice()) {
+            (Some(reply), _) => RouteOutcome::TempFail { reply: reply.to_string() },
+            (None, [target]) => {
+                RouteOutcome::Store { store: target.store.to_string(), account: target.address.to_string() }
+            }
+            (None, targets) => {
+                RouteOutcome::Forward { targets: targets.iter().map(|target| target.address.to_string()).collect() }
+            }
+        },
+        Delivery::NotOurs(reply) | Delivery::Reject(reply) => RouteOutcome::Reject { reply: reply.to_string() },
+        Delivery::TempFail(reply) => RouteOutcome::TempFail { reply: reply.to_string() },
     }
 }
 

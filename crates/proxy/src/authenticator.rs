@@ -11,6 +11,7 @@ use crate::log::{Escaped, FailedLogin};
 use crate::origin::{LoginOrigin, NoVerdict, Question, Verdict};
 use crate::scram::Scram;
 use crate::turnstile::{Seat, Stranger, Turnstile};
+use crate::verified::Verified;
 use crate::vouched::Tokens;
 use directory::{AccountState, BackendLogin, Existence, Login, LoginTarget, Origin, Routing, Silent, StoreAt};
 use mail_types::{AccountId, Address, StoreName};
@@ -30,6 +31,8 @@ pub struct Authenticator {
     spawn: Arc<dyn Spawn>,
     pub(crate) scram: Option<Scram>,
     pub(crate) tokens: Option<Tokens>,
+    /// Spares costly hashes, where the site wants that.
+    verified: Option<Arc<Verified>>,
     pub(crate) forms: LoginForms,
     /// Nobody's password, checked where there is none to check.
     nobody: StoredPassword,
@@ -169,6 +172,7 @@ impl Authenticator {
             spawn,
             scram: None,
             tokens: None,
+            verified: None,
             forms,
             nobody,
             checks,
@@ -190,6 +194,13 @@ impl Authenticator {
     #[must_use]
     pub fn hashing_at_once(mut self, count: usize) -> Self {
         self.hashers = Arc::new(Semaphore::new(count.clamp(1, PASSWORD_HASHES_AT_ONCE_MAX)));
+        self
+    }
+
+    /// With a memory of passwords that were found right.
+    #[must_use]
+    pub fn with_verified(mut self, verified: Option<Verified>) -> Self {
+        self.verified = verified.map(Arc::new);
         self
     }
 
@@ -493,6 +504,13 @@ impl Authenticator {
         if hashes.cheap.iter().any(|stored| stored.verify(password)) {
             return Ok(true);
         }
+        let verified = self.verified.clone();
+        let now = self.clock.instant();
+        let is_known =
+            |stored: &StoredPassword| verified.as_ref().is_some_and(|known| known.has(stored, password, now));
+        if hashes.costly.iter().any(is_known) {
+            return Ok(true);
+        }
         let Ok(place) = Arc::clone(&self.checks).try_acquire_owned() else { return unavailable(Undecided::Crowded) };
         // Never closed, so this is a permit.
         let Ok(turn) = Arc::clone(&self.hashers).acquire_owned().await else {
@@ -503,7 +521,11 @@ impl Authenticator {
         let work = move || {
             // Given back when the work is done, also where nobody waits for it any more.
             let _both = (place, turn);
-            costly.iter().any(|stored| stored.verify(&password))
+            let fits = costly.iter().find(|stored| stored.verify(&password));
+            if let (Some(stored), Some(verified)) = (fits, &verified) {
+                verified.note(stored, &password, now);
+            }
+            fits.is_some()
         };
         match blocking(&*self.spawn, work).await {
             Some(true) => Ok(true),

@@ -55,6 +55,7 @@ mod scram;
 mod sieve;
 mod submission;
 mod turnstile;
+mod verified;
 mod vouched;
 
 pub use accounts::{Accounts, DirectoryAccounts};
@@ -73,6 +74,7 @@ pub use scram::{Plus, Scram};
 pub use sieve::{SieveConfig, SieveFront};
 pub use submission::{SubmissionConfig, SubmissionFront, SubmissionServer};
 pub use turnstile::{LoginLimits, Turnstile};
+pub use verified::Verified;
 pub use vouched::{TokenOrigin, TokenVerdict, Tokens};
 
 use ports::{BackEnds, Clock, SessionHandover};

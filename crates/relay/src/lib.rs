@@ -6,7 +6,7 @@
 //! stable storage for every recipient: in its store, or, where stores disagree or are silent, in the retry queue. In LMTP
 //! each recipient has an answer of its own.
 //!
-//! What it is not: its queue only tries our own stores again (docs/decisions/0007-retry-queue.md), so nothing leaves for
+//! What it is not: its queue only tries the stores of our accounts again (docs/decisions/0007-retry-queue.md), so nothing leaves for
 //! other sites and nothing bounces. It filters nothing and authenticates nobody.
 //!
 //! ```text
@@ -27,11 +27,14 @@
 //! 4. The octets of a message are passed on as they came, behind one Received header of ours.
 //! 5. The queue retries with the delivery id of the first attempt, so a store that has the message knows it again.
 //! 6. What one client network may ask for in a minute has limits, and what is remembered of networks has one too.
-//! 7. A store that says `421`, or nothing, ends its own part and never the sender's connection.
+//! 7. Of whom nobody but a back-end of another make knows, its word is needed before a recipient is accepted; while it is
+//!    away, a word that is minutes old will do, and else the answer is `4xx`.
+//! 8. A store that says `421`, or nothing, ends its own part and never the sender's connection.
 //!
 //! RFCs: 2033 §4.2 (an answer for each recipient); 5321 §3.6 (relaying), §4.4 (trace), §6.1 (what 250 means), §6.3 (loops); 3848 and 6531 §4.3 (`with`); 3207
 //! §4.2 (what TLS makes us forget).
 
+mod asked;
 mod clients;
 mod counts;
 mod gate;
@@ -73,6 +76,7 @@ pub struct Relay {
     /// In milliseconds; changes while messages come in.
     commit_wait: AtomicU64,
     counts: Arc<Counts>,
+    asked: asked::Asked,
 }
 
 impl Relay {
@@ -87,8 +91,9 @@ impl Relay {
         let counts = Arc::default();
         let (store_wait, commit_wait) = (STORE_WAIT, AtomicU64::new(0));
         let queue_delivery = Arc::clone(&delivery);
+        let (queue, asked) = (None, asked::Asked::default());
         let relay =
-            Self { delivery, routing, clock, random, store_wait, queue: None, queue_delivery, commit_wait, counts };
+            Self { delivery, routing, clock, random, store_wait, queue, queue_delivery, commit_wait, counts, asked };
         relay.set_commit_wait(COMMIT_WAIT);
         relay
     }
@@ -125,6 +130,15 @@ impl Relay {
     pub fn with_store_wait(mut self, wait: Duration) -> Self {
         self.store_wait = wait;
         self
+    }
+
+    /// How long a store may think about the end of a message. One that would take it a second time, where another attempt is made
+    /// because the answer to this one was not awaited, gets as long as a sender can wait.
+    fn patience_at_end(&self, make: resolve::Make) -> Duration {
+        match make {
+            resolve::Make::Ours => self.patience(),
+            resolve::Make::Another => self.store_wait,
+        }
     }
 
     /// How long a store may think about one question.

@@ -2,11 +2,12 @@
 
 use crate::Relay;
 use crate::received::{Hops, Looping};
-use crate::resolve::Destination;
+use crate::resolve::{Destination, Make};
 use crate::retry::Held;
 use crate::stored::{Proof, Stored, Unproven, worst};
 use crate::together::{all, within};
 use bytes::Bytes;
+use directory::Existence;
 use mail_types::{AccountId, Address, DeliveryId, EnhancedCode, ForwardPath, StoreName};
 use ports::{BoxFuture, DeliveryTransaction, Envelope, Receipt, Recipient};
 use smtp_proto::{Dialect, Mail, Refusal};
@@ -43,6 +44,7 @@ pub(crate) struct Promised {
 /// A message's way to one store.
 struct Leg {
     store: StoreName,
+    make: Make,
     /// Who was accepted there, in order: the store answers in that order.
     recipients: Vec<Recipient>,
     way: Way,
@@ -190,7 +192,7 @@ impl Message {
     }
 
     async fn add(&mut self, relay: &Relay, destination: Destination) -> Result<(), Refusal> {
-        let Destination { store, recipient } = destination;
+        let Destination { store, make, recipient, existence } = destination;
         let account = recipient.account;
         if let Some(leg) = self.reached.get(&account).and_then(|at| self.legs.get(*at)) {
             return leg.may_get(relay);
@@ -198,22 +200,23 @@ impl Message {
         if self.reached.len() >= ACCOUNT_COUNT_MAX {
             return Err(Refusal::TOO_MANY_RECIPIENTS);
         }
+        let voucher = relay.voucher(&store, &recipient, existence)?;
         let found = self.legs.iter().position(|leg| leg.store == store);
         let at = match found {
             Some(at) => at,
             None => {
                 let way = match open(relay, &store, &self.envelope).await {
                     Ok(transaction) => Way::Open(transaction),
-                    // The directory knows the recipient: the message can wait for the store here.
-                    Err(refusal) if relay.can_wait(&refusal) => Way::Out(refusal),
+                    // Somebody knows the recipient: the message can wait for the store here.
+                    Err(refusal) if relay.can_wait(&refusal) && voucher != Voucher::Nobody => Way::Out(refusal),
                     Err(refusal) => return Err(refusal),
                 };
-                self.legs.push(Leg { store, recipients: Vec::new(), way });
+                self.legs.push(Leg { store, make, recipients: Vec::new(), way });
                 self.legs.len() - 1
             }
         };
         let leg = self.legs.get_mut(at).expect("it was found, or pushed, just now");
-        leg.rcpt(relay, recipient).await?;
+        leg.rcpt(relay, recipient, voucher).await?;
         self.reached.insert(account, at);
         Ok(())
     }
@@ -245,14 +248,25 @@ impl Leg {
         }
     }
 
-    async fn rcpt(&mut self, relay: &Relay, recipient: Recipient) -> Result<(), Refusal> {
+    async fn rcpt(&mut self, relay: &Relay, recipient: Recipient, voucher: Voucher) -> Result<(), Refusal> {
         self.may_get(relay)?;
         if let Way::Open(transaction) = &mut self.way {
-            match relay.ask(transaction.rcpt(recipient.clone())).await {
-                Ok(()) => {}
+            let answer = relay.ask(transaction.rcpt(recipient.clone())).await;
+            if voucher != Voucher::Directory {
+                relay.note(&self.store, &recipient, &answer);
+            }
+            match answer {
+                Ok(()) => {
+                    self.recipients.push(recipient);
+                    return Ok(());
+                }
                 Err(refusal) if relay.can_wait(&refusal) => self.way = Way::Out(refusal),
                 Err(refusal) => return Err(refusal),
             }
+        }
+        match &self.way {
+            Way::Out(refusal) if voucher == Voucher::Nobody => return Err(refusal.clone()),
+            Way::Out(_) | Way::Open(_) => {}
         }
         self.recipients.push(recipient);
         Ok(())
@@ -289,10 +303,12 @@ impl Leg {
         let owed = self.recipients.len();
         let mut answers = match self.way {
             Way::Out(refusal) => vec![Err(refusal); owed],
-            Way::Open(transaction) => match within(&*relay.clock, relay.patience(), transaction.commit()).await {
-                Some(answers) => answers,
-                None => vec![Err(SILENT); owed],
-            },
+            Way::Open(transaction) => {
+                match within(&*relay.clock, relay.patience_at_end(self.make), transaction.commit()).await {
+                    Some(answers) => answers,
+                    None => vec![Err(SILENT); owed],
+                }
+            }
         };
         if answers.len() != owed {
             // Whose answer is missing, nobody can say.
@@ -380,7 +396,44 @@ async fn queue_the_rest(
     }
 }
 
+/// Who says that a recipient exists, before his store is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Voucher {
+    /// He may wait for his store.
+    Directory,
+    /// His store did, not long ago: likewise.
+    Store,
+    /// Only his store's own word counts.
+    Nobody,
+}
+
 impl Relay {
+    /// Who vouches for a recipient; `Err` is what his store said of him a moment ago.
+    fn voucher(
+        &self,
+        store: &StoreName,
+        Recipient { recipient, .. }: &Recipient,
+        existence: Existence,
+    ) -> Result<Voucher, Refusal> {
+        if existence == Existence::Known {
+            return Ok(Voucher::Directory);
+        }
+        let now = self.clock.instant();
+        if let Some(refusal) = self.asked.was_refused(store, recipient, now) {
+            return Err(refusal);
+        }
+        Ok(if self.asked.was_there(store, recipient, now) { Voucher::Store } else { Voucher::Nobody })
+    }
+
+    /// Remembers what a store said of somebody whom nobody else knows.
+    fn note(&self, store: &StoreName, Recipient { recipient, .. }: &Recipient, answer: &Result<(), Refusal>) {
+        let now = self.clock.instant();
+        match answer {
+            Ok(()) => self.asked.is_there(store, recipient, now),
+            Err(refusal) => self.asked.is_refused(store, recipient, now, refusal),
+        }
+    }
+
     /// A store's answer while a sender waits, or that it gives none.
     async fn ask<T: Send>(&self, answer: BoxFuture<'_, Result<T, Refusal>>) -> Result<T, Refusal> {
         self.ask_for(self.patience(), answer).await

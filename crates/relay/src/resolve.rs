@@ -1,7 +1,7 @@
 //! From a recipient to the accounts behind it.
 
 use crate::Relay;
-use directory::{Deliver, Silent};
+use directory::{Deliver, Existence, MailBy, Routing, Silent};
 use mail_types::{ForwardPath, StoreName};
 use ports::Recipient;
 use smtp_proto::{Refusal, Reply};
@@ -10,7 +10,19 @@ use smtp_proto::{Refusal, Reply};
 #[derive(Debug)]
 pub(crate) struct Destination {
     pub(crate) store: StoreName,
+    pub(crate) make: Make,
     pub(crate) recipient: Recipient,
+    /// Who knows that he is there.
+    pub(crate) existence: Existence,
+}
+
+/// Who made a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Make {
+    /// It knows a delivery by its id, and takes no message twice.
+    Ours,
+    /// It does not (RFC 1047).
+    Another,
 }
 
 impl Relay {
@@ -18,7 +30,7 @@ impl Relay {
     pub(crate) fn resolve(&self, to: &ForwardPath) -> Result<Vec<Destination>, Refusal> {
         let routing = (self.routing)().ok_or(Refusal::DIRECTORY_UNAVAILABLE)?;
         match routing.delivery_path(to, &mut Silent) {
-            directory::Delivery::Deliver(found) => destinations(to, found),
+            directory::Delivery::Deliver(found) => destinations(to, &routing, found),
             directory::Delivery::NotOurs(reply)
             | directory::Delivery::Reject(reply)
             | directory::Delivery::TempFail(reply) => Err(refusal(reply)),
@@ -26,24 +38,25 @@ impl Relay {
     }
 }
 
-fn destinations(to: &ForwardPath, found: Deliver) -> Result<Vec<Destination>, Refusal> {
+fn destinations(to: &ForwardPath, routing: &Routing, found: Deliver) -> Result<Vec<Destination>, Refusal> {
     for (address, reply) in &found.dropped {
         tracing::warn!(rcpt = %to, %address, %reply, "an alias names an address that nobody has");
     }
     // All or nobody: to take the message for the others would lose it for these.
-    if let Some(remote) = found.remote.first() {
-        tracing::warn!(rcpt = %to, %remote, "mail cannot be sent to other sites yet");
-        return Err(refusal(directory::Reply::NO_OUTBOUND));
+    if let Some(reply) = found.waits(routing) {
+        tracing::warn!(rcpt = %to, %reply, "mail for a recipient is put off: posthouse route says why");
+        return Err(refusal(reply));
     }
     let destination = |target: directory::Target| {
-        let Some(account) = target.account else {
-            tracing::warn!(rcpt = %to, store = %target.store, "a store cannot be asked who exists yet");
-            return Err(refusal(directory::Reply::NOT_ASKED));
+        let make = match routing.mail_by(&target.store) {
+            MailBy::Node => Make::Ours,
+            MailBy::BackEnd(_) | MailBy::Nothing => Make::Another,
         };
+        let (account, existence) = (target.id(), target.existence);
         let recipient = Recipient { account, address: target.address, recipient: target.recipient };
-        Ok(Destination { store: target.store, recipient })
+        Destination { store: target.store, make, recipient, existence }
     };
-    found.targets.into_iter().map(destination).collect()
+    Ok(found.targets.into_iter().map(destination).collect())
 }
 
 /// What the directory answers is never 2xx; should it be, the mail waits.

@@ -8,6 +8,7 @@ mod early;
 mod gate;
 mod lanes;
 mod orders;
+mod other_makes;
 mod retry;
 mod site;
 mod stores;
@@ -214,7 +215,7 @@ fn internationalised_mail_says_so() {
 fn the_site_is_as_the_tests_believe() {
     let routing = routing();
     assert_eq!(routing.flaws().count(), 0);
-    assert_eq!(routing.stores().count(), 2);
+    assert_eq!(routing.stores().count(), 4);
 }
 
 /// Stores that answer so: store, verb, user, answer.

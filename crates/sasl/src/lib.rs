@@ -41,8 +41,8 @@ pub use client::plain_message;
 pub use exchange::{Credentials, Exchange, Failure, IDENTITY_OCTETS_MAX, Step};
 pub use mechanism::Mechanism;
 pub use password::{
-    ARGON2_LANES_MAX, ARGON2_MEMORY_KIB_MAX, ARGON2_PASSES_MAX, BCRYPT_COST_MAX, SALT_OCTETS_MAX, SHA_CRYPT_ROUNDS_MAX,
-    STORED_OCTETS_MAX, SaltError, StoredPassword, StoredPasswordError,
+    ARGON2_LANES_MAX, ARGON2_MEMORY_KIB_MAX, ARGON2_PASSES_MAX, BCRYPT_COST_MAX, Fingerprint, SALT_OCTETS_MAX,
+    SHA_CRYPT_ROUNDS_MAX, STORED_OCTETS_MAX, SaltError, StoredPassword, StoredPasswordError,
 };
 pub use scram::{
     ChannelBinding, Claim, Farewell, Identity, Proof, SCRAM_ITERATIONS, SCRAM_ITERATIONS_MAX, SCRAM_NONCE_OCTETS_MAX,

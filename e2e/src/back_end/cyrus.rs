@@ -2,7 +2,7 @@
 //! everybody.
 
 use super::unpacked::Unpacked;
-use super::{DOMAIN, IMAP, IMAPS, MASTER_PASSWORD, PASSWORD, POP3, POP3S, addresses};
+use super::{DOMAIN, IMAP, IMAPS, LMTP, MASTER_PASSWORD, PASSWORD, POP3, POP3S, addresses};
 use crate::ports::Block;
 use crate::power::run;
 use anyhow::{Context, Result, ensure};
@@ -89,6 +89,8 @@ fn cyrus_conf(folder: &Path, ports: &Block) -> String {
         service("imaps", format!("{imapd} -s"), IMAPS),
         service("pop3", pop3d.clone(), POP3),
         service("pop3s", format!("{pop3d} -s"), POP3S),
+        // Whoever reaches it may bring mail.
+        service("lmtp", format!("{} -a", program("lmtpd")), LMTP),
     ];
     format!("START {{\n  recover cmd=\"{database} -r\"\n}}\nSERVICES {{\n{}}}\nEVENTS {{\n}}\n", services.concat())
 }

@@ -1,6 +1,6 @@
 //! The Dovecot of a back-end: its files, and its process.
 
-use super::{IMAP, IMAPS, MASTER_PASSWORD, PASSWORD, POP3, POP3S, SIEVE, SIEVES, TRUSTED, addresses};
+use super::{IMAP, IMAPS, LMTP, LMTPS, MASTER_PASSWORD, PASSWORD, POP3, POP3S, SIEVE, SIEVES, TRUSTED, addresses};
 use crate::differ::dovecot;
 use crate::ports::Block;
 use crate::power::run;
@@ -36,11 +36,13 @@ fn configuration(folder: &Path, ports: &Block) -> String {
     let (imap, imaps, pop3, pop3s) = (port(IMAP), port(IMAPS), port(POP3), port(POP3S));
     let scripts = Program::Pigeonhole.obstacle().is_none();
     let (sieve, scripts) = if scripts { ("sieve", scripts_of(port(SIEVE), port(SIEVES))) } else { ("", String::new()) };
+    let takes_mail = Program::DovecotLmtp.obstacle().is_none();
+    let (lmtp, mail) = if takes_mail { ("lmtp", mail_of(port(LMTP), port(LMTPS))) } else { ("", String::new()) };
     format!(
         "base_dir = {folder}/run
 state_dir = {folder}/state
 log_path = {folder}/back.log
-protocols = imap pop3 {sieve}
+protocols = imap pop3 {sieve} {lmtp}
 listen = 127.0.0.1
 ssl = yes
 ssl_cert = <{folder}/back.pem
@@ -98,7 +100,25 @@ service anvil {{
     mode = 0
   }}
 }}
-{scripts}"
+{scripts}{mail}"
+    )
+}
+
+fn mail_of(lmtp: u16, lmtps: u16) -> String {
+    format!(
+        "postmaster_address = postmaster@back.example
+lmtp_save_to_detail_mailbox = yes
+lda_mailbox_autocreate = yes
+service lmtp {{
+  inet_listener lmtp {{
+    port = {lmtp}
+  }}
+  inet_listener lmtps {{
+    port = {lmtps}
+    ssl = yes
+  }}
+}}
+"
     )
 }
 

@@ -3,6 +3,7 @@
 
 mod back_end;
 mod back_end_faults;
+mod back_end_mail;
 mod behind_a_proxy;
 mod clients;
 mod cluster;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         cluster::trials(&world),
         back_end::trials(&world),
         back_end_faults::trials(&world),
+        back_end_mail::trials(&world),
         other_back_ends::trials(&world),
         behind_a_proxy::trials(&world),
         submission::trials(&world),

@@ -1,18 +1,18 @@
 //! Connections between messages: kept for the next one, bounded by number and age.
 
 use super::Lmtp;
-use crate::breaker::Breaker;
-use ports::{Callee, Clock};
+use super::hosts::HostAt;
+use ports::Callee;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
-/// By node. Nodes that are called no more are forgotten.
+/// By host. Hosts that are called no more are forgotten.
 #[derive(Default)]
 pub(super) struct Lines(Mutex<BTreeMap<(Callee, Whose), Arc<Line>>>);
 
-/// Whose mail it is that goes to a node: what is in nobody's hand but ours must not wait for what strangers hold.
+/// Whose mail it is that goes to a host: what is in nobody's hand but ours must not wait for what strangers hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Whose {
     /// Of senders, who wait.
@@ -21,19 +21,22 @@ pub(super) enum Whose {
     Queue,
 }
 
-/// All connections to one node for one of these.
+/// All connections to one host for one of these.
 pub(super) struct Line {
     pub(super) whose: Whose,
     /// One for each transaction.
     pub(super) turns: Arc<Semaphore>,
-    state: Mutex<State>,
+    kept_count_max: usize,
+    /// The longest unused first.
+    kept: Mutex<VecDeque<Kept>>,
 }
 
-#[derive(Default)]
-struct State {
-    breaker: Breaker,
-    /// The longest unused first.
-    kept: VecDeque<Kept>,
+/// How many connections a host bears.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    senders: usize,
+    queue: usize,
+    kept: usize,
 }
 
 struct Kept {
@@ -41,26 +44,19 @@ struct Kept {
     since: Instant,
 }
 
-/// A call under way; dropped, it was given up.
-pub(super) struct Attempt<'l> {
-    line: &'l Line,
-    clock: Arc<dyn Clock>,
-    began: Instant,
-    told: bool,
-}
-
 impl Lines {
-    /// Those to a node.
-    pub(super) fn to(&self, callee: &Callee, whose: Whose, now: Instant) -> Arc<Line> {
+    /// Those to a host.
+    pub(super) fn to(&self, at: &HostAt, whose: Whose, now: Instant) -> Arc<Line> {
         let mut lines = lock(&self.0);
-        let key = (callee.clone(), whose);
+        let key = (at.callee.clone(), whose);
         if let Some(line) = lines.get(&key) {
             return Arc::clone(line);
         }
         // A node with another address is another entry: the old one goes when its connections have.
         lines.retain(|_, line| Arc::strong_count(line) > 1 || !line.is_forgotten(now));
-        let turns = Arc::new(Semaphore::new(TURN_COUNT_MAX));
-        let line = Arc::new(Line { whose, turns, state: Mutex::default() });
+        let bounds = at.kind.bounds();
+        let turns = Arc::new(Semaphore::new(bounds.turns(whose)));
+        let line = Arc::new(Line { whose, turns, kept_count_max: bounds.kept, kept: Mutex::default() });
         lines.insert(key, Arc::clone(&line));
         line
     }
@@ -85,61 +81,50 @@ impl Line {
     pub(super) fn take(&self, now: Instant) -> Option<Lmtp> {
         let old = self.take_old(now);
         drop(old);
-        lock(&self.state).kept.pop_back().map(|kept| kept.call)
+        lock(&self.kept).pop_back().map(|kept| kept.call)
     }
 
     /// Keeps a connection for the next message.
     pub(super) fn keep(&self, call: Lmtp, now: Instant) {
         let too_many = {
-            let mut state = lock(&self.state);
-            state.kept.push_back(Kept { call, since: now });
-            if state.kept.len() > KEPT_COUNT_MAX { state.kept.pop_front() } else { None }
+            let mut kept = lock(&self.kept);
+            kept.push_back(Kept { call, since: now });
+            if kept.len() > self.kept_count_max { kept.pop_front() } else { None }
         };
         drop(too_many);
     }
 
-    /// One was found dead: so are the others, since a node that goes lets go of all.
+    /// One was found dead: so are the others, since a host that goes lets go of all.
     pub(super) fn take_all(&self) -> Vec<Lmtp> {
-        lock(&self.state).kept.drain(..).map(|kept| kept.call).collect()
-    }
-
-    /// Leave to call; the node may have failed just now.
-    pub(super) fn attempt(&self, clock: Arc<dyn Clock>) -> Option<Attempt<'_>> {
-        let began = clock.instant();
-        let may = lock(&self.state).breaker.may_call(began);
-        may.then_some(Attempt { line: self, clock, began, told: false })
+        lock(&self.kept).drain(..).map(|kept| kept.call).collect()
     }
 
     fn take_old(&self, now: Instant) -> Vec<Lmtp> {
-        let mut state = lock(&self.state);
+        let mut kept = lock(&self.kept);
         let is_old = |kept: &Kept| now.saturating_duration_since(kept.since) >= KEPT_SPAN_MAX;
-        let count = state.kept.iter().take_while(|kept| is_old(kept)).count();
-        state.kept.drain(..count).map(|kept| kept.call).collect()
+        let count = kept.iter().take_while(|kept| is_old(kept)).count();
+        kept.drain(..count).map(|kept| kept.call).collect()
     }
 
     fn is_forgotten(&self, now: Instant) -> bool {
         drop(self.take_old(now));
-        let state = lock(&self.state);
-        state.kept.is_empty() && state.breaker.is_closed()
+        lock(&self.kept).is_empty()
     }
 }
 
-impl Attempt<'_> {
-    pub(super) fn succeeded(mut self) {
-        self.told = true;
-        lock(&self.line.state).breaker.succeeded();
-    }
+impl Bounds {
+    /// A busy relay has so many transactions with one node at once, and each connection that is not kept is a TLS handshake
+    /// for the next message, which costs more than all the rest.
+    pub(super) const NODE: Self = Self { senders: TURN_COUNT_MAX, queue: TURN_COUNT_MAX, kept: KEPT_COUNT_MAX };
+    /// A Postfix takes 50 connections of one client (`smtpd_client_connection_count_limit`), a Dovecot has 100 processes
+    /// for LMTP (`default_process_limit`), one for each connection, and may have several relays. Senders beyond wait a
+    /// moment, then their mail does, in the queue.
+    pub(super) const BACK_END: Self = Self { senders: 40, queue: 10, kept: 5 };
 
-    pub(super) fn failed(mut self) {
-        self.told = true;
-        lock(&self.line.state).breaker.failed(self.clock.instant());
-    }
-}
-
-impl Drop for Attempt<'_> {
-    fn drop(&mut self) {
-        if !self.told {
-            lock(&self.line.state).breaker.given_up(self.began, self.clock.instant());
+    const fn turns(self, whose: Whose) -> usize {
+        match whose {
+            Whose::Senders => self.senders,
+            Whose::Queue => self.queue,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Deliveries against nodes in memory that say what they are told to.
 
 mod any_answers;
+mod back_ends;
 mod node;
 mod relayed;
 
@@ -403,6 +404,6 @@ fn a_message_for_nobody_goes_nowhere() {
 /// As at a port of IMAP.
 #[test]
 fn what_is_no_lmtp_is_told_in_words() {
-    let why = ended(&client::Closing::Protocol("not a reply"));
+    let why = hosts::Kind::Node.ended(&client::Closing::Protocol("not a reply"));
     assert_eq!(why, "it does not speak LMTP (not a reply): is that the port of its cluster.lmtp?");
 }

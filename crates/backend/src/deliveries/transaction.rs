@@ -1,4 +1,4 @@
-//! One message at a store of another node.
+//! One message at a store of another node, or of another make.
 //!
 //! ```text
 //!   Envelope ── first piece: DATA, 354 ──▶ Text ── commit: the final dot ──▶ an answer for each recipient
@@ -6,8 +6,9 @@
 //!      └────────── refused, broken, or a question that its asker gave up ──▶ Out
 //! ```
 
-use super::answers::{BROKEN, not_lines, refusal, refusal_of, unsendable, why_not};
-use super::{Hand, Lmtp, Node, World};
+use super::answers::{BROKEN, SILENT, not_lines};
+use super::hosts::{Host, HostAt, Kind};
+use super::{Hand, Lmtp, World};
 use bytes::Bytes;
 use machine::Machine;
 use mail_types::ForwardPath;
@@ -20,13 +21,15 @@ use tokio::sync::OwnedSemaphorePermit;
 
 pub(super) struct Transaction {
     world: Arc<World>,
-    node: Node,
+    host: Host,
+    /// Whom to call if it turns out that the connection was dead.
+    others: Vec<HostAt>,
     mail: Mail,
     way: Way,
-    /// The numbers of the RCPTs that the node accepted, in order.
+    /// The numbers of the RCPTs that the host accepted, in order.
     accepted: Vec<usize>,
-    /// Its place among the connections to the node.
-    _turn: OwnedSemaphorePermit,
+    /// Its place among the connections to the host.
+    turn: OwnedSemaphorePermit,
 }
 
 /// While a question waits for its answer the connection is with the question: whoever drops that drops the connection, and
@@ -34,7 +37,7 @@ pub(super) struct Transaction {
 enum Way {
     /// MAIL is said, or will be with the first RCPT.
     Envelope(Lmtp, Hand),
-    /// The node has said that it takes the text.
+    /// The host has said that it takes the text.
     Text(Lmtp),
     /// This is the answer to everything.
     Out(Refusal),
@@ -54,14 +57,37 @@ impl Transaction {
     /// Begins with a MAIL whose answer nobody waits for yet.
     pub(super) fn begin(
         world: Arc<World>,
-        node: Node,
+        host: Host,
+        others: Vec<HostAt>,
         turn: OwnedSemaphorePermit,
         mail: Mail,
         mut call: Lmtp,
         hand: Hand,
     ) -> Result<Self, Refusal> {
-        say_mail(&mut call, &mail)?;
-        Ok(Self { world, node, mail, way: Way::Envelope(call, hand), accepted: Vec::new(), _turn: turn })
+        say_mail(&mut call, &mail, host.at.kind)?;
+        Ok(Self { world, host, others, mail, way: Way::Envelope(call, hand), accepted: Vec::new(), turn })
+    }
+
+    fn kind(&self) -> Kind {
+        self.host.at.kind
+    }
+
+    /// Another connection, to the same host or to the next.
+    async fn call_again(&mut self) -> Result<Lmtp, Refusal> {
+        drop(self.host.line.take_all());
+        if let Some(call) = self.world.call(&self.host).await {
+            return Ok(call);
+        }
+        for at in mem::take(&mut self.others) {
+            let line = self.world.lines.to(&at, self.host.line.whose, self.world.clock.instant());
+            let host = Host { at, line };
+            let Some(turn) = self.world.turn(&host).await else { continue };
+            if let Some(call) = self.world.call(&host).await {
+                (self.host, self.turn) = (host, turn);
+                return Ok(call);
+            }
+        }
+        Err(SILENT)
     }
 
     fn take_way(&mut self) -> Way {
@@ -80,17 +106,21 @@ impl Transaction {
             Way::Text(_) => return Err(self.out(Refusal::BAD_SEQUENCE)),
             Way::Out(refusal) => return Err(self.out(refusal)),
         };
-        let rcpt =
-            Rcpt { received_as: Some(recipient.recipient), ..Rcpt::new(ForwardPath::Address(recipient.address)) };
+        let rcpt = match self.kind() {
+            Kind::Node => {
+                Rcpt { received_as: Some(recipient.recipient), ..Rcpt::new(ForwardPath::Address(recipient.address)) }
+            }
+            // What a detail means is its own matter.
+            Kind::BackEnd(_) => Rcpt::new(ForwardPath::Address(recipient.recipient)),
+        };
         loop {
-            let answer = ask(&mut call, rcpt.clone()).await;
+            let answer = ask(&mut call, rcpt.clone(), self.kind()).await;
             match answer {
                 // It was dead since its last message, and nothing was said to it but MAIL: nobody need know.
                 Answer::Lost if hand == Hand::Second => {
-                    drop(self.node.line.take_all());
-                    call = self.world.call(&self.node).await.map_err(|refusal| self.out(refusal))?;
+                    call = self.call_again().await.map_err(|refusal| self.out(refusal))?;
                     hand = Hand::First;
-                    say_mail(&mut call, &self.mail).map_err(|refusal| self.out(refusal))?;
+                    say_mail(&mut call, &self.mail, self.kind()).map_err(|refusal| self.out(refusal))?;
                 }
                 Answer::Lost => return Err(self.out(BROKEN)),
                 Answer::MailRefused(refusal) => {
@@ -119,14 +149,14 @@ impl Transaction {
             };
         };
         let mut call = self.text(waiting).await?;
-        if let Err(refusal) = send(&mut call, chunk, waiting).await {
+        if let Err(refusal) = send(&mut call, chunk, waiting, self.kind()).await {
             return Err(self.out(refusal));
         }
         self.way = Way::Text(call);
         Ok(())
     }
 
-    /// The connection, where the node takes the text.
+    /// The connection, where the host takes the text.
     async fn text(&mut self, waiting: usize) -> Result<Lmtp, Refusal> {
         let mut call = match self.take_way() {
             Way::Text(call) => return Ok(call),
@@ -137,7 +167,7 @@ impl Transaction {
         loop {
             let refusal = match call.next().await {
                 Ok(Some(Event::GoAhead)) => return Ok(call),
-                Ok(Some(event)) => why_not(event, waiting),
+                Ok(Some(event)) => self.kind().why_not(event, waiting),
                 Ok(None) | Err(_) => Some(BROKEN),
             };
             if let Some(refusal) = refusal {
@@ -161,7 +191,7 @@ impl Transaction {
             Err(refusal) => Err(refusal),
         };
         match done {
-            Ok(outcomes) => self.accepted.iter().map(|number| receipt(&outcomes, *number)).collect(),
+            Ok(outcomes) => self.accepted.iter().map(|number| receipt(&outcomes, *number, self.kind())).collect(),
             Err(refusal) => vec![Err(refusal); self.accepted.len()],
         }
     }
@@ -192,7 +222,7 @@ impl Transaction {
             client.abort();
         }
         if !client.is_closed() {
-            self.node.line.keep(call, self.world.clock.instant());
+            self.host.line.keep(call, self.world.clock.instant());
         }
     }
 }
@@ -223,25 +253,26 @@ impl Drop for Transaction {
     }
 }
 
-fn say_mail(call: &mut Lmtp, mail: &Mail) -> Result<(), Refusal> {
+fn say_mail(call: &mut Lmtp, mail: &Mail, to: Kind) -> Result<(), Refusal> {
     let client = call.machine();
     let (smtputf8, eight_bit) = (client.capabilities().smtputf8, client.capabilities().eight_bit);
-    // What the addresses behind it and the text will need is not known yet.
+    // What the addresses behind it and the text will need is not known yet. Who lacks 8BITMIME gets the octets all the same,
+    // undeclared: to change them would break signatures, to refuse them would lose mail that servers have long stored.
     let body = if eight_bit { BodyType::EightBit } else { BodyType::SevenBit };
-    client.begin(Mail { smtputf8, body, ..mail.clone() }).map_err(unsendable)
+    client.begin(Mail { smtputf8, body, ..mail.clone() }).map_err(|why| to.unsendable(why))
 }
 
-async fn ask(call: &mut Lmtp, rcpt: Rcpt) -> Answer {
+async fn ask(call: &mut Lmtp, rcpt: Rcpt, from: Kind) -> Answer {
     let number = match call.machine().rcpt(rcpt) {
         Ok(number) => number,
-        Err(why) => return Answer::No(unsendable(why)),
+        Err(why) => return Answer::No(from.unsendable(why)),
     };
     let mut mail_refused = None;
     loop {
         match call.next().await {
-            Ok(Some(Event::Mail(reply))) => mail_refused = refusal(reply),
+            Ok(Some(Event::Mail(reply))) => mail_refused = from.refusal(reply),
             Ok(Some(Event::Rcpt(answered, reply))) if answered == number => {
-                return match (mail_refused, refusal(reply)) {
+                return match (mail_refused, from.refusal(reply)) {
                     (Some(refusal), _) => Answer::MailRefused(refusal),
                     (None, Some(refusal)) => Answer::No(refusal),
                     (None, None) => Answer::Taken(number),
@@ -253,14 +284,14 @@ async fn ask(call: &mut Lmtp, rcpt: Rcpt) -> Answer {
     }
 }
 
-/// Sends a piece; done when it is on its way, so that a slow node sets the pace.
-async fn send(call: &mut Lmtp, chunk: Bytes, waiting: usize) -> Result<(), Refusal> {
+/// Sends a piece; done when it is on its way, so that a slow host sets the pace.
+async fn send(call: &mut Lmtp, chunk: Bytes, waiting: usize, to: Kind) -> Result<(), Refusal> {
     call.machine().body(chunk).map_err(not_lines)?;
     loop {
         match call.sent().await {
             Ok(None) => return Ok(()),
             Ok(Some(event)) => {
-                if let Some(refusal) = why_not(event, waiting) {
+                if let Some(refusal) = to.why_not(event, waiting) {
                     return Err(refusal);
                 }
             }
@@ -269,11 +300,11 @@ async fn send(call: &mut Lmtp, chunk: Bytes, waiting: usize) -> Result<(), Refus
     }
 }
 
-/// A receipt is made of one thing only: the node's yes for this recipient behind the final dot.
-fn receipt(outcomes: &[Outcome], number: usize) -> Result<Receipt, Refusal> {
+/// A receipt is made of one thing only: the host's yes for this recipient behind the final dot (by SMTP: for all).
+fn receipt(outcomes: &[Outcome], number: usize, of: Kind) -> Result<Receipt, Refusal> {
     match outcomes.get(number) {
         Some(Outcome::Accepted(accepted)) => Ok(Receipt::There(accepted.clone())),
-        Some(outcome) => Err(refusal_of(outcome.clone())),
+        Some(outcome) => Err(of.refusal_of(outcome.clone())),
         None => Err(BROKEN),
     }
 }

@@ -1,9 +1,9 @@
-//! What came of visits: for who watches.
+//! What came of visits and deliveries: for who watches.
 
 use crate::foreign::Protocol;
 use mail_types::{StoreName, UnixTime};
 use ports::Callee;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How a login at a back-end ended.
@@ -49,18 +49,20 @@ pub enum HostState {
 
 /// Of one protocol.
 #[derive(Default)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     /// As many as there are back-ends.
     logins: Mutex<BTreeMap<StoreName, [u64; VisitOutcome::ALL.len()]>>,
     /// At most [`HOSTS_MAX`].
     failures: Mutex<BTreeMap<Callee, Failures>>,
+    /// Likewise; for who has no better memory of it.
+    answered: Mutex<BTreeSet<Callee>>,
 }
 
 /// Of one host.
 #[derive(Clone, Default)]
-pub(super) struct Failures {
-    pub(super) count: u64,
-    pub(super) last: Option<(UnixTime, String)>,
+pub(crate) struct Failures {
+    pub(crate) count: u64,
+    pub(crate) last: Option<(UnixTime, String)>,
 }
 
 /// Hosts of which failures are counted. When there are more, counting begins anew.
@@ -92,7 +94,7 @@ impl Ledger {
         }
     }
 
-    pub(super) fn failed(&self, callee: &Callee, at: UnixTime, why: &str) {
+    pub(crate) fn failed(&self, callee: &Callee, at: UnixTime, why: &str) {
         let mut failures = locked(&self.failures);
         if failures.len() >= HOSTS_MAX && !failures.contains_key(callee) {
             failures.clear();
@@ -102,8 +104,23 @@ impl Ledger {
         noted.last = Some((at, why.to_owned()));
     }
 
-    pub(super) fn failures(&self, callee: &Callee) -> Failures {
+    pub(crate) fn failures(&self, callee: &Callee) -> Failures {
         locked(&self.failures).get(callee).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn answered(&self, callee: &Callee) {
+        let mut answered = locked(&self.answered);
+        if answered.len() >= HOSTS_MAX && !answered.contains(callee) {
+            answered.clear();
+        }
+        if !answered.contains(callee) {
+            answered.insert(callee.clone());
+        }
+    }
+
+    /// Whether it ever did.
+    pub(crate) fn has_answered(&self, callee: &Callee) -> bool {
+        locked(&self.answered).contains(callee)
     }
 
     pub(super) fn logins(&self) -> Vec<(StoreName, VisitOutcome, u64)> {

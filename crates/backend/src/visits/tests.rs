@@ -32,6 +32,7 @@ impl Foreign for Map {
             Protocol::Pop3 => 110,
             Protocol::Submission => 587,
             Protocol::Sieve => 4190,
+            Protocol::Lmtp | Protocol::Smtp => panic!("nobody visits by mail"),
         };
         let (security, introduction) = (self.security, Introduction::Nobody);
         let hosts = Arc::from(["192.0.2.9".into()]);

@@ -5,7 +5,7 @@ use crate::file::Held;
 use crate::import::{Line, PasswdUser};
 use crate::key::AddressKey;
 use crate::record::{AccountRecord, SecretRecord};
-use mail_types::{AccountId, Domain};
+use mail_types::{AccountId, Address, Domain};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
@@ -37,8 +37,18 @@ pub(super) fn without_place(line: &Line<PasswdUser>, ours: &BTreeSet<&Domain>) -
 ///
 /// Nobody may choose an address whose id is another's, so this is a cryptographic hash.
 pub(crate) fn id_of(key: &AddressKey) -> AccountId {
+    hashed(ID_DOMAIN, &key.to_string())
+}
+
+/// What stands for a recipient of whom only a store of another make knows whether he exists: it is no id of an account, and
+/// none of ours has it.
+pub(crate) fn stand_in(recipient: &Address) -> AccountId {
+    hashed(STAND_IN_DOMAIN, &recipient.to_string())
+}
+
+fn hashed(domain: &[u8], name: &str) -> AccountId {
     let mut id = [0; 16];
-    let digest = Sha256::new().chain_update(ID_DOMAIN).chain_update(key.to_string()).finalize();
+    let digest = Sha256::new().chain_update(domain).chain_update(name).finalize();
     for (octet, of_digest) in id.iter_mut().zip(digest) {
         *octet = of_digest;
     }
@@ -47,11 +57,12 @@ pub(crate) fn id_of(key: &AddressKey) -> AccountId {
 
 /// Where a mailbox is depends on it: it never changes.
 const ID_DOMAIN: &[u8] = b"posthouse/account/1\0";
+/// What waits in a queue has it.
+const STAND_IN_DOMAIN: &[u8] = b"posthouse/recipient/1\0";
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mail_types::Address;
 
     #[test]
     fn ids_never_change() {

@@ -410,6 +410,48 @@ fn what_nobody_can_say_is_never_no_such_account() {
 }
 
 #[test]
+fn mail_for_a_store_of_another_make_goes_by_its_port() {
+    let foreign = |name: &str, ports: serde_json::Value| {
+        let hosts = json!(["10.0.0.1", "10.0.0.2,smtp=2525"]);
+        entry::<crate::StoreRecord>(json!({"name": name, "kind": "foreign", "hosts": hosts, "ports": ports}))
+    };
+    let unchecked = |name: &str, store: &str| {
+        domain(json!({"name": name, "accounts": "unchecked", "delimiter": "+", "default_store": store}))
+    };
+    let routing = load(&[
+        foreign("both", json!({"lmtp": 24, "smtp": 25})),
+        foreign("late", json!({"smtp": 25})),
+        store("ours"),
+        unchecked("both.test", "both"),
+        unchecked("late.test", "late"),
+        unchecked("ours.test", "ours"),
+    ]);
+    for (text, way) in [
+        ("x+y@both.test", "store both is of another make, and takes mail by lmtp at 10.0.0.1:24, 10.0.0.2:24"),
+        ("x@late.test", "store late is of another make, and takes mail by smtp at 10.0.0.1:25, 10.0.0.2:2525"),
+    ] {
+        let route = RouteJson::delivery(&routing, text);
+        assert_eq!(route.steps.last().map(String::as_str), Some(way));
+        assert!(matches!(route.outcome, crate::RouteOutcome::Store { .. }), "{route:?}");
+    }
+    let found = |text: &str| {
+        let Delivery::Deliver(deliver) = routing.delivery(&address(text), &mut Silent) else { panic!("{text}") };
+        deliver
+    };
+    let waits = |text: &str| found(text).waits(&routing).map(|reply| reply.to_string());
+    assert_eq!(waits("x@both.test"), None);
+    let reply = "451 4.3.5 this address cannot be checked here, try again later";
+    assert_eq!(waits("x@ours.test").as_deref(), Some(reply));
+    // Whoever is asked for has an id of his own, always the same, that is no account's.
+    let id = |text: &str| found(text).targets[0].id().to_string();
+    // printf 'posthouse/recipient/1\\0x+y@both.test' | sha256sum
+    assert_eq!(id("x+y@both.test"), STAND_IN);
+    assert_ne!(id("x+y@both.test"), id("x@both.test"));
+}
+
+const STAND_IN: &str = "d1a96cd0aa32f3b20c487b8db54ac507";
+
+#[test]
 fn the_json_of_route_has_its_documented_shape() {
     let routing = load(&hybrid());
     let outcome = |text: &str| {

@@ -124,6 +124,7 @@ pub(super) struct RawProxy {
     pub(super) scram: Option<ScramOffer>,
     pub(super) scram_plus: Option<At<bool>>,
     pub(super) clients: RawClients,
+    pub(super) login_cache_seconds: Option<u32>,
     pub(super) balancers: RawBalancers,
 }
 
@@ -286,6 +287,7 @@ fn proxy(section: &Section<'_>) -> RawProxy {
             authority: section.path("client_authority"),
             revocations: section.path("client_revocations"),
         },
+        login_cache_seconds: section.number("login_cache_seconds", 0..=3600),
         balancers: balancers(section),
     }
 }

@@ -1,5 +1,6 @@
 //! The socket on which commands reach this node, and what it says of itself.
 
+use super::backends::Backends;
 use super::directory_file::Trouble;
 use super::listeners::{Listeners, forms};
 use super::maps::MapStates;
@@ -11,7 +12,7 @@ use super::{Node, NodeError};
 use admin::{
     AdminState, BackEndFacts, BackEndState, ListenerFacts, MailQueue, NodeFacts, NodeState, NodeStatus, StoreFacts,
 };
-use backend::{HostReport, HostState, Visits};
+use backend::{HostReport, HostState};
 use directory::{Behind, MailBehind, Origin};
 use mail_types::{Address, Domain, StoreName};
 use net::Shutdown;
@@ -92,7 +93,7 @@ pub(super) struct Facts {
     fixed: NodeFacts,
     directory: Trouble,
     maps: MapStates,
-    visits: Arc<Visits>,
+    backends: Backends,
     stores: Vec<Arc<Store>>,
     queue: Option<Arc<RetryQueue>>,
     sessions: Arc<Register>,
@@ -133,9 +134,9 @@ impl Facts {
         let (sessions, spawn) = (Arc::clone(&node.sessions), Arc::clone(&node.system.spawn));
         let queue = node.queue.clone();
         let (directory, maps) = (node.trouble.clone(), node.map_states.clone());
-        let (forms, visits) = (forms(config), Arc::clone(&node.backends.visits));
+        let (forms, backends) = (forms(config), node.backends.clone());
         let stores = node.local.clone();
-        Self { forms, fixed, directory, maps, visits, stores, queue, sessions, meters, shutdown, spawn }
+        Self { forms, fixed, directory, maps, backends, stores, queue, sessions, meters, shutdown, spawn }
     }
 }
 
@@ -169,7 +170,7 @@ impl NodeStatus for Facts {
                 facts.state = NodeState::Draining;
             }
             facts.sessions = self.sessions.count();
-            facts.back_ends = self.visits.hosts().into_iter().map(back_end).collect();
+            facts.back_ends = self.backends.hosts().into_iter().map(back_end).collect();
             facts.queue = self.queue.as_deref().map(queue::facts);
             for store in &self.stores {
                 let asked = Arc::clone(store);

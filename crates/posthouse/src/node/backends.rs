@@ -1,11 +1,11 @@
-//! The way to a store: a function call where it is here, over the net where another node serves it.
+//! The way to a store: a function call where it is here, over the net where another node serves it or it is of another make.
 
 use super::System;
 use super::foreign::ForeignStores;
 use super::nodes::ClusterNodes;
 use super::routing::Routes;
 use crate::config::Config;
-use backend::{Callers, Deliveries, HereOrThere, Nodes, Sessions, Visits};
+use backend::{Callers, Deliveries, Foreign, HereOrThere, HostReport, Nodes, Sessions, Visits};
 use directory::{NodeRecord, Routing, StoreAt};
 use mail_types::{NodeName, StoreName};
 use net::{Dialer, Shutdown};
@@ -22,8 +22,12 @@ pub(super) struct Backends {
     pub(super) handover: Arc<dyn SessionHandover>,
     /// Back-ends of another make.
     pub(super) visits: Arc<Visits>,
+    /// Mail for them.
+    mail: Arc<Deliveries>,
     /// Whether sessions are led to them from here.
     leads: bool,
+    /// Whether mail is.
+    relays: bool,
     /// To other nodes, where there are any.
     remote: Option<Arc<Deliveries>>,
 }
@@ -34,13 +38,23 @@ pub(super) fn stores(local: &[Arc<Store>], own: &NodeName, routes: &Routes) -> L
     LocalStores::new(local.iter().cloned()).owned_where(move |store| is_here(&routes.now(), &own, store))
 }
 
-/// The way to back-ends of another make.
-fn visits(config: &Config, routes: &Routes, system: &System) -> Arc<Visits> {
+/// The ways to back-ends of another make: of sessions, and of mail.
+fn other_makes(config: &Config, routes: &Routes, system: &System) -> (Arc<Visits>, Arc<Deliveries>) {
     let (foreign, demands) = ForeignStores::of(&config.backends, routes);
-    let dialer = Arc::new(Dialer::new().with_told(demands));
-    let (clock, spawn) = (Arc::clone(&system.clock), Arc::clone(&system.spawn));
-    let host = config.node.hostname.clone();
-    Arc::new(Visits::new(Arc::new(foreign), Callers::all(dialer), clock, spawn, host))
+    let (foreign, dialer): (Arc<dyn Foreign>, _) = (Arc::new(foreign), Arc::new(Dialer::new().with_told(demands)));
+    let (clock, spawn) = (&system.clock, Arc::clone(&system.spawn));
+    let host = &config.node.hostname;
+    let callers = Callers::all(dialer.clone());
+    let visits = Visits::new(Arc::clone(&foreign), callers, Arc::clone(clock), spawn, host.clone());
+    let mail = Deliveries::to_back_ends(foreign, dialer, Arc::clone(clock), host.clone());
+    (Arc::new(visits), Arc::new(mail))
+}
+
+/// Mail for stores of another make goes there; all other mail goes by `other`.
+fn or_to(mail: Arc<dyn Delivery>, other: Arc<dyn Delivery>, routes: &Routes) -> Arc<dyn Delivery> {
+    let routes = routes.clone();
+    let is_foreign = move |store: &StoreName| matches!(routes.now().store_at(store), Some(StoreAt::Foreign { .. }));
+    Arc::new(HereOrThere::<dyn Delivery>::new(is_foreign, mail, other))
 }
 
 /// A store without a record is here: nobody else can have it.
@@ -57,10 +71,12 @@ impl Backends {
     pub(super) fn of(config: &Config, stores: &Arc<LocalStores>, routes: &Routes, system: &System) -> Self {
         let (delivery, handover) =
             (Arc::clone(stores) as Arc<dyn Delivery>, Arc::clone(stores) as Arc<dyn SessionHandover>);
-        let visits = visits(config, routes, system);
-        let leads = config.proxy.is_some();
+        let (visits, mail) = other_makes(config, routes, system);
+        let (leads, relays) = (config.proxy.is_some(), config.relay.is_some());
         let Some(cluster) = &config.cluster else {
-            return Self { queue_delivery: Arc::clone(&delivery), delivery, handover, visits, leads, remote: None };
+            let queue_delivery = or_to(Arc::new(mail.for_queue()), Arc::clone(&delivery), routes);
+            let delivery = or_to(mail.clone(), delivery, routes);
+            return Self { queue_delivery, delivery, handover, visits, mail, leads, relays, remote: None };
         };
         if let Some(file) = cluster.proof.is_open() {
             tracing::warn!(file = %file.display(), "others on this machine can read what nodes prove themselves with, and so all mail");
@@ -78,8 +94,19 @@ impl Backends {
             HereOrThere::<dyn Delivery>::new(serves(stores), Arc::clone(&delivery), Arc::new(remote.for_queue()));
         let delivery = HereOrThere::<dyn Delivery>::new(serves(stores), delivery, remote.clone());
         let handover = HereOrThere::<dyn SessionHandover>::new(serves(stores), handover, Arc::new(sessions));
-        let (delivery, queue_delivery) = (Arc::new(delivery), Arc::new(queue_delivery));
-        Self { delivery, queue_delivery, handover: Arc::new(handover), visits, leads, remote: Some(remote) }
+        let queue_delivery = or_to(Arc::new(mail.for_queue()), Arc::new(queue_delivery), routes);
+        let delivery = or_to(mail.clone(), Arc::new(delivery), routes);
+        let handover = Arc::new(handover);
+        Self { delivery, queue_delivery, handover, visits, mail, leads, relays, remote: Some(remote) }
+    }
+
+    /// How every host of every back-end of another make is.
+    pub(super) fn hosts(&self) -> Vec<HostReport> {
+        let mut hosts = self.visits.hosts();
+        if self.relays {
+            hosts.extend(self.mail.hosts());
+        }
+        hosts
     }
 
     /// Looks after the connections that are kept, until the node stops; then ends them.
@@ -92,6 +119,7 @@ impl Backends {
         };
         let looking = async { if self.leads { self.visits.tend().await } else { std::future::pending().await } };
         tokio::select! {
+            () = self.mail.tidy() => {}
             () = tidying => {}
             () = looking => {}
             () = shutdown.draining() => {}
@@ -100,6 +128,7 @@ impl Backends {
 
     /// Ends the connections that are kept, politely: nobody needs them any more.
     pub(super) async fn hang_up(&self) {
+        self.mail.hang_up().await;
         if let Some(remote) = &self.remote {
             remote.hang_up().await;
         }

@@ -1,4 +1,5 @@
-//! Which back-end of another make a store is: the directory says where, the configuration what it needs beside.
+//! Which back-end of another make a store is, for sessions and for mail: the directory says where, the configuration what it
+//! needs beside.
 
 use super::routing::Routes;
 use crate::config::{Backend, BackendProof};
@@ -70,8 +71,11 @@ impl ForeignStores {
             return BackEnd::Nowhere(format!("its record has no port for {name}"));
         };
         let told = self.told.get(store);
+        let logs_in = !matches!(protocol, Protocol::Lmtp | Protocol::Smtp);
         let master = match (login, told.and_then(|told| told.backend.master.clone())) {
             (BackendLogin::Password, _) => None,
+            // For mail nobody does.
+            (BackendLogin::Master, _) if !logs_in => None,
             (BackendLogin::Master, Some(master)) => Some(master),
             (BackendLogin::Master, None) => {
                 let why = "its record says that a master logs in, and no [[backend]] here has one";
@@ -107,5 +111,7 @@ fn record(protocol: Protocol) -> (&'static str, directory::Protocol) {
         Protocol::Pop3 => ("POP3", directory::Protocol::Pop3),
         Protocol::Submission => ("submission", directory::Protocol::Submission),
         Protocol::Sieve => ("ManageSieve", directory::Protocol::Sieve),
+        Protocol::Lmtp => ("LMTP", directory::Protocol::Lmtp),
+        Protocol::Smtp => ("SMTP", directory::Protocol::Smtp),
     }
 }

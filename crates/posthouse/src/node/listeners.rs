@@ -18,7 +18,7 @@ use net::{Listener, ListenerHandle, ListenerOptions, Network, Security, ServerTl
 use ports::{BoxFuture, Peer, Protocol};
 use proxy::{
     Authenticator, DirectoryAccounts, LoginForms, LoginOrigin, Pop3Config, Proxy, SieveConfig, StartTls,
-    SubmissionConfig,
+    SubmissionConfig, Verified,
 };
 use relay::{Gate, Relay, RelaySession};
 use smtp_proto::server as smtp;
@@ -189,6 +189,7 @@ impl Listeners {
         let mut authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn))
             .with_turnstile(Arc::clone(&node.turnstile))
             .with_origin(origin(node))
+            .with_verified(verified(node))
             .with_forms(forms(&node.config));
         let cover = Cover::default();
         if let Some(scram) = scram::of(node, &cover) {
@@ -260,6 +261,14 @@ impl Listeners {
 /// What users are shown, and asked for.
 fn front(node: &Node) -> Option<ServerTls> {
     node.config.tls.as_ref().map(|tls| tls.front.clone())
+}
+
+/// The memory of passwords that were found right, where the site wants one.
+fn verified(node: &Node) -> Option<Verified> {
+    let span = node.config.proxy.as_ref()?.login_cache?;
+    let mut key = vec![0; 32];
+    node.system.random.fill(&mut key);
+    Some(Verified::new(sasl::Secret::new(key), span))
 }
 
 fn submission_config(config: &Config, starttls: StartTls) -> SubmissionConfig {

@@ -12,12 +12,13 @@ mod text;
 pub(super) use http::{listen, serve};
 
 use super::Node;
+use super::backends::Backends;
 use super::listeners::Listeners;
 use super::maps::MapStates;
 use super::routing::Routes;
 use super::sessions::Register;
 use admin::{Enough, ListenerFacts, Sessions};
-use backend::{HostReport, HostState, Visits};
+use backend::{HostReport, HostState};
 use mail_types::UnixTime;
 use net::ListenerHandle;
 use ports::{Clock, Protocol, Spawn};
@@ -43,7 +44,7 @@ pub(super) struct Meters {
     stores: Vec<(Arc<Store>, PathBuf)>,
     queue: Option<Arc<RetryQueue>>,
     maps: MapStates,
-    visits: Arc<Visits>,
+    backends: Backends,
 }
 
 /// What the operating system says of this process, and the disks of the journals.
@@ -73,7 +74,7 @@ impl Meters {
             stores: node.local.iter().cloned().zip(journals).collect(),
             queue: node.queue.clone(),
             maps: node.map_states.clone(),
-            visits: Arc::clone(&node.backends.visits),
+            backends: node.backends.clone(),
         })
     }
 
@@ -156,11 +157,11 @@ impl Meters {
     fn back_ends(&self, page: &mut Page) {
         let help = "Logins at back-ends by protocol and outcome.";
         let mut logins = page.family("posthouse_backend_logins_total", Kind::Counter, help);
-        for (store, protocol, outcome, count) in self.visits.logins() {
+        for (store, protocol, outcome, count) in self.backends.visits.logins() {
             let labels = [("store", store.as_str()), ("protocol", protocol.name()), ("outcome", outcome.name())];
             logins.sample(&labels, count);
         }
-        let hosts = self.visits.hosts();
+        let hosts = self.backends.hosts();
         let help = "Calls of a back-end's host that came to nothing.";
         let mut failures = page.family("posthouse_backend_failures_total", Kind::Counter, help);
         for HostReport { store, protocol, host, failures: count, .. } in &hosts {

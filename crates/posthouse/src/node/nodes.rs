@@ -26,9 +26,7 @@ impl Nodes for ClusterNodes {
                 Reach::Nowhere(format!("the record of node {} has no address", node.name))
             }
             Some(StoreAt::Node(node)) => Reach::Node { name: node.name.clone(), callee: callee(node, protocol) },
-            Some(StoreAt::Foreign { .. }) => {
-                Reach::Nowhere("it is a back-end of another make, which this version does not call".to_owned())
-            }
+            Some(StoreAt::Foreign { .. }) => Reach::Nowhere("it has just become a back-end of another make".to_owned()),
         }
     }
 }

@@ -16,7 +16,7 @@ use ports::{
 };
 use proxy::{
     Authenticator, Client, DirectoryAccounts, LoginForms, NoVerdict, Plus, Proxy, Scram, TokenOrigin, TokenVerdict,
-    Tokens,
+    Tokens, Verified,
 };
 use sasl::{BearerAdvice, Secret};
 use std::io;
@@ -142,6 +142,12 @@ impl World {
         Self::with(engine, live).with_authenticator(|plain| plain.with_tokens(Some(tokens)))
     }
 
+    /// A proxy that remembers which passwords were right.
+    pub(crate) fn with_verified(span: Duration) -> Self {
+        let verified = Verified::new(Secret::new(vec![1; 32]), span);
+        Self::new().with_authenticator(|plain| plain.with_verified(Some(verified)))
+    }
+
     /// A bare name is in `back.test`, and of the back-ends two know its users by their local parts.
     pub(crate) fn with_forms(self) -> Self {
         let back = Domain::parse("back.test").unwrap();
@@ -151,6 +157,12 @@ impl World {
             .with_bare_names(cyrus, back.clone())
             .with_bare_names(courier, back);
         self.with_authenticator(|plain| plain.with_forms(forms))
+    }
+
+    /// From now on this is an account's password.
+    pub(crate) fn change_password(&self, name: &str, stored: &str) {
+        let passwords = vec![PasswordHash::parse(stored).unwrap()];
+        put(&self.engine, &SecretRecord { address: address(&format!("{name}@example.test")), passwords });
     }
 
     fn with_authenticator(mut self, change: impl FnOnce(Authenticator) -> Authenticator) -> Self {

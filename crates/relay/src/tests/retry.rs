@@ -48,7 +48,7 @@ impl Site {
         Self { stores, disk, world, queue, relay: Arc::new(relay) }
     }
 
-    fn talk(&self) -> Talk {
+    pub(super) fn talk(&self) -> Talk {
         Talk::at(Arc::clone(&self.relay), Some(Arc::clone(&self.queue)))
     }
 

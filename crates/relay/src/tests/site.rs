@@ -4,8 +4,8 @@ use super::stores::Stores;
 use crate::{Guest, Machine, Relay, RelaySession, RetryQueue};
 use directory::engine::{Entry, Revision};
 use directory::{
-    AccountRecord, AccountState, AccountsPolicy, AliasRecord, DomainRecord, PlacementRecord, Record, Routing,
-    StoreRecord,
+    AccountRecord, AccountState, AccountsPolicy, AliasRecord, DomainRecord, Host, PlacementRecord, Protocol, Record,
+    Routing, StoreRecord,
 };
 use machine::Machine as _;
 use mail_types::{AccountId, Address, Domain, NodeName, StoreName, UnixTime};
@@ -18,7 +18,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// `north` has ann, bob and eve (who is disabled); `south` has cid and dan.
+/// `north` has ann, bob and eve (who is disabled); `south` has cid and dan. `old`, of another make, has gil and knows who else is in
+/// `other.example`; `dumb` takes no mail.
 pub(super) fn routing() -> Routing {
     let mut entries = Vec::new();
     let mut put = |key: String, value: Vec<u8>| entries.push(Entry { key, value, revision: Revision::new(1) });
@@ -31,13 +32,28 @@ pub(super) fn routing() -> Routing {
         ..DomainRecord::new(Domain::parse("open.example").expect("a domain"))
     };
     put(unchecked.key(), unchecked.encode());
+    for (name, store) in [("other.example", "old"), ("dumb.example", "dumb")] {
+        let domain = DomainRecord::new(Domain::parse(name).expect("a domain"));
+        let default_store = StoreName::parse(store).ok();
+        let domain = DomainRecord { accounts: AccountsPolicy::Unchecked, default_store, ..domain };
+        put(domain.key(), domain.encode());
+    }
+    for (name, protocol, port) in [("old", Protocol::Lmtp, 24), ("dumb", Protocol::Imap, 143)] {
+        let host = Host::parse("192.0.2.24").expect("an address");
+        let store = StoreRecord::foreign(
+            StoreName::parse(name).expect("a name"),
+            host,
+            [(protocol, port)].into_iter().collect(),
+        );
+        put(store.key(), store.encode());
+    }
     for name in ["north", "south"] {
         let node = NodeName::parse("node").expect("a name");
         let store = StoreRecord::posthouse(StoreName::parse(name).expect("a name"), node);
         put(store.key(), store.encode());
     }
     for (number, (user, store)) in
-        [("ann", "north"), ("bob", "north"), ("eve", "north"), ("cid", "south"), ("dan", "south")]
+        [("ann", "north"), ("bob", "north"), ("eve", "north"), ("cid", "south"), ("dan", "south"), ("gil", "old")]
             .into_iter()
             .enumerate()
     {
@@ -52,6 +68,7 @@ pub(super) fn routing() -> Routing {
     let far = Address::parse("x@far.example").expect("an address");
     for (alias, targets) in [
         ("all", vec![address("ann"), address("cid")]),
+        ("both", vec![address("ann"), Address::parse("hal@other.example").expect("an address")]),
         ("postmaster", vec![address("dan")]),
         ("twice", vec![address("ann"), address("ann")]),
         ("some", vec![address("ann"), address("nobody")]),
@@ -169,7 +186,7 @@ pub(super) fn relay(
     routing: impl Fn() -> Option<Arc<Routing>> + Send + Sync + 'static,
     world: Arc<World>,
 ) -> Relay {
-    Relay::new(Arc::new(stores.clone()), routing, world.clone(), world).with_store_wait(Duration::from_secs(20))
+    Relay::new(Arc::new(stores.clone()), routing, world.clone(), world).with_store_wait(Duration::from_secs(60))
 }
 
 /// The answer of a future that nothing outside must wake, except the queue's writer.

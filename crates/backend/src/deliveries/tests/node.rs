@@ -1,6 +1,7 @@
-//! Nodes in memory: an LMTP server that says yes, unless it is told what else to say.
+//! Nodes and back-ends in memory: a server that says yes, unless it is told what else to say.
 
 use crate::deliveries::{Deliveries, Lmtp};
+use crate::foreign::{BackEnd, Foreign, Introducing, Protocol, Telling};
 use crate::nodes::{Inside, Nodes, Reach};
 use machine::Machine;
 use mail_types::{Domain, NodeName, StoreName, UnixTime};
@@ -43,6 +44,13 @@ pub(super) struct Cluster {
 #[derive(Clone, Default)]
 struct Known(Arc<Mutex<BTreeMap<String, NodeHandle>>>);
 
+/// The one store `ingrid`, at a back-end with these hosts.
+struct OneBackEnd {
+    protocol: Protocol,
+    security: CallSecurity,
+    hosts: Vec<String>,
+}
+
 #[derive(Clone)]
 pub(super) struct NodeHandle(Arc<Mutex<State>>);
 
@@ -56,6 +64,8 @@ struct State {
     /// Whom it said yes to behind a final dot, by local part.
     promised: Vec<String>,
     step: usize,
+    /// What it offers.
+    offers: &'static str,
 }
 
 /// A clock that the tests move.
@@ -81,6 +91,23 @@ impl Cluster {
         Self { deliveries: Arc::new(deliveries), clock, known }
     }
 
+    /// A back-end of another make in the place of ingrid.
+    pub(super) fn back_end<const N: usize>(
+        protocol: Protocol,
+        security: CallSecurity,
+        hosts: [&str; N],
+    ) -> (Self, [NodeHandle; N]) {
+        let mut cluster = Self::new();
+        let handles = hosts.map(|host| cluster.add(host));
+        handles.iter().for_each(|host| host.offers("PIPELINING\n8BITMIME\nSIZE 1000\nENHANCEDSTATUSCODES"));
+        let foreign = OneBackEnd { protocol, security, hosts: hosts.iter().map(|host| (*host).to_owned()).collect() };
+        let caller = Calls { known: cluster.known.clone(), clock: Arc::clone(&cluster.clock) };
+        let (clock, host) =
+            (Arc::clone(&cluster.clock) as Arc<dyn Clock>, Domain::parse("relay.test").expect("a name"));
+        cluster.deliveries = Arc::new(Deliveries::to_back_ends(Arc::new(foreign), Arc::new(caller), clock, host));
+        (cluster, handles)
+    }
+
     pub(super) fn add(&mut self, name: &str) -> NodeHandle {
         let node = NodeHandle(Arc::new(Mutex::new(State {
             script: BTreeMap::new(),
@@ -91,6 +118,7 @@ impl Cluster {
             texts: Vec::new(),
             promised: Vec::new(),
             step: usize::MAX,
+            offers: "PIPELINING\n8BITMIME\nSMTPUTF8\nSIZE 1000\nXPOSTHOUSE",
         })));
         self.known.0.lock().expect("no panic").insert(name.to_owned(), node.clone());
         node
@@ -110,6 +138,11 @@ impl NodeHandle {
 
     pub(super) fn says_once(&self, to: &str, say: Say) {
         self.lock().script.insert(to.to_owned(), (say, true));
+    }
+
+    /// The lines behind its hello.
+    pub(super) fn offers(&self, offers: &'static str) {
+        self.lock().offers = offers;
     }
 
     pub(super) fn recovers(&self) {
@@ -185,6 +218,27 @@ impl Nodes for Known {
     }
 }
 
+impl Foreign for OneBackEnd {
+    fn find(&self, store: &StoreName, protocol: Protocol) -> BackEnd {
+        if store.as_str() != "ingrid" || protocol != self.protocol {
+            return BackEnd::Nowhere(format!("its record has no port for {}", protocol.name()));
+        }
+        let callee = |host: &String| Callee {
+            hosts: Arc::from([Box::from(host.as_str())]),
+            port: 24,
+            security: self.security,
+            introduction: Introduction::Nobody,
+            sources: Arc::default(),
+        };
+        let hosts = self.hosts.iter().map(callee).collect();
+        BackEnd::At { hosts, master: None, introducing: Introducing::Nobody, telling: Telling::ForUs }
+    }
+
+    fn all(&self, protocol: Protocol) -> Vec<StoreName> {
+        if protocol == self.protocol { vec![StoreName::parse("ingrid").expect("a name")] } else { Vec::new() }
+    }
+}
+
 impl Caller<Client> for Calls {
     fn call<'a>(
         &'a self,
@@ -226,6 +280,7 @@ struct Link {
     output: Vec<u8>,
     accepted: Vec<String>,
     text: Option<String>,
+    is_smtp: bool,
     end: Option<Say>,
     /// The final dot was read: whose answer is next.
     answering: Option<usize>,
@@ -258,10 +313,10 @@ impl Link {
             return;
         }
         let verb = line.split(' ').next().unwrap_or_default();
+        let hello = format!("250-node.test\r\n250-{}\r\n250 HELP", node.offers.replace('\n', "\r\n250-"));
         let yes = match verb {
-            "LHLO" => {
-                "250-node.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-SIZE 1000\r\n250 XPOSTHOUSE"
-            }
+            "LHLO" | "EHLO" => hello.as_str(),
+            "STARTTLS" => "220 go",
             "DATA" if self.accepted.is_empty() => "503 5.5.1 nobody",
             "DATA" => "354 go",
             "QUIT" => "221 bye",
@@ -270,6 +325,7 @@ impl Link {
         let say = node.scripted(line).unwrap_or_else(|| Say::text(yes));
         let is = |begin| matches!(&say, Say::Text(text) if text.starts_with(begin));
         match verb {
+            "EHLO" => self.is_smtp = true,
             "MAIL" | "RSET" => self.accepted.clear(),
             "RCPT" if is("250") => {
                 let local = line.trim_start_matches("RCPT TO:<").split('@').next().unwrap_or_default();
@@ -282,7 +338,15 @@ impl Link {
     }
 
     fn on_dot(&mut self, node: &mut State) {
-        for (number, local) in std::mem::take(&mut self.accepted).into_iter().enumerate() {
+        let accepted = std::mem::take(&mut self.accepted);
+        if self.is_smtp {
+            let say = node.scripted("end 0").unwrap_or_else(|| Say::text("250 2.0.0 stored"));
+            if matches!(&say, Say::Text(text) if text.starts_with("250")) {
+                node.promised.extend(accepted);
+            }
+            return self.say(say);
+        }
+        for (number, local) in accepted.into_iter().enumerate() {
             let say = node.scripted(&format!("end {number}")).unwrap_or_else(|| Say::text("250 2.0.0 stored"));
             if self.end.is_none() && matches!(&say, Say::Text(text) if text.starts_with("250")) {
                 node.promised.push(local);
@@ -358,7 +422,8 @@ impl Call<Client> for Connection {
     }
 
     fn start_tls(&mut self) -> BoxFuture<'_, Result<(), Broken>> {
-        panic!("between nodes TLS comes first")
+        self.node.lock().heard.push("(TLS)".to_owned());
+        Box::pin(async { Ok(()) })
     }
 
     fn close(mut self: Box<Self>) -> BoxFuture<'static, ()> {

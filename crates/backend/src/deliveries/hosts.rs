@@ -1,0 +1,137 @@
+//! Who takes the mail of a store: its node, or a back-end of another make with its hosts.
+
+use super::World;
+use super::lines::{Bounds, Line};
+use crate::foreign::{BackEnd, Foreign, Protocol};
+use crate::nodes::{Inside, Nodes, Reach};
+use crate::visits::{HostReport, HostState};
+use mail_types::{Domain, StoreName};
+use ports::Callee;
+use smtp_proto::Dialect;
+use smtp_proto::client::{self, Closing};
+use std::sync::Arc;
+
+/// Who knows where stores are.
+pub(super) enum Stores {
+    /// Of our cluster.
+    Nodes(Arc<dyn Nodes>),
+    /// Of another make.
+    BackEnds(Arc<dyn Foreign>),
+}
+
+/// A host, and the connections to it.
+pub(super) struct Host {
+    pub(super) at: HostAt,
+    pub(super) line: Arc<Line>,
+}
+
+/// Where a host is, and what it is.
+#[derive(Debug)]
+pub(super) struct HostAt {
+    pub(super) kind: Kind,
+    pub(super) callee: Callee,
+}
+
+/// What listens there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A node of ours, which knows XPOSTHOUSE.
+    Node,
+    /// A server of another make.
+    BackEnd(Dialect),
+}
+
+impl Stores {
+    /// The hosts of a store, the best first; why there is none, for the log.
+    pub(super) fn hosts(&self, store: &StoreName) -> Result<Vec<HostAt>, String> {
+        match self {
+            Self::Nodes(nodes) => match nodes.reach(store, Inside::Lmtp) {
+                Reach::Node { callee, .. } => Ok(vec![HostAt { kind: Kind::Node, callee }]),
+                Reach::Nowhere(why) => Err(why),
+            },
+            Self::BackEnds(foreign) => {
+                let (_, kind, hosts) = mail_hosts(&**foreign, store)?;
+                Ok(hosts.into_iter().map(|callee| HostAt { kind, callee }).collect())
+            }
+        }
+    }
+}
+
+/// By LMTP where the back-end has it, since only that answers for each recipient (RFC 2033 §4.2); else by SMTP.
+fn mail_hosts(foreign: &dyn Foreign, store: &StoreName) -> Result<(Protocol, Kind, Vec<Callee>), String> {
+    let mut why_not = Vec::new();
+    for (protocol, dialect) in [(Protocol::Lmtp, Dialect::Lmtp), (Protocol::Smtp, Dialect::Smtp)] {
+        match foreign.find(store, protocol) {
+            BackEnd::At { hosts, .. } => return Ok((protocol, Kind::BackEnd(dialect), hosts)),
+            BackEnd::Nowhere(why) => why_not.push(why),
+        }
+    }
+    Err(why_not.join("; "))
+}
+
+impl World {
+    /// How the hosts of back-ends are.
+    pub(super) fn reports(&self) -> Vec<HostReport> {
+        let Stores::BackEnds(foreign) = &self.stores else { return Vec::new() };
+        let mut stores = foreign.all(Protocol::Lmtp);
+        stores.extend(foreign.all(Protocol::Smtp));
+        stores.sort();
+        stores.dedup();
+        let mut reports = Vec::new();
+        for store in stores {
+            let Ok((protocol, _, hosts)) = mail_hosts(&**foreign, &store) else { continue };
+            reports.extend(hosts.iter().map(|callee| self.report(&store, protocol, callee)));
+        }
+        reports
+    }
+
+    fn report(&self, store: &StoreName, protocol: Protocol, callee: &Callee) -> HostReport {
+        let state = match (self.breakers.is_well(callee), self.ledger.has_answered(callee)) {
+            (false, _) => HostState::LeftAlone,
+            (true, true) => HostState::Up,
+            (true, false) => HostState::Unknown,
+        };
+        let failures = self.ledger.failures(callee);
+        HostReport {
+            store: store.clone(),
+            protocol,
+            host: callee.to_string(),
+            state,
+            failures: failures.count,
+            last_failure: failures.last,
+        }
+    }
+}
+
+impl Kind {
+    /// How we speak to it.
+    pub(super) fn config(self, host: Domain) -> client::Config {
+        match self {
+            Self::Node => client::Config::cluster(host),
+            Self::BackEnd(dialect) => client::Config::new(dialect, host),
+        }
+    }
+
+    /// How many connections it bears.
+    pub(super) fn bounds(self) -> Bounds {
+        match self {
+            Self::Node => Bounds::NODE,
+            Self::BackEnd(_) => Bounds::BACK_END,
+        }
+    }
+
+    /// Why there is no conversation, for an operator.
+    pub(super) fn ended(self, closing: &Closing) -> String {
+        match (closing, self) {
+            (Closing::Quit | Closing::Aborted, _) => "the conversation is over".to_owned(),
+            (Closing::Eof, _) => "it closed the connection".to_owned(),
+            (Closing::Timeout, _) => "it did not answer in time".to_owned(),
+            (Closing::Refused(reply), _) => format!("it refused us: {reply}"),
+            (Closing::Protocol(what), Self::Node) => {
+                format!("it does not speak LMTP ({what}): is that the port of its cluster.lmtp?")
+            }
+            (Closing::Protocol(what), Self::BackEnd(Dialect::Lmtp)) => format!("it does not speak LMTP ({what})"),
+            (Closing::Protocol(what), Self::BackEnd(Dialect::Smtp)) => format!("it does not speak SMTP ({what})"),
+        }
+    }
+}

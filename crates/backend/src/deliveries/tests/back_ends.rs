@@ -1,0 +1,197 @@
+//! Deliveries to back-ends of another make.
+
+use super::node::{Cluster, NodeHandle, Say};
+use super::{STORED, codes, envelope, recipient, run, send, store};
+use crate::HostState;
+use crate::foreign::Protocol;
+use mail_types::{Address, ReversePath};
+use ports::{CallSecurity, Delivery, Envelope, Recipient, Trust};
+use std::time::Duration;
+
+fn dovecot() -> (Cluster, NodeHandle) {
+    let (cluster, [host]) = Cluster::back_end(Protocol::Lmtp, CallSecurity::Plain, ["old"]);
+    (cluster, host)
+}
+
+fn postfix() -> (Cluster, NodeHandle) {
+    let (cluster, [host]) = Cluster::back_end(Protocol::Smtp, CallSecurity::Plain, ["old"]);
+    (cluster, host)
+}
+
+#[test]
+fn by_lmtp_each_recipient_hears_for_itself_and_nothing_of_ours_is_said() {
+    let (cluster, host) = dovecot();
+    host.says("RCPT TO:<gone+x@", Say::text("550 5.1.1 <gone> no such user"));
+    host.says("end 1", Say::text("452 4.2.2 full"));
+    assert_eq!(send(&cluster.deliveries, &["a", "gone", "b", "c"]), ["gone 550 5.1.1", STORED, "452 4.2.2", STORED]);
+    // The recipient as it was received; no parameter that is not offered.
+    let lines = host.heard();
+    assert_eq!(lines[..3], ["LHLO relay.test", "MAIL FROM:<> SIZE=9 BODY=8BITMIME", "RCPT TO:<a+x@big.test>"]);
+    assert_eq!(lines[lines.len() - 3..], ["DATA", "hi", "."]);
+    assert!(lines.iter().all(|line| !line.contains("XSTORE") && !line.contains("XRCPT")), "{lines:?}");
+}
+
+#[test]
+fn by_smtp_one_answer_is_for_all() {
+    let (cluster, host) = postfix();
+    assert_eq!(send(&cluster.deliveries, &["a", "b"]), [STORED, STORED]);
+    assert_eq!(host.heard()[0], "EHLO relay.test");
+    host.says_once("end 0", Say::text("451 4.3.0 later"));
+    assert_eq!(send(&cluster.deliveries, &["a", "b"]), ["451 4.3.0", "451 4.3.0"]);
+    host.says_once("end 0", Say::Break);
+    assert_eq!(send(&cluster.deliveries, &["a", "b"]), ["451 4.4.2", "451 4.4.2"]);
+    assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+}
+
+#[test]
+fn its_refusals_are_passed_on_unless_they_are_about_us() {
+    for (said, told) in [
+        ("550 5.1.1 no such user", "550 5.1.1 no such user"),
+        ("550 no such user", "550 5.0.0 no such user"),
+        ("550-5.2.1 one\r\n550 5.2.1 two", "550 5.2.1 one two"),
+        ("554 5.7.1 relay access denied", "554 5.7.1 relay access denied"),
+        ("452 4.2.2 full", "452 4.2.2 full"),
+        ("450", "450 4.0.0 Refused by the store of this address"),
+        ("550 4.1.1 contradicts itself", "550 5.0.0 4.1.1 contradicts itself"),
+        // Whoever says that nobody answers has answered.
+        ("451 4.4.1 my own back-end is away", "451 4.4.0 my own back-end is away"),
+        ("451 4.4.2 likewise", "451 4.4.0 likewise"),
+        // No word about the recipient.
+        ("503 5.5.1 bad sequence", "451 4.3.0 bad sequence"),
+        ("502 what?", "451 4.3.0 what?"),
+        ("530 5.7.0 STARTTLS first", "451 4.3.0 STARTTLS first"),
+        ("555 parameter", "451 4.3.0 parameter"),
+        ("421 4.3.2 going down", "451 4.4.2 The connection to the store broke, try again later"),
+        ("354 what", "451 4.4.2 The connection to the store broke, try again later"),
+    ] {
+        for at in ["RCPT TO:<b+x@", "MAIL"] {
+            let (cluster, host) = dovecot();
+            host.says(at, Say::text(said));
+            let mut transaction = run(cluster.deliveries.open(&store("ingrid"), envelope())).expect("a transaction");
+            let refusal = run(transaction.rcpt(recipient("b"))).expect_err("a refusal");
+            assert_eq!(refusal.to_string(), told, "{said} to {at}");
+        }
+        let (cluster, host) = dovecot();
+        host.says("end 0", Say::text(said));
+        let lines = send(&cluster.deliveries, &["b"]);
+        assert_eq!(lines, [told.splitn(3, ' ').take(2).collect::<Vec<_>>().join(" ")], "{said} at the end");
+    }
+}
+
+#[test]
+fn what_it_says_is_one_short_line_of_ascii() {
+    let (cluster, host) = dovecot();
+    let long: String = "x\u{e9}\u{7}".repeat(200);
+    host.says("RCPT", Say::Text(format!("550-5.1.1 {long}\r\n550 5.1.1 end")));
+    let mut transaction = run(cluster.deliveries.open(&store("ingrid"), envelope())).expect("a transaction");
+    let refusal = run(transaction.rcpt(recipient("b"))).expect_err("a refusal");
+    let lines: Vec<_> = refusal.reply().lines().collect();
+    assert!(matches!(&*lines, [line] if line.len() == ports::SHOWN_TEXT_OCTETS_MAX), "{lines:?}");
+    assert!(lines[0].bytes().all(|octet| (b' '..=b'~').contains(&octet)), "{lines:?}");
+}
+
+#[test]
+fn the_first_host_that_answers_gets_it() {
+    for how in [Say::Break, Say::Late] {
+        let (cluster, [first, second]) = Cluster::back_end(Protocol::Lmtp, CallSecurity::Plain, ["one", "two"]);
+        first.says("connect", how.clone());
+        for _ in 0..3 {
+            assert_eq!(send(&cluster.deliveries, &["a"]), [STORED], "{how:?}");
+        }
+        assert_eq!((first.calls(), second.calls(), second.messages()), (1, 1, 3), "it is left alone");
+        first.recovers();
+        cluster.clock.pass(Duration::from_secs(1));
+        assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+        assert_eq!((first.calls(), first.messages()), (2, 1), "and is the first again");
+    }
+    // One that greets with a refusal, or knows no LMTP.
+    for (at, say) in [("LHLO", "502 what?"), ("LHLO", "421 too busy")] {
+        let (cluster, [first, second]) = Cluster::back_end(Protocol::Lmtp, CallSecurity::Plain, ["one", "two"]);
+        first.says(at, Say::text(say));
+        assert_eq!(send(&cluster.deliveries, &["a"]), [STORED], "{say}");
+        assert_eq!((first.messages(), second.messages()), (0, 1));
+    }
+}
+
+#[test]
+fn behind_mail_the_word_of_a_host_is_final() {
+    let (cluster, [first, second]) = Cluster::back_end(Protocol::Lmtp, CallSecurity::Plain, ["one", "two"]);
+    first.says("RCPT TO:<b+x@", Say::text("550 5.1.1 nobody"));
+    assert_eq!(send(&cluster.deliveries, &["b"])[0], "b 550 5.1.1");
+    first.says("RCPT TO:<b+x@", Say::Break);
+    cluster.clock.pass(Duration::from_secs(60));
+    assert_eq!(send(&cluster.deliveries, &["b"])[0], "b 451 4.4.2");
+    assert_eq!(second.calls(), 0);
+}
+
+#[test]
+fn a_kept_connection_to_a_host_that_died_leads_to_the_next() {
+    let (cluster, [first, second]) = Cluster::back_end(Protocol::Lmtp, CallSecurity::Plain, ["one", "two"]);
+    assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+    first.says("MAIL", Say::Break);
+    first.says("connect", Say::Break);
+    assert_eq!(send(&cluster.deliveries, &["a", "b"]), [STORED, STORED]);
+    assert_eq!((first.calls(), second.calls(), second.messages()), (2, 1, 1));
+    let states: Vec<_> = cluster.deliveries.hosts().into_iter().map(|host| (host.protocol, host.state)).collect();
+    assert_eq!(states, [(Protocol::Lmtp, HostState::LeftAlone), (Protocol::Lmtp, HostState::Up)]);
+}
+
+#[test]
+fn all_hosts_away_is_no_answer() {
+    let (cluster, [first, second]) = Cluster::back_end(Protocol::Lmtp, CallSecurity::Plain, ["one", "two"]);
+    let reports = cluster.deliveries.hosts();
+    assert!(reports.iter().all(|host| host.state == HostState::Unknown), "{reports:?}");
+    first.says("connect", Say::Break);
+    second.says("connect", Say::Break);
+    for _ in 0..3 {
+        assert_eq!(send(&cluster.deliveries, &["a"]), ["open 451 4.4.1"]);
+    }
+    let reports = cluster.deliveries.hosts();
+    assert!(reports.iter().all(|host| host.state == HostState::LeftAlone && host.failures == 1), "{reports:?}");
+    let why = reports[0].last_failure.as_ref().map(|(_, why)| why.as_str());
+    assert_eq!(why, Some("connection refused"));
+}
+
+#[test]
+fn a_store_without_a_port_for_mail_is_put_off() {
+    let (cluster, _) = dovecot();
+    let refusal = run(cluster.deliveries.open(&store("other"), envelope())).err().expect("a refusal");
+    assert_eq!(codes(&refusal), "451 4.3.0");
+}
+
+#[test]
+fn starttls_comes_before_mail_or_there_is_none() {
+    let starttls = CallSecurity::StartTls(Trust::Public);
+    let (cluster, [host]) = Cluster::back_end(Protocol::Smtp, starttls, ["old"]);
+    host.offers("STARTTLS\n8BITMIME");
+    assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+    assert_eq!(host.heard()[..4], ["EHLO relay.test", "STARTTLS", "(TLS)", "EHLO relay.test"]);
+    for (at, say) in [("EHLO", "250-node.test\r\n250 8BITMIME"), ("STARTTLS", "454 4.7.0 not now")] {
+        let (cluster, [host]) = Cluster::back_end(Protocol::Smtp, starttls, ["old"]);
+        host.offers("STARTTLS\n8BITMIME");
+        host.says(at, Say::text(say));
+        assert_eq!(send(&cluster.deliveries, &["a"]), ["open 451 4.4.1"], "{say}");
+        assert!(host.heard().iter().all(|line| !line.starts_with("MAIL")), "{say}");
+    }
+}
+
+#[test]
+fn octets_go_as_they_came_and_addresses_beyond_ascii_only_where_they_are_understood() {
+    let (cluster, host) = dovecot();
+    host.offers("PIPELINING");
+    assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+    assert_eq!(host.heard()[1], "MAIL FROM:<>", "nothing is declared that is not offered");
+    let address = |text: &str| Address::parse(text).expect("an address");
+    let to = Recipient { recipient: address("j\u{f6}rg@big.test"), ..recipient("a") };
+    let mut transaction = run(cluster.deliveries.open(&store("ingrid"), envelope())).expect("a transaction");
+    let refusal = run(transaction.rcpt(to)).expect_err("a refusal");
+    assert_eq!(codes(&refusal), "553 5.6.7");
+    let from = Envelope { from: ReversePath::Address(address("j\u{f6}rg@far.test")), ..envelope() };
+    let refusal = run(cluster.deliveries.open(&store("ingrid"), from)).err().expect("a refusal");
+    assert_eq!(codes(&refusal), "553 5.6.7");
+    // RFC 1870 §6.
+    let (cluster, _host) = dovecot();
+    let big = Envelope { size: Some(1001), ..envelope() };
+    let refusal = run(cluster.deliveries.open(&store("ingrid"), big)).err().expect("a refusal");
+    assert_eq!(codes(&refusal), "552 5.3.4");
+}

@@ -1,0 +1,140 @@
+//! What back-ends of another make have said of who exists, where nobody else knows; remembered for a short time.
+//!
+//! A "yes" stands in for a back-end that is away for a moment: only then is it looked at. A "no" spares one that is there the
+//! same question again and again, from who guesses names. Whatever is temporary is forgotten at once.
+
+use mail_types::{Address, EnhancedCode, StoreName};
+use smtp_proto::Refusal;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The answers; each kind has its own bound, so that guesses push out nobody who is there.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    yes: Mutex<Answers<()>>,
+    no: Mutex<Answers<Refusal>>,
+}
+
+/// By store and recipient, whose spelling is the store's own matter.
+#[derive(Debug)]
+struct Answers<T>(BTreeMap<(StoreName, Address), (Instant, T)>);
+
+impl Asked {
+    /// The store has just taken him.
+    pub(crate) fn is_there(&self, store: &StoreName, recipient: &Address, now: Instant) {
+        locked(&self.no).0.remove(&(store.clone(), recipient.clone()));
+        locked(&self.yes).put(store, recipient, now, YES_SPAN, ());
+    }
+
+    /// The store has just refused him. It is remembered if it says that there is no such user, and nothing that could depend on
+    /// the message or its sender.
+    pub(crate) fn is_refused(&self, store: &StoreName, recipient: &Address, now: Instant, refusal: &Refusal) {
+        if refusal.reply().code().is_permanent() && refusal.reply().enhanced() == Some(NO_SUCH_USER) {
+            locked(&self.yes).0.remove(&(store.clone(), recipient.clone()));
+            locked(&self.no).put(store, recipient, now, NO_SPAN, refusal.clone());
+        }
+    }
+
+    /// Whether he was there a moment ago.
+    pub(crate) fn was_there(&self, store: &StoreName, recipient: &Address, now: Instant) -> bool {
+        locked(&self.yes).get(store, recipient, now).is_some()
+    }
+
+    /// What the store said a moment ago of who is not there.
+    pub(crate) fn was_refused(&self, store: &StoreName, recipient: &Address, now: Instant) -> Option<Refusal> {
+        locked(&self.no).get(store, recipient, now)
+    }
+}
+
+impl<T: Clone> Answers<T> {
+    fn put(&mut self, store: &StoreName, recipient: &Address, now: Instant, span: Duration, answer: T) {
+        if self.0.len() >= ANSWER_COUNT_MAX {
+            self.0.retain(|_, (until, _)| *until > now);
+        }
+        if self.0.len() >= ANSWER_COUNT_MAX {
+            self.0.clear();
+        }
+        self.0.insert((store.clone(), recipient.clone()), (now + span, answer));
+    }
+
+    fn get(&self, store: &StoreName, recipient: &Address, now: Instant) -> Option<T> {
+        let (until, answer) = self.0.get(&(store.clone(), recipient.clone()))?;
+        (*until > now).then(|| answer.clone())
+    }
+}
+
+impl<T> Default for Answers<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+fn locked<T>(answers: &Mutex<T>) -> MutexGuard<'_, T> {
+    // No holder of these locks can panic half-way through a change.
+    answers.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// RFC 3463 §3.2, X.1.1 (bad destination mailbox address).
+const NO_SUCH_USER: EnhancedCode = EnhancedCode::new(5, 1, 1);
+/// Long enough for a back-end that starts again; who is removed meanwhile is found out when it is back.
+const YES_SPAN: Duration = Duration::from_secs(10 * 60);
+/// Short: who has just been made is refused so long, for good.
+const NO_SPAN: Duration = Duration::from_secs(30);
+/// Answers of one kind, about 400 octets each. When there are more, remembering begins anew.
+const ANSWER_COUNT_MAX: usize = 50_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[expect(clippy::disallowed_methods, reason = "a test begins somewhere")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).expect("an address")
+    }
+
+    #[test]
+    fn answers_are_remembered_for_their_time() {
+        let (asked, t) = (Asked::default(), start());
+        let (store, ann) = (StoreName::parse("old").expect("a name"), address("ann@a.test"));
+        assert!(!asked.was_there(&store, &ann, t) && asked.was_refused(&store, &ann, t).is_none());
+        asked.is_there(&store, &ann, t);
+        assert!(asked.was_there(&store, &ann, t + YES_SPAN / 2) && !asked.was_there(&store, &ann, t + YES_SPAN));
+        // Case is the store's own matter, and another store is another matter.
+        assert!(!asked.was_there(&store, &address("Ann@a.test"), t));
+        assert!(!asked.was_there(&StoreName::parse("new").expect("a name"), &ann, t));
+        asked.is_refused(&store, &ann, t, &Refusal::NO_SUCH_USER);
+        assert!(!asked.was_there(&store, &ann, t));
+        assert_eq!(asked.was_refused(&store, &ann, t + NO_SPAN / 2), Some(Refusal::NO_SUCH_USER));
+        assert_eq!(asked.was_refused(&store, &ann, t + NO_SPAN), None);
+        asked.is_there(&store, &ann, t);
+        assert_eq!(asked.was_refused(&store, &ann, t), None);
+    }
+
+    #[test]
+    fn what_is_temporary_or_another_matter_is_not_remembered() {
+        let (asked, t) = (Asked::default(), start());
+        let (store, ann) = (StoreName::parse("old").expect("a name"), address("ann@a.test"));
+        asked.is_there(&store, &ann, t);
+        for refusal in [Refusal::TRY_LATER, Refusal::MAILBOX_FULL, Refusal::MAILBOX_DISABLED, Refusal::RELAY_DENIED] {
+            asked.is_refused(&store, &ann, t, &refusal);
+            assert_eq!(asked.was_refused(&store, &ann, t), None, "{refusal}");
+            assert!(asked.was_there(&store, &ann, t));
+        }
+    }
+
+    #[test]
+    fn memory_is_bounded_and_guesses_push_out_nobody() {
+        let (asked, t) = (Asked::default(), start());
+        let (store, ann) = (StoreName::parse("old").expect("a name"), address("ann@a.test"));
+        asked.is_there(&store, &ann, t);
+        for guess in 0..ANSWER_COUNT_MAX + 10 {
+            asked.is_refused(&store, &address(&format!("g{guess}@a.test")), t, &Refusal::NO_SUCH_USER);
+        }
+        assert!(locked(&asked.no).0.len() <= ANSWER_COUNT_MAX && asked.was_there(&store, &ann, t));
+    }
+}
