@@ -145,6 +145,14 @@ impl Routing {
         self.stores.values()
     }
 
+    /// Whether no back-end wants its users' own passwords: who has proved here who he is, without one, gets in anywhere.
+    pub fn judges_every_login(&self) -> bool {
+        self.stores.values().all(|store| match &store.kind {
+            StoreKind::Foreign { login, .. } => *login == BackendLogin::Master,
+            StoreKind::Posthouse { .. } => true,
+        })
+    }
+
     /// Where a store is reached now; `None` for one without a record.
     pub fn store_at(&self, name: &StoreName) -> Option<StoreAt<'_>> {
         Some(match &self.stores.get(name)?.kind {

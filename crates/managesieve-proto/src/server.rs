@@ -161,6 +161,11 @@ impl Server {
         TlsStart::Begin
     }
 
+    /// What holds from here on, where TLS lets more be offered: before [`Server::tls_started`].
+    pub fn offer(&mut self, config: Arc<Config>) {
+        self.config = config;
+    }
+
     /// The handshake is over. RFC 5804 §2.2: the server tells its capabilities again, unasked.
     pub fn tls_started(&mut self) {
         let Phase::Handshake = self.phase else { return self.not_asked("tls_started") };

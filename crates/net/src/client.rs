@@ -1,6 +1,6 @@
 //! Calling instead of being called.
 
-use crate::dialer::Upgrade;
+use crate::dialer::{CONNECT_SPAN_MAX, Names, Upgrade};
 use crate::exchange::Exchange;
 use crate::listener::tune;
 use crate::session::SessionError;
@@ -43,6 +43,57 @@ pub async fn connect(address: SocketAddr, span: Duration) -> Result<Stream, Conn
     let socket = connecting.await.map_err(|_| ConnectError::Silent { address, span })?.map_err(refused)?;
     tune(&socket).map_err(refused)?;
     Ok(Stream::plain(socket))
+}
+
+/// Connects to a host by its name, for who speaks a protocol that is no [`Machine`]: its addresses in turn until one answers,
+/// all of them within [`CONNECT_SPAN_MAX`], and TLS from the first octet where `tls` says what is demanded.
+pub async fn connect_host(names: &Names, host: &str, port: u16, tls: Option<&ClientTls>) -> Result<Stream, HostError> {
+    let addresses = names.addresses(host, port).await.map_err(HostError::Name)?;
+    // So that an address that is silent leaves time for the next.
+    let span = CONNECT_SPAN_MAX / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    let mut last = None;
+    for address in addresses {
+        match (connect(address, span).await, tls) {
+            (Ok(stream), None) => return Ok(stream),
+            (Ok(stream), Some(tls)) => {
+                return stream.connect_tls(tls, host).await.map_err(|source| HostError::tls(address, source));
+            }
+            (Err(error), _) => last = Some(error),
+        }
+    }
+    Err(last.map_or(HostError::NoAddress, HostError::Connect))
+}
+
+/// Why there is no connection to a host.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// Nobody knows its addresses.
+    #[error("its address is not known")]
+    Name(#[source] io::Error),
+    /// It has none.
+    #[error("it has no address")]
+    NoAddress,
+    /// None of them answers; what the last had to say.
+    #[error(transparent)]
+    Connect(ConnectError),
+    /// One answers, without the TLS that is demanded.
+    #[error("no TLS with {address}{advice}")]
+    Handshake {
+        /// Which.
+        address: SocketAddr,
+        /// What an operator can do about it.
+        advice: String,
+        /// What is wrong.
+        #[source]
+        source: HandshakeError,
+    },
+}
+
+impl HostError {
+    fn tls(address: SocketAddr, source: HandshakeError) -> Self {
+        let advice = source.advice().map(|advice| format!(", {advice}")).unwrap_or_default();
+        Self::Handshake { address, advice, source }
+    }
 }
 
 /// A client's machine on its stream: who calls tells the machine what to say and asks what came of it.

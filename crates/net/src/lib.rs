@@ -11,6 +11,7 @@
 //!                                      ├ 3 wait for  writable │ readable │ handler.wake │ a time-out: all at once
 //!                                      └ Flow::Pass: client ◀─ octets ─▶ handler.passage's back-end, each shown to a Track
 //!   connect ──────────────────────────▶ Conversation(stream, machine): the same for who speaks first
+//!   connect_host ─────────────────────▶ a Stream, for who speaks what is no machine (HTTP)
 //!   Dialer: the port Caller ───────────▶ a source address, connect, PROXY header where one is wanted, TLS now or later
 //!                                        (the cluster's, or what a foreign back-end needs); a Conversation is a Call
 //!   SystemClock, TokioSpawn, OsRandom: the ports of time, tasks and chance
@@ -54,7 +55,7 @@ mod stream;
 mod timer;
 mod tls;
 
-pub use client::{ConnectError, Conversation, TlsConnectError, connect};
+pub use client::{ConnectError, Conversation, HostError, TlsConnectError, connect, connect_host};
 pub use dialer::{CONNECT_SPAN_MAX, Dialer, LOOKUP_SPAN_MAX, Names};
 pub use drivers::{BLOCKING_THREADS_MAX, OsRandom, SystemClock, TokioSpawn, runtime};
 pub use exchange::{CLOSE_SPAN_MAX, OUTPUT_STALL_MAX};

@@ -108,10 +108,8 @@ where
                 Flow::StartTls => {
                     self.exchange.flush().await?;
                     self.exchange.line.accept_tls(tls.ok_or(HandshakeError::NotOffered)?).await?;
-                    if let Some(binding) = self.exchange.line.stream().channel_binding() {
-                        handler.bind(binding);
-                    }
-                    handler.on_tls(&mut self.exchange.machine);
+                    let facts = self.exchange.line.stream().tls_facts();
+                    handler.on_tls(&mut self.exchange.machine, facts);
                     Phase::Talking
                 }
                 Flow::Pass => return self.pass(handler).await,

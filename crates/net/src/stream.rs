@@ -1,7 +1,7 @@
 //! A connection, with or without TLS.
 
 use crate::tls::{CALL_HANDSHAKE_SPAN_MAX, ClientTls, HANDSHAKE_SPAN_MAX, HandshakeError, ServerTls, handshake};
-use ports::{ChannelBinding, Wire};
+use ports::{ChannelBinding, TlsFacts, Wire};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -45,9 +45,14 @@ impl Stream {
         matches!(self.0, Kind::Tls(_))
     }
 
+    /// What TLS says of the peer.
+    pub fn tls_facts(&self) -> TlsFacts {
+        TlsFacts { binding: self.channel_binding(), certificate: None }
+    }
+
     /// What only the two ends of this connection know, for who binds a login to it: under TLS 1.3 alone, since in TLS 1.2
     /// it takes an extension that not every client has (RFC 9266 §3, §4.2).
-    pub fn channel_binding(&self) -> Option<ChannelBinding> {
+    fn channel_binding(&self) -> Option<ChannelBinding> {
         let Kind::Tls(stream) = &self.0 else { return None };
         let empty = [0; ChannelBinding::OCTETS];
         let (_, state) = stream.get_ref();

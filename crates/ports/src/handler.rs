@@ -1,8 +1,7 @@
 //! How a role answers the events of a machine, whoever moves the bytes.
 
-use crate::{BoxFuture, Passage};
+use crate::{BoxFuture, Passage, TlsFacts};
 use machine::Machine;
-use sasl::ChannelBinding;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Who is at the other end, as the listener saw it.
@@ -74,15 +73,10 @@ pub trait Handler<M: Machine>: Send {
         None
     }
 
-    /// What a login can be bound to on the TLS that is about to be told of. Called before [`Handler::on_tls`], where there is
-    /// such a thing; of a connection that began with TLS it is asked before there is a handler.
-    fn bind(&mut self, binding: ChannelBinding) {
-        let _ = binding;
-    }
-
-    /// TLS is up; what was learnt before must be forgotten (RFC 3207 §4.2).
-    fn on_tls(&mut self, machine: &mut M) {
-        let _ = machine;
+    /// TLS is up, and says so much of the peer; what was learnt before must be forgotten (RFC 3207 §4.2). Of a connection that
+    /// began with TLS it is asked before there is a handler.
+    fn on_tls(&mut self, machine: &mut M, facts: TlsFacts) {
+        let _ = (machine, facts);
     }
 
     /// The connection is gone, for whatever reason. Called exactly once.

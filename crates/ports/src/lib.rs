@@ -22,6 +22,7 @@ mod delivery;
 mod handler;
 mod handover;
 mod passage;
+mod tls;
 mod world;
 
 pub use back_ends::{Admission, BackEnds, PROXY_TTL, Pop3Common, SHOWN_TEXT_OCTETS_MAX, SubmissionCommon, Visitor};
@@ -33,6 +34,7 @@ pub use handover::{Elsewhere, Handover, ImapHandover, LoggedIn, Pop3Handover, Se
 pub use journal::disk::{Disk, DiskFile};
 pub use passage::{Passage, Track, Wire};
 pub use sasl::ChannelBinding;
+pub use tls::{ClientCertificate, TlsFacts};
 pub use world::{Clock, Random, Spawn, blocking};
 
 /// What a future in an object-safe trait is made of.

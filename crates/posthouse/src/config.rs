@@ -19,12 +19,14 @@ mod problem;
 mod raw;
 mod section;
 mod tree;
+mod web;
 
 pub use auth_http::AuthHttp;
 pub use backends::{Backend, BackendProof};
 pub use cluster::{Cluster, Proof};
 pub use maps::Map;
 pub use problem::{Problem, Problems};
+pub use web::WebServer;
 
 use mail_types::{Domain, NodeName, StoreName};
 use net::{CertificateFiles, Network, ServerTls};
@@ -188,7 +190,7 @@ pub struct Relay {
 }
 
 /// `[proxy]`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Proxy {
     /// IMAP (143).
     pub imap: Vec<SocketAddr>,
@@ -218,6 +220,8 @@ pub struct Proxy {
     pub scram: ScramOffer,
     /// Whether its exchanges may be bound to the TLS connection.
     pub scram_plus: bool,
+    /// How long a password is remembered that a costly hash has found right; not at all where there is none.
+    pub login_cache: Option<Duration>,
     /// The balancers that its clients come through, if they do: each connection then begins with a PROXY header.
     pub proxy_from: Option<Arc<[Network]>>,
 }

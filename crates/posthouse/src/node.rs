@@ -23,6 +23,7 @@ mod nodes;
 mod polite;
 mod privileges;
 mod pulse;
+mod questions;
 mod queue;
 mod recipients;
 mod register;
@@ -31,6 +32,7 @@ mod scram;
 mod sessions;
 mod sockets;
 mod stores;
+mod web;
 
 pub use privileges::PrivilegeError;
 pub(crate) use privileges::is_root;

@@ -446,3 +446,16 @@ fn what_is_told_of_a_back_end_is_checked() {
     posthouse.toml:13:9: backend.store: a is taken by backend.store (posthouse.toml:8)
     "#);
 }
+
+#[test]
+fn a_server_that_is_asked_over_http_has_a_url_and_an_authority() {
+    let asked = |lines: &str| {
+        let text = format!("{NODE}[proxy]\nimap = ['127.0.0.1:1143']\n[proxy.auth_http]\n{lines}\n");
+        check(site(&[("posthouse.toml", &text), ("none.pem", "nothing")]).path()).1
+    };
+    insta::assert_snapshot!(asked("url = 'ftp://127.0.0.1/'"), @r#"posthouse.toml:8:7: proxy.auth_http.url: "ftp://127.0.0.1/": is not of the form https://host:port/path or http://host:port/path"#);
+    insta::assert_snapshot!(asked("url = 'https://a:b@x.test/'"), @r#"posthouse.toml:8:7: proxy.auth_http.url: "https://a:b@x.test/": has a user in it, which nobody would be told"#);
+    insta::assert_snapshot!(asked("url = 'http://x.test/'\nauthority = 'none.pem'"), @"posthouse.toml:9:13: proxy.auth_http.authority: vouches for nobody: the URL begins with http (write https)");
+    insta::assert_snapshot!(asked("url = 'https://x.test/'\nauthority = 'none.pem'"), @"posthouse.toml:9:13: proxy.auth_http.authority: none.pem holds no certificate");
+    insta::assert_snapshot!(asked("url = 'https://x.test/'\nauthority = 'gone.pem'"), @"posthouse.toml:9:13: proxy.auth_http.authority: cannot read gone.pem: No such file or directory (os error 2)");
+}

@@ -11,6 +11,8 @@ use crate::log::{Escaped, FailedLogin};
 use crate::origin::{LoginOrigin, NoVerdict, Question, Verdict};
 use crate::scram::Scram;
 use crate::turnstile::{Seat, Stranger, Turnstile};
+use crate::verified::Verified;
+use crate::vouched::Tokens;
 use directory::{AccountState, BackendLogin, Existence, Login, LoginTarget, Origin, Routing, Silent, StoreAt};
 use mail_types::{AccountId, Address, StoreName};
 use ports::{Clock, Holder, LoggedIn, Peer, Protocol, Spawn, Unavailable, Visitor, blocking};
@@ -28,6 +30,9 @@ pub struct Authenticator {
     pub(crate) clock: Arc<dyn Clock>,
     spawn: Arc<dyn Spawn>,
     pub(crate) scram: Option<Scram>,
+    pub(crate) tokens: Option<Tokens>,
+    /// Spares costly hashes, where the site wants that.
+    verified: Option<Arc<Verified>>,
     pub(crate) forms: LoginForms,
     /// Nobody's password, checked where there is none to check.
     nobody: StoredPassword,
@@ -103,6 +108,8 @@ pub(crate) enum Reason {
     BackEnd,
     /// Who was asked in the directory's place said no.
     Origin,
+    /// The token is worth nothing.
+    Token,
 }
 
 /// What keeps somebody out.
@@ -122,6 +129,8 @@ pub(crate) enum Undecided {
     Crowded,
     Stopping,
     Origin,
+    Tokens,
+    WantsPassword,
 }
 
 /// What routing says of a name.
@@ -156,7 +165,21 @@ impl Authenticator {
         let checks = Arc::new(Semaphore::new(PASSWORD_CHECK_COUNT_MAX));
         let hashers = Arc::new(Semaphore::new(PASSWORD_HASHES_AT_ONCE));
         let (counts, turnstile, forms) = (Arc::default(), Arc::default(), LoginForms::default());
-        Self { accounts, origin: None, clock, spawn, scram: None, forms, nobody, checks, hashers, counts, turnstile }
+        Self {
+            accounts,
+            origin: None,
+            clock,
+            spawn,
+            scram: None,
+            tokens: None,
+            verified: None,
+            forms,
+            nobody,
+            checks,
+            hashers,
+            counts,
+            turnstile,
+        }
     }
 
     /// With somebody to ask about names that have no account here.
@@ -171,6 +194,13 @@ impl Authenticator {
     #[must_use]
     pub fn hashing_at_once(mut self, count: usize) -> Self {
         self.hashers = Arc::new(Semaphore::new(count.clamp(1, PASSWORD_HASHES_AT_ONCE_MAX)));
+        self
+    }
+
+    /// With a memory of passwords that were found right.
+    #[must_use]
+    pub fn with_verified(mut self, verified: Option<Verified>) -> Self {
+        self.verified = verified.map(Arc::new);
         self
     }
 
@@ -317,6 +347,7 @@ impl Authenticator {
                     | Reason::NoKeys
                     | Reason::BackEnd
                     | Reason::Origin
+                    | Reason::Token
                     | Reason::Barred(_) => Outcome::WrongPassword,
                 }
             }
@@ -473,6 +504,13 @@ impl Authenticator {
         if hashes.cheap.iter().any(|stored| stored.verify(password)) {
             return Ok(true);
         }
+        let verified = self.verified.clone();
+        let now = self.clock.instant();
+        let is_known =
+            |stored: &StoredPassword| verified.as_ref().is_some_and(|known| known.has(stored, password, now));
+        if hashes.costly.iter().any(is_known) {
+            return Ok(true);
+        }
         let Ok(place) = Arc::clone(&self.checks).try_acquire_owned() else { return unavailable(Undecided::Crowded) };
         // Never closed, so this is a permit.
         let Ok(turn) = Arc::clone(&self.hashers).acquire_owned().await else {
@@ -483,7 +521,11 @@ impl Authenticator {
         let work = move || {
             // Given back when the work is done, also where nobody waits for it any more.
             let _both = (place, turn);
-            costly.iter().any(|stored| stored.verify(&password))
+            let fits = costly.iter().find(|stored| stored.verify(&password));
+            if let (Some(stored), Some(verified)) = (fits, &verified) {
+                verified.note(stored, &password, now);
+            }
+            fits.is_some()
         };
         match blocking(&*self.spawn, work).await {
             Some(true) => Ok(true),
@@ -508,9 +550,10 @@ impl Found {
             }
             Self::Account { store, id, address } => Ok(Entry::Here { store, account: id, address }),
             Self::AtBackEnd { store, address, user, login, .. } => {
-                let password = match login {
-                    BackendLogin::Password => password.cloned(),
-                    BackendLogin::Master => None,
+                let password = match (login, password) {
+                    (BackendLogin::Master, _) => None,
+                    (BackendLogin::Password, Some(password)) => Some(password.clone()),
+                    (BackendLogin::Password, None) => return Err(Stop::Unavailable(Undecided::WantsPassword)),
                 };
                 Ok(Entry::BackEnd { store, address, user, password })
             }
@@ -522,18 +565,20 @@ impl Found {
 
 /// What LOGIN, and USER with PASS, carry: the same as the mechanism LOGIN.
 pub(crate) fn credentials(user: &[u8], password: &[u8]) -> Result<Credentials, Failure> {
-    match Exchange::start(Mechanism::Login, Some(user)) {
-        Step::Challenge { exchange, .. } => match exchange.step(password) {
-            Step::Done(credentials) => Ok(credentials),
-            Step::Failed(failure) => Err(failure),
-            Step::Challenge { .. } | Step::External(_) | Step::Scram(_) | Step::Proved(_) | Step::Unproved(_) => {
-                Err(Failure::Malformed)
-            }
-        },
+    let mut step = Exchange::start(Mechanism::Login, Some(user));
+    if let Step::Challenge { exchange, .. } = step {
+        step = exchange.step(password);
+    }
+    match step {
+        Step::Done(credentials) => Ok(credentials),
         Step::Failed(failure) => Err(failure),
-        Step::Done(_) | Step::External(_) | Step::Scram(_) | Step::Proved(_) | Step::Unproved(_) => {
-            Err(Failure::Malformed)
-        }
+        // LOGIN leads to none of these.
+        Step::Challenge { .. }
+        | Step::External(_)
+        | Step::Bearer(_)
+        | Step::Scram(_)
+        | Step::Proved(_)
+        | Step::Unproved(_) => Err(Failure::Malformed),
     }
 }
 
@@ -570,6 +615,7 @@ impl Reason {
             Self::NotAuthorized => "not-authorized",
             Self::BackEnd => "back-end",
             Self::Origin => "origin",
+            Self::Token => "bad-token",
         }
     }
 }
@@ -586,6 +632,8 @@ impl fmt::Display for Undecided {
             Self::UnreadableHash => "a stored password cannot be read",
             Self::Crowded => "too many passwords wait to be checked",
             Self::Stopping => "the program is stopping",
+            Self::Tokens => "nobody says what the token is worth",
+            Self::WantsPassword => "the back-end wants the user's own password, and there is none",
             Self::Origin => "who is asked in the directory's place gives no verdict",
         })
     }

@@ -1,15 +1,23 @@
-//! AUTHENTICATE and AUTH, whatever the protocol: an exchange from its first message to what becomes of it.
+//! AUTHENTICATE and AUTH, whatever the protocol: what is offered on a connection, and an exchange from its first message to what
+//! becomes of it.
 
 use crate::authenticator::{Authenticator, Client, Outcome};
 use crate::scram::Asked;
-use sasl::{ChannelBinding, Exchange, Failure, Mechanism, Step};
+use ports::TlsFacts;
+use sasl::{ChannelBinding, Exchange, Mechanism, Step};
 
 /// An exchange that may be under way.
-#[derive(Default)]
 pub(crate) struct Dialogue {
+    facts: TlsFacts,
+    /// As they were when TLS began, or the connection did: a client that was told of them may come by them.
+    offered: Vec<Mechanism>,
+    /// Where -PLUS is among them.
+    binding: Option<ChannelBinding>,
     waiting: Option<Exchange>,
     /// Of SCRAM: whose keys the client was asked to prove.
     asked: Option<Asked>,
+    /// What the client hears once it has read why its token was refused.
+    refused: Option<Outcome>,
 }
 
 /// What comes next.
@@ -21,17 +29,34 @@ pub(crate) enum Turn {
 }
 
 impl Dialogue {
-    /// Begins with what the client sent along with the mechanism's name, if it did. `binding` is there where -PLUS is
-    /// offered.
+    /// On a connection of which TLS says so much.
+    pub(crate) fn on(authenticator: &Authenticator, facts: TlsFacts) -> Self {
+        let (scram, binding) = authenticator.scram(facts.binding);
+        let mut offered = Vec::new();
+        if authenticator.takes_certificate(facts.certificate.as_ref()) {
+            offered.push(Mechanism::External);
+        }
+        offered.extend_from_slice(scram);
+        if authenticator.takes_tokens() {
+            offered.extend([Mechanism::OAuthBearer, Mechanism::XOAuth2]);
+        }
+        Self { facts, offered, binding, waiting: None, asked: None, refused: None }
+    }
+
+    /// The mechanisms that are offered beside those of [`Mechanism::ALL`], the best first.
+    pub(crate) fn offered(&self) -> &[Mechanism] {
+        &self.offered
+    }
+
+    /// Begins with what the client sent along with the mechanism's name, if it did. The mechanism is one that is offered.
     pub(crate) async fn begin(
         &mut self,
         who: (&Authenticator, &Client),
         mechanism: Mechanism,
         initial: Option<&[u8]>,
-        binding: Option<ChannelBinding>,
     ) -> Turn {
         self.forget();
-        self.go_on(who, Exchange::start_on(mechanism, initial, binding)).await
+        self.go_on(who, Exchange::start_on(mechanism, initial, self.binding)).await
     }
 
     /// Goes on with the client's answer.
@@ -42,7 +67,7 @@ impl Dialogue {
 
     /// The client gave it up, or TLS has begun.
     pub(crate) fn forget(&mut self) {
-        *self = Self::default();
+        (self.waiting, self.asked, self.refused) = (None, None, None);
     }
 
     async fn go_on(&mut self, (authenticator, client): (&Authenticator, &Client), mut step: Step) -> Turn {
@@ -62,10 +87,22 @@ impl Dialogue {
                 },
                 Step::Proved(identity) => authenticator.proved(client, &identity, self.asked.take()).await,
                 Step::Unproved(identity) => authenticator.unproved(client, &identity, self.asked.take()).await,
+                Step::Bearer(bearer) => match (authenticator.borne(client, &bearer).await, authenticator.advice()) {
+                    // RFC 7628 §3.2.2: first why, so that the client can get another token; the failure behind its answer.
+                    (failed @ (Outcome::WrongPassword | Outcome::NotAuthorized), Some(advice)) => {
+                        self.refused = Some(failed);
+                        step = bearer.refused(advice);
+                        continue;
+                    }
+                    (outcome, _) => outcome,
+                },
+                Step::External(whom) => authenticator.certified(client, self.facts.certificate.as_ref(), whom).await,
                 Step::Done(credentials) => authenticator.log_in(client, Ok(credentials)).await,
-                Step::Failed(failure) => authenticator.log_in(client, Err(failure)).await,
-                // Not offered here: nobody has proved anything.
-                Step::External(_) => authenticator.log_in(client, Err(Failure::Malformed)).await,
+                Step::Failed(failure) => match self.refused.take() {
+                    // Logged and counted before.
+                    Some(outcome) => outcome,
+                    None => authenticator.log_in(client, Err(failure)).await,
+                },
             };
             self.asked = None;
             return Turn::Over(outcome);

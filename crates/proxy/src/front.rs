@@ -2,8 +2,7 @@
 
 use crate::turnstile::{Seat, Stranger};
 use machine::Machine;
-use ports::{Badge, BoxFuture, Flow, Handler, Holder, Passage};
-use sasl::ChannelBinding;
+use ports::{Badge, BoxFuture, Flow, Handler, Holder, Passage, TlsFacts};
 use std::sync::Arc;
 
 /// The proxy's end of one connection.
@@ -39,13 +38,8 @@ pub trait Gate: Send {
         event: <Self::Machine as Machine>::Event,
     ) -> BoxFuture<'a, Step<Self::Machine>>;
 
-    /// TLS is about to be told of; logins can be bound to it.
-    fn bind(&mut self, binding: ChannelBinding) {
-        let _ = binding;
-    }
-
-    /// TLS is up.
-    fn on_tls(&mut self, machine: &mut Self::Machine);
+    /// TLS is up, and says so much of the client.
+    fn on_tls(&mut self, machine: &mut Self::Machine, facts: TlsFacts);
 
     /// The client has been a stranger for too long, and others come: says so, as far as the protocol has words for it.
     fn displace(&mut self, machine: &mut Self::Machine) {
@@ -169,17 +163,10 @@ impl<G: Gate> Handler<G::Machine> for Front<G> {
         }
     }
 
-    fn bind(&mut self, binding: ChannelBinding) {
+    fn on_tls(&mut self, machine: &mut G::Machine, facts: TlsFacts) {
         match &mut self.state {
-            State::NotAuthenticated(gate) => gate.bind(binding),
-            State::Delegated(_) | State::Passed(_) => {}
-        }
-    }
-
-    fn on_tls(&mut self, machine: &mut G::Machine) {
-        match &mut self.state {
-            State::Delegated(session) => session.on_tls(machine),
-            State::NotAuthenticated(gate) => gate.on_tls(machine),
+            State::Delegated(session) => session.on_tls(machine, facts),
+            State::NotAuthenticated(gate) => gate.on_tls(machine, facts),
             State::Passed(_) => {}
         }
     }

@@ -12,8 +12,10 @@ use imap_proto::command::{CommandBody, IdField};
 use imap_proto::server::{Event, Server};
 use imap_proto::{Limits, Reply, Response, ResponseCode};
 use mail_types::StoreName;
-use ports::{Admission, BoxFuture, Elsewhere, Flow, Handover, Holder, ImapHandover, Peer, Protocol, Unavailable};
-use sasl::{ChannelBinding, Mechanism, Secret};
+use ports::{
+    Admission, BoxFuture, Elsewhere, Flow, Handover, Holder, ImapHandover, Peer, Protocol, TlsFacts, Unavailable,
+};
+use sasl::{Mechanism, Secret};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,7 +27,7 @@ pub struct ImapConfig {
     /// What a client may send.
     pub limits: Arc<Limits>,
     /// What the stores behind have in common, and the mechanisms of [`sasl`] to offer in any case. What a login alone needs
-    /// (STARTTLS, SASL-IR, SCRAM) is added here.
+    /// (STARTTLS, SASL-IR, mechanisms) is added here.
     pub support: Support,
     /// Whether the listener has a certificate.
     pub starttls: StartTls,
@@ -43,9 +45,6 @@ pub struct ImapGate {
     client: Client,
     /// Whether TLS is on, from the first octet or by STARTTLS.
     tls: bool,
-    /// What this connection alone has, where it is under TLS.
-    binding: Option<ChannelBinding>,
-    /// An AUTHENTICATE that waits for the client.
     dialogue: Dialogue,
     failures: u32,
 }
@@ -53,23 +52,17 @@ pub struct ImapGate {
 impl Proxy {
     /// An IMAP connection that was accepted: greets (RFC 9051 §7.1, with the capabilities that hold now).
     pub fn imap(&self, config: &Arc<ImapConfig>, peer: Peer) -> (Server, ImapFront) {
-        self.imap_bound(config, peer, None)
+        self.imap_over(config, peer, TlsFacts::default())
     }
 
-    /// The same, on a connection to which logins can be bound.
-    pub fn imap_bound(
-        &self,
-        config: &Arc<ImapConfig>,
-        peer: Peer,
-        binding: Option<ChannelBinding>,
-    ) -> (Server, ImapFront) {
+    /// The same, on a connection of which TLS says so much.
+    pub fn imap_over(&self, config: &Arc<ImapConfig>, peer: Peer, facts: TlsFacts) -> (Server, ImapFront) {
         let gate = ImapGate {
             proxy: self.clone(),
             config: Arc::clone(config),
             client: Client::new(Protocol::Imap, peer),
             tls: peer.tls,
-            binding,
-            dialogue: Dialogue::default(),
+            dialogue: Dialogue::on(&self.authenticator, facts),
             failures: 0,
         };
         let mut machine = Server::new(Arc::clone(&config.limits), self.clock.instant());
@@ -86,14 +79,10 @@ impl Gate for ImapGate {
         Box::pin(self.on_event(machine, event))
     }
 
-    fn bind(&mut self, binding: ChannelBinding) {
-        self.binding = Some(binding);
-    }
-
     /// RFC 9051 §6.2.1: nothing that was learnt before is kept. Failed logins are, for they are the client's.
-    fn on_tls(&mut self, machine: &mut Server) {
+    fn on_tls(&mut self, machine: &mut Server, facts: TlsFacts) {
         self.tls = true;
-        self.dialogue.forget();
+        self.dialogue = Dialogue::on(&self.proxy.authenticator, facts);
         machine.tls_started(self.proxy.clock.instant());
     }
 
@@ -163,14 +152,14 @@ impl ImapGate {
     async fn on_authenticate(&mut self, machine: &mut Server, name: &str, initial: Option<Secret>) -> Step<Server> {
         let Some(mechanism) = Mechanism::parse(name) else { return self.refuse(machine, NO_SUCH_MECHANISM) };
         let is_offered = self.offered().mechanisms().iter().any(|offered| offered.eq_ignore_ascii_case(name));
-        let (scram, binding) = self.authenticator().scram(self.binding);
         if !is_offered {
-            let under_tls = self.privacy_lacks() && (mechanism.reveals_password() || scram.contains(&mechanism));
+            let is_ours = Mechanism::ALL.contains(&mechanism) || self.dialogue.offered().contains(&mechanism);
+            let under_tls = self.privacy_lacks() && is_ours;
             return self.refuse(machine, if under_tls { PRIVACY_REQUIRED } else { NO_SUCH_MECHANISM });
         }
         let began = self.proxy.clock.instant();
         let (who, initial) = ((&*self.proxy.authenticator, &self.client), initial.as_ref().map(Secret::as_bytes));
-        let turn = self.dialogue.begin(who, mechanism, initial, binding).await;
+        let turn = self.dialogue.begin(who, mechanism, initial).await;
         self.on_turn(machine, turn, began).await
     }
 
@@ -279,9 +268,9 @@ impl ImapGate {
     /// What is offered, and so what is taken.
     fn offered(&self) -> CapabilitySet {
         // SCRAM too is offered under TLS only: it shows no password, but the mail behind it would be seen.
-        let (scram, _) = self.authenticator().scram(self.binding);
         let mut support = self.config.support.clone();
-        support.plain_mechanisms.splice(0..0, scram.iter().map(|mechanism| mechanism.name().into()));
+        let beside = self.dialogue.offered().iter().map(|mechanism| mechanism.name().into());
+        support.plain_mechanisms.splice(0..0, beside);
         let mut set = offered(&support, Login::Before, self.privacy());
         // RFC 4959: of AUTHENTICATE, which is ours and not the store's.
         set.insert(Capability::SaslIr);

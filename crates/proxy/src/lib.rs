@@ -30,10 +30,12 @@
 //! 7. Whoever is one too many ([`Turnstile`]) hears so and nobody else notices; what counts against an account is its sessions,
 //!    never what a stranger tries.
 //! 8. What was learnt in clear is forgotten when TLS begins (RFC 9051 §6.2.1, RFC 2595 §4).
-//! 9. SCRAM is offered where it can be honoured, and an exchange with a name that has no keys looks like any other.
+//! 9. A token is worth what its issuer says, and a certificate what its authority did: whom they name is never read from where
+//!    the client connected to. Neither is offered while a back-end wants its users' own passwords.
+//! 10. SCRAM is offered where it can be honoured, and an exchange with a name that has no keys looks like any other.
 //!
 //! RFCs: 9051 §6.1, §6.2, §7.1 and §11 (before login), 2971 (ID), 4959 (SASL-IR), 5530 (response codes); 1939 §4 and §7
-//! (USER, PASS), 2449 §8 and 3206 (response codes), 2595 (STLS), 5034 (AUTH); 4616 (PLAIN); 5802 and 7677 (SCRAM);
+//! (USER, PASS), 2449 §8 and 3206 (response codes), 2595 (STLS), 5034 (AUTH); 4616 (PLAIN); 5802 and 7677 (SCRAM); 7628 (OAUTHBEARER); 4422 App. A (EXTERNAL);
 //! 8314 §3 (no clear text); 6409 and 4954 (submission and AUTH); 5804 §1 and §2.1 to §2.3 (ManageSieve).
 
 mod accounts;
@@ -53,6 +55,8 @@ mod scram;
 mod sieve;
 mod submission;
 mod turnstile;
+mod verified;
+mod vouched;
 
 pub use accounts::{Accounts, DirectoryAccounts};
 pub use authenticator::{Authenticator, Client, Outcome};
@@ -70,6 +74,8 @@ pub use scram::{Plus, Scram};
 pub use sieve::{SieveConfig, SieveFront};
 pub use submission::{SubmissionConfig, SubmissionFront, SubmissionServer};
 pub use turnstile::{LoginLimits, Turnstile};
+pub use verified::Verified;
+pub use vouched::{TokenOrigin, TokenVerdict, Tokens};
 
 use ports::{BackEnds, Clock, SessionHandover};
 use std::sync::Arc;

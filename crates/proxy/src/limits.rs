@@ -23,6 +23,9 @@ pub const PASSWORD_HASHES_AT_ONCE: usize = 4;
 /// The most of them, whatever the cores: half of the pool's threads.
 pub const PASSWORD_HASHES_AT_ONCE_MAX: usize = 16;
 
+/// Passwords that are remembered to be right: some 6 MB. With more users than this at a time some of them are hashed again.
+pub const VERIFIED_COUNT_MAX: usize = 65_536;
+
 /// How long the directory may take over the hashes of one account.
 pub const ACCOUNT_LOOKUP_MAX: Duration = Duration::from_secs(5);
 

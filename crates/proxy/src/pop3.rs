@@ -9,9 +9,9 @@ use crate::{Authenticator, Proxy};
 use pop3_proto::{Config, Event, Expire, LoginMethods, Refusal, Security, Server, TlsStart, Utf8};
 use ports::{
     Admission, BoxFuture, Elsewhere, Flow, Handler, Handover, Holder, Peer, Pop3Common, Pop3Handover, Protocol,
-    Unavailable,
+    TlsFacts, Unavailable,
 };
-use sasl::{ChannelBinding, Mechanism};
+use sasl::Mechanism;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,10 +30,8 @@ pub type Pop3Front = Front<Pop3Gate>;
 /// POP3 in the AUTHORIZATION state.
 pub struct Pop3Gate {
     proxy: Proxy,
+    config: Arc<Pop3Config>,
     client: Client,
-    /// What a login is bound to, where that is offered.
-    binding: Option<ChannelBinding>,
-    /// An AUTH that waits for the client.
     dialogue: Dialogue,
 }
 
@@ -55,8 +53,8 @@ impl Pop3Config {
 
     /// Before its login a client is told what holds wherever it is led: where there are back-ends, what all of them have
     /// (RFC 2449 §6: a client may ask before the login, and never again).
-    fn for_client(&self, peer: Peer, scram: &[Mechanism], common: Option<Pop3Common>) -> Arc<Config> {
-        let names: Vec<_> = scram.iter().chain(&Mechanism::ALL).map(|mechanism| mechanism.name()).collect();
+    fn for_client(&self, peer: Peer, offered: &[Mechanism], common: Option<Pop3Common>) -> Arc<Config> {
+        let names: Vec<_> = offered.iter().chain(&Mechanism::ALL).map(|mechanism| mechanism.name()).collect();
         let under_tls = LoginMethods::with_user(&names);
         let may = self.clear_logins.allows(peer.address.ip());
         let in_clear = if may { under_tls.clone() } else { LoginMethods::default() };
@@ -72,14 +70,13 @@ impl Pop3Config {
 
 impl Proxy {
     /// A POP3 connection that was accepted: greets.
-    pub fn pop3(&self, config: &Pop3Config, peer: Peer) -> (Server, Pop3Front) {
-        self.pop3_bound(config, peer, None)
+    pub fn pop3(&self, config: &Arc<Pop3Config>, peer: Peer) -> (Server, Pop3Front) {
+        self.pop3_over(config, peer, TlsFacts::default())
     }
 
-    /// The same, on a connection to which logins can be bound. Behind STLS none are: what is offered there was settled when
-    /// the connection began.
-    pub fn pop3_bound(&self, config: &Pop3Config, peer: Peer, binding: Option<ChannelBinding>) -> (Server, Pop3Front) {
-        let (scram, binding) = self.authenticator.scram(binding);
+    /// The same, on a connection of which TLS says so much.
+    pub fn pop3_over(&self, config: &Arc<Pop3Config>, peer: Peer, facts: TlsFacts) -> (Server, Pop3Front) {
+        let dialogue = Dialogue::on(&self.authenticator, facts);
         let security = match config.starttls {
             _ if peer.tls => Security::Tls,
             StartTls::Offered => Security::ClearWithStls,
@@ -87,8 +84,8 @@ impl Proxy {
         };
         let client = Client::new(Protocol::Pop3, peer);
         let common = self.back_ends.pop3_common();
-        let machine = Server::new(config.for_client(peer, scram, common), security, self.clock.instant());
-        let gate = Pop3Gate { proxy: self.clone(), client, binding, dialogue: Dialogue::default() };
+        let machine = Server::new(config.for_client(peer, dialogue.offered(), common), security, self.clock.instant());
+        let gate = Pop3Gate { proxy: self.clone(), config: Arc::clone(config), client, dialogue };
         (machine, Front::new(gate).with_stranger(self.authenticator.stranger()))
     }
 }
@@ -100,8 +97,10 @@ impl Gate for Pop3Gate {
         Box::pin(self.on_event(machine, event))
     }
 
-    fn on_tls(&mut self, machine: &mut Server) {
-        self.dialogue.forget();
+    fn on_tls(&mut self, machine: &mut Server, facts: TlsFacts) {
+        self.dialogue = Dialogue::on(&self.proxy.authenticator, facts);
+        let common = self.proxy.back_ends.pop3_common();
+        machine.offer(self.config.for_client(self.client.peer, self.dialogue.offered(), common));
         machine.tls_started();
     }
 
@@ -127,7 +126,7 @@ impl Pop3Gate {
                     let began = self.proxy.clock.instant();
                     let initial = initial.as_ref().map(pop3_proto::Secret::as_bytes);
                     let who = (&*self.proxy.authenticator, &self.client);
-                    let turn = self.dialogue.begin(who, mechanism, initial, self.binding).await;
+                    let turn = self.dialogue.begin(who, mechanism, initial).await;
                     return self.on_turn(machine, turn, began).await;
                 }
                 None => machine.refuse(&Refusal::BAD_CREDENTIALS),

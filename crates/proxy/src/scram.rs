@@ -143,7 +143,7 @@ impl Authenticator {
     }
 
     /// What a login came to, counted; a failure is logged, and takes its time.
-    async fn settle(
+    pub(crate) async fn settle(
         &self,
         client: &Client,
         user: &str,

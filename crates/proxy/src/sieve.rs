@@ -8,8 +8,8 @@ use crate::front::{Front, Gate, Step};
 use crate::{Authenticator, Proxy};
 use mail_types::StoreName;
 use managesieve_proto::{Config, Event, Refusal, Security, Server, TlsStart};
-use ports::{Admission, BoxFuture, Elsewhere, Flow, Holder, Peer, Protocol, Unavailable};
-use sasl::{ChannelBinding, Mechanism};
+use ports::{Admission, BoxFuture, Elsewhere, Flow, Holder, Peer, Protocol, TlsFacts, Unavailable};
+use sasl::Mechanism;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -28,10 +28,8 @@ pub type SieveFront = Front<SieveGate>;
 /// ManageSieve before the login.
 pub struct SieveGate {
     proxy: Proxy,
+    config: Arc<SieveConfig>,
     client: Client,
-    /// What a login is bound to, where that is offered.
-    binding: Option<ChannelBinding>,
-    /// An AUTHENTICATE that waits for the client.
     dialogue: Dialogue,
 }
 
@@ -47,24 +45,19 @@ impl SieveConfig {
         Self { base, starttls, clear_logins }
     }
 
-    fn for_client(&self, peer: Peer, scram: &[Mechanism]) -> Arc<Config> {
+    fn for_client(&self, peer: Peer, offered: &[Mechanism]) -> Arc<Config> {
         let under_tls: Vec<_> =
-            scram.iter().chain(&Mechanism::ALL).map(|mechanism| mechanism.name().to_owned()).collect();
+            offered.iter().chain(&Mechanism::ALL).map(|mechanism| mechanism.name().to_owned()).collect();
         let in_clear = if self.clear_logins.allows(peer.address.ip()) { under_tls.clone() } else { Vec::new() };
         Arc::new(Config { in_clear, under_tls, ..self.base.clone() })
     }
 }
 
 impl Proxy {
-    /// A ManageSieve connection that was accepted: greets, with the extensions that back-ends have told. Logins can be bound
-    /// to `binding`; behind STARTTLS to nothing, for what is offered there was settled when the connection began.
-    pub async fn sieve(
-        &self,
-        config: &SieveConfig,
-        peer: Peer,
-        binding: Option<ChannelBinding>,
-    ) -> (Server, SieveFront) {
-        let (scram, binding) = self.authenticator.scram(binding);
+    /// A ManageSieve connection that was accepted, of which TLS says so much: greets, with the extensions that back-ends have
+    /// told.
+    pub async fn sieve(&self, config: &Arc<SieveConfig>, peer: Peer, facts: TlsFacts) -> (Server, SieveFront) {
+        let dialogue = Dialogue::on(&self.authenticator, facts);
         let security = match config.starttls {
             _ if peer.tls => Security::Tls,
             StartTls::Offered => Security::ClearWithStartTls,
@@ -73,8 +66,8 @@ impl Proxy {
         let client = Client::new(Protocol::Sieve, peer);
         let stranger = self.authenticator.stranger();
         let offer = self.back_ends.sieve_offer().await;
-        let machine = Server::new(config.for_client(peer, scram), offer, security, self.clock.instant());
-        let gate = SieveGate { proxy: self.clone(), client, binding, dialogue: Dialogue::default() };
+        let machine = Server::new(config.for_client(peer, dialogue.offered()), offer, security, self.clock.instant());
+        let gate = SieveGate { proxy: self.clone(), config: Arc::clone(config), client, dialogue };
         (machine, Front::new(gate).with_stranger(stranger))
     }
 }
@@ -86,8 +79,9 @@ impl Gate for SieveGate {
         Box::pin(self.on_event(machine, event))
     }
 
-    fn on_tls(&mut self, machine: &mut Server) {
-        self.dialogue.forget();
+    fn on_tls(&mut self, machine: &mut Server, facts: TlsFacts) {
+        self.dialogue = Dialogue::on(&self.proxy.authenticator, facts);
+        machine.offer(self.config.for_client(self.client.peer, self.dialogue.offered()));
         machine.tls_started();
     }
 
@@ -106,7 +100,7 @@ impl SieveGate {
                     let began = self.proxy.clock.instant();
                     let initial = initial.as_ref().map(managesieve_proto::Secret::as_bytes);
                     let who = (&*self.proxy.authenticator, &self.client);
-                    let turn = self.dialogue.begin(who, mechanism, initial, self.binding).await;
+                    let turn = self.dialogue.begin(who, mechanism, initial).await;
                     return self.on_turn(machine, turn, began).await;
                 }
                 None => machine.refuse(&Refusal::BAD_CREDENTIALS),

@@ -7,8 +7,8 @@ use crate::front::{Front, Gate, Step};
 use crate::limits::{LOGIN_FAILURE_COUNT_MAX, LOGIN_SPAN_MAX};
 use crate::{Authenticator, Proxy};
 use mail_types::Domain;
-use ports::{Admission, BoxFuture, Flow, Holder, Peer, Protocol, SubmissionCommon, Unavailable};
-use sasl::{ChannelBinding, Mechanism};
+use ports::{Admission, BoxFuture, Flow, Holder, Peer, Protocol, SubmissionCommon, TlsFacts, Unavailable};
+use sasl::Mechanism;
 use smtp_proto::server::{Config, Event, Extensions, Limits, Server};
 use smtp_proto::{Dialect, Refusal, Security};
 use std::convert::Infallible;
@@ -34,10 +34,8 @@ pub type SubmissionFront = Front<SubmissionGate>;
 /// SMTP up to a successful AUTH.
 pub struct SubmissionGate {
     proxy: Proxy,
+    config: Arc<SubmissionConfig>,
     client: Client,
-    /// What a login is bound to, where that is offered.
-    binding: Option<ChannelBinding>,
-    /// An AUTH that waits for the client.
     dialogue: Dialogue,
     failures: u32,
 }
@@ -55,8 +53,8 @@ impl SubmissionConfig {
         Self { base, clear_logins, is_told }
     }
 
-    fn for_client(&self, peer: Peer, scram: &[Mechanism], common: Option<SubmissionCommon>) -> Arc<Config> {
-        let auth = scram.iter().chain(&Mechanism::ALL).map(|mechanism| mechanism.name().to_owned()).collect();
+    fn for_client(&self, peer: Peer, offered: &[Mechanism], common: Option<SubmissionCommon>) -> Arc<Config> {
+        let auth = offered.iter().chain(&Mechanism::ALL).map(|mechanism| mechanism.name().to_owned()).collect();
         let auth_in_clear = self.clear_logins.allows(peer.address.ip());
         let extensions = Extensions { auth, auth_in_clear, ..self.base.extensions.clone() };
         let config = Config { extensions, ..self.base.clone() };
@@ -76,20 +74,19 @@ fn usual_extensions(common: SubmissionCommon) -> Vec<String> {
 }
 
 impl Proxy {
-    /// A submission connection that was accepted: greets. Logins can be bound to `binding`; behind STARTTLS to nothing, for what
-    /// is offered there was settled when the connection began.
+    /// A submission connection that was accepted, of which TLS says so much: greets.
     pub fn submission(
         &self,
-        config: &SubmissionConfig,
+        config: &Arc<SubmissionConfig>,
         peer: Peer,
-        binding: Option<ChannelBinding>,
+        facts: TlsFacts,
     ) -> (SubmissionServer, SubmissionFront) {
-        let (scram, binding) = self.authenticator.scram(binding);
+        let dialogue = Dialogue::on(&self.authenticator, facts);
         let client = Client::new(Protocol::Submission, peer);
         let security = if peer.tls { Security::Tls } else { Security::Plain };
-        let config = config.for_client(peer, scram, self.back_ends.submission_common());
-        let machine = Server::new(config, security, self.clock.instant());
-        let gate = SubmissionGate { proxy: self.clone(), client, binding, dialogue: Dialogue::default(), failures: 0 };
+        let told = config.for_client(peer, dialogue.offered(), self.back_ends.submission_common());
+        let machine = Server::new(told, security, self.clock.instant());
+        let gate = SubmissionGate { proxy: self.clone(), config: Arc::clone(config), client, dialogue, failures: 0 };
         (machine, Front::new(gate).with_stranger(self.authenticator.stranger()))
     }
 }
@@ -106,8 +103,10 @@ impl Gate for SubmissionGate {
     }
 
     /// RFC 3207 §4.2: nothing that was learnt before is kept.
-    fn on_tls(&mut self, machine: &mut SubmissionServer) {
-        self.dialogue.forget();
+    fn on_tls(&mut self, machine: &mut SubmissionServer, facts: TlsFacts) {
+        self.dialogue = Dialogue::on(&self.proxy.authenticator, facts);
+        let common = self.proxy.back_ends.submission_common();
+        machine.offer(self.config.for_client(self.client.peer, self.dialogue.offered(), common));
         machine.tls_started();
     }
 
@@ -126,7 +125,7 @@ impl SubmissionGate {
                 Some(mechanism) => {
                     let began = self.proxy.clock.instant();
                     let who = (&*self.proxy.authenticator, &self.client);
-                    let turn = self.dialogue.begin(who, mechanism, initial.as_deref(), self.binding).await;
+                    let turn = self.dialogue.begin(who, mechanism, initial.as_deref()).await;
                     return self.on_turn(machine, turn, began).await;
                 }
                 None => machine.auth_failed(Refusal::UNKNOWN_MECHANISM),

@@ -9,6 +9,7 @@ use proxy::{
 use sasl::{Credentials, Failure, Password};
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 use world::{ALICE, Pool, World, finish, peer};
 
 const CLIENT_IP: &str = "198.51.100.7";
@@ -30,6 +31,26 @@ fn says_who_it_is_and_where() {
     assert_eq!(store.as_str(), "here");
     assert_eq!((who.account, who.address.to_string()), (ALICE, "alice@example.test".to_owned()));
     assert_eq!(who.peer, client().peer);
+}
+
+#[test]
+fn a_password_that_was_right_is_not_hashed_again_while_its_hash_stays() {
+    let world = World::with_verified(Duration::from_secs(2));
+    let log_in = |password: &str| finish(world.proxy.authenticator.log_in(&client(), credentials("argo", password)));
+    let hashed = || world.spawn.blocked.load(Ordering::Relaxed);
+    assert!(matches!(log_in("guess"), Outcome::WrongPassword));
+    assert!(matches!(log_in("guess"), Outcome::WrongPassword));
+    assert_eq!(hashed(), 2, "what is wrong is not remembered, and costs what it did");
+    for _ in 0..3 {
+        assert!(matches!(log_in("secret"), Outcome::LoggedIn { .. }));
+    }
+    assert_eq!(hashed(), 3);
+    // Two seconds pass.
+    assert!(matches!(log_in("guess"), Outcome::WrongPassword) && matches!(log_in("guess"), Outcome::WrongPassword));
+    assert!(matches!(log_in("secret"), Outcome::LoggedIn { .. }));
+    assert_eq!(hashed(), 6, "it is forgotten");
+    world.change_password("argo", "{PLAIN}another");
+    assert!(matches!(log_in("secret"), Outcome::WrongPassword), "a new password acts at once");
 }
 
 #[test]

@@ -8,6 +8,8 @@
 //! ! near                 … comes from where passwords in clear are allowed
 //! ! no-starttls          … to a listener without a certificate
 //! ! scram                … of a proxy that offers SCRAM
+//! ! tokens               … of a proxy that takes tokens and certificates: every back-end takes its word
+//! ! certificate          … to which the client has shown the one of dorothy@example.test and tim@example.test, who is nobody
 //! ! bound                … which has its own octets to bind to: 32 nines
 //! ! forms                … of a proxy where a bare name is in back.test, whose users cyrus and courier know by local parts
 //! ! no-routing           … of a proxy that has no copy of routing
@@ -29,7 +31,7 @@ use imap_proto::Limits;
 use imap_proto::capability::{Capability, Support};
 use machine::Machine;
 use mail_types::Domain;
-use ports::{ChannelBinding, Flow, Handler};
+use ports::{ChannelBinding, ClientCertificate, Flow, Handler, TlsFacts};
 use proxy::{
     ClearLogins, ImapConfig, ImapInsideConfig, Pop3Config, Pop3InsideConfig, SieveConfig, StartTls, SubmissionConfig,
 };
@@ -48,6 +50,8 @@ struct Setup {
     scram: bool,
     forms: bool,
     bound: bool,
+    tokens: bool,
+    certificate: bool,
     chunks: Vec<usize>,
 }
 
@@ -62,12 +66,15 @@ impl Setup {
             scram: said("scram"),
             forms: said("forms"),
             bound: said("bound"),
+            tokens: said("tokens"),
+            certificate: said("certificate"),
             chunks: if said("segments") { vec![usize::MAX] } else { vec![usize::MAX, 1] },
         }
     }
 
     fn world(&self) -> World {
         let world = match (self.routing, self.scram) {
+            (true, false) if self.tokens => World::with_tokens(),
             (true, false) => World::new(),
             (true, true) => World::with_scram(),
             (false, _) => World::without_routing(),
@@ -75,8 +82,17 @@ impl Setup {
         if self.forms { world.with_forms() } else { world }
     }
 
-    fn binding(&self) -> Option<ChannelBinding> {
-        self.bound.then_some(ChannelBinding::of_exporter([9; 32]))
+    /// Of a connection that begins with TLS.
+    fn facts(&self) -> TlsFacts {
+        TlsFacts {
+            binding: self.bound.then_some(ChannelBinding::of_exporter([9; 32])),
+            certificate: self.certificate().filter(|_| self.tls),
+        }
+    }
+
+    fn certificate(&self) -> Option<ClientCertificate> {
+        let addresses = ["Dorothy@example.test", "tim@example.test"].map(str::to_owned);
+        self.certificate.then(|| ClientCertificate { addresses: Arc::new(addresses) })
     }
 
     fn clear_logins() -> ClearLogins {
@@ -90,6 +106,8 @@ struct Driver<M: Machine, H: Handler<M>> {
     handler: H,
     output: Vec<u8>,
     handshaking: bool,
+    /// What TLS says of the client, when it begins later.
+    facts: TlsFacts,
     hung_up: bool,
     /// What goes on to a back-end, once one answers.
     passed: Option<Vec<u8>>,
@@ -175,11 +193,14 @@ impl<M: Machine, H: Handler<M>> Driver<M, H> {
         }
         let mut words = directive.split(' ');
         match (words.next().unwrap(), words.next()) {
-            ("tls" | "near" | "no-starttls" | "no-routing" | "segments" | "scram" | "forms" | "bound", None) => {}
+            (
+                "tls" | "near" | "no-starttls" | "no-routing" | "segments" | "scram" | "forms" | "bound" | "tokens"
+                | "certificate",
+                None,
+            ) => {}
             ("handshake", None) => {
-                self.handler.bind(ChannelBinding::of_exporter([9; 32]));
                 assert!(std::mem::take(&mut self.handshaking), "TLS was not promised");
-                self.handler.on_tls(&mut self.machine);
+                self.handler.on_tls(&mut self.machine, self.facts.clone());
                 self.turn();
             }
             ("engine", Some("away")) => world.engine.go_away(),
@@ -237,7 +258,7 @@ fn imap() {
             starttls: setup.starttls,
             clear_logins: Setup::clear_logins(),
         };
-        world.proxy.imap_bound(&Arc::new(config), peer(setup.ip, setup.tls), setup.binding())
+        world.proxy.imap_over(&Arc::new(config), peer(setup.ip, setup.tls), setup.facts())
     });
 }
 
@@ -245,7 +266,7 @@ fn imap() {
 fn pop3() {
     run_all("pop3", |setup, world| {
         let config = Pop3Config::new(setup.starttls, Setup::clear_logins());
-        world.proxy.pop3_bound(&config, peer(setup.ip, setup.tls), setup.binding())
+        world.proxy.pop3_over(&Arc::new(config), peer(setup.ip, setup.tls), setup.facts())
     });
 }
 
@@ -255,7 +276,7 @@ fn submission() {
         let host = Domain::parse("proxy.example").unwrap();
         let promised = Some(["8BITMIME", "SIZE 1000"].map(str::to_owned).into());
         let config = SubmissionConfig::new(host, promised, setup.starttls, Setup::clear_logins());
-        world.proxy.submission(&config, peer(setup.ip, setup.tls), setup.binding())
+        world.proxy.submission(&Arc::new(config), peer(setup.ip, setup.tls), setup.facts())
     });
 }
 
@@ -263,7 +284,7 @@ fn submission() {
 fn sieve() {
     run_all("sieve", |setup, world| {
         let config = SieveConfig::new(setup.starttls, Setup::clear_logins());
-        finish(world.proxy.sieve(&config, peer(setup.ip, setup.tls), setup.binding()))
+        finish(world.proxy.sieve(&Arc::new(config), peer(setup.ip, setup.tls), setup.facts()))
     });
 }
 
@@ -278,8 +299,10 @@ fn run_all<M: Machine, H: Handler<M>>(protocol: &str, accept: impl Fn(&Setup, &W
             println!("{} in pieces of {chunk}", path.display());
             let world = setup.world();
             let (machine, handler) = accept(&setup, &world);
-            let mut driver =
-                Driver { machine, handler, output: Vec::new(), handshaking: false, hung_up: false, passed: None };
+            let facts =
+                TlsFacts { binding: Some(ChannelBinding::of_exporter([9; 32])), certificate: setup.certificate() };
+            let (output, passed) = (Vec::new(), None);
+            let mut driver = Driver { machine, handler, output, handshaking: false, facts, hung_up: false, passed };
             driver.run(&lines, &world, chunk);
             let sessions = world.store.seen.lock().unwrap().len();
             assert_eq!(world.store.closed.load(Ordering::Relaxed), sessions as u64, "the store hears of the end");

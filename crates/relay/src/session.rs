@@ -6,7 +6,7 @@ use crate::received::Stamp;
 use crate::stored::Unproven;
 use crate::{Outcome, Relay, Stored};
 use mail_types::{DeliveryId, ForwardPath};
-use ports::{Badge, BoxFuture, Flow, Handler, Peer};
+use ports::{Badge, BoxFuture, Flow, Handler, Peer, TlsFacts};
 use smtp_proto::server::{Event, Reset, Server};
 use smtp_proto::{Dialect, Mail, Refusal};
 use std::fmt;
@@ -161,7 +161,7 @@ impl Handler<Machine> for RelaySession {
         Box::pin(self.decide(machine, event))
     }
 
-    fn on_tls(&mut self, machine: &mut Machine) {
+    fn on_tls(&mut self, machine: &mut Machine, _facts: TlsFacts) {
         // RFC 3207 §4.2.
         self.message = None;
         machine.tls_started();

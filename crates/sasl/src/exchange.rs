@@ -1,5 +1,6 @@
 //! The server's side of an exchange: a value that is spent on each message and gives the next step.
 
+use crate::bearer::{Bearer, BearerForm};
 use crate::scram::{self, ChannelBinding, Claim, Farewell, Identity, Proof, Variant};
 use crate::{Mechanism, Password, PasswordError};
 use std::fmt;
@@ -18,6 +19,10 @@ pub enum Exchange {
     },
     /// EXTERNAL without an initial response: an empty challenge was sent.
     External,
+    /// OAUTHBEARER or XOAUTH2 without an initial response: an empty challenge was sent.
+    BearerFirst(BearerForm),
+    /// The same: the token was refused, and the client told why.
+    BearerRefused,
     /// SCRAM without an initial response: an empty challenge was sent.
     ScramFirst {
         /// Whether it is the one that binds.
@@ -46,6 +51,9 @@ pub enum Step {
     /// EXTERNAL: the client says no more than as whom it wants to act, or nobody in particular. Who it is, and whether it
     /// may, is for whoever knows the transport.
     External(Option<String>),
+    /// OAUTHBEARER and XOAUTH2: the client shows a token. What it is worth, and whose it is, is for its issuer to say; where it
+    /// is worth nothing, [`Bearer::refused`] goes on.
+    Bearer(Bearer),
     /// SCRAM: the client says who it wants to be; its keys are to be looked up, and [`Claim::challenge`] goes on. Where there
     /// are none it goes on with nobody's.
     Scram(Claim),
@@ -80,6 +88,9 @@ pub enum Failure {
     /// The client binds itself to something else than this connection, or did not see that it could (RFC 5802 §6).
     #[error("the exchange is not bound to this connection")]
     Binding,
+    /// The token was refused, which the client knows.
+    #[error("the token was refused")]
+    Token,
     /// An unusable password.
     #[error("unusable password")]
     Password(#[source] PasswordError),
@@ -103,6 +114,8 @@ impl Exchange {
             (Mechanism::Login, Some(message)) => Self::LoginName.step(message),
             (Mechanism::External, None) => Step::challenge(b"", Self::External),
             (Mechanism::External, Some(message)) => Self::External.step(message),
+            (Mechanism::OAuthBearer, initial) => Self::bearer(BearerForm::OAuthBearer, initial),
+            (Mechanism::XOAuth2, initial) => Self::bearer(BearerForm::XOAuth2, initial),
             (Mechanism::ScramSha256 | Mechanism::ScramSha256Plus, initial) => {
                 let exchange = Self::ScramFirst { plus: mechanism == Mechanism::ScramSha256Plus, binding };
                 match initial {
@@ -110,6 +123,13 @@ impl Exchange {
                     Some(message) => exchange.step(message),
                 }
             }
+        }
+    }
+
+    fn bearer(form: BearerForm, initial: Option<&[u8]>) -> Step {
+        match initial {
+            None => Step::challenge(b"", Self::BearerFirst(form)),
+            Some(message) => Self::BearerFirst(form).step(message),
         }
     }
 
@@ -124,6 +144,8 @@ impl Exchange {
             // RFC 4422 App. A.1: `initial-response = *( UTF8-char-no-nul )`.
             Self::External if message.is_empty() => Ok(Step::External(None)),
             Self::External => identity(message).map(|authorization| Step::External(Some(authorization))),
+            Self::BearerFirst(form) => Bearer::parse(form, message).map(Step::Bearer),
+            Self::BearerRefused => Err(Failure::Token),
             Self::ScramFirst { plus, binding } => {
                 let variant = if plus { Variant::Plus } else { Variant::Bare };
                 return scram::first(variant, binding, message);

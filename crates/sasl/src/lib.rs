@@ -24,21 +24,25 @@
 //! picture).
 //!
 //! RFCs: 4422 (SASL, and EXTERNAL in App. A), 4616 (PLAIN), draft-murchison-sasl-login (LOGIN), 9106 (Argon2), 2307 (`{SCHEME}` in user
-//! passwords), 5802 and 7677 (SCRAM-SHA-256), 9266 (channel binding), 4013 (one spelling of a password).
+//! passwords), 5801 (GS2), 5802 and 7677
+//! (SCRAM-SHA-256), 7628 and 6750 (OAUTHBEARER), 9266 (channel binding), 4013 (one spelling of a password).
 
+mod bearer;
 mod client;
 mod exchange;
+mod gs2;
 mod mechanism;
 mod password;
 mod scram;
 mod secret;
 
+pub use bearer::{Bearer, BearerAdvice, BearerForm, TOKEN_OCTETS_MAX};
 pub use client::plain_message;
 pub use exchange::{Credentials, Exchange, Failure, IDENTITY_OCTETS_MAX, Step};
 pub use mechanism::Mechanism;
 pub use password::{
-    ARGON2_LANES_MAX, ARGON2_MEMORY_KIB_MAX, ARGON2_PASSES_MAX, BCRYPT_COST_MAX, SALT_OCTETS_MAX, SHA_CRYPT_ROUNDS_MAX,
-    STORED_OCTETS_MAX, SaltError, StoredPassword, StoredPasswordError,
+    ARGON2_LANES_MAX, ARGON2_MEMORY_KIB_MAX, ARGON2_PASSES_MAX, BCRYPT_COST_MAX, Fingerprint, SALT_OCTETS_MAX,
+    SHA_CRYPT_ROUNDS_MAX, STORED_OCTETS_MAX, SaltError, StoredPassword, StoredPasswordError,
 };
 pub use scram::{
     ChannelBinding, Claim, Farewell, Identity, Proof, SCRAM_ITERATIONS, SCRAM_ITERATIONS_MAX, SCRAM_NONCE_OCTETS_MAX,

@@ -13,6 +13,10 @@ pub enum Mechanism {
     ScramSha256,
     /// The same, bound to the TLS connection (RFC 5802 §6).
     ScramSha256Plus,
+    /// RFC 7628: a token that somebody else gave the client.
+    OAuthBearer,
+    /// The same as Google's and Microsoft's servers had it first, for clients that know nothing else.
+    XOAuth2,
     /// RFC 4422 App. A: who the client is was proved outside of SASL.
     External,
 }
@@ -23,7 +27,15 @@ impl Mechanism {
     pub const ALL: [Self; 2] = [Self::Plain, Self::Login];
 
     /// All that there are, the best first.
-    pub const KNOWN: [Self; 5] = [Self::ScramSha256Plus, Self::ScramSha256, Self::Plain, Self::Login, Self::External];
+    pub const KNOWN: [Self; 7] = [
+        Self::External,
+        Self::ScramSha256Plus,
+        Self::ScramSha256,
+        Self::OAuthBearer,
+        Self::XOAuth2,
+        Self::Plain,
+        Self::Login,
+    ];
 
     /// Reads a name as a client sends it, in any case (RFC 4422 §3.1 has upper case; clients are lax).
     pub fn parse(name: &str) -> Option<Self> {
@@ -37,6 +49,8 @@ impl Mechanism {
             Self::Login => "LOGIN",
             Self::ScramSha256 => "SCRAM-SHA-256",
             Self::ScramSha256Plus => "SCRAM-SHA-256-PLUS",
+            Self::OAuthBearer => "OAUTHBEARER",
+            Self::XOAuth2 => "XOAUTH2",
             Self::External => "EXTERNAL",
         }
     }
@@ -45,14 +59,14 @@ impl Mechanism {
     pub const fn needs_keys(self) -> bool {
         match self {
             Self::ScramSha256 | Self::ScramSha256Plus => true,
-            Self::Plain | Self::Login | Self::External => false,
+            Self::Plain | Self::Login | Self::OAuthBearer | Self::XOAuth2 | Self::External => false,
         }
     }
 
-    /// Whether the password itself crosses the wire, so that it is offered under TLS only.
-    pub const fn reveals_password(self) -> bool {
+    /// Whether a password, or a token that is as good as one, crosses the wire, so that it is offered under TLS only.
+    pub const fn reveals_secret(self) -> bool {
         match self {
-            Self::Plain | Self::Login => true,
+            Self::Plain | Self::Login | Self::OAuthBearer | Self::XOAuth2 => true,
             Self::ScramSha256 | Self::ScramSha256Plus | Self::External => false,
         }
     }

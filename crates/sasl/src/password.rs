@@ -9,8 +9,10 @@
 mod scheme;
 mod verifier;
 
-use crate::{Password, SCRAM_ITERATIONS, ScramKeys};
+use crate::{Password, SCRAM_ITERATIONS, ScramKeys, Secret};
+use hmac::{Hmac, KeyInit, Mac};
 use scheme::{Encoding, Scheme};
+use sha2::Sha256;
 use std::fmt;
 use verifier::Verifier;
 
@@ -28,6 +30,10 @@ pub struct StoredPassword {
     encoding: Encoding,
     verifier: Verifier,
 }
+
+/// A password together with the stored one that it fits: two of them are alike only where both are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fingerprint([u8; 32]);
 
 /// Why a stored text is of no use. The texts are for operators and name no secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -96,6 +102,18 @@ impl StoredPassword {
         self.verifier.verify(password)
     }
 
+    /// What this and a password are recognised by, under a secret key (HMAC-SHA-256). Cheap: whoever has the key can guess at
+    /// speed, so neither it nor this is kept anywhere.
+    pub fn fingerprint(&self, key: &Secret, password: &Password) -> Fingerprint {
+        let stored = Secret::new(self.to_string().into_bytes());
+        let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key.as_bytes()).expect("HMAC takes keys of any length");
+        // A stored password holds no NUL: it is text of one line.
+        for part in [stored.as_bytes(), b"\0", password.as_bytes()] {
+            mac.update(part);
+        }
+        Fingerprint(mac.finalize().into_bytes().into())
+    }
+
     /// Whether checking takes milliseconds to seconds by design.
     pub fn is_costly(&self) -> bool {
         self.verifier.is_costly()
@@ -121,6 +139,12 @@ impl fmt::Display for StoredPassword {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{{{}{}}}", self.scheme.name(), self.encoding.suffix())?;
         self.verifier.write_value(self.encoding, f)
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fingerprint(…)")
     }
 }
 

@@ -1,7 +1,8 @@
 //! SASL exchanges and stored passwords.
 
 use sasl::{
-    Credentials, Exchange, IDENTITY_OCTETS_MAX, Mechanism, PASSWORD_OCTETS_MAX, ScramKeys, Step, StoredPassword,
+    BearerAdvice, Credentials, Exchange, IDENTITY_OCTETS_MAX, Mechanism, PASSWORD_OCTETS_MAX, ScramKeys, Step,
+    StoredPassword, TOKEN_OCTETS_MAX,
 };
 
 /// A message of PLAIN; up to its first line feed, and from there, the two of LOGIN and of SCRAM; the one of EXTERNAL. What comes out
@@ -15,7 +16,12 @@ pub fn sasl(data: &[u8]) {
             assert_eq!(message.expect("it came as a message").as_bytes(), data);
         }
         Step::Failed(_) => {}
-        other @ (Step::Challenge { .. } | Step::External(_) | Step::Scram(_) | Step::Proved(_) | Step::Unproved(_)) => {
+        other @ (Step::Challenge { .. }
+        | Step::External(_)
+        | Step::Bearer(_)
+        | Step::Scram(_)
+        | Step::Proved(_)
+        | Step::Unproved(_)) => {
             panic!("PLAIN has one message: {other:?}")
         }
     }
@@ -31,6 +37,7 @@ pub fn sasl(data: &[u8]) {
             Step::Failed(_) => {}
             other @ (Step::Challenge { .. }
             | Step::External(_)
+            | Step::Bearer(_)
             | Step::Scram(_)
             | Step::Proved(_)
             | Step::Unproved(_)) => {
@@ -38,18 +45,45 @@ pub fn sasl(data: &[u8]) {
             }
         },
         Step::Failed(_) => {}
-        other @ (Step::Done(_) | Step::External(_) | Step::Scram(_) | Step::Proved(_) | Step::Unproved(_)) => {
+        other @ (Step::Done(_)
+        | Step::External(_)
+        | Step::Bearer(_)
+        | Step::Scram(_)
+        | Step::Proved(_)
+        | Step::Unproved(_)) => {
             panic!("LOGIN has two messages: {other:?}")
         }
     }
     match Exchange::start(Mechanism::External, Some(data)) {
         Step::External(whom) => assert_eq!(whom.unwrap_or_default().as_bytes(), data),
         Step::Failed(_) => {}
-        other @ (Step::Challenge { .. } | Step::Done(_) | Step::Scram(_) | Step::Proved(_) | Step::Unproved(_)) => {
+        other @ (Step::Challenge { .. }
+        | Step::Done(_)
+        | Step::Bearer(_)
+        | Step::Scram(_)
+        | Step::Proved(_)
+        | Step::Unproved(_)) => {
             panic!("EXTERNAL has one message, and no password: {other:?}")
         }
     }
+    bearer(data);
     scram(name, password);
+}
+
+/// The one message of OAUTHBEARER and of XOAUTH2: what a token may hold, and what a client hears whose token is refused.
+fn bearer(data: &[u8]) {
+    for mechanism in [Mechanism::OAuthBearer, Mechanism::XOAuth2] {
+        let Step::Bearer(bearer) = Exchange::start(mechanism, Some(data)) else { continue };
+        let token = bearer.token().as_bytes();
+        assert!((1..=TOKEN_OCTETS_MAX).contains(&token.len()) && token.iter().all(u8::is_ascii_graphic));
+        if let Some(name) = bearer.authorization() {
+            assert!(!name.is_empty() && name.len() <= IDENTITY_OCTETS_MAX && !name.chars().any(char::is_control));
+        }
+        let Step::Challenge { exchange, .. } = bearer.refused(&BearerAdvice::default()) else {
+            panic!("a refusal is told");
+        };
+        assert!(matches!(exchange.step(data), Step::Failed(_)), "nobody is let in by a token that was refused");
+    }
 }
 
 /// The two messages of SCRAM-SHA-256, against the keys of nobody: no proof fits them.

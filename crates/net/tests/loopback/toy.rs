@@ -166,7 +166,7 @@ impl Handler<Toy> for Role {
         Box::pin(async { Flow::Next })
     }
 
-    fn on_tls(&mut self, _toy: &mut Toy) {
+    fn on_tls(&mut self, _toy: &mut Toy, _facts: ports::TlsFacts) {
         let _ = self.strings.events.send("tls");
     }
 

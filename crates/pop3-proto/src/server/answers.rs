@@ -3,7 +3,7 @@
 //! Where the conversation has ended meanwhile (the client is gone, the timer fired), answers are ignored.
 
 use super::{Phase, Question, Security, Server, TlsStart};
-use crate::capability::Mode;
+use crate::capability::{Config, Mode};
 use crate::command::encode_challenge;
 use crate::dots::{BodyWants, Part, Stuffer};
 use crate::limits::{LOGIN_FAILURE_COUNT_MAX, OUTPUT_OCTETS_MAX};
@@ -11,6 +11,7 @@ use crate::reply::{Refusal, ok};
 use crate::words::{MessageNumber, UniqueId};
 use bytes::Bytes;
 use machine::Machine;
+use std::sync::Arc;
 
 /// How much mail there is, without what is marked as deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,6 +54,11 @@ impl Server {
         self.output.push(&ok("Begin TLS negotiation"));
         self.phase = Phase::Handshake;
         TlsStart::Begin
+    }
+
+    /// What holds from here on, where TLS lets more be offered: before [`Server::tls_started`].
+    pub fn offer(&mut self, config: Arc<Config>) {
+        self.config = config;
     }
 
     /// The handshake is over. RFC 2595 §4: what was learnt before is forgotten.

@@ -1,17 +1,18 @@
 //! `[proxy.auth_http]`: a server that knows who may log in, asked as nginx asks it.
 
 use super::maps::host_and_store;
+use super::problem::Problems;
 use super::section::{At, Section};
-use hyper::Uri;
+use super::web::{RawWebServer, WebServer, url};
 use hyper::header::{HeaderName, HeaderValue};
 use mail_types::StoreName;
 use std::time::Duration;
 
 /// `[proxy.auth_http]`
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct AuthHttp {
-    /// Where it is; plain HTTP.
-    pub url: Uri,
+    /// Where it is.
+    pub server: WebServer,
     /// Sent with each question.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// How long it may take to answer.
@@ -22,7 +23,7 @@ pub struct AuthHttp {
 
 /// What the file says.
 pub(super) struct RawAuthHttp {
-    url: Option<At<Uri>>,
+    server: RawWebServer,
     headers: Vec<At<(HeaderName, HeaderValue)>>,
     timeout_seconds: Option<u32>,
     hosts: Vec<At<(String, StoreName)>>,
@@ -31,33 +32,21 @@ pub(super) struct RawAuthHttp {
 impl RawAuthHttp {
     pub(super) fn read(section: &Section<'_>) -> Self {
         Self {
-            url: section.required("url", url),
+            server: RawWebServer::read(section, section.required("url", url)),
             headers: section.parsed_list("headers", header),
             timeout_seconds: section.number("timeout_seconds", 1..=60),
             hosts: section.parsed_list("stores", host_and_store),
         }
     }
 
-    /// Nothing where the URL is a mistake.
-    pub(super) fn check(self) -> Option<AuthHttp> {
+    /// Nothing where the URL, or its authority, is a mistake.
+    pub(super) fn check(self, problems: &Problems) -> Option<AuthHttp> {
         Some(AuthHttp {
-            url: self.url?.value,
+            server: self.server.check(problems)?,
             headers: self.headers.into_iter().map(|at| at.value).collect(),
             timeout: Duration::from_secs(u64::from(self.timeout_seconds.unwrap_or(TIMEOUT_SECONDS))),
             hosts: self.hosts.into_iter().map(|at| at.value).collect(),
         })
-    }
-}
-
-fn url(text: &str) -> Result<Uri, String> {
-    let url = text.parse::<Uri>().map_err(|error| format!("is no URL: {error}"))?;
-    if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err("has a user in it, which nobody would be told: use headers".to_owned());
-    }
-    match (url.scheme_str(), url.host()) {
-        (Some("http"), Some(_)) => Ok(url),
-        (Some("https"), _) => Err("is asked over plain HTTP only: put what answers on this machine".to_owned()),
-        _ => Err("is not of the form http://host:port/path".to_owned()),
     }
 }
 

@@ -1,6 +1,5 @@
 //! From what the files say to what the node does: defaults, and the mistakes that only the whole can show.
 
-use super::auth_http::RawAuthHttp;
 use super::forms::RawLoginForm;
 use super::problem::{Problem, Problems};
 use super::raw::{
@@ -317,12 +316,13 @@ impl Check<'_> {
             submission_extensions: raw.submission_extensions,
             sieve: self.listeners(raw.sieve),
             sieves: self.tls_listeners(raw.sieves),
-            auth_http: raw.auth_http.and_then(RawAuthHttp::check),
+            auth_http: raw.auth_http.and_then(|raw| raw.check(self.problems)),
             login_forms: RawLoginForm::check(raw.login_forms, self.problems),
             clear_from: raw.clear_from.iter().map(|at| at.value).collect(),
             scram: raw.scram.unwrap_or_default(),
             // A balancer may end TLS; whether it does we cannot see.
             scram_plus: raw.scram_plus.map_or(!behind_balancer, |at| at.value),
+            login_cache: raw.login_cache_seconds.filter(|span| *span > 0).map(|span| Duration::from_secs(span.into())),
         }
     }
 

@@ -123,6 +123,7 @@ pub(super) struct RawProxy {
     pub(super) clear_from: Vec<At<Network>>,
     pub(super) scram: Option<ScramOffer>,
     pub(super) scram_plus: Option<At<bool>>,
+    pub(super) login_cache_seconds: Option<u32>,
     pub(super) balancers: RawBalancers,
 }
 
@@ -274,6 +275,7 @@ fn proxy(section: &Section<'_>) -> RawProxy {
         clear_from: section.parsed_list("clear_from", str::parse),
         scram: section.choice("scram", &[("auto", ScramOffer::Auto), ("on", ScramOffer::On), ("off", ScramOffer::Off)]),
         scram_plus: section.boolean("scram_plus"),
+        login_cache_seconds: section.number("login_cache_seconds", 0..=3600),
         balancers: balancers(section),
     }
 }

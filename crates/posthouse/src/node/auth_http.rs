@@ -10,78 +10,41 @@
 //! ```
 //! What the protocol is: nginx's documentation of ngx_mail_auth_http_module. As there, a connection is for one question.
 
+use super::questions::Questions;
 use super::routing::Routes;
+use super::web::Web;
 use crate::config::AuthHttp;
 use directory::{HostAt, Routing, StoreAt};
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
-use hyper::header::{CONNECTION, HOST, HeaderMap, HeaderValue};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
+use hyper::header::{CONNECTION, HeaderMap, HeaderValue};
+use hyper::{Method, Request};
 use mail_types::StoreName;
-use net::Names;
-use ports::{BoxFuture, Clock, Protocol, host_of};
+use ports::{BoxFuture, Clock, Protocol};
 use proxy::{LoginOrigin, NoVerdict, Question, Verdict};
 use sasl::Password;
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 
 /// Asks such a server.
 pub(super) struct HttpOrigin {
     told: AuthHttp,
     routes: Routes,
-    clock: Arc<dyn Clock>,
-    names: Names,
-    turns: Semaphore,
-    /// Questions of each client host that has any.
-    by_host: Mutex<BTreeMap<IpAddr, usize>>,
+    web: Web,
+    questions: Questions,
 }
 
 impl HttpOrigin {
     pub(super) fn new(told: AuthHttp, routes: Routes, clock: Arc<dyn Clock>) -> Self {
-        let (turns, by_host) = (Semaphore::new(QUESTIONS_AT_ONCE), Mutex::default());
-        Self { told, routes, clock, names: Names::default(), turns, by_host }
+        let web = Web::new(&told.server);
+        let questions = Questions::new(web.shown().to_owned(), told.timeout, clock);
+        Self { told, routes, web, questions }
     }
 
     async fn answer(&self, question: Question<'_>) -> Result<Verdict, NoVerdict> {
-        let headers = self.fetch(request(&self.told, question)?).await?;
+        let request = request(&self.web, &self.told, question)?;
+        let headers = self.web.headers(request).await.map_err(|error| NoVerdict(error.to_string()))?;
         verdict(&headers, |host, port| self.store_of(&self.routes.now(), host, port, question.client.protocol))
-    }
-
-    async fn fetch(&self, request: Request<Empty<Bytes>>) -> Result<HeaderMap, NoVerdict> {
-        let url = &self.told.url;
-        let failed = move |error: &dyn std::fmt::Display| NoVerdict(format!("{url}: {error}"));
-        let (host, port) = (url.host().unwrap_or_default(), url.port_u16().unwrap_or(80));
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        // Not by the runtime's own look-up, which would hold a thread of the pool for each question.
-        let addresses = self.names.addresses(host, port).await.map_err(|error| failed(&error))?;
-        let stream = TcpStream::connect(&addresses[..]).await.map_err(|error| failed(&error))?;
-        let (mut sender, connection) = http1::Builder::new()
-            .max_buf_size(HEADER_OCTETS_MAX)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| failed(&error))?;
-        let answer = async move {
-            let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
-            match response.status() {
-                StatusCode::OK => Ok(response.headers().clone()),
-                status => Err(failed(&format!("the answer has status {status}"))),
-            }
-        };
-        let (mut answer, mut connection) = (pin!(answer), pin!(connection));
-        tokio::select! {
-            biased;
-            answer = &mut answer => return answer,
-            // Its error reaches whoever waits for the answer, which may be there already.
-            _ended = &mut connection => {}
-        }
-        answer.await
     }
 
     /// The back-end that is there: the one of the directory with this host and, for this protocol, this port; where there is
@@ -117,65 +80,16 @@ impl HttpOrigin {
         };
         Some(routing.stores().map(|store| &store.name).filter(|name| is_there(name)).cloned().collect())
     }
-
-    /// A place among the questions of a client's host.
-    fn place(&self, client: IpAddr) -> Option<Place<'_>> {
-        let host = host_of(client);
-        let mut by_host = lock(&self.by_host);
-        let asked = by_host.entry(host).or_default();
-        if *asked >= QUESTIONS_OF_A_HOST {
-            return None;
-        }
-        *asked += 1;
-        Some(Place { origin: self, host })
-    }
 }
 
 impl LoginOrigin for HttpOrigin {
     fn ask<'a>(&'a self, question: Question<'a>) -> BoxFuture<'a, Result<Verdict, NoVerdict>> {
-        Box::pin(async move {
-            let Some(_place) = self.place(question.client.peer.address.ip()) else {
-                return Err(NoVerdict(format!("{}: too many questions of one client at once", self.told.url)));
-            };
-            let answer = async {
-                // In the order in which they came.
-                let _turn = self.turns.acquire().await;
-                self.answer(question).await
-            };
-            tokio::select! {
-                answer = answer => answer,
-                () = self.clock.sleep(self.told.timeout) => {
-                    Err(NoVerdict(format!("{}: no answer within {} s", self.told.url, self.told.timeout.as_secs())))
-                }
-            }
-        })
+        let client = question.client.peer.address.ip();
+        Box::pin(self.questions.ask(client, self.answer(question)))
     }
 }
 
-/// A question that is counted until it is answered.
-struct Place<'o> {
-    origin: &'o HttpOrigin,
-    host: IpAddr,
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut by_host = lock(&self.origin.by_host);
-        if let Some(asked) = by_host.get_mut(&self.host) {
-            *asked -= 1;
-            if *asked == 0 {
-                by_host.remove(&self.host);
-            }
-        }
-    }
-}
-
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    // No holder of this lock can panic half-way through a change.
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn request(told: &AuthHttp, question: Question<'_>) -> Result<Request<Empty<Bytes>>, NoVerdict> {
+fn request(web: &Web, told: &AuthHttp, question: Question<'_>) -> Result<Request<Full<Bytes>>, NoVerdict> {
     let Question { user, password, client } = question;
     let protocol = match client.protocol {
         Protocol::Imap => "imap",
@@ -183,10 +97,8 @@ fn request(told: &AuthHttp, question: Question<'_>) -> Result<Request<Empty<Byte
         Protocol::Sieve => "sieve",
         Protocol::Smtp | Protocol::Submission | Protocol::Lmtp => "smtp",
     };
-    let authority = told.url.authority().map_or("", |authority| authority.as_str());
-    let path = told.url.path_and_query().map_or("/", |path| path.as_str());
-    let mut request = Request::get(path)
-        .header(HOST, authority)
+    let mut request = web
+        .request(Method::GET)
         .header(CONNECTION, "close")
         .header("Auth-Method", "plain")
         .header("Auth-User", escaped(user.as_bytes())?)
@@ -201,7 +113,7 @@ fn request(told: &AuthHttp, question: Question<'_>) -> Result<Request<Empty<Byte
     for (name, value) in &told.headers {
         request = request.header(name, value);
     }
-    request.body(Empty::new()).map_err(|error| NoVerdict(error.to_string()))
+    request.body(Full::default()).map_err(|error| NoVerdict(error.to_string()))
 }
 
 /// As nginx does: what ends a header line, blanks and the sign of the escape itself are percent-encoded.
@@ -238,10 +150,3 @@ fn verdict(headers: &HeaderMap, store: impl Fn(&str, u16) -> Option<StoreName>) 
     let password = password.transpose().map_err(|_| missing("Auth-Pass"))?;
     Ok(Verdict::Welcome { store, user: text("Auth-User").filter(|user| !user.is_empty()), password })
 }
-
-/// Questions that are asked at once; further ones wait for their turn, no longer than for an answer.
-const QUESTIONS_AT_ONCE: usize = 256;
-/// Of these and of those that wait, from one client host; further logins of it hear "unavailable".
-const QUESTIONS_OF_A_HOST: usize = 16;
-/// Of an answer's headers. The least that the library takes.
-const HEADER_OCTETS_MAX: usize = 8192;

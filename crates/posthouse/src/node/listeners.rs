@@ -18,7 +18,7 @@ use net::{Listener, ListenerHandle, ListenerOptions, Network, Security, ServerTl
 use ports::{BoxFuture, Peer, Protocol};
 use proxy::{
     Authenticator, DirectoryAccounts, LoginForms, LoginOrigin, Pop3Config, Proxy, SieveConfig, StartTls,
-    SubmissionConfig,
+    SubmissionConfig, Verified,
 };
 use relay::{Gate, Relay, RelaySession};
 use smtp_proto::server as smtp;
@@ -190,6 +190,7 @@ impl Listeners {
         let mut authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn))
             .with_turnstile(Arc::clone(&node.turnstile))
             .with_origin(origin(node))
+            .with_verified(verified(node))
             .with_forms(forms(&node.config));
         let cover = Cover::default();
         if let Some(scram) = scram::of(node, &cover) {
@@ -208,37 +209,37 @@ impl Listeners {
             let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                 let visit = sessions.enter(Protocol::Imap, &peer);
-                let (machine, front) = proxy.imap_bound(&config.now(), peer, stream.channel_binding());
+                let (machine, front) = proxy.imap_over(&config.now(), peer, stream.tls_facts());
                 let session = front.with_badge(visit.badge().clone());
                 let session = Polite::new(session, visit.badge(), &ending, leave_imap);
                 report(visit, Box::pin(serve(stream, machine, session, tls.clone())))
             }));
         }
         for listener in self.submission {
-            let config = submission_config(&node.config, starttls);
+            let config = Arc::new(submission_config(&node.config, starttls));
             let (proxy, tls) = (proxy.clone(), tls.clone());
             let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                 let visit = sessions.enter(Protocol::Submission, &peer);
-                let (machine, front) = proxy.submission(&config, peer, stream.channel_binding());
+                let (machine, front) = proxy.submission(&config, peer, stream.tls_facts());
                 let session = front.with_badge(visit.badge().clone());
                 let session = Polite::new(session, visit.badge(), &ending, leave_smtp);
                 report(visit, Box::pin(serve(stream, machine, session, tls.clone())))
             }));
         }
-        let pop3_config = Pop3Config::new(starttls, clear_logins(&node.config));
+        let pop3_config = Arc::new(Pop3Config::new(starttls, clear_logins(&node.config)));
         for listener in self.pop3 {
             let (proxy, config, tls) = (proxy.clone(), pop3_config.clone(), tls.clone());
             let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
             running.spawn(listener.run(shutdown.clone(), move |stream, peer| {
                 let visit = sessions.enter(Protocol::Pop3, &peer);
-                let (machine, front) = proxy.pop3_bound(&config, peer, stream.channel_binding());
+                let (machine, front) = proxy.pop3_over(&config, peer, stream.tls_facts());
                 let session = front.with_badge(visit.badge().clone());
                 let session = Polite::new(session, visit.badge(), &ending, leave_pop3);
                 report(visit, Box::pin(serve(stream, machine, session, tls.clone())))
             }));
         }
-        let sieve_config = SieveConfig::new(starttls, clear_logins(&node.config));
+        let sieve_config = Arc::new(SieveConfig::new(starttls, clear_logins(&node.config)));
         for listener in self.sieve {
             let (proxy, config, tls) = (proxy.clone(), sieve_config.clone(), tls.clone());
             let (ending, sessions) = (shutdown.clone(), node.sessions.clone());
@@ -248,7 +249,7 @@ impl Listeners {
                 let (ending, badge) = (ending.clone(), visit.badge().clone());
                 let session = async move {
                     // What it greets with may have to be asked for.
-                    let (machine, front) = proxy.sieve(&config, peer, stream.channel_binding()).await;
+                    let (machine, front) = proxy.sieve(&config, peer, stream.tls_facts()).await;
                     let session = Polite::new(front.with_badge(badge.clone()), &badge, &ending, leave_sieve);
                     serve(stream, machine, session, tls).await
                 };
@@ -256,6 +257,14 @@ impl Listeners {
             }));
         }
     }
+}
+
+/// The memory of passwords that were found right, where the site wants one.
+fn verified(node: &Node) -> Option<Verified> {
+    let span = node.config.proxy.as_ref()?.login_cache?;
+    let mut key = vec![0; 32];
+    node.system.random.fill(&mut key);
+    Some(Verified::new(sasl::Secret::new(key), span))
 }
 
 fn submission_config(config: &Config, starttls: StartTls) -> SubmissionConfig {

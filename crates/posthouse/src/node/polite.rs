@@ -2,7 +2,7 @@
 
 use machine::Machine;
 use net::Shutdown;
-use ports::{Badge, BoxFuture, Flow, Handler, Passage};
+use ports::{Badge, BoxFuture, Flow, Handler, Passage, TlsFacts};
 use std::future::poll_fn;
 use std::sync::Arc;
 
@@ -82,13 +82,9 @@ impl<H: Handler<M>, M: Machine<Event: Send> + Send> Handler<M> for Polite<H, M> 
         self.inner.passage()
     }
 
-    fn bind(&mut self, binding: ports::ChannelBinding) {
-        self.inner.bind(binding);
-    }
-
-    fn on_tls(&mut self, machine: &mut M) {
+    fn on_tls(&mut self, machine: &mut M, facts: TlsFacts) {
         self.badge.under_tls();
-        self.inner.on_tls(machine);
+        self.inner.on_tls(machine, facts);
     }
 
     fn on_close<'a>(&'a mut self) -> BoxFuture<'a, ()> {

@@ -3,8 +3,8 @@
 use super::cover::Cover;
 use super::{Node, NodeError};
 use crate::config::{Config, ScramOffer};
+use directory::Routing;
 use directory::engine::{Engine, EngineError};
-use directory::{BackendLogin, Routing, StoreKind};
 use ports::Random;
 use proxy::{Plus, Scram};
 use sasl::Secret;
@@ -44,19 +44,11 @@ pub(super) fn of(node: &Node, cover: &Cover) -> Option<Scram> {
     let asks_others = proxy.auth_http.is_some();
     let offered = move |routing: &Routing| match offer {
         ScramOffer::On => true,
-        ScramOffer::Auto => !asks_others && cover.is_whole() && everybody_is_judged_here(routing),
+        ScramOffer::Auto => !asks_others && cover.is_whole() && routing.judges_every_login(),
         ScramOffer::Off => false,
     };
     let plus = if proxy.scram_plus { Plus::Offered } else { Plus::NotOffered };
     Some(Scram { key: Arc::new(key), random: Arc::clone(&node.system.random), offered: Arc::new(offered), plus })
-}
-
-/// Whether no back-end wants its users' own passwords, which SCRAM does not show us.
-fn everybody_is_judged_here(routing: &Routing) -> bool {
-    routing.stores().all(|store| match &store.kind {
-        StoreKind::Foreign { login, .. } => *login == BackendLogin::Master,
-        StoreKind::Posthouse { .. } => true,
-    })
 }
 
 /// The key in a file that only we can read; where there is none, or half of one, `fresh` becomes it.

@@ -1,8 +1,10 @@
 //! Logins that an HTTP server decides, as it decides them for nginx.
 
 use crate::node::{ANNA, PASSWORD, Served};
+use net::{CertificateFiles, ServerTls, Stream};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 pub(crate) fn decides() {
@@ -68,6 +70,63 @@ pub(crate) fn decides() {
     assert!(log_in(ANNA, "right").0.starts_with("a NO [AUTHENTICATIONFAILED]"));
     assert!(log_in("anna@else.test", "right").0.starts_with("a NO [AUTHENTICATIONFAILED]"));
     assert_eq!(count(), before);
+}
+
+/// Over TLS, with whoever shows a certificate from the authority that is named, and nobody else.
+pub(crate) fn decides_over_tls() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let back_end = serve(back_end);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let http = serve(move |stream| answer(stream, back_end, &seen));
+    let https = in_tls(http, folder.path(), "right");
+    let impostor = in_tls(http, folder.path(), "wrong");
+    let told = |address: SocketAddr| {
+        format!("[proxy.auth_http]\nurl = 'https://{address}/auth?key=k7'\nauthority = 'right.pem'\n")
+    };
+    let prepare = |node: &Served| {
+        let port = format!("imap={}", back_end.port());
+        node.say(&["store", "add", "old", "--host", "127.0.0.1", "--port", &port, "--tls", "none"], "");
+        node.say(&["domain", "add", "old.test", "--accounts", "unchecked"], "");
+    };
+    let certificate = std::fs::read(folder.path().join("right.pem")).expect("it was made");
+    let node = Served::start_in(folder, "", &told(https), &[]);
+    prepare(&node);
+    for (password, answer) in [("right", "a OK"), ("wrong", "a NO [AUTHENTICATIONFAILED]")] {
+        let heard = node.connect("imap").ask(&format!("a LOGIN \"anna b@old.test\" {password}"), "a ");
+        assert!(heard.starts_with(answer), "{heard}");
+    }
+    assert_eq!(asked.lock().expect("not poisoned").len(), 2);
+
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("right.pem"), certificate).expect("written");
+    let node = Served::start_in(folder, "", &told(impostor), &[]);
+    prepare(&node);
+    let heard = node.connect("imap").ask("a LOGIN \"anna b@old.test\" right", "a ");
+    assert!(heard.starts_with("a NO [UNAVAILABLE]"), "{heard}");
+    let why = node.log_line(&format!("https://{impostor}/auth: no TLS with {impostor}"));
+    assert!(!why.contains("k7"), "{why}");
+    assert_eq!(asked.lock().expect("not poisoned").len(), 2, "an impostor hears no password");
+}
+
+/// TLS in front of a server, with a certificate of its own: `NAME.pem` in that folder.
+fn in_tls(server: SocketAddr, folder: &Path, name: &str) -> SocketAddr {
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).expect("a certificate");
+    let (certificate, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
+    std::fs::write(&certificate, made.cert.pem()).expect("written");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("written");
+    let tls = ServerTls::from_pem_files(&CertificateFiles { certificate, key }, &[]).expect("a server");
+    serve(move |stream| {
+        stream.set_nonblocking(true).expect("a socket");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let stream = Stream::plain(tokio::net::TcpStream::from_std(stream).expect("a socket"));
+            // Who does not like the certificate goes.
+            let Ok(mut stream) = stream.accept_tls(&tls).await else { return };
+            let mut server = tokio::net::TcpStream::connect(server).await.expect("it listens");
+            let _ended = tokio::io::copy_bidirectional(&mut stream, &mut server).await;
+        });
+    })
 }
 
 /// Serves each connection on a thread of its own, for as long as the tests run.

@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         trial("a_map_is_followed_while_mail_comes", maps::followed),
         trial("a_map_places_and_moves_nobody", maps::places),
         trial("an_http_server_says_who_may_log_in_and_where", auth_http::decides),
+        trial("an_http_server_is_asked_over_tls", auth_http::decides_over_tls),
         trial("a_bare_name_means_the_domain_of_where_the_client_is", login_forms::by_address),
         trial("users_of_a_passwd_file_log_in_and_get_mail", maps::accounts),
         trial("mail_waits_for_a_map_that_was_never_read", maps::awaited),

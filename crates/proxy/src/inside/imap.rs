@@ -8,7 +8,7 @@ use crate::imap::{LOG_IN_FIRST, NO_SUCH_MECHANISM, UNAVAILABLE, answer_stranger}
 use imap_proto::capability::{Capability, CapabilitySet, Login, Privacy, Support, offered};
 use imap_proto::server::{Event, Server};
 use imap_proto::{Limits, Reply, Response, ResponseCode};
-use ports::{BoxFuture, Flow, Handover, Holder, Peer, Protocol, SessionHandover};
+use ports::{BoxFuture, Flow, Handover, Holder, Peer, Protocol, SessionHandover, TlsFacts};
 use sasl::{Exchange, Mechanism};
 use std::sync::Arc;
 
@@ -57,7 +57,7 @@ impl Gate for ImapInsideGate {
     }
 
     /// TLS is there from the first octet: STARTTLS is refused.
-    fn on_tls(&mut self, _machine: &mut Server) {}
+    fn on_tls(&mut self, _machine: &mut Server, _facts: TlsFacts) {}
 }
 
 impl ImapInsideGate {
@@ -100,6 +100,7 @@ impl ImapInsideGate {
             sasl::Step::External(whom) => whom,
             sasl::Step::Done(_)
             | sasl::Step::Failed(_)
+            | sasl::Step::Bearer(_)
             | sasl::Step::Scram(_)
             | sasl::Step::Proved(_)
             | sasl::Step::Unproved(_) => None,

@@ -6,7 +6,7 @@ use crate::authenticator::Client;
 use crate::front::{Front, Gate, Step};
 use crate::pop3::answer_login;
 use pop3_proto::{Config, Event, Expire, LoginMethods, Refusal, Security, Server, UserPass, Utf8};
-use ports::{BoxFuture, Flow, Handover, Holder, Peer, Protocol, SessionHandover};
+use ports::{BoxFuture, Flow, Handover, Holder, Peer, Protocol, SessionHandover, TlsFacts};
 use sasl::{Exchange, Mechanism};
 use std::sync::Arc;
 
@@ -67,7 +67,7 @@ impl Gate for Pop3InsideGate {
     }
 
     /// TLS is there from the first octet: STLS is not offered.
-    fn on_tls(&mut self, _machine: &mut Server) {}
+    fn on_tls(&mut self, _machine: &mut Server, _facts: TlsFacts) {}
 }
 
 impl Pop3InsideGate {
@@ -108,6 +108,7 @@ impl Pop3InsideGate {
             sasl::Step::External(whom) => whom,
             sasl::Step::Done(_)
             | sasl::Step::Failed(_)
+            | sasl::Step::Bearer(_)
             | sasl::Step::Scram(_)
             | sasl::Step::Proved(_)
             | sasl::Step::Unproved(_) => None,

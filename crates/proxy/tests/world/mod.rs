@@ -14,7 +14,11 @@ use ports::{
     Admission, BackEnds, BoxFuture, Clock, Elsewhere, Flow, Handler, Handover, ImapHandover, LoggedIn, Passage, Peer,
     Pop3Handover, Random, SessionHandover, Spawn, Track, Unavailable, Visitor, Wire,
 };
-use proxy::{Authenticator, DirectoryAccounts, LoginForms, Plus, Proxy, Scram};
+use proxy::{
+    Authenticator, Client, DirectoryAccounts, LoginForms, NoVerdict, Plus, Proxy, Scram, TokenOrigin, TokenVerdict,
+    Tokens, Verified,
+};
+use sasl::{BearerAdvice, Secret};
 use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -127,6 +131,23 @@ impl World {
         Self::new().with_authenticator(|plain| plain.with_scram(scram()))
     }
 
+    /// A proxy that takes tokens, before back-ends that take its word.
+    pub(crate) fn with_tokens() -> Self {
+        let engine = site();
+        put(&engine, &foreign(&StoreName::parse("cyrus").unwrap(), BackendLogin::Master));
+        let live = Arc::new(Live::new());
+        assert!(finish(Follower::new(Arc::new(engine.clone()), Arc::clone(&live)).step()).is_ok());
+        let advice = BearerAdvice::new(Some("mail".to_owned()), None).unwrap();
+        let tokens = Tokens { origin: Arc::new(FakeIssuer), advice };
+        Self::with(engine, live).with_authenticator(|plain| plain.with_tokens(Some(tokens)))
+    }
+
+    /// A proxy that remembers which passwords were right.
+    pub(crate) fn with_verified(span: Duration) -> Self {
+        let verified = Verified::new(Secret::new(vec![1; 32]), span);
+        Self::new().with_authenticator(|plain| plain.with_verified(Some(verified)))
+    }
+
     /// A bare name is in `back.test`, and of the back-ends two know its users by their local parts.
     pub(crate) fn with_forms(self) -> Self {
         let back = Domain::parse("back.test").unwrap();
@@ -136,6 +157,12 @@ impl World {
             .with_bare_names(cyrus, back.clone())
             .with_bare_names(courier, back);
         self.with_authenticator(|plain| plain.with_forms(forms))
+    }
+
+    /// From now on this is an account's password.
+    pub(crate) fn change_password(&self, name: &str, stored: &str) {
+        let passwords = vec![PasswordHash::parse(stored).unwrap()];
+        put(&self.engine, &SecretRecord { address: address(&format!("{name}@example.test")), passwords });
     }
 
     fn with_authenticator(mut self, change: impl FnOnce(Authenticator) -> Authenticator) -> Self {
@@ -161,6 +188,20 @@ impl World {
         let proxy =
             Proxy { authenticator, handover: store.clone(), back_ends: back_ends.clone(), clock: clock.clone() };
         Self { proxy, clock, spawn, engine, live, store, back_ends }
+    }
+}
+
+/// A token `for-NAME` is NAME's; of `away` nobody can say anything.
+struct FakeIssuer;
+
+impl TokenOrigin for FakeIssuer {
+    fn ask<'a>(&'a self, token: &'a Secret, _client: &'a Client) -> BoxFuture<'a, Result<TokenVerdict, NoVerdict>> {
+        let token = String::from_utf8(token.as_bytes().to_vec()).unwrap();
+        Box::pin(std::future::ready(match token.strip_prefix("for-") {
+            Some(user) => Ok(TokenVerdict::Valid { user: user.to_owned() }),
+            None if token == "away" => Err(NoVerdict("it is away".to_owned())),
+            None => Ok(TokenVerdict::Refused { why: "it is forged".to_owned() }),
+        }))
     }
 }
 

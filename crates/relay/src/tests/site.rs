@@ -9,7 +9,7 @@ use directory::{
 };
 use machine::Machine as _;
 use mail_types::{AccountId, Address, Domain, NodeName, StoreName, UnixTime};
-use ports::{BoxFuture, Clock, Flow, Handler, Peer, Random};
+use ports::{BoxFuture, Clock, Flow, Handler, Peer, Random, TlsFacts};
 use smtp_proto::server::{Config, Event, Server};
 use smtp_proto::{Dialect, Security};
 use std::pin::pin;
@@ -156,7 +156,7 @@ impl Talk {
     }
 
     pub(super) fn tls(&mut self) {
-        self.session.on_tls(&mut self.machine);
+        self.session.on_tls(&mut self.machine, TlsFacts::default());
     }
 
     fn answer(&mut self) -> String {

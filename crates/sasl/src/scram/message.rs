@@ -3,7 +3,7 @@
 use super::Identity;
 use super::keys::KEY_OCTETS;
 use crate::Failure;
-use crate::exchange::identity;
+use crate::gs2::saslname;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
@@ -82,25 +82,4 @@ impl<'m> ClientFinal<'m> {
         let nonce = fields.next().and_then(|field| field.strip_prefix("r=")).ok_or(Failure::Malformed)?;
         Ok(Self { binding, nonce, without_proof, proof })
     }
-}
-
-/// RFC 5802 §5.1: `=2C` is a comma and `=3D` an equals sign, which stands for nothing else.
-fn saslname(text: &str) -> Result<String, Failure> {
-    let mut name = String::with_capacity(text.len());
-    let mut pieces = text.split('=');
-    name.push_str(pieces.next().unwrap_or_default());
-    for piece in pieces {
-        match (piece.strip_prefix("2C"), piece.strip_prefix("3D")) {
-            (Some(rest), _) => {
-                name.push(',');
-                name.push_str(rest);
-            }
-            (None, Some(rest)) => {
-                name.push('=');
-                name.push_str(rest);
-            }
-            (None, None) => return Err(Failure::Identity),
-        }
-    }
-    identity(name.as_bytes())
 }

@@ -2,12 +2,13 @@
 
 use super::event::{Closing, Event, Reset};
 use super::phase::{Phase, Source};
-use super::{Security, Server};
+use super::{Config, Security, Server};
 use crate::reply::{Refusal, Reply};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use mail_types::ReplyCode;
 use std::mem;
+use std::sync::Arc;
 
 impl<Receipt> Server<Receipt> {
     /// To `Event::Hello`.
@@ -193,6 +194,11 @@ impl<Receipt> Server<Receipt> {
             server.say(&Reply::TLS_READY);
             Phase::Handshake
         });
+    }
+
+    /// What holds from here on, where TLS lets more be offered: before [`Server::tls_started`].
+    pub fn offer(&mut self, config: Arc<Config>) {
+        self.config = config;
     }
 
     /// The handshake is done. All that the client said before is forgotten (RFC 3207 §4.2).

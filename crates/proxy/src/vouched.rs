@@ -1,0 +1,155 @@
+//! Logins without a password of ours: by a token that its issuer vouches for, or by a certificate.
+//!
+//! ```text
+//!  token ───────▶ TokenOrigin ─▶ a user ─┐
+//!  certificate ─▶ its addresses ─────────┴─▶ routing: the account, in use ─▶ a store of ours, or a back-end with a master
+//! ```
+//! Where a back-end wants its user's own password there is none to show, so neither is offered while there is such a back-end.
+
+use crate::authenticator::{Authenticator, Client, Entry, Outcome, Reason, Stop, Undecided};
+use crate::origin::NoVerdict;
+use ports::{BoxFuture, ClientCertificate};
+use sasl::{Bearer, BearerAdvice, Identity, Secret};
+use std::fmt;
+use std::sync::Arc;
+
+/// Somebody who knows what a bearer token (RFC 6750) is worth.
+///
+/// Whoever implements it bounds how long an answer takes, and how many questions are on their way.
+pub trait TokenOrigin: Send + Sync {
+    /// Asks. An error is no verdict: the origin is away, or its answer cannot be understood.
+    fn ask<'a>(&'a self, token: &'a Secret, client: &'a Client) -> BoxFuture<'a, Result<TokenVerdict, NoVerdict>>;
+}
+
+/// What a token is worth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenVerdict {
+    /// It is good, for now.
+    Valid {
+        /// Whom it names: a login name.
+        user: String,
+    },
+    /// It is not: forged, of another issuer or for somebody else's service, expired, revoked, without a scope.
+    Refused {
+        /// Why, for operators.
+        why: String,
+    },
+}
+
+/// What OAUTHBEARER needs of the world.
+#[derive(Clone)]
+pub struct Tokens {
+    /// Asked about each token.
+    pub origin: Arc<dyn TokenOrigin>,
+    /// What a client hears whose token was refused.
+    pub advice: BearerAdvice,
+}
+
+impl Authenticator {
+    /// With tokens, which are not taken otherwise.
+    #[must_use]
+    pub fn with_tokens(mut self, tokens: Option<Tokens>) -> Self {
+        self.tokens = tokens;
+        self
+    }
+
+    /// Whether OAUTHBEARER is offered now.
+    pub(crate) fn takes_tokens(&self) -> bool {
+        self.tokens.is_some() && self.routing().judges_every_login()
+    }
+
+    /// Whether EXTERNAL is offered now to who has shown this certificate.
+    pub(crate) fn takes_certificate(&self, certificate: Option<&ClientCertificate>) -> bool {
+        certificate.is_some_and(|certificate| !certificate.addresses.is_empty()) && self.routing().judges_every_login()
+    }
+
+    /// What a client hears whose token was refused.
+    pub(crate) fn advice(&self) -> Option<&BearerAdvice> {
+        self.tokens.as_ref().map(|tokens| &tokens.advice)
+    }
+
+    /// A client has shown a token.
+    pub(crate) async fn borne(&self, client: &Client, bearer: &Bearer) -> Outcome {
+        let began = self.clock.instant();
+        if self.is_one_too_many(client, began).await {
+            return Outcome::Limited;
+        }
+        let whom = bearer.authorization();
+        let (user, decided) = match self.worth(client, bearer).await {
+            Ok(user) => {
+                let entry = self.vouch(client, &user, whom);
+                (user, entry)
+            }
+            Err(stop) => (whom.unwrap_or_default().to_owned(), Err(stop)),
+        };
+        self.settle(client, &user, decided, began).await
+    }
+
+    /// Whom a token names.
+    async fn worth(&self, client: &Client, bearer: &Bearer) -> Result<String, Stop> {
+        let Some(tokens) = &self.tokens else { return Err(Stop::Refused(Reason::Malformed)) };
+        match tokens.origin.ask(bearer.token(), client).await {
+            Ok(TokenVerdict::Valid { user }) => Ok(user),
+            Ok(TokenVerdict::Refused { why }) => {
+                tracing::debug!(target: "login", why, "a token is refused");
+                Err(Stop::Refused(Reason::Token))
+            }
+            Err(NoVerdict(why)) => {
+                tracing::warn!(target: "login", why, "nobody says what a token is worth");
+                Err(Stop::Unavailable(Undecided::Tokens))
+            }
+        }
+    }
+
+    /// A client wants in by the certificate that it has shown (RFC 4422 App. A).
+    pub(crate) async fn certified(
+        &self,
+        client: &Client,
+        certificate: Option<&ClientCertificate>,
+        whom: Option<String>,
+    ) -> Outcome {
+        let began = self.clock.instant();
+        if self.is_one_too_many(client, began).await {
+            return Outcome::Limited;
+        }
+        let whom = whom.as_deref();
+        let user = certificate.and_then(|certificate| self.named_by(client, certificate, whom)).unwrap_or_default();
+        let decided = match user.is_empty() {
+            false => self.vouch(client, &user, whom),
+            // It was not offered.
+            true => Err(Stop::Refused(Reason::Malformed)),
+        };
+        self.settle(client, &user, decided, began).await
+    }
+
+    /// The one of a certificate's addresses that the client wants to be, else the first.
+    fn named_by(&self, client: &Client, certificate: &ClientCertificate, whom: Option<&str>) -> Option<String> {
+        let wanted = whom.map(|whom| self.spelled(client, whom));
+        let mut addresses = certificate.addresses.iter();
+        let is_wanted = |address: &&String| {
+            let address = self.routing().login_address(address).map(|address| address.key().to_string());
+            wanted.is_some() && address == wanted
+        };
+        addresses.clone().find(is_wanted).or_else(|| addresses.next()).cloned()
+    }
+
+    /// Somebody else has found out who it is, and the client says whom it wants to act as.
+    fn vouch(&self, client: &Client, user: &str, whom: Option<&str>) -> Result<Entry, Stop> {
+        // The client chooses the address that it connects to, so that one says nothing of a name that is not its own.
+        let authorization = whom.filter(|whom| *whom != user).map(|whom| self.spelled(client, whom));
+        self.find(user)?.enter(&Identity { authorization, authentication: user.to_owned() }, None)
+    }
+
+    /// The address that a client's name for its user stands for, in one spelling; the name itself where it can be nobody's.
+    fn spelled(&self, client: &Client, name: &str) -> String {
+        let named = Identity { authorization: None, authentication: name.to_owned() };
+        let name = self.meant(client, &named).authentication;
+        self.routing().login_address(&name).map_or(name, |address| address.key().to_string())
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").field("advice", &self.advice).finish_non_exhaustive()
+    }
+}
