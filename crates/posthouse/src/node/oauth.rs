@@ -33,7 +33,11 @@ use std::sync::Arc;
 
 /// What the gates are told, where the node takes tokens. Its issuer's keys are kept while it runs.
 pub(super) fn of(node: &Node, shutdown: &Shutdown) -> Option<Tokens> {
-    let told = node.config.proxy.as_ref()?.oauth.clone()?;
+    let proxy = node.config.proxy.as_ref()?;
+    let told = proxy.oauth.clone()?;
+    if proxy.auth_http.is_some() {
+        tracing::warn!("tokens are not taken beside proxy.auth_http, which decides by passwords");
+    }
     let origin = OAuth::new(&told, Arc::clone(&node.system.clock));
     if let Way::Keys(keys) = &origin.way {
         let (keys, shutdown) = (Arc::clone(keys), shutdown.clone());
