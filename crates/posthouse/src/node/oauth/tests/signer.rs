@@ -8,12 +8,15 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+/// Gives a signature.
+type Sign = dyn Fn(&[u8]) -> Vec<u8>;
+
 pub(super) struct Signer {
     pub(super) algorithm: &'static str,
     /// As the issuer publishes it.
     pub(super) public: Value,
     id: &'static str,
-    sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+    sign: Box<Sign>,
 }
 
 impl Signer {
