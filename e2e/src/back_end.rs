@@ -186,7 +186,8 @@ impl Fronted {
     pub fn add_submission(&self, at: SocketAddr) -> Result<()> {
         let port = |name: &str, port: u16| format!("{name}={port}");
         let imap = port("imap", self.ports.loopback(IMAP).port());
-        self.must(&["store", "set", STORE, "--port", &imap, "--port", &port("submission", at.port())]).map(drop)
+        let (pop3, submission) = (port("pop3", self.ports.loopback(POP3).port()), port("submission", at.port()));
+        self.must(&["store", "set", STORE, "--port", &imap, "--port", &pop3, "--port", &submission]).map(drop)
     }
 
     /// Makes the relay bring mail to another port, by `lmtp` or `smtp`; sessions are led by IMAP in the clear then.

@@ -17,6 +17,8 @@ pub enum Library {
     ImapClient,
     /// ImapFlow, for Node.
     ImapFlow,
+    /// oidc-provider, an authorization server, for Node.
+    OidcProvider,
 }
 
 /// A library that is there: who runs what uses it, and where it is looked for.
@@ -46,7 +48,7 @@ impl Library {
                 python.env("PYTHONPATH", folder).arg("-B");
                 python
             }
-            Library::ImapFlow => {
+            Library::ImapFlow | Library::OidcProvider => {
                 let mut node = Command::new(interpreter);
                 node.env("NODE_PATH", folder.join("node_modules"));
                 node
@@ -58,15 +60,21 @@ impl Library {
         match self {
             Library::ImapClient => "IMAPClient",
             Library::ImapFlow => "ImapFlow",
+            Library::OidcProvider => "oidc-provider",
         }
     }
 
     fn installed(self) -> Result<Installed> {
         static IMAP_CLIENT: OnceLock<Result<Installed, String>> = OnceLock::new();
         static IMAP_FLOW: OnceLock<Result<Installed, String>> = OnceLock::new();
+        static OIDC_PROVIDER: OnceLock<Result<Installed, String>> = OnceLock::new();
         let found = match self {
             Library::ImapClient => IMAP_CLIENT.get_or_init(|| imap_client().map_err(|error| format!("{error:#}"))),
-            Library::ImapFlow => IMAP_FLOW.get_or_init(|| imap_flow().map_err(|error| format!("{error:#}"))),
+            Library::ImapFlow => {
+                IMAP_FLOW.get_or_init(|| from_npm("imapflow", ".").map_err(|error| format!("{error:#}")))
+            }
+            Library::OidcProvider => OIDC_PROVIDER
+                .get_or_init(|| from_npm("oidc-provider", "oidc-provider").map_err(|error| format!("{error:#}"))),
         };
         found.clone().map_err(anyhow::Error::msg)
     }
@@ -77,11 +85,14 @@ fn imap_client() -> Result<Installed> {
     Ok(Installed { interpreter: "python3".into(), folder: from_pip("imapclient", "requirements.txt")? })
 }
 
-fn imap_flow() -> Result<Installed> {
+/// What a folder of pins says.
+fn from_npm(name: &str, pinned: &str) -> Result<Installed> {
+    const FILES: [&str; 2] = ["package.json", "package-lock.json"];
     let (interpreter, npm) = node()?;
-    let folder = once("imapflow", &["package.json", "package-lock.json"], |folder| {
-        for file in ["package.json", "package-lock.json"] {
-            std::fs::copy(pins(file), folder.join(file))?;
+    let paths = FILES.map(|file| format!("{pinned}/{file}"));
+    let folder = once(name, &paths.each_ref().map(String::as_str), |folder| {
+        for (path, file) in paths.iter().zip(FILES) {
+            std::fs::copy(pins(path), folder.join(file))?;
         }
         let mut install = bounded();
         install.arg(&interpreter).arg(&npm).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);

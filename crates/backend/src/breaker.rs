@@ -41,6 +41,19 @@ impl Breaker {
         may
     }
 
+    /// It answered somebody who had called at `began`: good news, unless it failed since.
+    pub(crate) fn succeeded(&mut self, began: Instant) {
+        let failed_at = match self {
+            Self::Closed => return,
+            Self::Open { until } => until.checked_sub(OPEN_SPAN).unwrap_or(*until),
+            // Whoever tries began then.
+            Self::Probing { since } => *since,
+        };
+        if began >= failed_at {
+            *self = Self::Closed;
+        }
+    }
+
     /// It did not.
     pub(crate) fn failed(&mut self, now: Instant) {
         *self = Self::Open { until: now + OPEN_SPAN };
@@ -88,9 +101,13 @@ mod tests {
         breaker.failed(t + OPEN_SPAN);
         assert!(!breaker.may_call(t + OPEN_SPAN));
         assert!(breaker.may_call(t + OPEN_SPAN * 2));
-        // Who answers is forgotten.
-        breaker = Breaker::default();
+        breaker.succeeded(t);
+        assert!(!breaker.is_closed(), "who called before it failed knows nothing new");
+        breaker.succeeded(t + OPEN_SPAN * 2);
         assert!(breaker.may_call(t) && breaker.is_closed());
+        breaker.failed(t);
+        breaker.succeeded(t + OPEN_SPAN / 2);
+        assert!(breaker.is_closed(), "somebody who had begun before it was known to be ill");
     }
 
     #[test]

@@ -77,7 +77,12 @@ impl Attempt {
     /// It answered, whatever it said.
     pub(crate) fn succeeded(mut self) {
         self.told = true;
-        if self.breakers.failing().remove(&self.callee).is_some() {
+        let mut failing = self.breakers.failing();
+        let Some(breaker) = failing.get_mut(&self.callee) else { return };
+        breaker.succeeded(self.began);
+        if breaker.is_closed() {
+            failing.remove(&self.callee);
+            drop(failing);
             tracing::info!(host = %self.callee, "a host answers again");
         }
     }

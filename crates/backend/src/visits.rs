@@ -33,7 +33,7 @@ use offers::Asked;
 use pop3_proto::Mode;
 use ports::{
     Admission, BackEnds, BoxFuture, Callee, Caller, Clock, Elsewhere, Passage, Pop3Common, SHOWN_TEXT_OCTETS_MAX,
-    Spawn, SubmissionCommon, Unavailable, Visitor,
+    Spawn, Standing, SubmissionCommon, Unavailable, Visitor,
 };
 use smtp_proto::client::LoginClient;
 use std::sync::Arc;
@@ -128,7 +128,8 @@ impl Visits {
         who: Visitor,
         mode: Mode,
     ) -> Result<Admission, Unavailable> {
-        let by_master = who.password.is_none();
+        // Else it may be the visitor whom it does not know.
+        let is_about_us = who.password.is_none() && who.standing == Standing::Known;
         let (hosts, caught, telling) = self.find::<M>(store, who, mode)?;
         let Answer { verdict, call, callee } = tokio::select! {
             answer = door.enter(&hosts, &caught) => answer?,
@@ -141,8 +142,9 @@ impl Visits {
                 let passage = Passage { wire, unsent: bytes::Bytes::new(), unsaid, track: guest.track() };
                 Ok(Admission::Welcome(Elsewhere { welcome, passage }))
             }
-            // The user's password was right: it is not he who was refused.
-            Verdict::Refused(text) if by_master => Err(unavailable(&callee, format!("it refuses our master: {text}"))),
+            Verdict::Refused(text) if is_about_us => {
+                Err(unavailable(&callee, format!("it refuses our master: {text}")))
+            }
             Verdict::Refused(text) => {
                 let shown = (telling == Telling::ForClients).then(|| for_client(&text)).filter(|text| !text.is_empty());
                 Ok(Admission::Refused { text, shown })

@@ -130,7 +130,7 @@ impl Follower {
     /// revision of the first page, brings what the pages missed and repeats some of what they had.
     async fn load(&mut self) -> Result<Progress, EngineError> {
         (self.watch, self.taking) = (None, None);
-        let mut fresh = Routing::default();
+        let mut fresh = Routing::filling();
         let (mut entries, mut first, mut after) = (0, None, None::<String>);
         loop {
             let range = Range { prefix: ROUTING_PREFIX, after: after.as_deref(), limit: PAGE_ENTRIES };
@@ -142,6 +142,9 @@ impl Follower {
                 Some(last) if page.more => after = Some(last.key.clone()),
                 Some(_) | None => break,
             }
+        }
+        while fresh.settle_some() {
+            let_others_run().await;
         }
         let revision = first.unwrap_or_default();
         fresh.loaded(revision);

@@ -31,6 +31,7 @@ pub use entry::Entry;
 pub use error::LineError;
 pub use includes::with_includes;
 pub use passwd::{PasswdUser, passwd_file};
+pub(crate) use popmap::popmap_as;
 pub use popmap::{StoreMap, popmap};
 pub use postfix::{postfix_virtual, transport};
 pub use regex_map::regex_map;

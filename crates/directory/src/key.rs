@@ -35,7 +35,7 @@ impl AddressKey {
 
     /// The key of `local@domain`.
     pub fn join(domain: &Domain, local: &LocalPart) -> Self {
-        Self([domain.as_str(), "/", &local.key()].concat().into())
+        Self([domain.as_str(), "/", &local.folded()].concat().into())
     }
 
     /// The folded local part.

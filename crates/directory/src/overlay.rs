@@ -31,6 +31,7 @@ mod kind;
 mod lay;
 mod map;
 mod moment;
+mod order;
 mod pins;
 mod rules;
 mod seen;

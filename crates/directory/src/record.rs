@@ -5,6 +5,7 @@
 //! Operators are held more strictly: [`Record::from_operator`] refuses unknown fields and names the nearest known one.
 
 mod account;
+pub(crate) mod plain;
 mod rule;
 mod site;
 mod store;
@@ -15,7 +16,6 @@ pub use rule::{RuleKind, RuleName, RuleOn, RuleRecord};
 pub use site::{AccountsPolicy, DomainRecord, SiteRecord};
 pub use store::{BackendLogin, Host, HostAt, NodeRecord, NodeRole, PortTls, Protocol, StoreKind, StoreRecord, TlsMode};
 
-use crate::key::AddressKey;
 use crate::nearest::nearest;
 use mail_types::Address;
 use serde::de::DeserializeOwned;
@@ -116,7 +116,7 @@ impl RecordError {
 
 /// `<prefix><domain>/<local>` of an address.
 pub(crate) fn address_key(prefix: &str, address: &Address) -> String {
-    format!("{prefix}{}", AddressKey::of(address).as_str())
+    [prefix, address.domain().as_str(), "/", &address.local().folded()].concat()
 }
 
 fn address_key_for(prefix: &str, name: &str) -> Result<String, RecordError> {

@@ -3,6 +3,7 @@
 use crate::delivery::{Deliver, Delivery, MailBy};
 use crate::explain::Steps;
 use crate::login::{Login, LoginTarget};
+use crate::record::HostAt;
 use crate::reply::Reply;
 use crate::routing::{Routing, StoreAt};
 use mail_types::{Address, Domain, ForwardPath};
@@ -104,7 +105,11 @@ fn back_ends(routing: &Routing, deliver: &Deliver) -> Vec<String> {
     let way = |store| match (routing.mail_by(store), routing.store_at(store)) {
         (MailBy::BackEnd(protocol), Some(StoreAt::Foreign { hosts, ports, .. })) => {
             let port = ports.get(&protocol).copied().unwrap_or_default();
-            let at: Vec<_> = hosts.iter().map(|at| format!("{}:{}", at.host, at.port(protocol, port))).collect();
+            let called = |at: &HostAt| match at.host.as_str() {
+                host if host.contains(':') => format!("[{host}]:{}", at.port(protocol, port)),
+                host => format!("{host}:{}", at.port(protocol, port)),
+            };
+            let at: Vec<_> = hosts.iter().map(called).collect();
             Some(format!(
                 "store {store} is of another make, and takes mail by {} at {}",
                 protocol.name(),

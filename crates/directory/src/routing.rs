@@ -4,6 +4,7 @@ use crate::engine::{Change, Changes, Entry, Revision};
 use crate::explain::{Explain, Silent, Step};
 use crate::key::AddressKey;
 use crate::overlay;
+use crate::record::plain;
 use crate::record::{
     AccountRecord, AccountState, AliasRecord, BackendLogin, DomainRecord, HostAt, NodeRecord, PlacementRecord, PortTls,
     Protocol, Record, RecordError, RuleRecord, SecretRecord, SiteRecord, StoreKind, StoreRecord, TlsMode,
@@ -104,10 +105,21 @@ impl Routing {
 
     /// A copy of these entries, as of `revision`.
     pub fn load<'e>(entries: impl IntoIterator<Item = &'e Entry>, revision: Revision) -> Self {
-        let mut routing = Self::default();
+        let mut routing = Self::filling();
         entries.into_iter().for_each(|entry| routing.put(entry));
+        while routing.settle_some() {}
         routing.loaded(revision);
         routing
+    }
+
+    /// A copy that is about to be loaded: before it is settled, nobody asks it for an address.
+    pub(crate) fn filling() -> Self {
+        Self { names: Names::filling(), ..Self::default() }
+    }
+
+    /// Settles some of it; tells whether there is more.
+    pub(crate) fn settle_some(&mut self) -> bool {
+        self.names.settle_some()
     }
 
     /// The revision that this is a copy of; `None` while nothing was loaded.
@@ -411,15 +423,23 @@ impl Routing {
                 Arc::make_mut(&mut self.nodes).insert(node.name.clone(), node);
             }),
             Slot::Rule(_) => decode(entry).and_then(Rule::new).map(|rule| self.put_rule(rule)),
-            Slot::Account(key) => decode(entry).map(|account| {
-                let info = account_info(&key, &account);
-                self.names.change(&key, |name| name.account = Some(Box::new(info)));
+            Slot::Account(key) => account_of(&key, entry).map(|info| {
+                self.names.add(key, |name| name.account = Some(Box::new(info)));
             }),
             Slot::Alias(key) => decode(entry).map(|alias: AliasRecord| {
+                // A record has at least one.
                 let targets = Targets::new(&alias.targets);
-                self.names.change(&key, |name| name.alias = targets);
+                self.names.add(key, |name| name.alias = targets);
             }),
-            Slot::Placement(key) => decode(entry).map(|placement| self.put_placement(&key, placement)),
+            Slot::Placement(key) => match plain::placement(&key, &entry.value) {
+                Some((store, user)) => {
+                    self.put_placement(key, store, user.map(Box::from));
+                    Ok(())
+                }
+                None => decode(entry).map(|placement: PlacementRecord| {
+                    self.put_placement(key, placement.store, placement.user.map(String::into_boxed_str));
+                }),
+            },
             Slot::Unread => Err(RecordError::field("map", "nothing could be read of it yet")),
             Slot::Foreign => return,
         };
@@ -445,9 +465,9 @@ impl Routing {
                 Arc::make_mut(&mut self.nodes).remove(&name);
             }
             Slot::Rule(name) => Arc::make_mut(&mut self.rules).retain(|rule| rule.record.name.as_str() != name),
-            Slot::Account(key) => self.names.change(&key, |name| name.account = None),
-            Slot::Alias(key) => self.names.change(&key, |name| name.alias = None),
-            Slot::Placement(key) => self.names.change(&key, |name| name.placement = None),
+            Slot::Account(key) => self.names.change(key, |name| name.account = None),
+            Slot::Alias(key) => self.names.change(key, |name| name.alias = None),
+            Slot::Placement(key) => self.names.change(key, |name| name.placement = None),
             Slot::Unread | Slot::Foreign => {}
         }
         self.mend(key);
@@ -467,17 +487,16 @@ impl Routing {
         rules.insert(at, Arc::new(rule));
     }
 
-    fn put_placement(&mut self, key: &AddressKey, placement: PlacementRecord) {
-        let store = match self.store_names.get(&placement.store) {
+    fn put_placement(&mut self, key: AddressKey, store: StoreName, user: Option<Box<str>>) {
+        let store = match self.store_names.get(&store) {
             Some(store) => store.clone(),
             None => {
-                let store = Arc::new(placement.store.clone());
-                Arc::make_mut(&mut self.store_names).insert(placement.store, store.clone());
-                store
+                let shared = Arc::new(store.clone());
+                Arc::make_mut(&mut self.store_names).insert(store, shared.clone());
+                shared
             }
         };
-        let user = placement.user.map(String::into_boxed_str);
-        self.names.change(key, |name| name.placement = Some(Placed { store, user }));
+        self.names.add(key, |name| name.placement = Some(Placed { store, user }));
     }
 
     #[cfg(test)]
@@ -581,6 +600,20 @@ pub(crate) fn is_record(key: &str, value: &[u8]) -> Result<bool, RecordError> {
         Slot::Foreign => return Ok(false),
     }?;
     Ok(true)
+}
+
+fn account_of(key: &AddressKey, entry: &Entry) -> Result<AccountInfo, RecordError> {
+    match plain::active_account(key, &entry.value) {
+        Some(id) => Ok(AccountInfo {
+            id,
+            state: AccountState::Active,
+            spelling: None,
+            forward: None,
+            quota_bytes: None,
+            quota_messages: None,
+        }),
+        None => decode(entry).map(|account| account_info(key, &account)),
+    }
 }
 
 fn account_info(key: &AddressKey, account: &AccountRecord) -> AccountInfo {

@@ -20,6 +20,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub(crate) struct Names {
     shards: Vec<Arc<Vec<Held>>>,
+    /// The first shard that is not in order: those of a table that is being filled.
+    unsettled: Option<usize>,
 }
 
 /// A name and the hash of its key.
@@ -63,7 +65,29 @@ pub(crate) struct Placed {
 
 impl Names {
     pub(crate) fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Arc::default()).collect() }
+        Self { shards: (0..SHARDS).map(|_| Arc::default()).collect(), unsettled: None }
+    }
+
+    /// An empty table that is about to be filled: nothing is sought in it before it is settled. Of shards of thousands, an
+    /// insertion in order would move the half.
+    pub(crate) fn filling() -> Self {
+        Self { unsettled: Some(0), ..Self::new() }
+    }
+
+    /// Brings some shards of a table in order that was filled; tells whether there are more.
+    pub(crate) fn settle_some(&mut self) -> bool {
+        let Some(first) = self.unsettled else { return false };
+        let mut names = 0;
+        for (at, shard) in self.shards.iter_mut().enumerate().skip(first) {
+            if names >= NAMES_SETTLED_AT_ONCE {
+                self.unsettled = Some(at);
+                return true;
+            }
+            names += shard.len();
+            settle(Arc::make_mut(shard));
+        }
+        self.unsettled = None;
+        false
     }
 
     pub(crate) fn get(&self, key: &AddressKey) -> Option<&Name> {
@@ -74,11 +98,14 @@ impl Names {
     }
 
     /// Changes what is known of an address; what becomes empty is forgotten.
-    pub(crate) fn change(&mut self, key: &AddressKey, change: impl FnOnce(&mut Name)) {
-        let hash = hash_of(key);
+    pub(crate) fn change(&mut self, key: AddressKey, change: impl FnOnce(&mut Name)) {
+        let hash = hash_of(&key);
         let Some(shard) = self.shards.get_mut(shard_of(hash)) else { return };
         let shard = Arc::make_mut(shard);
-        match shard.binary_search_by(|held| held.cmp_to(hash, key)) {
+        if self.unsettled.is_some() {
+            settle(shard);
+        }
+        match shard.binary_search_by(|held| held.cmp_to(hash, &key)) {
             Ok(at) => {
                 let Some(held) = shard.get_mut(at) else { return };
                 let name = Arc::make_mut(&mut held.name);
@@ -88,12 +115,26 @@ impl Names {
                 }
             }
             Err(at) => {
-                let mut name = Name { key: key.clone(), account: None, alias: None, placement: None };
+                let mut name = Name::nothing_of(key);
                 change(&mut name);
                 if !name.is_empty() {
                     shard.insert(at, Held { hash, name: Arc::new(name) });
                 }
             }
+        }
+    }
+
+    /// Adds to what is known of an address: `add` takes nothing away.
+    pub(crate) fn add(&mut self, key: AddressKey, add: impl FnOnce(&mut Name)) {
+        if self.unsettled.is_none() {
+            return self.change(key, add);
+        }
+        let hash = hash_of(&key);
+        let Some(shard) = self.shards.get_mut(shard_of(hash)) else { return };
+        let mut name = Name::nothing_of(key);
+        add(&mut name);
+        if !name.is_empty() {
+            Arc::make_mut(shard).push(Held { hash, name: Arc::new(name) });
         }
     }
 
@@ -142,6 +183,18 @@ impl Name {
         &self.key
     }
 
+    fn nothing_of(key: AddressKey) -> Self {
+        Self { key, account: None, alias: None, placement: None }
+    }
+
+    /// What was said later of the same address.
+    fn take(&mut self, later: &Self) {
+        let Self { key: _, account, alias, placement } = later;
+        self.account = account.clone().or_else(|| self.account.take());
+        self.alias = alias.clone().or_else(|| self.alias.take());
+        self.placement = placement.clone().or_else(|| self.placement.take());
+    }
+
     /// Whether the address exists: a placement alone is no existence.
     pub(crate) fn exists(&self) -> bool {
         self.account.is_some() || self.alias.is_some()
@@ -164,6 +217,20 @@ impl Targets {
     }
 }
 
+/// Brings a shard in order: what was said of one name is put together.
+fn settle(shard: &mut Vec<Held>) {
+    // What was said first stays first.
+    shard.sort_by(|one, other| one.cmp_to(other.hash, &other.name.key));
+    shard.dedup_by(|later, first| {
+        let is_same = first.hash == later.hash && first.name.key == later.name.key;
+        if is_same {
+            Arc::make_mut(&mut first.name).take(&later.name);
+        }
+        is_same
+    });
+    shard.shrink_to_fit();
+}
+
 fn hash_of(key: &AddressKey) -> u64 {
     let mut hasher = SipHasher13::new_with_keys(0, 0);
     hasher.write(key.as_str().as_bytes());
@@ -176,5 +243,7 @@ fn shard_of(hash: u64) -> usize {
 
 /// Some thousand names of a million.
 const SHARDS_DROPPED_AT_ONCE: usize = 32;
+/// A millisecond or two: others wait for it.
+const NAMES_SETTLED_AT_ONCE: usize = 10_000;
 /// A million names make shards of 250: 4 kB to copy for a change.
 const SHARDS: u64 = 4096;

@@ -1,5 +1,6 @@
 //! Addresses and paths of the SMTP envelope (RFC 5321 §4.1.2, internationalised by RFC 6531 and RFC 5891).
 
+use std::borrow::Cow;
 use std::fmt;
 use unicode_normalization::UnicodeNormalization;
 
@@ -73,10 +74,16 @@ impl LocalPart {
 
     /// What look-ups compare: NFC, case-folded (RFC 8265 §3.3, UsernameCaseMapped), then NFC again.
     pub fn key(&self) -> String {
-        if self.0.is_ascii() {
-            return self.0.to_ascii_lowercase();
+        self.folded().into_owned()
+    }
+
+    /// The same without a copy, where it is folded already: of millions most are.
+    pub fn folded(&self) -> Cow<'_, str> {
+        match (self.0.is_ascii(), self.0.bytes().any(|octet| octet.is_ascii_uppercase())) {
+            (true, false) => Cow::Borrowed(&self.0),
+            (true, true) => Cow::Owned(self.0.to_ascii_lowercase()),
+            (false, _) => Cow::Owned(self.0.nfc().flat_map(char::to_lowercase).nfc().collect()),
         }
-        self.0.nfc().flat_map(char::to_lowercase).nfc().collect()
     }
 
     /// Splits `user+detail` at the first delimiter; a delimiter at the very start belongs to the user.
@@ -173,6 +180,18 @@ impl Address {
         Ok(Self { local: LocalPart::parse(local)?, domain: Domain::parse(domain)? })
     }
 
+    /// Whether `local@domain` is an address that is ASCII throughout, in lower case, without quotes and no literal: it is
+    /// shown and compared as it is written.
+    pub fn is_plain_key(local: &str, domain: &str) -> bool {
+        let is_folded = |text: &str| text.bytes().all(|octet| octet.is_ascii() && !octet.is_ascii_uppercase());
+        is_folded(local)
+            && is_folded(domain)
+            && local.len() <= LOCAL_PART_OCTETS_MAX
+            && domain.len() <= DOMAIN_OCTETS_MAX
+            && is_dot_string(local)
+            && domain.split('.').all(is_label)
+    }
+
     /// The part before the `@`.
     pub fn local(&self) -> &LocalPart {
         &self.local
@@ -186,6 +205,11 @@ impl Address {
     /// What look-ups compare: the folded local part, `@`, the domain.
     pub fn key(&self) -> String {
         format!("{}@{}", self.local.key(), self.domain)
+    }
+
+    /// Whether it is shown as its key is: folded already, and without quotes.
+    pub fn is_key(&self) -> bool {
+        matches!(self.local.folded(), Cow::Borrowed(_)) && is_dot_string(&self.local.0)
     }
 
     /// Whether passing this address on needs SMTPUTF8 (RFC 6531 §3.3).
@@ -240,11 +264,19 @@ debug_as_display!(LocalPart, Domain, Address);
 
 /// `atom *("." atom)`, with UTF-8 allowed in atoms (RFC 6531 §3.3).
 fn is_dot_string(text: &str) -> bool {
-    text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext))
+    let mut is_after_dot = true;
+    let holds = text.bytes().all(|octet| {
+        let is_dot = octet == b'.';
+        let holds = if is_dot { !is_after_dot } else { !octet.is_ascii() || is_ascii_atext(octet) };
+        is_after_dot = is_dot;
+        holds
+    });
+    holds && !is_after_dot && (text.is_ascii() || !text.chars().any(|c| !c.is_ascii() && c.is_control()))
 }
 
-fn is_atext(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || (!c.is_ascii() && !c.is_control())
+fn is_ascii_atext(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric()
+        || matches!(octet, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'/' | b'=' | b'?' | b'^'..=b'`' | b'{'..=b'~')
 }
 
 fn is_label(label: &str) -> bool {
@@ -329,10 +361,21 @@ mod tests {
     }
 
     proptest! {
+        /// RFC 5321 §4.1.2 and RFC 6531 §3.3 to the letter.
+        #[test]
+        fn dot_strings_are_atoms_and_dots(text in prop_oneof!["[ -~\\x00-\\x1f\\x7f-\\x9fö]{0,4}", "[a.+ö]{0,8}"]) {
+            let is_atext = |c: char| {
+                c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || (!c.is_ascii() && !c.is_control())
+            };
+            let is_one = text.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atext));
+            prop_assert_eq!(is_dot_string(&text), is_one);
+        }
+
         #[test]
         fn display_parses_back(text in "\\PC{0,40}") {
             if let Ok(address) = Address::parse(&text) {
-                prop_assert_eq!(Address::parse(&address.to_string()), Ok(address));
+                prop_assert_eq!(Address::parse(&address.to_string()), Ok(address.clone()));
+                prop_assert!(!address.is_key() || address.key() == address.to_string());
             }
         }
     }

@@ -32,6 +32,12 @@ impl<K: Hash + Eq, V> SeededMap<K, V> {
         Self { table: hashbrown::HashMap::with_hasher(Seed { state: hashbrown::DefaultHashBuilder::default(), seed }) }
     }
 
+    /// An empty map with room for so many entries.
+    pub fn with_capacity(seed: u64, capacity: usize) -> Self {
+        let seed = Seed { state: hashbrown::DefaultHashBuilder::default(), seed };
+        Self { table: hashbrown::HashMap::with_capacity_and_hasher(capacity, seed) }
+    }
+
     /// How many entries there are.
     pub fn len(&self) -> usize {
         self.table.len()

@@ -8,6 +8,7 @@
 //!
 //! The end of the client's octets is passed on, and the back-end may go on. So is the end of the back-end's, with a farewell
 //! if it gave none; what the client has sent by then still goes to it.
+//! An end that is known before the octets in front of it were passed on goes with them, in one packet.
 
 mod pipe;
 mod way;
@@ -176,6 +177,11 @@ impl Passing {
             }
         };
         if !self.shut && self.up.has_ended() && self.up.is_idle() {
+            // Where both have ended the connection is closed at once, which tells a socket's peer the same.
+            if self.down.has_ended() && way::socket(&mut *self.wire).is_some() {
+                self.shut = true;
+                return Ok(moved);
+            }
             match self.wire.poll_shutdown(cx) {
                 Poll::Ready(Ok(())) => self.shut = true,
                 Poll::Ready(Err(error)) => self.lose(&error),

@@ -4,10 +4,12 @@ use crate::tls::{
     CALL_HANDSHAKE_SPAN_MAX, ClientTls, HANDSHAKE_SPAN_MAX, HandshakeError, ServerTls, handshake, holder,
 };
 use ports::{ChannelBinding, ClientCertificate, TlsFacts, Wire};
+use rustix::io::retry_on_intr;
+use rustix::net::{SendFlags, send};
 use std::io::{self, IoSlice};
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
@@ -46,6 +48,28 @@ impl Stream {
         match &self.0 {
             Kind::Plain(socket) => Some(socket),
             Kind::Tls(_) | Kind::Gone => None,
+        }
+    }
+
+    /// Whether the system knows that the peer has ended: behind what is there to be read now, nothing comes. Only of a plain
+    /// socket, and only as far as it was told; who does not hear it here reads it.
+    pub(crate) fn is_ending(&self) -> bool {
+        let Some(socket) = self.socket() else { return false };
+        let known = pin!(socket.ready(Interest::READABLE)).poll(&mut Context::from_waker(Waker::noop()));
+        matches!(known, Poll::Ready(Ok(ready)) if ready.is_read_closed())
+    }
+
+    /// Writes what the end follows at once, so that both go in one packet: the system keeps what does not fill a packet until
+    /// [`AsyncWrite::poll_shutdown`], or for a fifth of a second (MSG_MORE in send(2), TCP_CORK in tcp(7)).
+    pub(crate) fn poll_write_last(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let Kind::Plain(socket) = &self.0 else { return AsyncWrite::poll_write(Pin::new(self), cx, bytes) };
+        loop {
+            ready!(socket.poll_write_ready(cx))?;
+            let sending = || Ok(retry_on_intr(|| send(socket, bytes, SendFlags::MORE | SendFlags::NOSIGNAL))?);
+            match socket.try_io(Interest::WRITABLE, sending) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return Poll::Ready(sent),
+            }
         }
     }
 

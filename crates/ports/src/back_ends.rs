@@ -18,10 +18,21 @@ pub struct Visitor {
     /// The password that the client gave. `None` where it was found to be right here, and the back-end takes our word:
     /// we log in there as a master, for the user.
     pub password: Option<Password>,
+    /// Who knows that there is such an account.
+    pub standing: Standing,
     /// From where.
     pub peer: Peer,
     /// How many proxies it may still pass, this one not counted; see [`PROXY_TTL`].
     pub ttl: u8,
+}
+
+/// Who knows that a visitor's account exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// We do.
+    Known,
+    /// The back-end alone, if it does: what it says to our master may be said to the visitor.
+    Unchecked,
 }
 
 /// One more than the proxies that a login may pass; a proxy that is called by another hears how many are left. Records that
@@ -51,7 +62,7 @@ pub enum Admission {
 
 impl fmt::Debug for Visitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, user, password: _, peer, ttl: _ } = self;
+        let Self { address, user, password: _, standing: _, peer, ttl: _ } = self;
         f.debug_struct("Visitor")
             .field("address", address)
             .field("user", user)

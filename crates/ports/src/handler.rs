@@ -73,8 +73,8 @@ pub trait Handler<M: Machine>: Send {
         None
     }
 
-    /// TLS is up, and says so much of the peer; what was learnt before must be forgotten (RFC 3207 §4.2). Of a connection that
-    /// began with TLS it is asked before there is a handler.
+    /// TLS is up, and says so much of the peer; what was learnt before must be forgotten (RFC 3207 §4.2). Where a connection
+    /// begins with TLS, whoever makes its handler is told.
     fn on_tls(&mut self, machine: &mut M, facts: TlsFacts) {
         let _ = (machine, facts);
     }

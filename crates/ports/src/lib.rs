@@ -25,7 +25,9 @@ mod passage;
 mod tls;
 mod world;
 
-pub use back_ends::{Admission, BackEnds, PROXY_TTL, Pop3Common, SHOWN_TEXT_OCTETS_MAX, SubmissionCommon, Visitor};
+pub use back_ends::{
+    Admission, BackEnds, PROXY_TTL, Pop3Common, SHOWN_TEXT_OCTETS_MAX, Standing, SubmissionCommon, Visitor,
+};
 pub use badge::{Badge, Holder, Protocol};
 pub use call::{Broken, Call, CallSecurity, Callee, Caller, Introduction, Trust};
 pub use delivery::{Accounts, Delivery, DeliveryTransaction, Envelope, Receipt, Recipient, Recipients};

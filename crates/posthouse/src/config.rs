@@ -15,6 +15,7 @@ mod cluster;
 mod forms;
 mod live;
 mod maps;
+mod oauth;
 mod problem;
 mod raw;
 mod section;
@@ -25,8 +26,10 @@ pub use auth_http::AuthHttp;
 pub use backends::{Backend, BackendProof};
 pub use cluster::{Cluster, Proof};
 pub use maps::Map;
+pub use oauth::{Judge, OAuth};
 pub use problem::{Problem, Problems};
 pub use web::WebServer;
+pub(crate) use web::url_encoded;
 
 use mail_types::{Domain, NodeName, StoreName};
 use net::{CertificateFiles, ClientAuthority, Network, ServerTls};
@@ -216,6 +219,8 @@ pub struct Proxy {
     pub sieves: Vec<SocketAddr>,
     /// Who is asked about names that the directory does not know.
     pub auth_http: Option<AuthHttp>,
+    /// Who says what bearer tokens are worth.
+    pub oauth: Option<OAuth>,
     /// Domains of bare login names, by the address that the client connected to.
     pub login_forms: Vec<(IpAddr, Domain)>,
     /// From where passwords may come without TLS, beside loopback.

@@ -20,6 +20,7 @@ mod listeners;
 mod maps;
 mod metrics;
 mod nodes;
+mod oauth;
 mod polite;
 mod privileges;
 mod pulse;

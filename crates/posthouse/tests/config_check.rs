@@ -476,3 +476,32 @@ fn a_server_that_is_asked_over_http_has_a_url_and_an_authority() {
     insta::assert_snapshot!(asked("url = 'https://x.test/'\nauthority = 'none.pem'"), @"posthouse.toml:9:13: proxy.auth_http.authority: none.pem holds no certificate");
     insta::assert_snapshot!(asked("url = 'https://x.test/'\nauthority = 'gone.pem'"), @"posthouse.toml:9:13: proxy.auth_http.authority: cannot read gone.pem: No such file or directory (os error 2)");
 }
+
+#[test]
+fn tokens_are_judged_by_somebody_in_one_way() {
+    let told = |lines: &str| {
+        let text = format!("{NODE}[proxy]\nimap = ['127.0.0.1:1143']\n[proxy.oauth]\n{lines}\n");
+        let files = [("posthouse.toml", text.as_str()), ("secret", "s 1\nmore"), ("empty", "\n"), ("foreign", "é\n")];
+        check(site(&files).path()).1
+    };
+    let asked = "introspection = 'http://127.0.0.1:1/'";
+    insta::assert_snapshot!(told(""), @"posthouse.toml:7:8: proxy.oauth: nobody says what a token is worth (give it introspection or jwks)");
+    insta::assert_snapshot!(told("jwks = 'http://idp.test/'"), @r#"posthouse.toml:8:8: proxy.oauth.jwks: "http://idp.test/": is asked over TLS only, unless it is on this machine: write https"#);
+    insta::assert_snapshot!(told(&format!("{asked}\njwks = 'http://[::1]/'")), @"posthouse.toml:9:8: proxy.oauth.jwks: and introspection: a token is judged in one way (take one of them out)");
+    insta::assert_snapshot!(told(asked), @"posthouse.toml:8:17: proxy.oauth.introspection: is told by nobody who asks (add client_id and client_secret, or bearer_file)");
+    insta::assert_snapshot!(told(&format!("{asked}\nclient_id = 'we'")), @"posthouse.toml:9:13: proxy.oauth.client_id: has no secret (add client_secret, the path of a file)");
+    insta::assert_snapshot!(told(&format!("{asked}\nclient_secret = 'secret'")), @"posthouse.toml:9:17: proxy.oauth.client_secret: belongs to nobody (add client_id)");
+    insta::assert_snapshot!(told(&format!("{asked}\nbearer_file = 'gone'")), @"posthouse.toml:9:15: proxy.oauth.bearer_file: cannot read gone: No such file or directory (os error 2)");
+    insta::assert_snapshot!(told(&format!("{asked}\nbearer_file = 'empty'")), @"posthouse.toml:9:15: proxy.oauth.bearer_file: empty: its first line is no secret: it has letters that are not of ASCII, or none");
+    insta::assert_snapshot!(told(&format!("{asked}\nbearer_file = 'foreign'")), @"posthouse.toml:9:15: proxy.oauth.bearer_file: foreign: its first line is no secret: it has letters that are not of ASCII, or none");
+    insta::assert_snapshot!(told(&format!("{asked}\nclient_id = 'we'\nbearer_file = 'secret'")), @"posthouse.toml:10:15: proxy.oauth.bearer_file: and client_id or client_secret: we are known in one way");
+    insta::assert_snapshot!(told("jwks = 'http://localhost/'"), @"posthouse.toml:8:8: proxy.oauth.jwks: says nothing of who issues the tokens (add issuer, as the tokens have it in iss)");
+    insta::assert_snapshot!(told("jwks = 'http://localhost/'\nissuer = 'x'\ncache_seconds = 5"), @"posthouse.toml:10:17: proxy.oauth.cache_seconds: is for introspection: with jwks nobody is asked about a token");
+    insta::assert_snapshot!(told("jwks = 'http://localhost/'\nissuer = 'x'\nscopes = ['a b']"), @r#"posthouse.toml:10:11: proxy.oauth.scopes: "a b": is not one scope"#);
+    let whole = format!(
+        "{asked}\nclient_id = 'we'\nclient_secret = 'secret'\naudience = ['a', 'b']\nscopes = 'mail'\nissuer = 'x'\n\
+                         cache_seconds = 0\ntimeout_seconds = 1\nusername_claim = 'sub'\nscope = 'mail offline_access'\ndiscovery = 'https://x.test/'"
+    );
+    assert!(told(&whole).contains("no mistakes"), "{}", told(&whole));
+    assert!(told("jwks = 'http://127.9.9.9/'\nissuer = 'x'").contains("no mistakes"));
+}

@@ -15,7 +15,7 @@ use crate::verified::Verified;
 use crate::vouched::Tokens;
 use directory::{AccountState, BackendLogin, Existence, Login, LoginTarget, Origin, Routing, Silent, StoreAt};
 use mail_types::{AccountId, Address, StoreName};
-use ports::{Clock, Holder, LoggedIn, Peer, Protocol, Spawn, Unavailable, Visitor, blocking};
+use ports::{Clock, Holder, LoggedIn, Peer, Protocol, Spawn, Standing, Unavailable, Visitor, blocking};
 use sasl::{Credentials, Exchange, Failure, Identity, Mechanism, Password, ScramKeys, Step, StoredPassword};
 use std::fmt;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use tokio::sync::Semaphore;
 pub struct Authenticator {
     accounts: Arc<dyn Accounts>,
     /// Asked about names that have no account here.
-    origin: Option<Arc<dyn LoginOrigin>>,
+    pub(crate) origin: Option<Arc<dyn LoginOrigin>>,
     pub(crate) clock: Arc<dyn Clock>,
     spawn: Arc<dyn Spawn>,
     pub(crate) scram: Option<Scram>,
@@ -110,6 +110,8 @@ pub(crate) enum Reason {
     Origin,
     /// The token is worth nothing.
     Token,
+    /// The client sees another TLS connection than we have.
+    Binding,
 }
 
 /// What keeps somebody out.
@@ -144,7 +146,7 @@ pub(crate) enum Found {
 /// Where somebody is let in.
 pub(crate) enum Entry {
     Here { store: StoreName, account: AccountId, address: Address },
-    BackEnd { store: StoreName, address: Address, user: Option<String>, password: Option<Password> },
+    BackEnd { store: StoreName, address: Address, user: Option<String>, password: Option<Password>, standing: Standing },
 }
 
 /// The passwords of an account.
@@ -301,18 +303,20 @@ impl Authenticator {
         let user = credentials.as_ref().map_or("", |credentials| &credentials.authentication);
         let decided = match &credentials {
             Ok(credentials) => self.decide(client, credentials).await,
+            Err(Failure::Binding) => Err(Stop::Refused(Reason::Binding)),
             Err(_) => Err(Stop::Refused(Reason::Malformed)),
         };
         self.outcome(client, user, decided, began).await
     }
 
-    /// Whether this login is over a limit; takes its time then.
+    /// Whether this login is over a limit; it is counted then, and takes its time.
     pub(crate) async fn is_one_too_many(&self, client: &Client, began: Instant) -> bool {
         if self.turnstile.may_log_in(client.peer.address.ip(), began) {
             return false;
         }
         let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
         tracing::warn!(target: "login", client = %address, protocol, "too many logins");
+        self.counts.note(client.protocol, LoginOutcome::Limited);
         self.wait_since(began).await;
         true
     }
@@ -329,12 +333,10 @@ impl Authenticator {
             Ok(Entry::Here { store, account, address }) => {
                 Outcome::LoggedIn { store, who: LoggedIn { account, address: Arc::new(address), peer: client.peer } }
             }
-            Ok(Entry::BackEnd { store, address, user, password }) => {
+            Ok(Entry::BackEnd { store, address, user, password, standing }) => {
                 let user = user.unwrap_or_else(|| self.forms.name_at(&store, &address));
-                Outcome::Visitor {
-                    store,
-                    who: Visitor { address: Arc::new(address), user, password, peer: client.peer, ttl: client.ttl },
-                }
+                let (address, peer, ttl) = (Arc::new(address), client.peer, client.ttl);
+                Outcome::Visitor { store, who: Visitor { address, user, password, standing, peer, ttl } }
             }
             Err(Stop::Refused(reason)) => {
                 self.refuse(client, user, reason, began).await;
@@ -348,6 +350,7 @@ impl Authenticator {
                     | Reason::BackEnd
                     | Reason::Origin
                     | Reason::Token
+                    | Reason::Binding
                     | Reason::Barred(_) => Outcome::WrongPassword,
                 }
             }
@@ -433,7 +436,8 @@ impl Authenticator {
                     BackendLogin::Password => Some(shown.unwrap_or_else(|| password.clone())),
                     BackendLogin::Master => None,
                 };
-                Ok(Entry::BackEnd { store, address, user: Some(other.unwrap_or_else(|| user.clone())), password })
+                let user = Some(other.unwrap_or_else(|| user.clone()));
+                Ok(Entry::BackEnd { store, address, user, password, standing: Standing::Known })
             }
             Ok(Verdict::Refused { text, wait }) => {
                 tracing::debug!(target: "login", account = %address, text, "the origin said no");
@@ -549,13 +553,17 @@ impl Found {
                 Err(Stop::Refused(Reason::NotAuthorized))
             }
             Self::Account { store, id, address } => Ok(Entry::Here { store, account: id, address }),
-            Self::AtBackEnd { store, address, user, login, .. } => {
+            Self::AtBackEnd { store, address, user, login, existence } => {
                 let password = match (login, password) {
                     (BackendLogin::Master, _) => None,
                     (BackendLogin::Password, Some(password)) => Some(password.clone()),
                     (BackendLogin::Password, None) => return Err(Stop::Unavailable(Undecided::WantsPassword)),
                 };
-                Ok(Entry::BackEnd { store, address, user, password })
+                let standing = match existence {
+                    Existence::Known => Standing::Known,
+                    Existence::AskStore => Standing::Unchecked,
+                };
+                Ok(Entry::BackEnd { store, address, user, password, standing })
             }
             Self::Nobody => Err(Stop::Refused(Reason::UnknownUser)),
             Self::Barred { state, .. } => Err(Stop::Refused(Reason::Barred(state))),
@@ -616,6 +624,7 @@ impl Reason {
             Self::BackEnd => "back-end",
             Self::Origin => "origin",
             Self::Token => "bad-token",
+            Self::Binding => "not-bound",
         }
     }
 }
@@ -626,7 +635,7 @@ impl fmt::Display for Undecided {
             Self::Routing => "routing is not available",
             Self::NoBackEnd => "a store of ours cannot say who exists",
             Self::NobodyChecks => {
-                "a master acts only for accounts whose password is in the directory, and the domain is unchecked"
+                "the back-end takes a master only, and in an unchecked domain nobody has the user's password"
             }
             Self::Hashes => "the directory does not give the password hashes",
             Self::UnreadableHash => "a stored password cannot be read",

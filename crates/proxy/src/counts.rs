@@ -50,7 +50,8 @@ impl LoginOutcome {
             Outcome::WrongPassword => Some(Self::Failure),
             Outcome::NotAuthorized => Some(Self::NotAuthorized),
             Outcome::Unavailable => Some(Self::Unavailable),
-            Outcome::Limited => Some(Self::Limited),
+            // Counted where it was found.
+            Outcome::Limited => None,
             Outcome::LoggedIn { .. } | Outcome::Visitor { .. } => None,
         }
     }

@@ -65,8 +65,14 @@ impl Dialogue {
         self.go_on(who, exchange.step(response)).await
     }
 
-    /// The client gave it up, or TLS has begun.
-    pub(crate) fn forget(&mut self) {
+    /// The client gives it up. True where that is a failed login: it had read why its token was refused.
+    pub(crate) fn cancel(&mut self) -> bool {
+        let refused = self.refused.is_some();
+        self.forget();
+        refused
+    }
+
+    fn forget(&mut self) {
         (self.waiting, self.asked, self.refused) = (None, None, None);
     }
 
@@ -98,10 +104,11 @@ impl Dialogue {
                 },
                 Step::External(whom) => authenticator.certified(client, self.facts.certificate.as_ref(), whom).await,
                 Step::Done(credentials) => authenticator.log_in(client, Ok(credentials)).await,
-                Step::Failed(failure) => match self.refused.take() {
+                Step::Failed(failure) => match (self.refused.take(), self.asked.take()) {
                     // Logged and counted before.
-                    Some(outcome) => outcome,
-                    None => authenticator.log_in(client, Err(failure)).await,
+                    (Some(outcome), _) => outcome,
+                    (None, Some(asked)) => authenticator.made_no_proof(client, asked).await,
+                    (None, None) => authenticator.log_in(client, Err(failure)).await,
                 },
             };
             self.asked = None;

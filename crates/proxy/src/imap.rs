@@ -82,6 +82,7 @@ impl Gate for ImapGate {
     /// RFC 9051 §6.2.1: nothing that was learnt before is kept. Failed logins are, for they are the client's.
     fn on_tls(&mut self, machine: &mut Server, facts: TlsFacts) {
         self.tls = true;
+        self.client = Client::new(Protocol::Imap, self.client.peer);
         self.dialogue = Dialogue::on(&self.proxy.authenticator, facts);
         machine.tls_started(self.proxy.clock.instant());
     }
@@ -107,8 +108,11 @@ impl ImapGate {
                 return self.on_turn(machine, turn, began).await;
             }
             Event::AuthCancelled => {
-                self.dialogue.forget();
-                machine.complete(Reply::bad("Authentication cancelled"));
+                let cancelled = Reply::bad("Authentication cancelled");
+                if self.dialogue.cancel() {
+                    return self.refuse(machine, cancelled);
+                }
+                machine.complete(cancelled);
             }
             Event::StartTls => return Step::Stay(self.start_tls(machine)),
             Event::IdleBegin | Event::AppendBegin(_) => machine.complete(LOG_IN_FIRST),

@@ -39,7 +39,11 @@ pub enum Plus {
 }
 
 /// Whose keys a client was asked to prove.
-pub(crate) struct Asked(Result<Found, Reason>);
+pub(crate) struct Asked {
+    /// By the name that was meant.
+    user: String,
+    found: Result<Found, Reason>,
+}
 
 const BOUND: &[Mechanism] = &[Mechanism::ScramSha256Plus, Mechanism::ScramSha256];
 const BARE: &[Mechanism] = &[Mechanism::ScramSha256];
@@ -78,16 +82,16 @@ impl Authenticator {
             return Err(self.settle(client, user, Err(Stop::Refused(Reason::Malformed)), began).await);
         };
         match self.look_up(scram, user).await {
-            Ok((keys, asked)) => {
+            Ok((keys, found)) => {
                 let mut nonce = ServerNonce::default();
                 scram.random.fill(&mut nonce);
-                Ok((keys, nonce, asked))
+                Ok((keys, nonce, Asked { user: user.clone(), found }))
             }
             Err(stop) => Err(self.settle(client, user, Err(stop), began).await),
         }
     }
 
-    async fn look_up(&self, scram: &Scram, name: &str) -> Result<(ScramKeys, Asked), Stop> {
+    async fn look_up(&self, scram: &Scram, name: &str) -> Result<(ScramKeys, Result<Found, Reason>), Stop> {
         let found = self.find(name)?;
         let address = match &found {
             Found::AtBackEnd { login: BackendLogin::Master, existence: Existence::AskStore, .. } => {
@@ -104,9 +108,9 @@ impl Authenticator {
             None => None,
         };
         Ok(match (found, keys) {
-            (Found::Barred { state, .. }, Some(keys)) => (keys.barred(), Asked(Err(Reason::Barred(state)))),
+            (Found::Barred { state, .. }, Some(keys)) => (keys.barred(), Err(Reason::Barred(state))),
             (found @ (Found::Account { .. } | Found::AtBackEnd { login: BackendLogin::Master, .. }), Some(keys)) => {
-                (keys, Asked(Ok(found)))
+                (keys, Ok(found))
             }
             (found, _) => {
                 let reason = match found {
@@ -114,7 +118,7 @@ impl Authenticator {
                     Found::Barred { state, .. } => Reason::Barred(state),
                     Found::Account { .. } | Found::AtBackEnd { .. } => Reason::NoKeys,
                 };
-                (nobodys(scram, name, address.as_ref()), Asked(Err(reason)))
+                (nobodys(scram, name, address.as_ref()), Err(reason))
             }
         })
     }
@@ -123,9 +127,9 @@ impl Authenticator {
     pub(crate) async fn proved(&self, client: &Client, identity: &Identity, asked: Option<Asked>) -> Outcome {
         let began = self.clock.instant();
         let identity = self.meant(client, identity);
-        let entered = match asked {
-            Some(Asked(Ok(found))) => found.enter(&identity, None),
-            Some(Asked(Err(reason))) => Err(Stop::Refused(reason)),
+        let entered = match asked.map(|asked| asked.found) {
+            Some(Ok(found)) => found.enter(&identity, None),
+            Some(Err(reason)) => Err(Stop::Refused(reason)),
             None => Err(Stop::Refused(Reason::Malformed)),
         };
         self.settle(client, &identity.authentication, entered, began).await
@@ -134,12 +138,18 @@ impl Authenticator {
     /// It has not.
     pub(crate) async fn unproved(&self, client: &Client, identity: &Identity, asked: Option<Asked>) -> Outcome {
         let began = self.clock.instant();
-        let reason = match asked {
-            Some(Asked(Err(reason))) => reason,
-            Some(Asked(Ok(_))) | None => Reason::WrongPassword,
+        let reason = match asked.map(|asked| asked.found) {
+            Some(Err(reason)) => reason,
+            Some(Ok(_)) | None => Reason::WrongPassword,
         };
         let identity = self.meant(client, identity);
         self.settle(client, &identity.authentication, Err(Stop::Refused(reason)), began).await
+    }
+
+    /// What it says in the place of its proof is none. It was counted among the client's logins when it was asked.
+    pub(crate) async fn made_no_proof(&self, client: &Client, asked: Asked) -> Outcome {
+        let began = self.clock.instant();
+        self.settle(client, &asked.user, Err(Stop::Refused(Reason::Malformed)), began).await
     }
 
     /// What a login came to, counted; a failure is logged, and takes its time.

@@ -111,7 +111,10 @@ impl SieveGate {
                 let turn = self.dialogue.answer(who, response.as_bytes()).await;
                 return self.on_turn(machine, turn, began).await;
             }
-            Event::AuthCancelled => self.dialogue.forget(),
+            Event::AuthCancelled => {
+                // The machine counts it among the commands that are none.
+                let _was_a_failure = self.dialogue.cancel();
+            }
             Event::StartTls => {
                 let flow = match machine.tls_ready() {
                     TlsStart::Begin => Flow::StartTls,

@@ -136,7 +136,8 @@ impl SubmissionGate {
                 let turn = self.dialogue.answer(who, &response).await;
                 return self.on_turn(machine, turn, began).await;
             }
-            Event::AuthAborted => self.dialogue.forget(),
+            Event::AuthAborted if self.dialogue.cancel() => return self.count_failure(machine),
+            Event::AuthAborted => {}
             Event::StartTls => {
                 machine.accept_tls();
                 return Step::Stay(Flow::StartTls);
@@ -209,6 +210,10 @@ impl SubmissionGate {
     /// A login that failed; the last one that we bear ends the connection.
     fn refuse(&mut self, machine: &mut SubmissionServer) -> Step<SubmissionServer> {
         machine.auth_failed(Refusal::AUTH_FAILED);
+        self.count_failure(machine)
+    }
+
+    fn count_failure(&mut self, machine: &mut SubmissionServer) -> Step<SubmissionServer> {
         self.failures += 1;
         if self.failures < LOGIN_FAILURE_COUNT_MAX {
             return Step::Stay(Flow::Next);

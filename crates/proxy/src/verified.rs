@@ -1,7 +1,7 @@
 //! Passwords that a costly hash has found right a moment ago: the next login with the same one computes nothing.
 //!
 //! What is remembered is a digest of the password together with the hash that it fits, under a key of this process: a hash that
-//! changes is another, so a new password, or none, acts at once, as does a barred account, which nobody asks this about.
+//! changes is another, so a new password, or none, acts at once. Whether the account may log in at all is asked elsewhere.
 
 use crate::limits::VERIFIED_COUNT_MAX;
 use sasl::{Fingerprint, Password, Secret, StoredPassword};
@@ -35,17 +35,13 @@ impl Verified {
     /// Whether this is the password of that hash, as far as is remembered.
     pub(crate) fn has(&self, stored: &StoredPassword, password: &Password, now: Instant) -> bool {
         let fingerprint = stored.fingerprint(&self.key, password);
-        self.known().until.get(&fingerprint).is_some_and(|until| now < *until)
+        self.swept(now).until.get(&fingerprint).is_some_and(|until| now < *until)
     }
 
     /// It is.
     pub(crate) fn note(&self, stored: &StoredPassword, password: &Password, now: Instant) {
         let fingerprint = stored.fingerprint(&self.key, password);
-        let mut known = self.known();
-        if known.sweep_at.is_none_or(|at| at <= now) {
-            known.until.retain(|_, until| now < *until);
-            known.sweep_at = Some(now + self.span);
-        }
+        let mut known = self.swept(now);
         if known.until.len() >= VERIFIED_COUNT_MAX {
             // Their order is nobody's choice: any one goes.
             known.until.pop_first();
@@ -53,9 +49,15 @@ impl Verified {
         known.until.insert(fingerprint, now + self.span);
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    /// Without those that have been over for long: nobody's password is kept here all night.
+    fn swept(&self, now: Instant) -> MutexGuard<'_, Known> {
         // No holder of this lock can panic half-way through a change.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.sweep_at.is_none_or(|at| at <= now) {
+            known.until.retain(|_, until| now < *until);
+            known.sweep_at = Some(now + self.span);
+        }
+        known
     }
 }
 
@@ -99,8 +101,9 @@ mod tests {
         for number in 0..VERIFIED_COUNT_MAX + 10 {
             verified.note(&stored, &password(&number.to_string()), t);
         }
-        assert_eq!(verified.known().until.len(), VERIFIED_COUNT_MAX);
-        verified.note(&stored, &password("later"), t + span);
-        assert_eq!(verified.known().until.len(), 1);
+        assert_eq!(verified.swept(t).until.len(), VERIFIED_COUNT_MAX);
+        // Somebody's wrong password is enough.
+        assert!(!verified.has(&stored, &password("wrong"), t + span));
+        assert_eq!(verified.swept(t).until.len(), 0);
     }
 }

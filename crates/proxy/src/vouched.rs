@@ -4,10 +4,12 @@
 //!  token ───────▶ TokenOrigin ─▶ a user ─┐
 //!  certificate ─▶ its addresses ─────────┴─▶ routing: the account, in use ─▶ a store of ours, or a back-end with a master
 //! ```
-//! Where a back-end wants its user's own password there is none to show, so neither is offered while there is such a back-end.
+//! Where a back-end wants its user's own password there is none to show, and who decides about names without an account decides
+//! by passwords: neither is offered while there is one of them.
 
 use crate::authenticator::{Authenticator, Client, Entry, Outcome, Reason, Stop, Undecided};
 use crate::origin::NoVerdict;
+use mail_types::Address;
 use ports::{BoxFuture, ClientCertificate};
 use sasl::{Bearer, BearerAdvice, Identity, Secret};
 use std::fmt;
@@ -55,12 +57,18 @@ impl Authenticator {
 
     /// Whether OAUTHBEARER is offered now.
     pub(crate) fn takes_tokens(&self) -> bool {
-        self.tokens.is_some() && self.routing().judges_every_login()
+        self.tokens.is_some() && self.is_word_enough()
     }
 
     /// Whether EXTERNAL is offered now to who has shown this certificate.
     pub(crate) fn takes_certificate(&self, certificate: Option<&ClientCertificate>) -> bool {
-        certificate.is_some_and(|certificate| !certificate.addresses.is_empty()) && self.routing().judges_every_login()
+        certificate.is_some_and(|certificate| !certificate.addresses.is_empty()) && self.is_word_enough()
+    }
+
+    /// Whether who has proved here who he is gets in wherever he is led: no back-end wants passwords, and no origin, which
+    /// would be asked for names without an account.
+    fn is_word_enough(&self) -> bool {
+        self.origin.is_none() && self.routing().judges_every_login()
     }
 
     /// What a client hears whose token was refused.
@@ -88,14 +96,16 @@ impl Authenticator {
     /// Whom a token names.
     async fn worth(&self, client: &Client, bearer: &Bearer) -> Result<String, Stop> {
         let Some(tokens) = &self.tokens else { return Err(Stop::Refused(Reason::Malformed)) };
-        match tokens.origin.ask(bearer.token(), client).await {
+        let Some(token) = bearer.token() else { return Err(Stop::Refused(Reason::Token)) };
+        let address = client.peer.address.ip().to_canonical();
+        match tokens.origin.ask(token, client).await {
             Ok(TokenVerdict::Valid { user }) => Ok(user),
             Ok(TokenVerdict::Refused { why }) => {
-                tracing::debug!(target: "login", why, "a token is refused");
+                tracing::debug!(target: "login", client = %address, why, "a token is refused");
                 Err(Stop::Refused(Reason::Token))
             }
             Err(NoVerdict(why)) => {
-                tracing::warn!(target: "login", why, "nobody says what a token is worth");
+                tracing::warn!(target: "login", client = %address, why, "nobody says what a token is worth");
                 Err(Stop::Unavailable(Undecided::Tokens))
             }
         }
@@ -124,11 +134,11 @@ impl Authenticator {
 
     /// The one of a certificate's addresses that the client wants to be, else the first.
     fn named_by(&self, client: &Client, certificate: &ClientCertificate, whom: Option<&str>) -> Option<String> {
-        let wanted = whom.map(|whom| self.spelled(client, whom));
+        let wanted = whom.and_then(|whom| self.address_of(client, whom));
         let mut addresses = certificate.addresses.iter();
         let is_wanted = |address: &&String| {
-            let address = self.routing().login_address(address).map(|address| address.key().to_string());
-            wanted.is_some() && address == wanted
+            let (address, wanted) = (self.routing().login_address(address), wanted.as_ref());
+            address.is_some_and(|address| wanted.is_some_and(|wanted| wanted.key() == address.key()))
         };
         addresses.clone().find(is_wanted).or_else(|| addresses.next()).cloned()
     }
@@ -136,15 +146,20 @@ impl Authenticator {
     /// Somebody else has found out who it is, and the client says whom it wants to act as.
     fn vouch(&self, client: &Client, user: &str, whom: Option<&str>) -> Result<Entry, Stop> {
         // The client chooses the address that it connects to, so that one says nothing of a name that is not its own.
-        let authorization = whom.filter(|whom| *whom != user).map(|whom| self.spelled(client, whom));
+        let whom = whom.filter(|whom| *whom != user);
+        let spelled = |whom: &str| self.address_of(client, whom).map_or_else(|| whom.to_owned(), |it| it.to_string());
+        let authorization = whom.map(spelled);
+        if self.origin.is_some() && self.routing().login_stranger(user).is_some() {
+            // Somebody else decides about such names, and by their passwords.
+            return Err(Stop::Refused(Reason::UnknownUser));
+        }
         self.find(user)?.enter(&Identity { authorization, authentication: user.to_owned() }, None)
     }
 
-    /// The address that a client's name for its user stands for, in one spelling; the name itself where it can be nobody's.
-    fn spelled(&self, client: &Client, name: &str) -> String {
+    /// The address that a client's name for its user stands for; nothing where it can be nobody's.
+    fn address_of(&self, client: &Client, name: &str) -> Option<Address> {
         let named = Identity { authorization: None, authentication: name.to_owned() };
-        let name = self.meant(client, &named).authentication;
-        self.routing().login_address(&name).map_or(name, |address| address.key().to_string())
+        self.routing().login_address(&self.meant(client, &named).authentication)
     }
 }
 

@@ -18,7 +18,7 @@ use std::fmt;
 #[derive(Debug)]
 pub struct Bearer {
     authorization: Option<String>,
-    token: Secret,
+    token: Option<Secret>,
     form: BearerForm,
 }
 
@@ -59,9 +59,10 @@ impl Bearer {
         self.authorization.as_deref()
     }
 
-    /// The token: graphic ASCII, 1 to [`TOKEN_OCTETS_MAX`] octets.
-    pub fn token(&self) -> &Secret {
-        &self.token
+    /// The token: graphic ASCII, 1 to [`TOKEN_OCTETS_MAX`] octets. Nothing where the client has none, and asks by that how to get
+    /// one (RFC 7628 §4).
+    pub fn token(&self) -> Option<&Secret> {
+        self.token.as_ref()
     }
 
     /// It is worth nothing: tells the client so, which says one word more before it hears of its failure.
@@ -109,13 +110,16 @@ fn gs2_authorization(header: &str) -> Result<Option<String>, Failure> {
 }
 
 /// RFC 7628 §3.1: `key "=" value`, of which only `auth` is ours to read; host and port are what the client believes to have called.
-fn token(pairs: &str) -> Result<Secret, Failure> {
+fn token(pairs: &str) -> Result<Option<Secret>, Failure> {
     let mut found = None;
     for pair in pairs.split('\x01') {
         let (key, value) = pair.split_once('=').ok_or(Failure::Malformed)?;
         if key == "auth" && found.replace(value).is_some() {
             return Err(Failure::Malformed);
         }
+    }
+    if found == Some("") {
+        return Ok(None);
     }
     let (scheme, token) = found.and_then(|value| value.split_once(' ')).ok_or(Failure::Malformed)?;
     let token = token.trim_start_matches(' ');
@@ -124,7 +128,7 @@ fn token(pairs: &str) -> Result<Secret, Failure> {
     if !scheme.eq_ignore_ascii_case("Bearer") || !is_token {
         return Err(Failure::Malformed);
     }
-    Ok(Secret::new(token.as_bytes().to_vec()))
+    Ok(Some(Secret::new(token.as_bytes().to_vec())))
 }
 
 #[cfg(test)]
@@ -138,6 +142,10 @@ mod tests {
         bearer
     }
 
+    fn token_of(bearer: &Bearer) -> &[u8] {
+        bearer.token().map(Secret::as_bytes).unwrap_or_default()
+    }
+
     fn is_malformed(mechanism: Mechanism, message: &str) -> bool {
         matches!(Exchange::start(mechanism, Some(message.as_bytes())), Step::Failed(_))
     }
@@ -149,7 +157,7 @@ mod tests {
             "n,a=user@example.com,\x01host=server.example.com\x01port=143\x01auth=Bearer vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==\x01\x01",
         );
         assert_eq!(bearer.authorization(), Some("user@example.com"));
-        assert_eq!(bearer.token().as_bytes(), b"vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==");
+        assert_eq!(token_of(&bearer), b"vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==");
     }
 
     #[test]
@@ -157,14 +165,20 @@ mod tests {
         let bearer =
             shown(Mechanism::XOAuth2, "user=someuser@example.com\x01auth=Bearer ya29.vF9dft4qmTc2Nvb3\x01\x01");
         assert_eq!(bearer.authorization(), Some("someuser@example.com"));
-        assert_eq!(bearer.token().as_bytes(), b"ya29.vF9dft4qmTc2Nvb3");
+        assert_eq!(token_of(&bearer), b"ya29.vF9dft4qmTc2Nvb3");
     }
 
     #[test]
     fn nobody_in_particular_and_names_with_commas() {
         assert_eq!(shown(Mechanism::OAuthBearer, "n,,\x01auth=bearer t\x01\x01").authorization(), None);
         let comma = shown(Mechanism::OAuthBearer, "y,a=a=2Cb=3Dc,\x01auth=BEARER  t\x01\x01");
-        assert_eq!((comma.authorization(), comma.token().as_bytes()), (Some("a,b=c"), &b"t"[..]));
+        assert_eq!((comma.authorization(), token_of(&comma)), (Some("a,b=c"), &b"t"[..]));
+    }
+
+    #[test]
+    fn who_has_none_asks_how_to_get_one() {
+        let asking = shown(Mechanism::OAuthBearer, "n,a=user@example.com,\x01host=server.example.com\x01auth=\x01\x01");
+        assert_eq!((asking.authorization(), asking.token()), (Some("user@example.com"), None));
     }
 
     #[test]
@@ -233,7 +247,7 @@ mod tests {
             let quoted = name.replace('=', "=3D").replace(',', "=2C");
             let bearer = shown(Mechanism::OAuthBearer, &format!("n,a={quoted},\x01auth=Bearer {token}\x01\x01"));
             prop_assert_eq!(bearer.authorization(), Some(&*name));
-            prop_assert_eq!(bearer.token().as_bytes(), token.as_bytes());
+            prop_assert_eq!(token_of(&bearer), token.as_bytes());
         }
     }
 }

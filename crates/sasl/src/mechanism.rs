@@ -54,22 +54,6 @@ impl Mechanism {
             Self::External => "EXTERNAL",
         }
     }
-
-    /// Whether it needs keys of SCRAM.
-    pub const fn needs_keys(self) -> bool {
-        match self {
-            Self::ScramSha256 | Self::ScramSha256Plus => true,
-            Self::Plain | Self::Login | Self::OAuthBearer | Self::XOAuth2 | Self::External => false,
-        }
-    }
-
-    /// Whether a password, or a token that is as good as one, crosses the wire, so that it is offered under TLS only.
-    pub const fn reveals_secret(self) -> bool {
-        match self {
-            Self::Plain | Self::Login | Self::OAuthBearer | Self::XOAuth2 => true,
-            Self::ScramSha256 | Self::ScramSha256Plus | Self::External => false,
-        }
-    }
 }
 
 impl fmt::Display for Mechanism {

@@ -8,7 +8,9 @@ use e2e::letter::{Letter, id_of};
 use e2e::postfix::{NextHop, Postfix};
 use e2e::smtp::{self, Kind, Reply};
 use libtest_mimic::Trial;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 pub(crate) fn trials(world: &Arc<World>) -> Vec<Trial> {
@@ -22,6 +24,7 @@ pub(crate) fn trials(world: &Arc<World>) -> Vec<Trial> {
         trial("back_end_takes_mail_by_tls", |_| with(Security::Tls, Entrance::Password, takes_mail)),
         trial("back_end_knows_who_is_unchecked", |_| with(Security::None, Entrance::Password, knows_its_users)),
         trial("back_end_away_its_mail_waits", |_| with(Security::StartTls, Entrance::Master, mail_waits)),
+        trial("back_end_dies_while_mail_comes", |_| with(Security::None, Entrance::Master, loses_nothing)),
         trial_unless(world, "back_end_takes_mail_by_smtp", postfix, |_| {
             with(Security::None, Entrance::Master, takes_mail_by_smtp)
         }),
@@ -150,6 +153,50 @@ fn mail_waits(fronted: &mut Fronted) -> Result<()> {
     Ok(())
 }
 
+/// Its processes are killed in the middle of messages, again and again: everything that was acknowledged is there. Some may be there
+/// twice, for no other server knows our delivery ids.
+fn loses_nothing(fronted: &mut Fronted) -> Result<()> {
+    let front = fronted.address("smtp");
+    let back_end = fronted.back_end();
+    let kills = thread::scope(|scope| -> Result<usize> {
+        let senders: Vec<_> = (0..SENDERS).map(|sender| scope.spawn(move || send_many(front, sender))).collect();
+        let mut kills = 0;
+        while senders.iter().any(|sender| !sender.is_finished()) {
+            // None may be there at the moment.
+            if kills < KILLS {
+                kills += usize::from(back_end.kill_children("lmtp").is_ok());
+            }
+            thread::park_timeout(KILL_INTERVAL);
+        }
+        for sender in senders {
+            sender.join().map_err(|_| anyhow::anyhow!("a sender panicked"))??;
+        }
+        Ok(kills)
+    })?;
+    ensure!(kills > 0, "nothing was killed");
+    fronted.empty_the_queue()?;
+    let found = mailbox(fronted, "carol", "INBOX")?;
+    for sender in 0..SENDERS {
+        for serial in 0..LETTERS {
+            ensure!(found.contains(&id(sender, serial)), "{} is lost; {} are there", id(sender, serial), found.len());
+        }
+    }
+    Ok(())
+}
+
+fn send_many(smtp: SocketAddr, sender: usize) -> Result<()> {
+    let carol = Fronted::account("carol").address;
+    for serial in 0..LETTERS {
+        let letter = Letter::new(&id(sender, serial), 100_000);
+        smtp::Client::connect(smtp, Kind::Smtp)?.must_deliver(&carol, &letter.bytes)?;
+    }
+    Ok(())
+}
+
+fn id(sender: usize, serial: usize) -> String {
+    format!("{sender}.{serial}@back.example")
+}
+
 /// A Postfix stands before the mailboxes; it is the back-end's, and we bring it mail as anybody would.
 fn takes_mail_by_smtp(fronted: &mut Fronted) -> Result<()> {
     let home = tempfile::tempdir()?;
@@ -168,3 +215,8 @@ fn takes_mail_by_smtp(fronted: &mut Fronted) -> Result<()> {
 }
 
 const BACK_MAX: Duration = Duration::from_secs(20);
+const SENDERS: usize = 4;
+const LETTERS: usize = 25;
+/// Dovecot begins to wait before it starts processes that die, twice as long each time.
+const KILLS: usize = 3;
+const KILL_INTERVAL: Duration = Duration::from_millis(300);

@@ -18,6 +18,7 @@ mod hostile;
 mod ledger;
 mod libraries;
 mod networks;
+mod oauth;
 mod other_back_ends;
 mod postfix;
 mod queue;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         other_back_ends::trials(&world),
         behind_a_proxy::trials(&world),
         submission::trials(&world),
+        oauth::trials(&world),
         postfix::trials(&world),
         example::trials(&world),
         takeover::trials(&world),

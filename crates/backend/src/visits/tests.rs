@@ -7,7 +7,7 @@ use super::*;
 use crate::foreign::{Introducing, Master, MasterForm, Protocol, Telling};
 use crate::testing::{Heard, Node, Script, Shared, Tasks, Then, Turning};
 use mail_types::Address;
-use ports::{CallSecurity, Introduction, Peer, Trust};
+use ports::{CallSecurity, Introduction, Peer, Standing, Trust};
 use sasl::Password;
 use std::sync::Mutex;
 
@@ -110,6 +110,7 @@ fn who(password: Option<&str>) -> Visitor {
         address: Arc::new(Address::parse("carol@example.test").unwrap()),
         user: "carol".to_owned(),
         password: password.map(|password| Password::new(password.as_bytes().to_vec()).unwrap()),
+        standing: Standing::Known,
         peer: Peer {
             address: "198.51.100.7:4000".parse().unwrap(),
             local: "192.0.2.1:993".parse().unwrap(),
@@ -213,6 +214,16 @@ fn a_master_comes_for_him_and_only_for_who_was_checked() {
     );
     let why = refused.imap(None).unwrap_err().to_string();
     assert!(why.ends_with("it refuses our master: no"), "{why}");
+    // Or the user, whom nobody else knows: he was vouched for, and has no account there.
+    let stranger = Visitor { standing: Standing::Unchecked, ..who(None) };
+    let refused = Site::with(
+        &[GREETING, "P1 NO [AUTHENTICATIONFAILED] no\r\n"],
+        Then::Silent,
+        CallSecurity::Plain,
+        master(MasterForm::Authorization),
+    );
+    let admission = refused.clock.finish(refused.visits.imap(&store("cyrus"), stranger));
+    assert!(matches!(admission, Ok(Admission::Refused { .. })), "{admission:?}");
     // The record changed between the decision and the call: no password goes where it is not wanted.
     let none = Site::new(&[GREETING], Then::Silent);
     assert!(none.imap(None).unwrap_err().to_string().ends_with("its record has just changed"));

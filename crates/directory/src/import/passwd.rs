@@ -1,5 +1,6 @@
 //! Dovecot's passwd-file: `user:password:uid:gid:gecos:home:shell:extra fields`.
 
+use super::reading::Keyed;
 use super::{LineError, Parsed, StoreMap, addresses};
 use crate::record::{AccountState, PasswordHash, PlacementRecord, Record};
 use mail_types::{Address, Domain, StoreName};
@@ -56,13 +57,12 @@ pub fn passwd_file(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<Pa
                 placement: place.as_ref().map(placed),
                 ignored: extra.ignored.clone(),
             };
-            (address, user)
+            match user.placement.as_ref().is_some_and(|placed| placed.check().is_err()) {
+                true => Err(LineError::BadField { field: "destuser".to_owned() }),
+                false => Ok(Keyed::address(&address, Some(user))),
+            }
         };
-        let users: Vec<_> = addresses(key, own)?.into_iter().map(user).collect();
-        match users.iter().filter_map(|(_, user)| user.placement.as_ref()).any(|placed| placed.check().is_err()) {
-            true => Err(LineError::BadField { field: "destuser".to_owned() }),
-            false => Ok(users),
-        }
+        addresses(key, own)?.into_iter().map(user).collect()
     })
 }
 

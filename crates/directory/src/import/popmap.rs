@@ -1,8 +1,9 @@
 //! Perdition's popmap: `key:[user@]host[:port]`.
 
+use super::reading::Keyed;
 use super::{LineError, Parsed, addresses};
 use crate::nearest::nearest;
-use crate::record::{HostAt, PlacementRecord, Protocol, StoreKind};
+use crate::record::{HostAt, PlacementRecord, Protocol, Record, StoreKind};
 use crate::routing::Routing;
 use mail_types::{Domain, StoreName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,16 @@ pub struct StoreMap {
 /// Without `user@`, Perdition hands on the name as it was typed; so for a key without a domain the back-end's name of
 /// the user is that key.
 pub fn popmap(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<PlacementRecord> {
+    popmap_as(bytes, own, stores, |placement| placement)
+}
+
+/// The same, each placement as something else.
+pub(crate) fn popmap_as<T>(
+    bytes: &[u8],
+    own: &[Domain],
+    stores: &StoreMap,
+    as_item: impl Fn(PlacementRecord) -> T,
+) -> Parsed<T> {
     Parsed::of(bytes, |line| {
         let (key, value) = line.split_once(':').ok_or(LineError::NoSeparator)?;
         let (key, value) = (key.trim(), value.trim());
@@ -31,15 +42,13 @@ pub fn popmap(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<Placeme
             value.rsplit_once('@').map_or((None, value), |(user, host)| (Some(user.trim()), host.trim()));
         let store = stores.find(host)?;
         let user = user.filter(|user| !user.is_empty()).or((!key.contains('@')).then_some(key));
-        let entry = |address: mail_types::Address| {
-            let user = user.map(str::to_owned);
-            (address.clone(), PlacementRecord { address, store: store.clone(), user })
-        };
-        let entries: Vec<_> = addresses(key, own)?.into_iter().map(entry).collect();
-        match entries.iter().find_map(|(_, entry)| crate::Record::check(entry).err()) {
-            Some(_) => Err(LineError::BadField { field: "user".to_owned() }),
-            None => Ok(entries),
-        }
+        let keyed = addresses(key, own)?.into_iter().map(|address| {
+            let keyed = Keyed::address(&address, None);
+            let placement = PlacementRecord { address, store: store.clone(), user: user.map(str::to_owned) };
+            placement.check().map_err(|_| LineError::BadField { field: "user".to_owned() })?;
+            Ok(Keyed { item: Some(as_item(placement)), ..keyed })
+        });
+        keyed.collect()
     })
 }
 

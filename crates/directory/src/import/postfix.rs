@@ -99,9 +99,9 @@ impl Whom {
                 keyed.collect()
             }
             Self::Domain(domain) => {
-                let shown = domain.to_string();
+                let folded = domain.as_str().into();
                 let item = store.cloned().map(|store| Entry::DomainStore { domain, store });
-                vec![Keyed { what: "domain", folded: shown.as_str().into(), shown, item }]
+                vec![Keyed { what: "domain", folded, shown: None, item }]
             }
         }
     }

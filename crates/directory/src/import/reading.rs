@@ -2,7 +2,6 @@
 
 use super::lines::lines;
 use super::{BadLine, Line, LineError, Parsed};
-use crate::key::AddressKey;
 use mail_types::{Address, Domain, SeededMap};
 use siphasher::sip::SipHasher13;
 use std::collections::BTreeMap;
@@ -14,8 +13,8 @@ pub(super) struct Keyed<T> {
     pub(super) what: &'static str,
     /// The key as it is compared.
     pub(super) folded: Box<str>,
-    /// The key as it was written.
-    pub(super) shown: String,
+    /// The key as it was written, where that is another.
+    pub(super) shown: Option<String>,
     /// What it leads to; `None` if that is nothing that a record could hold.
     pub(super) item: Option<T>,
 }
@@ -38,12 +37,15 @@ pub(super) struct Reading<T> {
 
 impl<T> Keyed<T> {
     pub(super) fn address(address: &Address, item: Option<T>) -> Self {
-        Self { what: "address", folded: AddressKey::of(address).to_string().into(), shown: address.to_string(), item }
+        let (local, domain) = (address.local(), address.domain().as_str());
+        // As an address key shows itself.
+        let folded = [local.folded().as_ref(), "@", domain].concat().into_boxed_str();
+        let shown = (!address.is_key()).then(|| address.to_string());
+        Self { what: "address", folded, shown, item }
     }
 
     pub(super) fn catch_all(domain: &Domain, item: Option<T>) -> Self {
-        let shown = format!("@{domain}");
-        Self { what: "catch-all", folded: shown.as_str().into(), shown, item }
+        Self { what: "catch-all", folded: format!("@{domain}").into(), shown: None, item }
     }
 }
 
@@ -58,8 +60,10 @@ impl<T> Reading<T> {
     pub(super) fn of(octets: &[u8]) -> Self {
         let mut hasher = SipHasher13::new();
         hasher.write(octets);
-        let parsed = Parsed { items: Vec::new(), bad: Vec::new(), ignored: Vec::new() };
-        Self { parsed, seen: SeededMap::new(hasher.finish()), spellings: BTreeMap::new() }
+        // A table of millions that grows moves them all several times.
+        let lines = octets.iter().filter(|octet| **octet == b'\n').count().min(octets.len() / LINE_OCTETS_USUAL) + 1;
+        let parsed = Parsed { items: Vec::with_capacity(lines), bad: Vec::new(), ignored: Vec::new() };
+        Self { parsed, seen: SeededMap::with_capacity(hasher.finish(), lines), spellings: BTreeMap::new() }
     }
 
     /// Takes a line whole, or notes why it is bad.
@@ -79,7 +83,7 @@ impl<T> Reading<T> {
 
     fn keep(&mut self, number: usize, keyed: Keyed<T>) {
         let Keyed { folded, shown, item, .. } = keyed;
-        if *shown != *folded {
+        if let Some(shown) = shown.filter(|shown| **shown != *folded) {
             self.spellings.insert(folded.clone(), shown);
         }
         self.seen.insert(folded, number);
@@ -90,7 +94,8 @@ impl<T> Reading<T> {
         for Keyed { what, folded, shown, .. } in &said.keyed {
             if let Some(line) = self.seen.get(folded) {
                 let earlier = self.spellings.get(folded).cloned().unwrap_or_else(|| folded.to_string());
-                return Err(LineError::Collision { what, key: shown.clone(), earlier, line: *line });
+                let key = shown.clone().unwrap_or_else(|| folded.to_string());
+                return Err(LineError::Collision { what, key, earlier, line: *line });
             }
         }
         Ok(())
@@ -99,14 +104,14 @@ impl<T> Reading<T> {
 
 impl<T> Parsed<T> {
     /// Parses a file line by line; `parse` gives an item for each address that a line's key means.
-    pub(super) fn of(bytes: &[u8], mut parse: impl FnMut(&str) -> Result<Vec<(Address, T)>, LineError>) -> Self {
+    pub(super) fn of(bytes: &[u8], mut parse: impl FnMut(&str) -> Result<Vec<Keyed<T>>, LineError>) -> Self {
         let mut reading = Reading::of(bytes);
         for (number, line) in lines(bytes) {
-            let keyed = |items: Vec<(Address, T)>| -> Vec<Keyed<T>> {
-                items.into_iter().map(|(address, item)| Keyed::address(&address, Some(item))).collect()
-            };
-            reading.take(number, line.and_then(&mut parse).map(|items| keyed(items).into()));
+            reading.take(number, line.and_then(&mut parse).map(Said::from));
         }
         reading.finish()
     }
 }
+
+/// At least: a file of empty lines must not make room for as many keys.
+const LINE_OCTETS_USUAL: usize = 16;

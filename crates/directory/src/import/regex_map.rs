@@ -68,7 +68,7 @@ fn rule(
     let kind = RuleKind::Regex { pattern: pattern.to_owned(), on, store: store.clone() };
     let order = FIRST_ORDER.saturating_add(u32::try_from(number).unwrap_or(u32::MAX));
     let item = Some(Entry::Rule(RuleRecord { name, order, domain, kind }));
-    Ok(Keyed { what: "expression", folded, shown: pattern.to_owned(), item })
+    Ok(Keyed { what: "expression", folded, shown: Some(pattern.to_owned()), item })
 }
 
 /// Splits at the first `:` that the expression does not need: not after `\`, in brackets (`[[:alpha:]]`) or in `(?:`.

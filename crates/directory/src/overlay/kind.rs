@@ -1,7 +1,7 @@
 //! How a map is written: the names that imports of such files have.
 
 use crate::import::{
-    Entry, Line, Parsed, PasswdUser, StoreMap, aliases, passwd_file, popmap, postfix_virtual, regex_map, transport,
+    Entry, Parsed, PasswdUser, StoreMap, aliases, passwd_file, popmap_as, postfix_virtual, regex_map, transport,
     user_map,
 };
 use crate::nearest::nearest;
@@ -90,11 +90,7 @@ impl MapKind {
         Content::Entries(match self {
             Self::Aliases => aliases(octets, own, stores),
             Self::PasswdFile => return Content::Users(passwd_file(octets, own, stores)),
-            Self::Popmap => {
-                let Parsed { items, bad, ignored } = popmap(octets, own, stores);
-                let entry = |Line { number, item }| Line { number, item: Entry::Placement(item) };
-                Parsed { items: items.into_iter().map(entry).collect(), bad, ignored }
-            }
+            Self::Popmap => popmap_as(octets, own, stores, Entry::Placement),
             Self::RegexMap => regex_map(octets, own, stores),
             Self::Transport => transport(octets, own, stores),
             Self::UserMap | Self::Virtusertable => user_map(octets, own, stores),

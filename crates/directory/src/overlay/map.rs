@@ -4,6 +4,7 @@ use super::MapKind;
 use super::accounts;
 use super::fields::{Field, Fields};
 use super::kind::Content;
+use super::order::in_order;
 use super::rules::LiveRules;
 use crate::edit::{EditError, Editor};
 use crate::engine::{Engine, Revision};
@@ -149,7 +150,7 @@ impl LiveMap {
         }
         refuse(&bad)?;
         // The parsers take no key twice.
-        held.sort_by(|one, other| one.key.cmp(&other.key));
+        let held = in_order(held);
         let ignored = parsed.ignored.into_iter().map(|line| (line.number, line.item)).collect();
         Ok(Self { path: path.into(), is_read: true, held, domains, rules, ignored, remote })
     }
@@ -164,7 +165,7 @@ impl LiveMap {
             held.extend(accounts::held(&line));
         }
         ignored.dedup();
-        held.sort_by(|one, other| one.key.cmp(&other.key));
+        let held = in_order(held);
         Ok(Self { path: path.into(), is_read: true, held, ignored, ..Self::default() })
     }
 
@@ -218,6 +219,9 @@ fn key_of(domain: &Domain) -> Box<str> {
 pub(super) fn together(maps: &[Arc<LiveMap>]) -> Records {
     let mut few = domains_together(maps);
     few.extend(maps.iter().enumerate().flat_map(|(nth, map)| map.rules.held(nth, &map.path)));
+    if let ([only], []) = (maps, few.as_slice()) {
+        return Records::of(only.held.clone());
+    }
     let of_maps = maps.iter().enumerate().flat_map(|(nth, map)| map.held.iter().map(move |held| (held, nth)));
     let mut all: Vec<(&Held, usize)> = of_maps.chain(few.iter().map(|held| (held, 0))).collect();
     // Each map is in order already: this merges them.

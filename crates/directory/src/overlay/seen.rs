@@ -37,7 +37,11 @@ impl Layered {
 
 /// What is seen of a key.
 pub(super) fn seen(key: &str, base: Option<Entry>, layer: Option<Entry>) -> Seen {
-    match (Layered::of(key), base, layer) {
+    together(Layered::of(key), base, layer)
+}
+
+fn together(layered: Layered, base: Option<Entry>, layer: Option<Entry>) -> Seen {
+    match (layered, base, layer) {
         (_, None, None) | (Layered::Within, None, Some(_)) => Ok(None),
         (_, Some(entry), None) | (Layered::Under, Some(entry), Some(_)) => from_base(entry),
         (Layered::Over, _, Some(entry)) | (Layered::Under, None, Some(entry)) => from_layer(entry),
@@ -61,11 +65,12 @@ pub(super) fn page_of(base: Page, layer: Page, limit: usize) -> Result<(Page, Op
     };
     let (mut base, mut layer) = (base.entries.into_iter().peekable(), layer.entries.into_iter().peekable());
     while let Some((base, layer)) = next_of(&mut base, &mut layer) {
-        let Some(key) = base.as_ref().or(layer.as_ref()).map(|entry| entry.key.clone()) else { break };
-        if end.as_ref().is_some_and(|end| key > *end) {
+        let Some(key) = base.as_ref().or(layer.as_ref()).map(|entry| &entry.key) else { break };
+        if end.as_ref().is_some_and(|end| key > end) {
             break;
         }
-        let Some(entry) = seen(&key, base, layer)? else { continue };
+        let layered = Layered::of(key);
+        let Some(entry) = together(layered, base, layer)? else { continue };
         if page.entries.len() >= limit.max(1) {
             page.more = true;
             break;

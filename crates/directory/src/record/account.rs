@@ -201,13 +201,16 @@ impl Record for PlacementRecord {
     keyed_by_address!(PlacementRecord);
 
     fn check(&self) -> Result<(), RecordError> {
-        let holds =
-            |user: &String| !user.is_empty() && user.len() <= USER_OCTETS_MAX && !user.chars().any(char::is_control);
-        if !self.user.as_ref().is_none_or(holds) {
+        if !self.user.as_deref().is_none_or(is_user) {
             return Err(RecordError::field("user", "1 to 320 octets, none of them a control character"));
         }
         Ok(())
     }
+}
+
+/// Whether a back-end may call its user so.
+pub(super) fn is_user(user: &str) -> bool {
+    !user.is_empty() && user.len() <= USER_OCTETS_MAX && !user.chars().any(char::is_control)
 }
 
 /// Targets of one alias or forward. Longer lists are a mailing list's business.

@@ -412,14 +412,14 @@ fn what_nobody_can_say_is_never_no_such_account() {
 #[test]
 fn mail_for_a_store_of_another_make_goes_by_its_port() {
     let foreign = |name: &str, ports: serde_json::Value| {
-        let hosts = json!(["10.0.0.1", "10.0.0.2,smtp=2525"]);
+        let hosts = json!(["fd00::1", "10.0.0.2,smtp=2525"]);
         entry::<crate::StoreRecord>(json!({"name": name, "kind": "foreign", "hosts": hosts, "ports": ports}))
     };
     let unchecked = |name: &str, store: &str| {
         domain(json!({"name": name, "accounts": "unchecked", "delimiter": "+", "default_store": store}))
     };
     let routing = load(&[
-        foreign("both", json!({"lmtp": 24, "smtp": 25})),
+        foreign("both", json!({"lmtp": 24, "smtp": 2500})),
         foreign("late", json!({"smtp": 25})),
         store("ours"),
         unchecked("both.test", "both"),
@@ -427,8 +427,8 @@ fn mail_for_a_store_of_another_make_goes_by_its_port() {
         unchecked("ours.test", "ours"),
     ]);
     for (text, way) in [
-        ("x+y@both.test", "store both is of another make, and takes mail by lmtp at 10.0.0.1:24, 10.0.0.2:24"),
-        ("x@late.test", "store late is of another make, and takes mail by smtp at 10.0.0.1:25, 10.0.0.2:2525"),
+        ("x+y@both.test", "store both is of another make, and takes mail by lmtp at [fd00::1]:24, 10.0.0.2:24"),
+        ("x@late.test", "store late is of another make, and takes mail by smtp at [fd00::1]:25, 10.0.0.2:2525"),
     ] {
         let route = RouteJson::delivery(&routing, text);
         assert_eq!(route.steps.last().map(String::as_str), Some(way));

@@ -173,7 +173,12 @@ impl Way {
             }
             watch.show(octets);
             self.flushed = false;
-            let taken_on = match destination.poll_write(cx, octets) {
+            // A good-bye and the end: one packet instead of two, and whoever waits for both is woken once.
+            let writing = match stream(source).is_some_and(|source| source.is_ending()) {
+                true => poll_write_last(cx, destination, octets),
+                false => destination.poll_write(cx, octets),
+            };
+            let taken_on = match writing {
                 Poll::Ready(result) => result.and_then(written).map_err(Trouble::Destination)?,
                 Poll::Pending => 0,
             };
@@ -184,8 +189,21 @@ impl Way {
 }
 
 /// The socket behind a wire, where its octets are not encrypted.
-fn socket(wire: &mut dyn Wire) -> Option<&TcpStream> {
-    (wire as &mut dyn Any).downcast_mut::<Stream>()?.socket()
+pub(super) fn socket(wire: &mut dyn Wire) -> Option<&TcpStream> {
+    stream(wire)?.socket()
+}
+
+/// The wire as one of ours.
+fn stream(wire: &mut dyn Wire) -> Option<&mut Stream> {
+    (wire as &mut dyn Any).downcast_mut()
+}
+
+/// Writes what the end is expected behind.
+fn poll_write_last(cx: &mut Context<'_>, to: &mut dyn Wire, octets: &[u8]) -> Poll<io::Result<usize>> {
+    match stream(to) {
+        Some(stream) => stream.poll_write_last(cx, octets),
+        None => to.poll_write(cx, octets),
+    }
 }
 
 /// A destination that takes nothing, and says that it did, would be asked for ever.

@@ -130,12 +130,13 @@ fn ports(store: &Value) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// Whether any protocol is spoken in the clear.
+/// Whether any protocol in which passwords are said is spoken in the clear.
 fn is_clear(store: &Value) -> bool {
     let own = |protocol: &str| store.get("port_tls").and_then(|own| own.get(protocol)).and_then(Value::as_str);
     let tls = store.get("tls").and_then(Value::as_str);
     let mut ports = store.get("ports").and_then(Value::as_object).into_iter().flatten();
-    ports.any(|(protocol, _)| own(protocol).or(tls) == Some("none"))
+    let has_logins = |protocol: &str| !matches!(protocol, "lmtp" | "smtp");
+    ports.any(|(protocol, _)| has_logins(protocol) && own(protocol).or(tls) == Some("none"))
 }
 
 /// Passwords that cross a network in the clear should be meant so.

@@ -216,11 +216,14 @@ const INTRODUCE: [(&str, Introduce); 5] = [
     ("xclient", (ports::Introduction::Nobody, Introducing::ByXclient)),
 ];
 
-/// The first line of a file.
 fn password(file: &Path) -> Result<Password, String> {
+    Password::new(first_line(file)?).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// The first line of a file, which is a secret.
+pub(super) fn first_line(file: &Path) -> Result<Vec<u8>, String> {
     let octets = std::fs::read(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-    let line = octets.split(|octet| matches!(octet, b'\n' | b'\r')).next().unwrap_or_default();
-    Password::new(line.to_vec()).map_err(|error| format!("{}: {error}", file.display()))
+    Ok(octets.split(|octet| matches!(octet, b'\n' | b'\r')).next().unwrap_or_default().to_vec())
 }
 
 fn name(text: &str) -> Result<String, &'static str> {

@@ -344,6 +344,7 @@ impl Check<'_> {
             submission_extensions: raw.submission_extensions,
             sieve: self.listeners(raw.sieve),
             sieves: self.tls_listeners(raw.sieves),
+            oauth: raw.oauth.and_then(|raw| raw.check(self.problems)),
             auth_http: raw.auth_http.and_then(|raw| raw.check(self.problems)),
             login_forms: RawLoginForm::check(raw.login_forms, self.problems),
             clear_from: raw.clear_from.iter().map(|at| at.value).collect(),

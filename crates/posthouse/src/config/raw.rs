@@ -5,6 +5,7 @@ use super::backends::RawBackend;
 use super::cluster::RawCluster;
 use super::forms::RawLoginForm;
 use super::maps::RawMap;
+use super::oauth::RawOAuth;
 use super::problem::Problems;
 use super::section::{At, Section};
 use super::tree::Node;
@@ -119,6 +120,7 @@ pub(super) struct RawProxy {
     pub(super) sieve: Vec<At<SocketAddr>>,
     pub(super) sieves: Vec<At<SocketAddr>>,
     pub(super) auth_http: Option<RawAuthHttp>,
+    pub(super) oauth: Option<RawOAuth>,
     pub(super) login_forms: Vec<RawLoginForm>,
     pub(super) clear_from: Vec<At<Network>>,
     pub(super) scram: Option<ScramOffer>,
@@ -279,6 +281,7 @@ fn proxy(section: &Section<'_>) -> RawProxy {
         sieve: section.addresses("sieve"),
         sieves: section.addresses("sieves"),
         auth_http: section.section("auth_http", RawAuthHttp::read),
+        oauth: section.section("oauth", RawOAuth::read),
         login_forms: section.sections("login_form", RawLoginForm::read),
         clear_from: section.parsed_list("clear_from", str::parse),
         scram: section.choice("scram", &[("auto", ScramOffer::Auto), ("on", ScramOffer::On), ("off", ScramOffer::Off)]),

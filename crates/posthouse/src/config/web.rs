@@ -28,7 +28,7 @@ impl RawWebServer {
         Self { url, authority: section.path("authority") }
     }
 
-    pub(super) fn check(self, problems: &Problems) -> Option<WebServer> {
+    pub(super) fn check(&self, problems: &Problems) -> Option<WebServer> {
         let At { value: url, .. } = self.url.as_ref()?;
         let (tls, at) = match (is_encrypted(url), &self.authority) {
             (false, None) => return Some(WebServer { url: url.clone(), tls: None }),
@@ -64,4 +64,29 @@ pub(super) fn url(text: &str) -> Result<Uri, String> {
 
 pub(super) fn is_encrypted(url: &Uri) -> bool {
     url.scheme_str() == Some("https")
+}
+
+/// As HTML forms encode a value (RFC 6749 App. B).
+pub(crate) fn url_encoded(octets: &[u8]) -> String {
+    let mut text = String::with_capacity(octets.len());
+    for octet in octets {
+        match octet {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'*' | b'-' | b'.' | b'_' => text.push(char::from(*octet)),
+            b' ' => text.push('+'),
+            _ => text.push_str(&format!("%{octet:02X}")),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_of_a_form_is_encoded() {
+        // RFC 6749 App. B
+        assert_eq!(url_encoded(" %&+£€".as_bytes()), "+%25%26%2B%C2%A3%E2%82%AC");
+        assert_eq!(url_encoded(b"aZ09*-._~:/="), "aZ09*-._%7E%3A%2F%3D");
+    }
 }

@@ -5,6 +5,7 @@ use super::auth_http::HttpOrigin;
 use super::cover::Cover;
 use super::door::Door;
 use super::inside::Inside;
+use super::oauth;
 use super::polite::{Leave, Polite};
 use super::recipients::StoreRecipients;
 use super::scram;
@@ -189,6 +190,7 @@ impl Listeners {
         let mut authenticator = Authenticator::new(Arc::new(accounts), Arc::clone(clock), Arc::clone(spawn))
             .with_turnstile(Arc::clone(&node.turnstile))
             .with_origin(origin(node))
+            .with_tokens(oauth::of(node, shutdown))
             .with_verified(verified(node))
             .with_forms(forms(&node.config));
         let cover = Cover::default();

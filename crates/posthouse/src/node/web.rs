@@ -7,7 +7,7 @@
 //! Nothing leads elsewhere: a redirection is an answer with another status. How long an answer may take is up to who asks.
 
 use crate::config::WebServer;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::HeaderMap;
 use hyper::http::request::Builder;
@@ -65,6 +65,17 @@ impl Web {
         Ok(self.send(request).await?.into_parts().0.headers)
     }
 
+    /// The body of its answer, for a request that may be made twice.
+    pub(super) async fn body(&self, request: Request<Full<Bytes>>) -> Result<Bytes, NoAnswer> {
+        let response = match self.client.request(request.clone()).await {
+            // The server closed a connection that was idle just when we took it.
+            Err(error) if is_cut(&error) => self.send(request).await?,
+            sent => self.accept(sent)?,
+        };
+        let body = Limited::new(response.into_body(), BODY_OCTETS_MAX).collect().await;
+        body.map(|body| body.to_bytes()).map_err(|error| self.failed(&chain(&*error)))
+    }
+
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, NoAnswer> {
         let sent = self.client.request(request).await;
         self.accept(sent)
@@ -83,6 +94,11 @@ impl Web {
     pub(super) fn failed(&self, why: &dyn Display) -> NoAnswer {
         NoAnswer(format!("{}: {why}", self.shown))
     }
+}
+
+fn is_cut(error: &PoolError) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
+    cause.is_some_and(hyper::Error::is_incomplete_message)
 }
 
 /// Without what only the server is to know.
@@ -175,6 +191,8 @@ impl Write for Wire {
 
 /// Of an answer's headers. The least that the library takes.
 const HEADER_OCTETS_MAX: usize = 8192;
+/// Of an answer's body: the keys of the largest issuers have some ten thousand.
+const BODY_OCTETS_MAX: usize = 256 << 10;
 /// Connections that are kept for the next question.
 const IDLE_CONNECTIONS_MAX: usize = 8;
 /// For how long. Node's servers close after five seconds, most others later.

@@ -130,7 +130,7 @@ fn in_tls(server: SocketAddr, folder: &Path, name: &str) -> SocketAddr {
 }
 
 /// Serves each connection on a thread of its own, for as long as the tests run.
-fn serve(each: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
+pub(crate) fn serve(each: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     std::thread::spawn(move || {

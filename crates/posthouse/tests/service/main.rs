@@ -10,6 +10,7 @@ mod login_forms;
 mod maps;
 mod metrics;
 mod node;
+mod oauth;
 mod privileges;
 mod reload;
 mod sessions;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         trial("a_map_places_and_moves_nobody", maps::places),
         trial("an_http_server_says_who_may_log_in_and_where", auth_http::decides),
         trial("an_http_server_is_asked_over_tls", auth_http::decides_over_tls),
+        trial("the_issuer_of_a_token_says_what_it_is_worth", oauth::judges),
         trial("a_bare_name_means_the_domain_of_where_the_client_is", login_forms::by_address),
         trial("users_of_a_passwd_file_log_in_and_get_mail", maps::accounts),
         trial("mail_waits_for_a_map_that_was_never_read", maps::awaited),

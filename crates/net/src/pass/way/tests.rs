@@ -1,5 +1,8 @@
 use super::*;
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::task::Waker;
 
 /// A wire of a script: what each read gives, and how many octets each write takes (none: it must be waited for).
@@ -99,4 +102,56 @@ fn a_destination_that_takes_nothing_is_broken() {
     let mut way = Way::new(Bytes::from_static(b"a"), false);
     let moved = way.poll(&mut Context::from_waker(Waker::noop()), &mut Script::default(), &mut to, |_: &[u8]| {});
     assert!(matches!(moved, Err(Trouble::Destination(_))));
+}
+
+/// Two ends of a connection: ours, and another's that says what is there and waits for nothing.
+async fn connected() -> (Stream, std::net::TcpStream) {
+    let listening = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let other = std::net::TcpStream::connect(listening.local_addr().expect("its address")).expect("connected");
+    other.set_nonblocking(true).expect("an option");
+    let (socket, _) = listening.accept().await.expect("accepted");
+    (Stream::plain(socket), other)
+}
+
+/// What the other end hears of a good-bye before it is told of the end. The system may have told of it by itself meanwhile, if
+/// this machine let us wait for long.
+async fn heard_before_the_end(said: &[u8], then_ends: bool) -> Vec<u8> {
+    let ((mut from, mut backend), (mut to, mut client)) = (connected().await, connected().await);
+    backend.write_all(said).expect("sent");
+    if then_ends {
+        backend.shutdown(Shutdown::Write).expect("told");
+        while !from.is_ending() {
+            tokio::task::yield_now().await;
+        }
+    }
+    let mut way = Way::new(Bytes::new(), false);
+    let mut passed = 0;
+    while passed < said.len() || way.has_ended() != then_ends {
+        passed += poll_fn(|cx| match way.poll(cx, &mut from, &mut to, |_: &[u8]| {}) {
+            Ok(0) => Poll::Pending,
+            Ok(moved) => Poll::Ready(moved),
+            Err(_) => panic!("no end breaks here"),
+        })
+        .await;
+    }
+    assert!(way.is_idle());
+    let mut heard = vec![0; 100];
+    let octets = client.read(&mut heard).unwrap_or(0);
+    heard.truncate(octets);
+    poll_fn(|cx| Wire::poll_shutdown(&mut to, cx)).await.expect("told");
+    let mut rest = Vec::new();
+    client.set_nonblocking(false).expect("an option");
+    client.read_to_end(&mut rest).expect("all of it");
+    assert_eq!([&heard[..], &rest].concat(), said);
+    heard
+}
+
+#[tokio::test]
+async fn a_good_bye_goes_with_the_end() {
+    let mut held = false;
+    for _ in 0..10 {
+        held |= heard_before_the_end(b"* BYE\r\n", true).await.is_empty();
+    }
+    assert!(held, "it was sent before the end each time");
+    assert_eq!(heard_before_the_end(b"* OK\r\n", false).await, b"* OK\r\n", "what no end follows goes at once");
 }
