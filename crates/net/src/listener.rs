@@ -224,14 +224,18 @@ struct Guest {
 }
 
 impl Guest {
-    async fn attend<F>(self, options: Arc<ListenerOptions>, session: impl Fn(Stream, Peer) -> F)
+    /// Not an `async fn`: that would have room for all that it is given as long as the session lasts.
+    fn attend<F>(self, options: Arc<ListenerOptions>, session: impl Fn(Stream, Peer) -> F) -> impl Future<Output = ()>
     where
         F: Future<Output = ()>,
     {
         // In a box, which goes with it: the session has no room for its beginning while it lasts.
-        let Some((session, seat)) = Box::pin(self.begin(options, session)).await else { return };
-        session.await;
-        drop(seat);
+        let beginning = Box::pin(self.begin(options, session));
+        async move {
+            let Some((session, seat)) = beginning.await else { return };
+            session.await;
+            drop(seat);
+        }
     }
 
     /// All that comes before the session; nothing where it does not come to one.

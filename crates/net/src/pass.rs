@@ -27,33 +27,32 @@ use std::time::{Duration, Instant};
 use way::{Trouble, Watch, Way};
 
 /// Passes octets until one of the ends, or the handler, ends it. The client is still to be hung up on.
-pub(crate) async fn pass<M, H>(
+///
+/// Not an `async fn`: that would have room for the passage besides what it becomes, as long as the session lasts. For the same
+/// reason what happens rarely is in boxes.
+pub(crate) fn pass<M, H>(
     exchange: &mut Exchange<M>,
     handler: &mut H,
     passage: Passage,
-) -> Result<(), SessionError>
+) -> impl Future<Output = Result<(), SessionError>>
 where
     M: Machine + Send,
     H: Handler<M>,
 {
     exchange.rest();
     let mut passing = Passing::new(passage, exchange.line.has_ended());
-    loop {
-        exchange.line.take_turns().await;
-        match passing.wait(&mut exchange.line, handler).await? {
-            Waited::Moved => {}
-            Waited::Woken => {
-                if speak(exchange, handler).await? == Flow::Close {
-                    passing.leave().await;
-                    return Ok(());
+    async move {
+        loop {
+            exchange.line.take_turns().await;
+            match passing.wait(&mut exchange.line, handler).await? {
+                Waited::Moved => {}
+                Waited::Woken => {
+                    if Box::pin(speak(exchange, handler)).await? == Flow::Close {
+                        passing.leave().await;
+                        return Ok(());
+                    }
                 }
-            }
-            Waited::Gone => {
-                exchange.line.push(passing.farewell());
-                exchange.flush().await?;
-                // In a box: the session has no room for its end while it lasts.
-                Box::pin(passing.finish(&mut exchange.line)).await;
-                return Ok(());
+                Waited::Gone => return Box::pin(passing.end(exchange)).await,
             }
         }
     }
@@ -240,6 +239,14 @@ impl Passing {
     /// What the client is told now that the back-end is gone. A client that has ended expects no more.
     fn farewell(&self) -> Bytes {
         if self.up.has_ended() || !self.down.is_idle() { Bytes::new() } else { self.track.farewell() }
+    }
+
+    /// Tells the client that the back-end is gone.
+    async fn end<M: Machine>(&mut self, exchange: &mut Exchange<M>) -> Result<(), SessionError> {
+        exchange.line.push(self.farewell());
+        exchange.flush().await?;
+        self.finish(&mut exchange.line).await;
+        Ok(())
     }
 
     /// The back-end has ended: tells the client, and passes on what that still sends, as long as the back-end takes it.

@@ -90,18 +90,7 @@ where
 {
     async fn run<H: Handler<M>>(&mut self, handler: &mut H, tls: Option<&ServerTls>) -> Result<(), SessionError> {
         loop {
-            self.exchange.line.take_turns().await;
-            let step = self.next_step();
-            let work = match step {
-                Step::Decide(event) => handler.on_event(&mut self.exchange.machine, event),
-                Step::Resume => handler.resume(&mut self.exchange.machine),
-                Step::Wait => match self.wait(handler).await? {
-                    Waited::Moved => continue,
-                    Waited::Woken => handler.on_wake(&mut self.exchange.machine),
-                },
-                Step::Finish => return self.exchange.flush().await,
-            };
-            let flow = self.exchange.line.send_during(work).await;
+            let Some(flow) = self.decide(handler).await? else { return self.exchange.flush().await };
             self.phase = match flow {
                 Flow::Next => Phase::Talking,
                 Flow::Again => Phase::Answering,
@@ -118,16 +107,32 @@ where
         }
     }
 
+    /// What the next work leads to; nothing where there is none any more. Apart, as what it needs is in nobody's way while octets
+    /// pass.
+    async fn decide<H: Handler<M>>(&mut self, handler: &mut H) -> Result<Option<Flow>, SessionError> {
+        loop {
+            self.exchange.line.take_turns().await;
+            let work = match self.next_step() {
+                Step::Decide(event) => handler.on_event(&mut self.exchange.machine, event),
+                Step::Resume => handler.resume(&mut self.exchange.machine),
+                Step::Wait => match self.wait(handler).await? {
+                    Waited::Moved => continue,
+                    Waited::Woken => handler.on_wake(&mut self.exchange.machine),
+                },
+                Step::Finish => return Ok(None),
+            };
+            return Ok(Some(self.exchange.line.send_during(work).await));
+        }
+    }
+
     /// Lets octets pass between the client and the back-end that the handler has found.
     async fn pass<H: Handler<M>>(&mut self, handler: &mut H) -> Result<(), SessionError> {
         self.exchange.flush().await?;
-        match handler.passage() {
-            Some(passage) => pass(&mut self.exchange, handler, passage).await,
-            None => {
-                tracing::error!("a session should pass through, but its role has no way to a back-end");
-                Ok(())
-            }
-        }
+        let Some(passage) = handler.passage() else {
+            tracing::error!("a session should pass through, but its role has no way to a back-end");
+            return Ok(());
+        };
+        pass(&mut self.exchange, handler, passage).await
     }
 
     fn next_step(&mut self) -> Step<M::Event> {

@@ -136,14 +136,17 @@ async fn passed(watch: &Watch) -> Passed {
 }
 
 fn begin(server: Stream, wire: Stream, unsaid: &'static str, watch: &Watch, closed: oneshot::Sender<()>) -> Ended {
-    let role = Role {
+    tokio::spawn(serve(server, Toy::default(), role(wire, unsaid, watch, closed), None))
+}
+
+fn role(wire: Stream, unsaid: &'static str, watch: &Watch, closed: oneshot::Sender<()>) -> Role {
+    Role {
         wire: Some(Box::new(wire)),
         unsent: Bytes::new(),
         unsaid: Bytes::from_static(unsaid.as_bytes()),
         watch: watch.clone(),
         closed: Some(closed),
-    };
-    tokio::spawn(serve(server, Toy::default(), role, None))
+    }
 }
 
 /// Octets that tell where they are.
@@ -401,6 +404,16 @@ async fn a_half_closed_client_gets_its_whole_answer() {
     session.await.expect("no panic").expect("a polite end");
 }
 
+/// Thousands idle in a proxy.
+#[tokio::test]
+async fn a_session_has_no_room_for_what_is_rare() {
+    let ((server, _client), (wire, _backend)) = (pair().await, pair().await);
+    let role = role(Stream::plain(wire), "", &Watch::default(), oneshot::channel().0);
+    let whole = size_of_val(&serve(Stream::plain(server), Toy::default(), role, None));
+    let own = whole - size_of::<Toy>() - size_of::<Role>();
+    assert!(own <= OWN_OCTETS_MAX, "{own} octets beside the machine and its role");
+}
+
 #[tokio::test]
 async fn a_client_that_vanishes_takes_the_backend_with_it() {
     let Passed { client, mut backend, session, closed, .. } = passed(&Watch::default()).await;
@@ -538,3 +551,5 @@ const HUNDRED_MB: usize = 1600 * 64 * 1024;
 static PIECE: &[u8] = &[b'x'; 64 * 1024];
 /// What the buffers of four sockets on loopback grow to at most, generously.
 const KERNEL_OCTETS: usize = 48 * 1024 * 1024;
+/// What a session is, beside machine and role, while it waits or octets pass.
+const OWN_OCTETS_MAX: usize = 640;

@@ -420,8 +420,9 @@ fn security(peer: &Peer) -> smtp_proto::Security {
 /// an idle connection costs.
 pub(super) async fn report(visit: Visit, session: BoxFuture<'static, Result<(), SessionError>>) {
     let badge = visit.badge().clone();
+    let ended = visit.attend(session).await;
     let (protocol, client) = (badge.protocol(), badge.client());
-    match visit.attend(session).await {
+    match ended {
         Some(Ok(())) => {
             let account = badge.login().map(|holder| tracing::field::display(&holder.account));
             tracing::debug!(%protocol, %client, account, "session ended");

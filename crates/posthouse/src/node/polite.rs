@@ -55,16 +55,10 @@ impl<H: Handler<M>, M: Machine<Event: Send> + Send> Handler<M> for Polite<H, M> 
         let resting = Resting::begin(badge);
         Box::pin(async move {
             let _resting = resting;
-            let stop = async {
-                match receiving {
-                    // Asked again behind the message.
-                    true => std::future::pending().await,
-                    false => shutdown.draining().await,
-                }
-            };
             tokio::select! {
                 () = inner.wake() => {}
-                () = stop => *leaving = Some(Leave::Stop),
+                // During a message it is asked again behind it.
+                () = shutdown.draining(), if !receiving => *leaving = Some(Leave::Stop),
                 () = poll_fn(|cx| badge.poll_leaving(cx)) => *leaving = Some(Leave::Kick),
             }
         })
