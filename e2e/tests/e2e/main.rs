@@ -5,6 +5,7 @@ mod back_end;
 mod back_end_faults;
 mod back_end_mail;
 mod behind_a_proxy;
+mod client_certificates;
 mod clients;
 mod cluster;
 mod curl;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         behind_a_proxy::trials(&world),
         submission::trials(&world),
         oauth::trials(&world),
+        client_certificates::trials(&world),
         postfix::trials(&world),
         example::trials(&world),
         takeover::trials(&world),

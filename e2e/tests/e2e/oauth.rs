@@ -11,7 +11,7 @@ use libtest_mimic::Trial;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
 pub(crate) fn trials(world: &Arc<World>) -> Vec<Trial> {
@@ -131,6 +131,8 @@ fn by_imaplib(fronted: &Fronted, token: &str, expected: &str) -> Result<()> {
 struct Issuer {
     child: Child,
     url: String,
+    /// Open as long as it runs: what it says besides must not end it.
+    said: BufReader<ChildStdout>,
 }
 
 impl Issuer {
@@ -143,9 +145,11 @@ impl Issuer {
         let mut command = Library::OidcProvider.command()?;
         command.arg(script).env("TOKENS_FOR", Value::from(users).to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut issuer = Self { child: command.spawn()?, url: String::new() };
+        let mut child = command.spawn()?;
+        let said = BufReader::new(child.stdout.take().context("a pipe")?);
+        let mut issuer = Self { child, url: String::new(), said: said };
         let mut line = String::new();
-        BufReader::new(issuer.child.stdout.take().context("a pipe")?).read_line(&mut line)?;
+        issuer.said.read_line(&mut line)?;
         issuer.url = line.trim().strip_prefix("ready ").context("the authorization server did not start")?.to_owned();
         Ok(issuer)
     }
