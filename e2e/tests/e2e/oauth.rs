@@ -147,7 +147,7 @@ impl Issuer {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn()?;
         let said = BufReader::new(child.stdout.take().context("a pipe")?);
-        let mut issuer = Self { child, url: String::new(), said: said };
+        let mut issuer = Self { child, url: String::new(), said };
         let mut line = String::new();
         issuer.said.read_line(&mut line)?;
         issuer.url = line.trim().strip_prefix("ready ").context("the authorization server did not start")?.to_owned();
