@@ -24,7 +24,7 @@ use answers::{NOWHERE, SILENT};
 use hosts::{Host, Stores};
 use lines::{Lines, Whose};
 use machine::Machine;
-use mail_types::{Domain, StoreName};
+use mail_types::{Domain, ReversePath, StoreName};
 use ports::{BoxFuture, Call, CallSecurity, Caller, Clock, Delivery, DeliveryTransaction, Envelope};
 use smtp_proto::client::{self, Client, Event};
 use smtp_proto::{Mail, Refusal, Relayed, Security};
@@ -144,6 +144,7 @@ impl World {
         };
         let mut mail = Mail::new(envelope.from);
         mail.size = envelope.size;
+        mail.smtputf8 = matches!(&mail.from, ReversePath::Address(from) if from.needs_smtputf8());
         if matches!(world.stores, Stores::Nodes(_)) {
             mail.relayed = Some(Relayed { store: store.clone(), delivery: envelope.id });
         }

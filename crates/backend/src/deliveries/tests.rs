@@ -7,7 +7,7 @@ mod relayed;
 
 use super::*;
 use bytes::Bytes;
-use mail_types::{AccountId, Address, DeliveryId, ReversePath};
+use mail_types::{AccountId, Address, DeliveryId};
 use node::{Cluster, Say};
 use ports::{Receipt, Recipient};
 use std::pin::pin;

@@ -8,7 +8,7 @@
 
 use super::answers::{BROKEN, SILENT, not_lines};
 use super::hosts::{Host, HostAt, Kind};
-use super::{Hand, Lmtp, World};
+use super::{Hand, Lmtp, World, until_ready};
 use bytes::Bytes;
 use machine::Machine;
 use mail_types::ForwardPath;
@@ -28,6 +28,8 @@ pub(super) struct Transaction {
     way: Way,
     /// The numbers of the RCPTs that the host accepted, in order.
     accepted: Vec<usize>,
+    /// Those themselves, for a back-end that may have to hear them again.
+    said: Vec<Rcpt>,
     /// Its place among the connections to the host.
     turn: OwnedSemaphorePermit,
 }
@@ -65,7 +67,8 @@ impl Transaction {
         hand: Hand,
     ) -> Result<Self, Refusal> {
         say_mail(&mut call, &mail, host.at.kind)?;
-        Ok(Self { world, host, others, mail, way: Way::Envelope(call, hand), accepted: Vec::new(), turn })
+        let way = Way::Envelope(call, hand);
+        Ok(Self { world, host, others, mail, way, accepted: Vec::new(), said: Vec::new(), turn })
     }
 
     fn kind(&self) -> Kind {
@@ -114,7 +117,7 @@ impl Transaction {
             Kind::BackEnd(_) => Rcpt::new(ForwardPath::Address(recipient.recipient)),
         };
         loop {
-            let answer = ask(&mut call, rcpt.clone(), self.kind()).await;
+            let answer = self.ask(&mut call, rcpt.clone()).await;
             match answer {
                 // It was dead since its last message, and nothing was said to it but MAIL: nobody need know.
                 Answer::Lost if hand == Hand::Second => {
@@ -134,10 +137,42 @@ impl Transaction {
                 Answer::Taken(number) => {
                     self.way = Way::Envelope(call, Hand::First);
                     self.accepted.push(number);
+                    if self.kind() != Kind::Node {
+                        self.said.push(rcpt);
+                    }
                     return Ok(());
                 }
             }
         }
+    }
+
+    async fn ask(&mut self, call: &mut Lmtp, rcpt: Rcpt) -> Answer {
+        let is_understood = call.machine().capabilities().smtputf8;
+        if self.kind() != Kind::Node && !self.mail.smtputf8 && is_understood && needs_smtputf8(&rcpt) {
+            self.mail.smtputf8 = true;
+            if let Err(answer) = self.begin_again(call).await {
+                return answer;
+            }
+        }
+        ask(call, rcpt, self.kind()).await
+    }
+
+    /// Says the envelope once more, now that its MAIL has to say more (RFC 6531 §3.4).
+    async fn begin_again(&mut self, call: &mut Lmtp) -> Result<(), Answer> {
+        call.machine().abort();
+        until_ready(call, &self.host).await.map_err(|_| Answer::Lost)?;
+        say_mail(call, &self.mail, self.kind()).map_err(Answer::MailRefused)?;
+        let mut accepted = Vec::with_capacity(self.said.len());
+        for rcpt in self.said.clone() {
+            match ask(call, rcpt, self.kind()).await {
+                Answer::Taken(number) => accepted.push(number),
+                // Its sender was told 250.
+                Answer::No(_) => return Err(Answer::MailRefused(SILENT)),
+                answer @ (Answer::MailRefused(_) | Answer::Lost) => return Err(answer),
+            }
+        }
+        self.accepted = accepted;
+        Ok(())
     }
 
     async fn pass(&mut self, chunk: Bytes) -> Result<(), Refusal> {
@@ -256,10 +291,17 @@ impl Drop for Transaction {
 fn say_mail(call: &mut Lmtp, mail: &Mail, to: Kind) -> Result<(), Refusal> {
     let client = call.machine();
     let (smtputf8, eight_bit) = (client.capabilities().smtputf8, client.capabilities().eight_bit);
-    // What the addresses behind it and the text will need is not known yet. Who lacks 8BITMIME gets the octets all the same,
-    // undeclared: to change them would break signatures, to refuse them would lose mail that servers have long stored.
+    // What the addresses behind it will need is not known yet. A node takes it for no more than leave; another server may bounce
+    // what is declared and cannot be declared further on, so it hears it where an address is beyond ASCII, and headers go as octets.
+    let smtputf8 = smtputf8 && (to == Kind::Node || mail.smtputf8);
+    // Who lacks 8BITMIME gets the octets all the same, undeclared: to change them would break signatures, to refuse them would
+    // lose mail that servers have long stored.
     let body = if eight_bit { BodyType::EightBit } else { BodyType::SevenBit };
     client.begin(Mail { smtputf8, body, ..mail.clone() }).map_err(|why| to.unsendable(why))
+}
+
+fn needs_smtputf8(rcpt: &Rcpt) -> bool {
+    matches!(&rcpt.to, ForwardPath::Address(to) if to.needs_smtputf8())
 }
 
 async fn ask(call: &mut Lmtp, rcpt: Rcpt, from: Kind) -> Answer {

@@ -1,7 +1,7 @@
 //! Deliveries to back-ends of another make.
 
 use super::node::{Cluster, NodeHandle, Say};
-use super::{STORED, codes, envelope, recipient, run, send, store};
+use super::{STORED, codes, envelope, recipient, run, send, shown, store};
 use crate::HostState;
 use crate::foreign::Protocol;
 use mail_types::{Address, ReversePath};
@@ -194,4 +194,48 @@ fn octets_go_as_they_came_and_addresses_beyond_ascii_only_where_they_are_underst
     let big = Envelope { size: Some(1001), ..envelope() };
     let refusal = run(cluster.deliveries.open(&store("ingrid"), big)).err().expect("a refusal");
     assert_eq!(codes(&refusal), "552 5.3.4");
+}
+
+/// Not for the text: a back-end that has to hand it on where SMTPUTF8 is unknown would bounce it.
+#[test]
+fn smtputf8_is_declared_for_addresses_alone() {
+    let address = |text: &str| Address::parse(text).expect("an address");
+    let (cluster, host) = dovecot();
+    host.offers("PIPELINING\nSMTPUTF8");
+    assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+    assert_eq!(host.heard()[1], "MAIL FROM:<>");
+    // A recipient beyond ASCII: the envelope so far is said again.
+    let joerg = Recipient { recipient: address("j\u{f6}rg@big.test"), ..recipient("a") };
+    let mut transaction = run(cluster.deliveries.open(&store("ingrid"), envelope())).expect("a transaction");
+    for to in [recipient("a"), joerg.clone(), recipient("c")] {
+        run(transaction.rcpt(to)).expect("taken");
+    }
+    host.says("end 2", Say::text("452 4.2.2 full"));
+    run(transaction.write("hi\r\n".into())).expect("taken");
+    let told: Vec<_> = run(transaction.commit()).iter().map(shown).collect();
+    assert_eq!(told, [STORED, STORED, "452 4.2.2"]);
+    let heard = host.heard();
+    let begun = heard.iter().rposition(|line| line.starts_with("MAIL")).expect("a MAIL");
+    assert_eq!(
+        heard[begun - 1..begun + 4],
+        [
+            "RSET",
+            "MAIL FROM:<> SMTPUTF8",
+            "RCPT TO:<a+x@big.test>",
+            "RCPT TO:<j\u{f6}rg@big.test>",
+            "RCPT TO:<c+x@big.test>"
+        ]
+    );
+    // Who was taken the first time and is not the second was told 250: his mail waits.
+    let mut transaction = run(cluster.deliveries.open(&store("ingrid"), envelope())).expect("a transaction");
+    run(transaction.rcpt(recipient("a"))).expect("taken");
+    host.says("RCPT TO:<a+x@", Say::text("452 4.2.2 full"));
+    assert_eq!(codes(&run(transaction.rcpt(joerg)).expect_err("a refusal")), "451 4.4.1");
+    assert_eq!(run(transaction.commit()).iter().map(shown).collect::<Vec<_>>(), ["451 4.4.1"]);
+    // And a sender.
+    let from = Envelope { from: ReversePath::Address(address("j\u{f6}rg@far.test")), ..envelope() };
+    let mut transaction = run(cluster.deliveries.open(&store("ingrid"), from)).expect("a transaction");
+    run(transaction.rcpt(recipient("b"))).expect("taken");
+    let mail = host.heard().into_iter().rfind(|line| line.starts_with("MAIL"));
+    assert_eq!(mail.as_deref(), Some("MAIL FROM:<j\u{f6}rg@far.test> SMTPUTF8"));
 }
