@@ -112,6 +112,16 @@ impl Line {
     }
 }
 
+impl Whose {
+    /// How long a back-end may take for all answers behind the final dot.
+    pub(super) const fn end_wait(self) -> Duration {
+        match self {
+            Self::Senders => SENDERS_END_WAIT,
+            Self::Queue => QUEUE_END_WAIT,
+        }
+    }
+}
+
 impl Bounds {
     /// A busy relay has so many transactions with one node at once, and each connection that is not kept is a TLS handshake
     /// for the next message, which costs more than all the rest.
@@ -142,3 +152,7 @@ pub(super) const TURN_COUNT_MAX: usize = 1_000;
 pub(super) const KEPT_COUNT_MAX: usize = 256;
 /// How long they wait: well below what a server gives a client (smtp_proto::limits::COMMAND_TIMEOUT).
 pub(super) const KEPT_SPAN_MAX: Duration = Duration::from_secs(30);
+/// Below what the relay waits for a store of another make (five minutes), or the answers that came would be lost with the wait.
+pub(super) const SENDERS_END_WAIT: Duration = Duration::from_secs(4 * 60 + 50);
+/// RFC 5321 §4.5.3.2.6; below what the relay's queue waits (eleven minutes).
+pub(super) const QUEUE_END_WAIT: Duration = Duration::from_secs(10 * 60);

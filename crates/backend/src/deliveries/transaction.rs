@@ -231,14 +231,15 @@ impl Transaction {
         }
     }
 
-    /// What became of everybody. Where the connection breaks among the answers, those that came count.
+    /// What became of everybody. Where the connection breaks among the answers, or a back-end takes too long with them, those
+    /// that came count: whoever drops this future loses them, and sends what is stored again.
     async fn outcomes(&mut self, call: &mut Lmtp) -> Vec<Outcome> {
-        loop {
-            match call.next().await {
-                Ok(Some(Event::Done(outcomes))) => return outcomes,
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => break,
-            }
+        let done = match self.kind() {
+            Kind::Node => done(call).await,
+            Kind::BackEnd(_) => self.world.within(self.host.line.whose.end_wait(), done(call)).await.flatten(),
+        };
+        if let Some(outcomes) = done {
+            return outcomes;
         }
         call.machine().handle_eof(self.world.clock.instant());
         while let Some(event) = call.machine().poll_event() {
@@ -284,6 +285,16 @@ impl Drop for Transaction {
         match self.take_way() {
             Way::Envelope(call, _) => self.give_back(call),
             Way::Text(_) | Way::Out(_) => {}
+        }
+    }
+}
+
+async fn done(call: &mut Lmtp) -> Option<Vec<Outcome>> {
+    loop {
+        match call.next().await {
+            Ok(Some(Event::Done(outcomes))) => return Some(outcomes),
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => return None,
         }
     }
 }

@@ -160,6 +160,20 @@ fn the_end_of_a_message_has_time_where_haste_would_double_it() {
     }
 }
 
+/// RFC 5321 §4.5.3.2.6.
+#[test]
+fn from_the_queue_it_has_ten_minutes() {
+    let site = Site::new();
+    site.stores.script("old", "opens", "*", Answer::No(refusal(AWAY)));
+    site.stores.script("north", "opens", "*", Answer::No(refusal(AWAY)));
+    assert!(send(&site, &["ann@a.example"]).starts_with("250") && send(&site, &["gil@a.example"]).starts_with("250"));
+    site.stores.recover();
+    site.stores.script("old", "commits", "gil", Answer::Slow(600));
+    site.stores.script("north", "commits", "ann", Answer::Slow(600));
+    site.later();
+    assert_eq!((site.queue.entry_count(), places(&site)), (1, vec!["old/gil".to_owned()]), "five for one of ours");
+}
+
 #[test]
 fn without_a_port_for_mail_it_is_put_off() {
     let site = Site::new();

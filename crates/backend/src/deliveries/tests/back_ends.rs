@@ -3,9 +3,11 @@
 use super::node::{Cluster, NodeHandle, Say};
 use super::{STORED, codes, envelope, recipient, run, send, shown, store};
 use crate::HostState;
+use crate::deliveries::lines::{QUEUE_END_WAIT, SENDERS_END_WAIT};
 use crate::foreign::Protocol;
 use mail_types::{Address, ReversePath};
 use ports::{CallSecurity, Delivery, Envelope, Recipient, Trust};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 fn dovecot() -> (Cluster, NodeHandle) {
@@ -238,4 +240,29 @@ fn smtputf8_is_declared_for_addresses_alone() {
     run(transaction.rcpt(recipient("b"))).expect("taken");
     let mail = host.heard().into_iter().rfind(|line| line.starts_with("MAIL"));
     assert_eq!(mail.as_deref(), Some("MAIL FROM:<j\u{f6}rg@far.test> SMTPUTF8"));
+}
+
+/// It knows no delivery ids: who is forgotten here gets a second copy.
+#[test]
+fn answers_that_came_count_when_the_others_do_not_come() {
+    let (cluster, host) = dovecot();
+    let (ingrid, context) = (store("ingrid"), &mut Context::from_waker(Waker::noop()));
+    host.says("end 1", Say::Never);
+    for (deliveries, wait) in
+        [(&*cluster.deliveries, SENDERS_END_WAIT), (&cluster.deliveries.for_queue(), QUEUE_END_WAIT)]
+    {
+        let mut transaction = run(deliveries.open(&ingrid, envelope())).expect("a transaction");
+        for to in ["a", "b", "c"] {
+            run(transaction.rcpt(recipient(to))).expect("taken");
+        }
+        run(transaction.write("hi\r\n".into())).expect("taken");
+        let mut commit = transaction.commit();
+        assert!(commit.as_mut().poll(context).is_pending());
+        cluster.clock.pass(wait - Duration::from_secs(1));
+        assert!(commit.as_mut().poll(context).is_pending());
+        cluster.clock.pass(Duration::from_secs(1));
+        let told: Vec<_> = run(commit).iter().map(shown).collect();
+        assert_eq!(told, [STORED, "451 4.4.2", "451 4.4.2"]);
+        assert_eq!(host.open(), 0, "such a connection is good for nothing");
+    }
 }
