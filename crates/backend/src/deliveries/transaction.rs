@@ -6,7 +6,7 @@
 //!      └────────── refused, broken, or a question that its asker gave up ──▶ Out
 //! ```
 
-use super::answers::{BROKEN, SILENT, not_lines};
+use super::answers::{BROKEN, SILENT, To, not_lines};
 use super::hosts::{Host, HostAt, Kind};
 use super::{Hand, Lmtp, World, until_ready};
 use bytes::Bytes;
@@ -323,9 +323,9 @@ async fn ask(call: &mut Lmtp, rcpt: Rcpt, from: Kind) -> Answer {
     let mut mail_refused = None;
     loop {
         match call.next().await {
-            Ok(Some(Event::Mail(reply))) => mail_refused = from.refusal(reply),
+            Ok(Some(Event::Mail(reply))) => mail_refused = from.refusal(reply, To::Envelope),
             Ok(Some(Event::Rcpt(answered, reply))) if answered == number => {
-                return match (mail_refused, from.refusal(reply)) {
+                return match (mail_refused, from.refusal(reply, To::Envelope)) {
                     (Some(refusal), _) => Answer::MailRefused(refusal),
                     (None, Some(refusal)) => Answer::No(refusal),
                     (None, None) => Answer::Taken(number),

@@ -51,7 +51,8 @@ fn its_refusals_are_passed_on_unless_they_are_about_us() {
         ("550 5.1.1 no such user", "550 5.1.1 no such user"),
         ("550 no such user", "550 5.0.0 no such user"),
         ("550-5.2.1 one\r\n550 5.2.1 two", "550 5.2.1 one two"),
-        ("554 5.7.1 relay access denied", "554 5.7.1 relay access denied"),
+        ("553 5.1.3 what a name", "553 5.1.3 what a name"),
+        ("554 5.2.1 disabled", "554 5.2.1 disabled"),
         ("452 4.2.2 full", "452 4.2.2 full"),
         ("450", "450 4.0.0 Refused by the store of this address"),
         ("550 4.1.1 contradicts itself", "550 5.0.0 4.1.1 contradicts itself"),
@@ -77,6 +78,29 @@ fn its_refusals_are_passed_on_unless_they_are_about_us() {
         host.says("end 0", Say::text(said));
         let lines = send(&cluster.deliveries, &["b"]);
         assert_eq!(lines, [told.splitn(3, ' ').take(2).collect::<Vec<_>>().join(" ")], "{said} at the end");
+    }
+}
+
+/// It sees no client but the relay: behind the dot alone it may mean the message.
+#[test]
+fn what_it_has_against_the_relay_is_not_the_senders() {
+    for (said, told, behind_the_dot) in [
+        ("554 5.7.1 relay access denied", "451 4.3.0 relay access denied", "554 5.7.1"),
+        ("550 5.7.23 SPF fails", "451 4.3.0 SPF fails", "550 5.7.23"),
+        ("554 listed", "451 4.3.0 listed", "554 5.0.0"),
+        ("554 5.3.2 no mail here", "451 4.3.0 no mail here", "554 5.3.2"),
+        ("571 no", "451 4.3.0 no", "571 5.0.0"),
+    ] {
+        for at in ["RCPT TO:<b+x@", "MAIL"] {
+            let (cluster, host) = postfix();
+            host.says(at, Say::text(said));
+            let mut transaction = run(cluster.deliveries.open(&store("ingrid"), envelope())).expect("a transaction");
+            let refusal = run(transaction.rcpt(recipient("b"))).expect_err("a refusal");
+            assert_eq!(refusal.to_string(), told, "{said} to {at}");
+        }
+        let (cluster, host) = postfix();
+        host.says("end 0", Say::text(said));
+        assert_eq!(send(&cluster.deliveries, &["b"]), [behind_the_dot], "{said}");
     }
 }
 
