@@ -26,7 +26,7 @@ use lines::{Lines, Whose};
 use machine::Machine;
 use mail_types::{Domain, ReversePath, StoreName};
 use ports::{BoxFuture, Call, CallSecurity, Caller, Clock, Delivery, DeliveryTransaction, Envelope};
-use smtp_proto::client::{self, Client, Event};
+use smtp_proto::client::{self, Client, Closing, Event};
 use smtp_proto::{Mail, Refusal, Relayed, Security};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -151,7 +151,8 @@ impl World {
         while let Some(at) = hosts.next() {
             let line = world.lines.to(&at, whose, world.clock.instant());
             let host = Host { at, line };
-            let Some(turn) = world.turn(&host).await else { continue };
+            // A host that is busy is not away: the mail waits for it, or all would go to a second host that is there for an emergency.
+            let Some(turn) = world.turn(&host).await else { return Err(SILENT) };
             let (call, hand) = match world.kept(&host).await {
                 Some(call) => (call, Hand::Second),
                 None => match world.call(&host).await {
@@ -200,14 +201,20 @@ impl World {
         let callee = &host.at.callee;
         let attempt = self.breakers.attempt(callee)?;
         let calling = self.within(CALL_WAIT, self.converse(host));
-        match calling.await.unwrap_or_else(|| Err("it did not answer in time".to_owned())) {
+        match calling.await.unwrap_or_else(|| Err("it did not answer in time".to_owned().into())) {
             Ok(call) => {
                 attempt.succeeded();
                 self.ledger.answered(callee);
                 Some(call)
             }
-            Err(why) => {
-                attempt.failed(&why);
+            Err(Failure { why, is_too_much }) => {
+                // It does answer, to those who are there: it is left in its place, and nobody is kept from it.
+                if is_too_much && self.lines.has_others(callee) {
+                    tracing::warn!(host = %callee, why, "a host takes no more connections beside those that it has");
+                    drop(attempt.for_one());
+                } else {
+                    attempt.failed(&why);
+                }
                 self.ledger.failed(callee, self.clock.now(), &why);
                 None
             }
@@ -215,7 +222,7 @@ impl World {
     }
 
     /// Up to where it takes a MAIL, under TLS where that is asked for: nothing of a message is said in clear there.
-    async fn converse(&self, host: &Host) -> Result<Lmtp, String> {
+    async fn converse(&self, host: &Host) -> Result<Lmtp, Failure> {
         let callee = &host.at.callee;
         let (security, starttls) = match callee.security {
             CallSecurity::Plain => (Security::Plain, false),
@@ -264,32 +271,52 @@ enum Hand {
     Second,
 }
 
-async fn until_ready(call: &mut Lmtp, host: &Host) -> Result<(), String> {
+/// Why a host cannot be spoken to.
+struct Failure {
+    why: String,
+    /// RFC 5321 §3.8: it is there, and has no room for this connection (421).
+    is_too_much: bool,
+}
+
+impl Failure {
+    fn of(closing: &Closing, host: &Host) -> Self {
+        let is_too_much = matches!(closing, Closing::Refused(reply) if reply.code().number() == TOO_MUCH);
+        Self { why: host.at.kind.ended(closing), is_too_much }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self { why, is_too_much: false }
+    }
+}
+
+async fn until_ready(call: &mut Lmtp, host: &Host) -> Result<(), Failure> {
     loop {
         match call.next().await {
             Ok(Some(Event::Ready)) => return Ok(()),
-            Ok(Some(Event::Closed(closing))) => return Err(host.at.kind.ended(&closing)),
+            Ok(Some(Event::Closed(closing))) => return Err(Failure::of(&closing, host)),
             Ok(Some(_)) => {}
-            Ok(None) => return Err("the conversation is over".to_owned()),
-            Err(broken) => return Err(broken.to_string()),
+            Ok(None) => return Err("the conversation is over".to_owned().into()),
+            Err(broken) => return Err(broken.to_string().into()),
         }
     }
 }
 
 /// RFC 3207. A host that does not offer it is not spoken to in clear instead.
-async fn start_tls(call: &mut Lmtp, host: &Host) -> Result<(), String> {
+async fn start_tls(call: &mut Lmtp, host: &Host) -> Result<(), Failure> {
     if !call.machine().capabilities().starttls {
-        return Err("it does not offer STARTTLS".to_owned());
+        return Err("it does not offer STARTTLS".to_owned().into());
     }
     call.machine().start_tls();
     loop {
         match call.next().await {
             Ok(Some(Event::StartTls)) => break,
-            Ok(Some(Event::TlsRefused(reply))) => return Err(format!("it refuses STARTTLS: {reply}")),
-            Ok(Some(Event::Closed(closing))) => return Err(host.at.kind.ended(&closing)),
+            Ok(Some(Event::TlsRefused(reply))) => return Err(format!("it refuses STARTTLS: {reply}").into()),
+            Ok(Some(Event::Closed(closing))) => return Err(Failure::of(&closing, host)),
             Ok(Some(_)) => {}
-            Ok(None) => return Err("the conversation is over".to_owned()),
-            Err(broken) => return Err(broken.to_string()),
+            Ok(None) => return Err("the conversation is over".to_owned().into()),
+            Err(broken) => return Err(broken.to_string().into()),
         }
     }
     call.start_tls().await.map_err(|broken| broken.to_string())?;
@@ -297,6 +324,8 @@ async fn start_tls(call: &mut Lmtp, host: &Host) -> Result<(), String> {
     until_ready(call, host).await
 }
 
+/// RFC 5321 §4.2.3: service not available, the connection is closed.
+const TOO_MUCH: u16 = 421;
 /// What connecting, the handshake and LHLO may take together: less than a sender waits for the answer to its RCPT.
 const CALL_WAIT: Duration = Duration::from_secs(10);
 /// What an answer to MAIL, RCPT or DATA may take; who opened the transaction may wait shorter.

@@ -26,6 +26,7 @@ pub(super) struct Line {
     pub(super) whose: Whose,
     /// One for each transaction.
     pub(super) turns: Arc<Semaphore>,
+    turn_count_max: usize,
     kept_count_max: usize,
     /// The longest unused first.
     kept: Mutex<VecDeque<Kept>>,
@@ -55,10 +56,18 @@ impl Lines {
         // A node with another address is another entry: the old one goes when its connections have.
         lines.retain(|_, line| Arc::strong_count(line) > 1 || !line.is_forgotten(now));
         let bounds = at.kind.bounds();
-        let turns = Arc::new(Semaphore::new(bounds.turns(whose)));
-        let line = Arc::new(Line { whose, turns, kept_count_max: bounds.kept, kept: Mutex::default() });
+        let turn_count_max = bounds.turns(whose);
+        let turns = Arc::new(Semaphore::new(turn_count_max));
+        let line = Arc::new(Line { whose, turns, turn_count_max, kept_count_max: bounds.kept, kept: Mutex::default() });
         lines.insert(key, Arc::clone(&line));
         line
+    }
+
+    /// Whether somebody has a transaction at this host, or begins one, beside the one who asks.
+    pub(super) fn has_others(&self, callee: &Callee) -> bool {
+        let lines = lock(&self.0);
+        let of_it = lines.iter().filter(|((of, _), _)| of == callee).map(|(_, line)| line.turns_taken());
+        of_it.sum::<usize>() > 1
     }
 
     /// Those that nobody has used for long.
@@ -77,6 +86,10 @@ impl Lines {
 }
 
 impl Line {
+    fn turns_taken(&self) -> usize {
+        self.turn_count_max.saturating_sub(self.turns.available_permits())
+    }
+
     /// The one that was used last: the others grow old and end.
     pub(super) fn take(&self, now: Instant) -> Option<Lmtp> {
         let old = self.take_old(now);
@@ -129,7 +142,7 @@ impl Bounds {
     /// A Postfix takes 50 connections of one client (`smtpd_client_connection_count_limit`), a Dovecot has 100 processes
     /// for LMTP (`default_process_limit`), one for each connection, and may have several relays. Senders beyond wait a
     /// moment, then their mail does, in the queue.
-    pub(super) const BACK_END: Self = Self { senders: 40, queue: 10, kept: 5 };
+    pub(super) const BACK_END: Self = Self { senders: BACK_END_SENDERS_MAX, queue: 10, kept: 5 };
 
     const fn turns(self, whose: Whose) -> usize {
         match whose {
@@ -156,3 +169,5 @@ pub(super) const KEPT_SPAN_MAX: Duration = Duration::from_secs(30);
 pub(super) const SENDERS_END_WAIT: Duration = Duration::from_secs(4 * 60 + 50);
 /// RFC 5321 §4.5.3.2.6; below what the relay's queue waits (eleven minutes).
 pub(super) const QUEUE_END_WAIT: Duration = Duration::from_secs(10 * 60);
+/// See [`Bounds::BACK_END`].
+pub(super) const BACK_END_SENDERS_MAX: usize = 40;

@@ -84,7 +84,7 @@ impl Transaction {
         for at in mem::take(&mut self.others) {
             let line = self.world.lines.to(&at, self.host.line.whose, self.world.clock.instant());
             let host = Host { at, line };
-            let Some(turn) = self.world.turn(&host).await else { continue };
+            let Some(turn) = self.world.turn(&host).await else { break };
             if let Some(call) = self.world.call(&host).await {
                 (self.host, self.turn) = (host, turn);
                 return Ok(call);

@@ -3,7 +3,8 @@
 use super::node::{Cluster, NodeHandle, Say};
 use super::{STORED, codes, envelope, recipient, run, send, shown, store};
 use crate::HostState;
-use crate::deliveries::lines::{QUEUE_END_WAIT, SENDERS_END_WAIT};
+use crate::deliveries::TURN_WAIT;
+use crate::deliveries::lines::{BACK_END_SENDERS_MAX, KEPT_SPAN_MAX, QUEUE_END_WAIT, SENDERS_END_WAIT};
 use crate::foreign::Protocol;
 use mail_types::{Address, ReversePath};
 use ports::{CallSecurity, Delivery, Envelope, Recipient, Trust};
@@ -289,4 +290,33 @@ fn answers_that_came_count_when_the_others_do_not_come() {
         assert_eq!(told, [STORED, "451 4.4.2", "451 4.4.2"]);
         assert_eq!(host.open(), 0, "such a connection is good for nothing");
     }
+}
+
+#[test]
+fn a_host_that_is_busy_is_waited_for() {
+    let (cluster, [first, second]) = Cluster::back_end(Protocol::Lmtp, CallSecurity::Plain, ["one", "two"]);
+    let (ingrid, context) = (store("ingrid"), &mut Context::from_waker(Waker::noop()));
+    let open = || run(cluster.deliveries.open(&ingrid, envelope())).expect("a transaction");
+    let mut all: Vec<_> = (0..BACK_END_SENDERS_MAX).map(|_| open()).collect();
+    let mut late = std::pin::pin!(cluster.deliveries.open(&ingrid, envelope()));
+    assert!(late.as_mut().poll(context).is_pending());
+    cluster.clock.pass(TURN_WAIT);
+    assert!(run(late).is_err_and(|refusal| codes(&refusal) == "451 4.4.1"));
+    assert_eq!(second.calls(), 0);
+    // It has enough of us, and is as well as before.
+    drop(all.split_off(10));
+    cluster.clock.pass(KEPT_SPAN_MAX);
+    first.says("LHLO", Say::text("421 4.7.0 too many connections"));
+    assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+    assert_eq!(second.messages(), 1);
+    assert_eq!(cluster.deliveries.hosts()[0].state, HostState::Up);
+    first.recovers();
+    assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+    assert_eq!(first.messages(), 1, "nobody had to wait until it is tried");
+    // With none of ours there it is another matter.
+    drop(all);
+    cluster.clock.pass(KEPT_SPAN_MAX);
+    first.says("LHLO", Say::text("421 4.7.0 too busy"));
+    assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+    assert_eq!(cluster.deliveries.hosts()[0].state, HostState::LeftAlone);
 }
