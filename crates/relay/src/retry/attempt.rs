@@ -5,6 +5,7 @@ use crate::Relay;
 use crate::message::{SILENT, is_unanswered, passed_on};
 use crate::resolve::Make;
 use crate::together::within;
+use directory::is_stand_in;
 use journal::{Append, Space, StreamId};
 use mail_types::{Lsn, StoreName, UnixTime};
 use ports::{DeliveryTransaction, Envelope};
@@ -107,13 +108,17 @@ impl Relay {
             Ok(transaction) => transaction,
             Err(refusal) => return vec![Err(refusal); entry.waiting.len()],
         };
+        let make = self.make(store);
         let mut answers = Vec::with_capacity(entry.waiting.len());
         for Waiting { recipient, .. } in &entry.waiting {
-            let recipient = ports::Recipient {
-                account: recipient.account,
-                address: recipient.address.clone(),
-                recipient: recipient.recipient.clone(),
-            };
+            let queue::Recipient { account, address, recipient, .. } = recipient.clone();
+            if make == Make::Ours && is_stand_in(account, &recipient) {
+                tracing::warn!(%store, rcpt = %recipient, "queued mail is for nobody whom the directory knows, and its store is \
+                    one of ours by now: it waits");
+                answers.push(Err(NO_ACCOUNT));
+                continue;
+            }
+            let recipient = ports::Recipient { account, address, recipient };
             let answer = self.ask_for(STEP_WAIT, transaction.rcpt(recipient)).await;
             if let Err(refusal) = &answer
                 && is_unanswered(refusal)
@@ -125,7 +130,7 @@ impl Relay {
         }
         let taken = answers.iter().filter(|answer| answer.is_ok()).count();
         if taken > 0 {
-            let sent = self.send(queue, transaction, entry, commit_wait(self.make(store))).await;
+            let sent = self.send(queue, transaction, entry, commit_wait(make)).await;
             let mut sent = match sent {
                 Ok(sent) if sent.len() == taken => sent,
                 // Whose answer is missing, nobody can say.
@@ -250,6 +255,8 @@ fn into_lane(lanes: &mut BTreeMap<StoreName, Lane>, id: QueueId, early: bool, en
     }
 }
 
+/// RFC 3463 §3.4, X.3.5. Whoever came to a store of ours under an id that is none would be made an account there.
+const NO_ACCOUNT: Refusal = Refusal::of(451, (4, 3, 5), "The directory has no account for this recipient");
 /// How long a store may think about one question, and how long a piece may take. No sender waits here, so it is not what
 /// `commit_wait` says.
 const STEP_WAIT: Duration = Duration::from_secs(60);

@@ -1,7 +1,7 @@
 //! Stores of another make, and domains of which only they know who is there.
 
 use super::retry::Site;
-use super::site::{Talk, relay, routing};
+use super::site::{Talk, relay, routing, taken_over};
 use super::stores::{Answer, Stores};
 use super::{ENVELOPE, refusal};
 use smtp_proto::Dialect;
@@ -146,6 +146,24 @@ fn once_taken_the_unchecked_wait_like_all_others() {
     site.stores.recover();
     site.later();
     assert_eq!((site.queue.entry_count(), places(&site)), (0, vec!["old/hal".to_owned()]));
+}
+
+#[test]
+fn a_store_that_is_ours_by_now_hears_nothing_of_who_has_no_account() {
+    let site = Site::new();
+    assert!(rcpt(&site, "hal@other.example").starts_with("250"));
+    site.stores.script("old", "opens", "*", Answer::No(refusal(AWAY)));
+    assert!(send(&site, &["hal@other.example", "gil@a.example"]).starts_with("250"));
+    site.stores.recover();
+    let site = site.knowing(taken_over());
+    let asked = site.stores.asked("takes");
+    site.later();
+    assert_eq!((places(&site), site.stores.asked("takes") - asked), (vec!["old/gil".to_owned()], 1));
+    assert_eq!(site.queue.waiting_count(), 1);
+    // What is for him goes where he is known.
+    let site = site.knowing(routing());
+    site.later();
+    assert_eq!((places(&site), site.queue.waiting_count()), (vec!["old/gil".to_owned(), "old/hal".to_owned()], 0));
 }
 
 #[test]
