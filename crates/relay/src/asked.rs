@@ -27,12 +27,16 @@ impl Asked {
         locked(&self.yes).put(store, recipient, now, YES_SPAN, ());
     }
 
-    /// The store has just refused him. It is remembered if it says that there is no such user, and nothing that could depend on
-    /// the message or its sender.
+    /// The store has just refused him. For good, nothing stands in for it any more; what it said is remembered only if that is "no
+    /// such user", and nothing that could depend on the message or its sender.
     pub(crate) fn is_refused(&self, store: &StoreName, recipient: &Address, now: Instant, refusal: &Refusal) {
-        if refusal.reply().code().is_permanent() && refusal.reply().enhanced() == Some(NO_SUCH_USER) {
+        let enhanced = refusal.reply().enhanced();
+        let is_senders = enhanced.is_some_and(|enhanced| ABOUT_SENDERS.contains(&enhanced));
+        if refusal.reply().code().is_permanent() && !is_senders {
             locked(&self.yes).0.remove(&(store.clone(), recipient.clone()));
-            locked(&self.no).put(store, recipient, now, NO_SPAN, refusal.clone());
+            if enhanced == Some(NO_SUCH_USER) {
+                locked(&self.no).put(store, recipient, now, NO_SPAN, refusal.clone());
+            }
         }
     }
 
@@ -77,6 +81,8 @@ fn locked<T>(answers: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// RFC 3463 §3.2, X.1.1 (bad destination mailbox address).
 const NO_SUCH_USER: EnhancedCode = EnhancedCode::new(5, 1, 1);
+/// RFC 3463 §3.2, X.1.7 and X.1.8: the sender's address.
+const ABOUT_SENDERS: [EnhancedCode; 2] = [EnhancedCode::new(5, 1, 7), EnhancedCode::new(5, 1, 8)];
 /// Long enough for a back-end that starts again; who is removed meanwhile is found out when it is back.
 const YES_SPAN: Duration = Duration::from_secs(10 * 60);
 /// Short: who has just been made is refused so long, for good.
@@ -119,12 +125,17 @@ mod tests {
     fn what_is_temporary_or_another_matter_is_not_remembered() {
         let (asked, t) = (Asked::default(), start());
         let (store, ann) = (StoreName::parse("old").expect("a name"), address("ann@a.test"));
-        asked.is_there(&store, &ann, t);
         for refusal in [Refusal::TRY_LATER, Refusal::MAILBOX_FULL, Refusal::MAILBOX_DISABLED, Refusal::RELAY_DENIED] {
+            asked.is_there(&store, &ann, t);
             asked.is_refused(&store, &ann, t, &refusal);
             assert_eq!(asked.was_refused(&store, &ann, t), None, "{refusal}");
-            assert!(asked.was_there(&store, &ann, t));
+            // Refused for good, whatever for, he is no longer taken for one who is there.
+            let is_final = refusal.reply().code().is_permanent();
+            assert_eq!(asked.was_there(&store, &ann, t), !is_final, "{refusal}");
         }
+        asked.is_there(&store, &ann, t);
+        asked.is_refused(&store, &ann, t, &Refusal::of(550, (5, 1, 8), "Sender address rejected"));
+        assert!(asked.was_there(&store, &ann, t), "that is the sender's matter");
     }
 
     #[test]

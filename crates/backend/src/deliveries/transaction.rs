@@ -268,6 +268,10 @@ impl DeliveryTransaction for Transaction {
         Box::pin(self.add(recipient))
     }
 
+    fn has_failed(&self) -> bool {
+        matches!(self.way, Way::Out(_))
+    }
+
     fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(self.pass(chunk))
     }

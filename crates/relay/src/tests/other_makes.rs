@@ -137,6 +137,28 @@ fn a_no_is_not_asked_for_again_at_once() {
 }
 
 #[test]
+fn a_final_no_ends_a_yes_and_one_to_the_sender_does_not() {
+    for (said, of_all, is_there_still) in [
+        ("552 5.2.2 Full", false, false),
+        ("550 5.1.8 Sender address rejected", false, true),
+        ("550 5.1.1 No such sender", true, true),
+        ("450 4.2.0 Greylisted", false, true),
+    ] {
+        let site = Site::new();
+        assert!(rcpt(&site, "hal@other.example").starts_with("250"));
+        site.stores.script("old", "takes", "hal", Answer::No(refusal(said)));
+        if of_all {
+            site.stores.script("old", "fails", "*", Answer::Silence);
+        }
+        assert!(rcpt(&site, "hal@other.example").starts_with(said));
+        site.stores.recover();
+        site.stores.script("old", "opens", "*", Answer::No(refusal(AWAY)));
+        let expected = if is_there_still { "250" } else { "451 4.4.1" };
+        assert!(rcpt(&site, "hal@other.example").starts_with(expected), "{said}");
+    }
+}
+
+#[test]
 fn once_taken_the_unchecked_wait_like_all_others() {
     let site = Site::new();
     // Nobody knows what came of it, and this store knows no delivery ids: it is sent again.

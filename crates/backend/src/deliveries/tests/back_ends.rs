@@ -106,6 +106,18 @@ fn what_it_has_against_the_relay_is_not_the_senders() {
 }
 
 #[test]
+fn a_refused_sender_is_told_apart_from_a_refused_recipient() {
+    for (at, is_of_all) in [("MAIL", true), ("RCPT TO:<b+x@", false)] {
+        let (cluster, host) = dovecot();
+        host.says(at, Say::text("550 5.1.1 nobody"));
+        let mut transaction = run(cluster.deliveries.open(&store("ingrid"), envelope())).expect("a transaction");
+        assert!(!transaction.has_failed());
+        assert!(run(transaction.rcpt(recipient("b"))).is_err());
+        assert_eq!(transaction.has_failed(), is_of_all, "{at}");
+    }
+}
+
+#[test]
 fn what_it_says_is_one_short_line_of_ascii() {
     let (cluster, host) = dovecot();
     let long: String = "x\u{e9}\u{7}".repeat(200);
