@@ -22,7 +22,7 @@ use crate::nodes::Nodes;
 use crate::visits::{HostReport, Ledger};
 use answers::{NOWHERE, SILENT};
 use hosts::{Host, Stores};
-use lines::{Lines, Whose};
+use lines::{Called, Lines, Whose};
 use machine::Machine;
 use mail_types::{Domain, ReversePath, StoreName};
 use ports::{BoxFuture, Call, CallSecurity, Caller, Clock, Delivery, DeliveryTransaction, Envelope};
@@ -153,14 +153,14 @@ impl World {
             let host = Host { at, line };
             // A host that is busy is not away: the mail waits for it, or all would go to a second host that is there for an emergency.
             let Some(turn) = world.turn(&host).await else { return Err(SILENT) };
-            let (call, hand) = match world.kept(&host).await {
-                Some(call) => (call, Hand::Second),
+            let (called, hand) = match world.kept(&host).await {
+                Some(called) => (called, Hand::Second),
                 None => match world.call(&host).await {
-                    Some(call) => (call, Hand::First),
+                    Some(called) => (called, Hand::First),
                     None => continue,
                 },
             };
-            return Transaction::begin(Arc::clone(world), host, hosts.collect(), turn, mail, call, hand);
+            return Transaction::begin(Arc::clone(world), host, hosts.collect(), turn, mail, (called, hand));
         }
         Err(SILENT)
     }
@@ -178,12 +178,12 @@ impl World {
     }
 
     /// A connection of an earlier message that is good for another, as far as can be told.
-    async fn kept(&self, host: &Host) -> Option<Lmtp> {
-        while let Some(mut call) = host.line.take(self.clock.instant()) {
+    async fn kept(&self, host: &Host) -> Option<Called> {
+        while let Some(Called { mut call, at }) = host.line.take(self.clock.instant()) {
             // What came since: the end of the transaction before, or a good-bye.
             while call.machine().poll_event().is_some() {}
             if call.machine().is_ready() || self.is_ready_again(&mut call, host).await {
-                return Some(call);
+                return Some(Called { call, at });
             }
             // Not one wait for each of them.
             drop(host.line.take_all());
@@ -197,7 +197,7 @@ impl World {
     }
 
     /// Calls a host, unless it has failed just now.
-    async fn call(&self, host: &Host) -> Option<Lmtp> {
+    async fn call(&self, host: &Host) -> Option<Called> {
         let callee = &host.at.callee;
         let attempt = self.breakers.attempt(callee)?;
         let calling = self.within(CALL_WAIT, self.converse(host));
@@ -205,7 +205,7 @@ impl World {
             Ok(call) => {
                 attempt.succeeded();
                 self.ledger.answered(callee);
-                Some(call)
+                Some(Called { call, at: self.clock.instant() })
             }
             Err(Failure { why, is_too_much }) => {
                 // It does answer, to those who are there: it is left in its place, and nobody is kept from it.

@@ -41,8 +41,21 @@ pub(super) struct Bounds {
 }
 
 struct Kept {
-    call: Lmtp,
+    line: Called,
     since: Instant,
+}
+
+/// A connection, and since when it is one.
+pub(super) struct Called {
+    pub(super) call: Lmtp,
+    pub(super) at: Instant,
+}
+
+impl Kept {
+    fn is_old(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= KEPT_SPAN_MAX
+            || now.saturating_duration_since(self.line.at) >= CALLED_SPAN_MAX
+    }
 }
 
 impl Lines {
@@ -91,17 +104,17 @@ impl Line {
     }
 
     /// The one that was used last: the others grow old and end.
-    pub(super) fn take(&self, now: Instant) -> Option<Lmtp> {
+    pub(super) fn take(&self, now: Instant) -> Option<Called> {
         let old = self.take_old(now);
         drop(old);
-        lock(&self.kept).pop_back().map(|kept| kept.call)
+        lock(&self.kept).pop_back().map(|kept| kept.line)
     }
 
     /// Keeps a connection for the next message.
-    pub(super) fn keep(&self, call: Lmtp, now: Instant) {
+    pub(super) fn keep(&self, line: Called, now: Instant) {
         let too_many = {
             let mut kept = lock(&self.kept);
-            kept.push_back(Kept { call, since: now });
+            kept.push_back(Kept { line, since: now });
             if kept.len() > self.kept_count_max { kept.pop_front() } else { None }
         };
         drop(too_many);
@@ -109,14 +122,14 @@ impl Line {
 
     /// One was found dead: so are the others, since a host that goes lets go of all.
     pub(super) fn take_all(&self) -> Vec<Lmtp> {
-        lock(&self.kept).drain(..).map(|kept| kept.call).collect()
+        lock(&self.kept).drain(..).map(|kept| kept.line.call).collect()
     }
 
     fn take_old(&self, now: Instant) -> Vec<Lmtp> {
         let mut kept = lock(&self.kept);
-        let is_old = |kept: &Kept| now.saturating_duration_since(kept.since) >= KEPT_SPAN_MAX;
-        let count = kept.iter().take_while(|kept| is_old(kept)).count();
-        kept.drain(..count).map(|kept| kept.call).collect()
+        let (old, good): (VecDeque<_>, VecDeque<_>) = kept.drain(..).partition(|kept| kept.is_old(now));
+        *kept = good;
+        old.into_iter().map(|kept| kept.line.call).collect()
     }
 
     fn is_forgotten(&self, now: Instant) -> bool {
@@ -169,5 +182,7 @@ pub(super) const KEPT_SPAN_MAX: Duration = Duration::from_secs(30);
 pub(super) const SENDERS_END_WAIT: Duration = Duration::from_secs(4 * 60 + 50);
 /// RFC 5321 §4.5.3.2.6; below what the relay's queue waits (eleven minutes).
 pub(super) const QUEUE_END_WAIT: Duration = Duration::from_secs(10 * 60);
+/// How long after its call one is used, however busy: the host's name may have another address by then.
+pub(super) const CALLED_SPAN_MAX: Duration = Duration::from_secs(5 * 60);
 /// See [`Bounds::BACK_END`].
 pub(super) const BACK_END_SENDERS_MAX: usize = 40;

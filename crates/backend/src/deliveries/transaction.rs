@@ -8,6 +8,7 @@
 
 use super::answers::{BROKEN, SILENT, To, not_lines};
 use super::hosts::{Host, HostAt, Kind};
+use super::lines::Called;
 use super::{Hand, Lmtp, World, until_ready};
 use bytes::Bytes;
 use machine::Machine;
@@ -17,6 +18,7 @@ use smtp_proto::client::{Event, Outcome};
 use smtp_proto::{BodyType, Mail, Rcpt, Refusal};
 use std::mem;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
 
 pub(super) struct Transaction {
@@ -26,6 +28,8 @@ pub(super) struct Transaction {
     others: Vec<HostAt>,
     mail: Mail,
     way: Way,
+    /// Since when there is the connection.
+    called_at: Instant,
     /// The numbers of the RCPTs that the host accepted, in order.
     accepted: Vec<usize>,
     /// Those themselves, for a back-end that may have to hear them again.
@@ -63,12 +67,15 @@ impl Transaction {
         others: Vec<HostAt>,
         turn: OwnedSemaphorePermit,
         mail: Mail,
-        mut call: Lmtp,
-        hand: Hand,
+        (mut called, hand): (Called, Hand),
     ) -> Result<Self, Refusal> {
-        say_mail(&mut call, &mail, host.at.kind)?;
-        let way = Way::Envelope(call, hand);
-        Ok(Self { world, host, others, mail, way, accepted: Vec::new(), said: Vec::new(), turn })
+        if let Err(refusal) = say_mail(&mut called.call, &mail, host.at.kind) {
+            // Nothing was said on it: it is as good for the next message as before.
+            host.line.keep(called, world.clock.instant());
+            return Err(refusal);
+        }
+        let (way, called_at) = (Way::Envelope(called.call, hand), called.at);
+        Ok(Self { world, host, others, mail, way, called_at, accepted: Vec::new(), said: Vec::new(), turn })
     }
 
     fn kind(&self) -> Kind {
@@ -78,15 +85,16 @@ impl Transaction {
     /// Another connection, to the same host or to the next.
     async fn call_again(&mut self) -> Result<Lmtp, Refusal> {
         drop(self.host.line.take_all());
-        if let Some(call) = self.world.call(&self.host).await {
+        if let Some(Called { call, at }) = self.world.call(&self.host).await {
+            self.called_at = at;
             return Ok(call);
         }
         for at in mem::take(&mut self.others) {
             let line = self.world.lines.to(&at, self.host.line.whose, self.world.clock.instant());
             let host = Host { at, line };
             let Some(turn) = self.world.turn(&host).await else { break };
-            if let Some(call) = self.world.call(&host).await {
-                (self.host, self.turn) = (host, turn);
+            if let Some(Called { call, at }) = self.world.call(&host).await {
+                (self.host, self.turn, self.called_at) = (host, turn, at);
                 return Ok(call);
             }
         }
@@ -123,7 +131,10 @@ impl Transaction {
                 Answer::Lost if hand == Hand::Second => {
                     call = self.call_again().await.map_err(|refusal| self.out(refusal))?;
                     hand = Hand::First;
-                    say_mail(&mut call, &self.mail, self.kind()).map_err(|refusal| self.out(refusal))?;
+                    if let Err(refusal) = say_mail(&mut call, &self.mail, self.kind()) {
+                        self.give_back(call);
+                        return Err(self.out(refusal));
+                    }
                 }
                 Answer::Lost => return Err(self.out(BROKEN)),
                 Answer::MailRefused(refusal) => {
@@ -258,7 +269,7 @@ impl Transaction {
             client.abort();
         }
         if !client.is_closed() {
-            self.host.line.keep(call, self.world.clock.instant());
+            self.host.line.keep(Called { call, at: self.called_at }, self.world.clock.instant());
         }
     }
 }
