@@ -330,6 +330,9 @@ const TOO_MUCH: u16 = 421;
 const CALL_WAIT: Duration = Duration::from_secs(10);
 /// What an answer to MAIL, RCPT or DATA may take; who opened the transaction may wait shorter.
 const REPLY_WAIT: Duration = Duration::from_secs(60);
+/// What the first answer on a kept connection may take before it counts as dead: a host that went without a word (its power, a
+/// firewall that forgets) is found out within a sender's patience, and the next host called.
+const KEPT_ANSWER_WAIT: Duration = Duration::from_secs(5);
 /// What an RSET may take before another connection is tried.
 const RESET_WAIT: Duration = Duration::from_secs(2);
 /// How long a message waits for its turn at a host that has as many as it may.

@@ -9,7 +9,7 @@
 use super::answers::{BROKEN, SILENT, To, not_lines};
 use super::hosts::{Host, HostAt, Kind};
 use super::lines::Called;
-use super::{Hand, Lmtp, World, until_ready};
+use super::{Hand, KEPT_ANSWER_WAIT, Lmtp, World, until_ready};
 use bytes::Bytes;
 use machine::Machine;
 use mail_types::ForwardPath;
@@ -125,7 +125,14 @@ impl Transaction {
             Kind::BackEnd(_) => Rcpt::new(ForwardPath::Address(recipient.recipient)),
         };
         loop {
-            let answer = self.ask(&mut call, rcpt.clone()).await;
+            let answer = match hand {
+                Hand::First => self.ask(&mut call, rcpt.clone()).await,
+                Hand::Second => {
+                    let world = Arc::clone(&self.world);
+                    let asking = self.ask(&mut call, rcpt.clone());
+                    world.within(KEPT_ANSWER_WAIT, asking).await.unwrap_or(Answer::Lost)
+                }
+            };
             match answer {
                 // It was dead since its last message, and nothing was said to it but MAIL: nobody need know.
                 Answer::Lost if hand == Hand::Second => {

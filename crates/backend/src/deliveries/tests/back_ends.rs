@@ -3,8 +3,8 @@
 use super::node::{Cluster, NodeHandle, Say};
 use super::{STORED, codes, envelope, recipient, run, send, shown, store};
 use crate::HostState;
-use crate::deliveries::TURN_WAIT;
 use crate::deliveries::lines::{BACK_END_SENDERS_MAX, KEPT_SPAN_MAX, QUEUE_END_WAIT, SENDERS_END_WAIT};
+use crate::deliveries::{KEPT_ANSWER_WAIT, TURN_WAIT};
 use crate::foreign::Protocol;
 use mail_types::{Address, ReversePath};
 use ports::{CallSecurity, Delivery, Envelope, Recipient, Trust};
@@ -173,6 +173,33 @@ fn a_kept_connection_to_a_host_that_died_leads_to_the_next() {
     assert_eq!((first.calls(), second.calls(), second.messages()), (2, 1, 1));
     let states: Vec<_> = cluster.deliveries.hosts().into_iter().map(|host| (host.protocol, host.state)).collect();
     assert_eq!(states, [(Protocol::Lmtp, HostState::LeftAlone), (Protocol::Lmtp, HostState::Up)]);
+}
+
+#[test]
+fn a_kept_connection_that_keeps_silent_leads_to_the_next_soon() {
+    for next in ["one", "two"] {
+        let (cluster, [first, second]) = Cluster::back_end(Protocol::Lmtp, CallSecurity::Plain, ["one", "two"]);
+        let (ingrid, context) = (store("ingrid"), &mut Context::from_waker(Waker::noop()));
+        let both = [0, 1].map(|_| run(cluster.deliveries.open(&ingrid, envelope())).expect("a transaction"));
+        drop(both);
+        first.says("RCPT", Say::Never);
+        let mut transaction = run(cluster.deliveries.open(&ingrid, envelope())).expect("a transaction");
+        {
+            let mut asking = transaction.rcpt(recipient("a"));
+            assert!(asking.as_mut().poll(context).is_pending());
+            first.recovers();
+            if next == "two" {
+                first.says("connect", Say::Break);
+            }
+            cluster.clock.pass(KEPT_ANSWER_WAIT);
+            run(asking).expect("taken");
+        }
+        run(transaction.write("hi\r\n".into())).expect("taken");
+        assert_eq!(run(transaction.commit()).iter().map(shown).collect::<Vec<_>>(), [STORED]);
+        let (at_first, at_second) = if next == "one" { (1, 0) } else { (0, 1) };
+        assert_eq!((first.messages(), second.messages()), (at_first, at_second));
+        assert_eq!(first.open(), at_first, "the others are as dead");
+    }
 }
 
 #[test]
