@@ -5,8 +5,8 @@
 
 use mail_types::{Address, EnhancedCode, StoreName};
 use smtp_proto::Refusal;
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The answers; each kind has its own bound, so that guesses push out nobody who is there.
@@ -16,14 +16,21 @@ pub(crate) struct Asked {
     no: Mutex<Answers<Refusal>>,
 }
 
-/// By store and recipient, whose spelling is the store's own matter.
 #[derive(Debug)]
-struct Answers<T>(BTreeMap<(StoreName, Address), (Instant, T)>);
+struct Answers<T> {
+    /// With when each ends.
+    of: BTreeMap<Arc<Key>, (Instant, T)>,
+    /// The next that ends first.
+    ends: BTreeSet<(Instant, Arc<Key>)>,
+}
+
+/// The recipient's spelling is the store's own matter.
+type Key = (StoreName, Address);
 
 impl Asked {
     /// The store has just taken him.
     pub(crate) fn is_there(&self, store: &StoreName, recipient: &Address, now: Instant) {
-        locked(&self.no).0.remove(&(store.clone(), recipient.clone()));
+        locked(&self.no).forget(&(store.clone(), recipient.clone()));
         locked(&self.yes).put(store, recipient, now, YES_SPAN, ());
     }
 
@@ -33,7 +40,7 @@ impl Asked {
         let enhanced = refusal.reply().enhanced();
         let is_senders = enhanced.is_some_and(|enhanced| ABOUT_SENDERS.contains(&enhanced));
         if refusal.reply().code().is_permanent() && !is_senders {
-            locked(&self.yes).0.remove(&(store.clone(), recipient.clone()));
+            locked(&self.yes).forget(&(store.clone(), recipient.clone()));
             if enhanced == Some(NO_SUCH_USER) {
                 locked(&self.no).put(store, recipient, now, NO_SPAN, refusal.clone());
             }
@@ -53,24 +60,32 @@ impl Asked {
 
 impl<T: Clone> Answers<T> {
     fn put(&mut self, store: &StoreName, recipient: &Address, now: Instant, span: Duration, answer: T) {
-        if self.0.len() >= ANSWER_COUNT_MAX {
-            self.0.retain(|_, (until, _)| *until > now);
+        let key = Arc::new((store.clone(), recipient.clone()));
+        self.forget(&key);
+        if self.of.len() >= ANSWER_COUNT_MAX
+            && let Some((_, oldest)) = self.ends.pop_first()
+        {
+            self.of.remove(&oldest);
         }
-        if self.0.len() >= ANSWER_COUNT_MAX {
-            self.0.clear();
+        self.ends.insert((now + span, Arc::clone(&key)));
+        self.of.insert(key, (now + span, answer));
+    }
+
+    fn forget(&mut self, key: &Key) {
+        if let Some((key, (until, _))) = self.of.remove_entry(key) {
+            self.ends.remove(&(until, key));
         }
-        self.0.insert((store.clone(), recipient.clone()), (now + span, answer));
     }
 
     fn get(&self, store: &StoreName, recipient: &Address, now: Instant) -> Option<T> {
-        let (until, answer) = self.0.get(&(store.clone(), recipient.clone()))?;
+        let (until, answer) = self.of.get(&(store.clone(), recipient.clone()))?;
         (*until > now).then(|| answer.clone())
     }
 }
 
 impl<T> Default for Answers<T> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self { of: BTreeMap::new(), ends: BTreeSet::new() }
     }
 }
 
@@ -87,7 +102,7 @@ const ABOUT_SENDERS: [EnhancedCode; 2] = [EnhancedCode::new(5, 1, 7), EnhancedCo
 const YES_SPAN: Duration = Duration::from_secs(10 * 60);
 /// Short: who has just been made is refused so long, for good.
 const NO_SPAN: Duration = Duration::from_secs(30);
-/// Answers of one kind, about 400 octets each. When there are more, remembering begins anew.
+/// Answers of one kind, about 500 octets each; the oldest goes where there would be more.
 const ANSWER_COUNT_MAX: usize = 50_000;
 
 #[cfg(test)]
@@ -146,6 +161,25 @@ mod tests {
         for guess in 0..ANSWER_COUNT_MAX + 10 {
             asked.is_refused(&store, &address(&format!("g{guess}@a.test")), t, &Refusal::NO_SUCH_USER);
         }
-        assert!(locked(&asked.no).0.len() <= ANSWER_COUNT_MAX && asked.was_there(&store, &ann, t));
+        assert!(asked.was_there(&store, &ann, t));
+        let no = locked(&asked.no);
+        assert_eq!((no.of.len(), no.ends.len()), (ANSWER_COUNT_MAX, ANSWER_COUNT_MAX));
+    }
+
+    #[test]
+    fn the_oldest_answer_makes_room() {
+        let (asked, t) = (Asked::default(), start());
+        let store = StoreName::parse("old").expect("a name");
+        let user = |number: usize| address(&format!("u{number}@a.test"));
+        let ms = |number: usize| Duration::from_millis(u64::try_from(number).expect("few"));
+        for number in 0..ANSWER_COUNT_MAX {
+            asked.is_there(&store, &user(number), t + ms(number));
+        }
+        let now = t + ms(ANSWER_COUNT_MAX);
+        // Said again, the first is not the oldest any more.
+        asked.is_there(&store, &user(0), now);
+        asked.is_there(&store, &user(ANSWER_COUNT_MAX), now);
+        let gone: Vec<_> = (0..=ANSWER_COUNT_MAX).filter(|n| !asked.was_there(&store, &user(*n), now)).collect();
+        assert_eq!(gone, [1]);
     }
 }
