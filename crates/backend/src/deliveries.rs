@@ -22,11 +22,11 @@ use crate::nodes::Nodes;
 use crate::visits::{HostReport, Ledger};
 use answers::{NOWHERE, SILENT};
 use hosts::{Host, Stores};
-use lines::{Lines, Whose};
+use lines::{Called, Lines, Whose};
 use machine::Machine;
-use mail_types::{Domain, StoreName};
+use mail_types::{Domain, ReversePath, StoreName};
 use ports::{BoxFuture, Call, CallSecurity, Caller, Clock, Delivery, DeliveryTransaction, Envelope};
-use smtp_proto::client::{self, Client, Event};
+use smtp_proto::client::{self, Client, Closing, Event};
 use smtp_proto::{Mail, Refusal, Relayed, Security};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -144,21 +144,23 @@ impl World {
         };
         let mut mail = Mail::new(envelope.from);
         mail.size = envelope.size;
+        mail.smtputf8 = matches!(&mail.from, ReversePath::Address(from) if from.needs_smtputf8());
         if matches!(world.stores, Stores::Nodes(_)) {
             mail.relayed = Some(Relayed { store: store.clone(), delivery: envelope.id });
         }
         while let Some(at) = hosts.next() {
             let line = world.lines.to(&at, whose, world.clock.instant());
             let host = Host { at, line };
-            let Some(turn) = world.turn(&host).await else { continue };
-            let (call, hand) = match world.kept(&host).await {
-                Some(call) => (call, Hand::Second),
+            // A host that is busy is not away: the mail waits for it, or all would go to a second host that is there for an emergency.
+            let Some(turn) = world.turn(&host).await else { return Err(SILENT) };
+            let (called, hand) = match world.kept(&host).await {
+                Some(called) => (called, Hand::Second),
                 None => match world.call(&host).await {
-                    Some(call) => (call, Hand::First),
+                    Some(called) => (called, Hand::First),
                     None => continue,
                 },
             };
-            return Transaction::begin(Arc::clone(world), host, hosts.collect(), turn, mail, call, hand);
+            return Transaction::begin(Arc::clone(world), host, hosts.collect(), turn, mail, (called, hand));
         }
         Err(SILENT)
     }
@@ -176,12 +178,12 @@ impl World {
     }
 
     /// A connection of an earlier message that is good for another, as far as can be told.
-    async fn kept(&self, host: &Host) -> Option<Lmtp> {
-        while let Some(mut call) = host.line.take(self.clock.instant()) {
+    async fn kept(&self, host: &Host) -> Option<Called> {
+        while let Some(Called { mut call, at }) = host.line.take(self.clock.instant()) {
             // What came since: the end of the transaction before, or a good-bye.
             while call.machine().poll_event().is_some() {}
             if call.machine().is_ready() || self.is_ready_again(&mut call, host).await {
-                return Some(call);
+                return Some(Called { call, at });
             }
             // Not one wait for each of them.
             drop(host.line.take_all());
@@ -195,18 +197,24 @@ impl World {
     }
 
     /// Calls a host, unless it has failed just now.
-    async fn call(&self, host: &Host) -> Option<Lmtp> {
+    async fn call(&self, host: &Host) -> Option<Called> {
         let callee = &host.at.callee;
         let attempt = self.breakers.attempt(callee)?;
         let calling = self.within(CALL_WAIT, self.converse(host));
-        match calling.await.unwrap_or_else(|| Err("it did not answer in time".to_owned())) {
+        match calling.await.unwrap_or_else(|| Err("it did not answer in time".to_owned().into())) {
             Ok(call) => {
                 attempt.succeeded();
                 self.ledger.answered(callee);
-                Some(call)
+                Some(Called { call, at: self.clock.instant() })
             }
-            Err(why) => {
-                attempt.failed(&why);
+            Err(Failure { why, is_too_much }) => {
+                // It does answer, to those who are there: it is left in its place, and nobody is kept from it.
+                if is_too_much && self.lines.has_others(callee) {
+                    tracing::warn!(host = %callee, why, "a host takes no more connections beside those that it has");
+                    drop(attempt.for_one());
+                } else {
+                    attempt.failed(&why);
+                }
                 self.ledger.failed(callee, self.clock.now(), &why);
                 None
             }
@@ -214,7 +222,7 @@ impl World {
     }
 
     /// Up to where it takes a MAIL, under TLS where that is asked for: nothing of a message is said in clear there.
-    async fn converse(&self, host: &Host) -> Result<Lmtp, String> {
+    async fn converse(&self, host: &Host) -> Result<Lmtp, Failure> {
         let callee = &host.at.callee;
         let (security, starttls) = match callee.security {
             CallSecurity::Plain => (Security::Plain, false),
@@ -263,32 +271,52 @@ enum Hand {
     Second,
 }
 
-async fn until_ready(call: &mut Lmtp, host: &Host) -> Result<(), String> {
+/// Why a host cannot be spoken to.
+struct Failure {
+    why: String,
+    /// RFC 5321 §3.8: it is there, and has no room for this connection (421).
+    is_too_much: bool,
+}
+
+impl Failure {
+    fn of(closing: &Closing, host: &Host) -> Self {
+        let is_too_much = matches!(closing, Closing::Refused(reply) if reply.code().number() == TOO_MUCH);
+        Self { why: host.at.kind.ended(closing), is_too_much }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(why: String) -> Self {
+        Self { why, is_too_much: false }
+    }
+}
+
+async fn until_ready(call: &mut Lmtp, host: &Host) -> Result<(), Failure> {
     loop {
         match call.next().await {
             Ok(Some(Event::Ready)) => return Ok(()),
-            Ok(Some(Event::Closed(closing))) => return Err(host.at.kind.ended(&closing)),
+            Ok(Some(Event::Closed(closing))) => return Err(Failure::of(&closing, host)),
             Ok(Some(_)) => {}
-            Ok(None) => return Err("the conversation is over".to_owned()),
-            Err(broken) => return Err(broken.to_string()),
+            Ok(None) => return Err("the conversation is over".to_owned().into()),
+            Err(broken) => return Err(broken.to_string().into()),
         }
     }
 }
 
 /// RFC 3207. A host that does not offer it is not spoken to in clear instead.
-async fn start_tls(call: &mut Lmtp, host: &Host) -> Result<(), String> {
+async fn start_tls(call: &mut Lmtp, host: &Host) -> Result<(), Failure> {
     if !call.machine().capabilities().starttls {
-        return Err("it does not offer STARTTLS".to_owned());
+        return Err("it does not offer STARTTLS".to_owned().into());
     }
     call.machine().start_tls();
     loop {
         match call.next().await {
             Ok(Some(Event::StartTls)) => break,
-            Ok(Some(Event::TlsRefused(reply))) => return Err(format!("it refuses STARTTLS: {reply}")),
-            Ok(Some(Event::Closed(closing))) => return Err(host.at.kind.ended(&closing)),
+            Ok(Some(Event::TlsRefused(reply))) => return Err(format!("it refuses STARTTLS: {reply}").into()),
+            Ok(Some(Event::Closed(closing))) => return Err(Failure::of(&closing, host)),
             Ok(Some(_)) => {}
-            Ok(None) => return Err("the conversation is over".to_owned()),
-            Err(broken) => return Err(broken.to_string()),
+            Ok(None) => return Err("the conversation is over".to_owned().into()),
+            Err(broken) => return Err(broken.to_string().into()),
         }
     }
     call.start_tls().await.map_err(|broken| broken.to_string())?;
@@ -296,10 +324,15 @@ async fn start_tls(call: &mut Lmtp, host: &Host) -> Result<(), String> {
     until_ready(call, host).await
 }
 
+/// RFC 5321 §4.2.3: service not available, the connection is closed.
+const TOO_MUCH: u16 = 421;
 /// What connecting, the handshake and LHLO may take together: less than a sender waits for the answer to its RCPT.
 const CALL_WAIT: Duration = Duration::from_secs(10);
 /// What an answer to MAIL, RCPT or DATA may take; who opened the transaction may wait shorter.
 const REPLY_WAIT: Duration = Duration::from_secs(60);
+/// What the first answer on a kept connection may take before it counts as dead: a host that went without a word (its power, a
+/// firewall that forgets) is found out within a sender's patience, and the next host called.
+const KEPT_ANSWER_WAIT: Duration = Duration::from_secs(5);
 /// What an RSET may take before another connection is tried.
 const RESET_WAIT: Duration = Duration::from_secs(2);
 /// How long a message waits for its turn at a host that has as many as it may.

@@ -44,6 +44,11 @@ impl Deliver {
     }
 }
 
+/// Whether an id of [`Target::id`] is that of no account, but stands for this recipient of whom only his store knows.
+pub fn is_stand_in(id: AccountId, recipient: &Address) -> bool {
+    id == stand_in(recipient)
+}
+
 impl Target {
     /// The account's id; where only the store knows who exists, what stands for the recipient there.
     pub fn id(&self) -> AccountId {

@@ -59,7 +59,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use delivery::{Deliver, Delivery, Existence, MailBy, Target};
+pub use delivery::{Deliver, Delivery, Existence, MailBy, Target, is_stand_in};
 pub use edit::{AssumeEmpty, Behind, EditError, Editor, Listing, MailBehind, NewAccount, Placed, RuleChange, Shown};
 pub use engine::{Engine, EngineError};
 pub use explain::{Explain, Silent, Step, Steps};

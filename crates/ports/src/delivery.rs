@@ -67,6 +67,11 @@ pub trait DeliveryTransaction: Send {
     /// Adds a recipient, or says why not (quota, unknown here).
     fn rcpt(&mut self, recipient: Recipient) -> BoxFuture<'_, Result<(), Refusal>>;
 
+    /// Whether the last refusal was that of the sender, or of the whole message: no word about the recipient who was named.
+    fn has_failed(&self) -> bool {
+        false
+    }
+
     /// The next piece of the message, at most 256 kB. `Err` is final for the transaction.
     fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), Refusal>>;
 

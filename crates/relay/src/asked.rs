@@ -5,8 +5,8 @@
 
 use mail_types::{Address, EnhancedCode, StoreName};
 use smtp_proto::Refusal;
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The answers; each kind has its own bound, so that guesses push out nobody who is there.
@@ -16,23 +16,34 @@ pub(crate) struct Asked {
     no: Mutex<Answers<Refusal>>,
 }
 
-/// By store and recipient, whose spelling is the store's own matter.
 #[derive(Debug)]
-struct Answers<T>(BTreeMap<(StoreName, Address), (Instant, T)>);
+struct Answers<T> {
+    /// With when each ends.
+    of: BTreeMap<Arc<Key>, (Instant, T)>,
+    /// The next that ends first.
+    ends: BTreeSet<(Instant, Arc<Key>)>,
+}
+
+/// The recipient's spelling is the store's own matter.
+type Key = (StoreName, Address);
 
 impl Asked {
     /// The store has just taken him.
     pub(crate) fn is_there(&self, store: &StoreName, recipient: &Address, now: Instant) {
-        locked(&self.no).0.remove(&(store.clone(), recipient.clone()));
+        locked(&self.no).forget(&(store.clone(), recipient.clone()));
         locked(&self.yes).put(store, recipient, now, YES_SPAN, ());
     }
 
-    /// The store has just refused him. It is remembered if it says that there is no such user, and nothing that could depend on
-    /// the message or its sender.
+    /// The store has just refused him. For good, nothing stands in for it any more; what it said is remembered only if that is "no
+    /// such user", and nothing that could depend on the message or its sender.
     pub(crate) fn is_refused(&self, store: &StoreName, recipient: &Address, now: Instant, refusal: &Refusal) {
-        if refusal.reply().code().is_permanent() && refusal.reply().enhanced() == Some(NO_SUCH_USER) {
-            locked(&self.yes).0.remove(&(store.clone(), recipient.clone()));
-            locked(&self.no).put(store, recipient, now, NO_SPAN, refusal.clone());
+        let enhanced = refusal.reply().enhanced();
+        let is_senders = enhanced.is_some_and(|enhanced| ABOUT_SENDERS.contains(&enhanced));
+        if refusal.reply().code().is_permanent() && !is_senders {
+            locked(&self.yes).forget(&(store.clone(), recipient.clone()));
+            if enhanced == Some(NO_SUCH_USER) {
+                locked(&self.no).put(store, recipient, now, NO_SPAN, refusal.clone());
+            }
         }
     }
 
@@ -49,24 +60,32 @@ impl Asked {
 
 impl<T: Clone> Answers<T> {
     fn put(&mut self, store: &StoreName, recipient: &Address, now: Instant, span: Duration, answer: T) {
-        if self.0.len() >= ANSWER_COUNT_MAX {
-            self.0.retain(|_, (until, _)| *until > now);
+        let key = Arc::new((store.clone(), recipient.clone()));
+        self.forget(&key);
+        if self.of.len() >= ANSWER_COUNT_MAX
+            && let Some((_, oldest)) = self.ends.pop_first()
+        {
+            self.of.remove(&oldest);
         }
-        if self.0.len() >= ANSWER_COUNT_MAX {
-            self.0.clear();
+        self.ends.insert((now + span, Arc::clone(&key)));
+        self.of.insert(key, (now + span, answer));
+    }
+
+    fn forget(&mut self, key: &Key) {
+        if let Some((key, (until, _))) = self.of.remove_entry(key) {
+            self.ends.remove(&(until, key));
         }
-        self.0.insert((store.clone(), recipient.clone()), (now + span, answer));
     }
 
     fn get(&self, store: &StoreName, recipient: &Address, now: Instant) -> Option<T> {
-        let (until, answer) = self.0.get(&(store.clone(), recipient.clone()))?;
+        let (until, answer) = self.of.get(&(store.clone(), recipient.clone()))?;
         (*until > now).then(|| answer.clone())
     }
 }
 
 impl<T> Default for Answers<T> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self { of: BTreeMap::new(), ends: BTreeSet::new() }
     }
 }
 
@@ -77,11 +96,13 @@ fn locked<T>(answers: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// RFC 3463 §3.2, X.1.1 (bad destination mailbox address).
 const NO_SUCH_USER: EnhancedCode = EnhancedCode::new(5, 1, 1);
+/// RFC 3463 §3.2, X.1.7 and X.1.8: the sender's address.
+const ABOUT_SENDERS: [EnhancedCode; 2] = [EnhancedCode::new(5, 1, 7), EnhancedCode::new(5, 1, 8)];
 /// Long enough for a back-end that starts again; who is removed meanwhile is found out when it is back.
 const YES_SPAN: Duration = Duration::from_secs(10 * 60);
 /// Short: who has just been made is refused so long, for good.
 const NO_SPAN: Duration = Duration::from_secs(30);
-/// Answers of one kind, about 400 octets each. When there are more, remembering begins anew.
+/// Answers of one kind, about 500 octets each; the oldest goes where there would be more.
 const ANSWER_COUNT_MAX: usize = 50_000;
 
 #[cfg(test)]
@@ -119,12 +140,17 @@ mod tests {
     fn what_is_temporary_or_another_matter_is_not_remembered() {
         let (asked, t) = (Asked::default(), start());
         let (store, ann) = (StoreName::parse("old").expect("a name"), address("ann@a.test"));
-        asked.is_there(&store, &ann, t);
         for refusal in [Refusal::TRY_LATER, Refusal::MAILBOX_FULL, Refusal::MAILBOX_DISABLED, Refusal::RELAY_DENIED] {
+            asked.is_there(&store, &ann, t);
             asked.is_refused(&store, &ann, t, &refusal);
             assert_eq!(asked.was_refused(&store, &ann, t), None, "{refusal}");
-            assert!(asked.was_there(&store, &ann, t));
+            // Refused for good, whatever for, he is no longer taken for one who is there.
+            let is_final = refusal.reply().code().is_permanent();
+            assert_eq!(asked.was_there(&store, &ann, t), !is_final, "{refusal}");
         }
+        asked.is_there(&store, &ann, t);
+        asked.is_refused(&store, &ann, t, &Refusal::of(550, (5, 1, 8), "Sender address rejected"));
+        assert!(asked.was_there(&store, &ann, t), "that is the sender's matter");
     }
 
     #[test]
@@ -135,6 +161,25 @@ mod tests {
         for guess in 0..ANSWER_COUNT_MAX + 10 {
             asked.is_refused(&store, &address(&format!("g{guess}@a.test")), t, &Refusal::NO_SUCH_USER);
         }
-        assert!(locked(&asked.no).0.len() <= ANSWER_COUNT_MAX && asked.was_there(&store, &ann, t));
+        assert!(asked.was_there(&store, &ann, t));
+        let no = locked(&asked.no);
+        assert_eq!((no.of.len(), no.ends.len()), (ANSWER_COUNT_MAX, ANSWER_COUNT_MAX));
+    }
+
+    #[test]
+    fn the_oldest_answer_makes_room() {
+        let (asked, t) = (Asked::default(), start());
+        let store = StoreName::parse("old").expect("a name");
+        let user = |number: usize| address(&format!("u{number}@a.test"));
+        let ms = |number: usize| Duration::from_millis(u64::try_from(number).expect("few"));
+        for number in 0..ANSWER_COUNT_MAX {
+            asked.is_there(&store, &user(number), t + ms(number));
+        }
+        let now = t + ms(ANSWER_COUNT_MAX);
+        // Said again, the first is not the oldest any more.
+        asked.is_there(&store, &user(0), now);
+        asked.is_there(&store, &user(ANSWER_COUNT_MAX), now);
+        let gone: Vec<_> = (0..=ANSWER_COUNT_MAX).filter(|n| !asked.was_there(&store, &user(*n), now)).collect();
+        assert_eq!(gone, [1]);
     }
 }

@@ -252,7 +252,9 @@ impl Leg {
         self.may_get(relay)?;
         if let Way::Open(transaction) = &mut self.way {
             let answer = relay.ask(transaction.rcpt(recipient.clone())).await;
-            if voucher != Voucher::Directory {
+            // A refused MAIL is every recipient's refusal, and no word about this one.
+            let is_his = answer.is_ok() || !transaction.has_failed();
+            if voucher != Voucher::Directory && is_his {
                 relay.note(&self.store, &recipient, &answer);
             }
             match answer {

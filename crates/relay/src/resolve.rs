@@ -36,6 +36,18 @@ impl Relay {
             | directory::Delivery::TempFail(reply) => Err(refusal(reply)),
         }
     }
+
+    /// Who made a store; without a directory, the one with whom we must be more careful.
+    pub(crate) fn make(&self, store: &StoreName) -> Make {
+        (self.routing)().map_or(Make::Another, |routing| make(&routing, store))
+    }
+}
+
+fn make(routing: &Routing, store: &StoreName) -> Make {
+    match routing.mail_by(store) {
+        MailBy::Node => Make::Ours,
+        MailBy::BackEnd(_) | MailBy::Nothing => Make::Another,
+    }
 }
 
 fn destinations(to: &ForwardPath, routing: &Routing, found: Deliver) -> Result<Vec<Destination>, Refusal> {
@@ -48,10 +60,7 @@ fn destinations(to: &ForwardPath, routing: &Routing, found: Deliver) -> Result<V
         return Err(refusal(reply));
     }
     let destination = |target: directory::Target| {
-        let make = match routing.mail_by(&target.store) {
-            MailBy::Node => Make::Ours,
-            MailBy::BackEnd(_) | MailBy::Nothing => Make::Another,
-        };
+        let make = make(routing, &target.store);
         let (account, existence) = (target.id(), target.existence);
         let recipient = Recipient { account, address: target.address, recipient: target.recipient };
         Destination { store: target.store, make, recipient, existence }

@@ -17,9 +17,18 @@ pub(super) const NOWHERE: Refusal = Refusal::of(451, (4, 3, 0), "The store canno
 const NO_SMTPUTF8: Refusal =
     Refusal::of(553, (5, 6, 7), "An address of this message needs SMTPUTF8, which its store does not have");
 
+/// What an answer is to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum To {
+    /// MAIL or RCPT: before the message, so that it is about the recipient, or about us.
+    Envelope,
+    /// The message.
+    Text,
+}
+
 impl Kind {
-    /// The refusal that an answer to a command is; nothing where it is a yes.
-    pub(super) fn refusal(self, reply: Reply) -> Option<Refusal> {
+    /// The refusal that an answer is; nothing where it is a yes.
+    pub(super) fn refusal(self, reply: Reply, to: To) -> Option<Refusal> {
         if reply.code().is_positive() {
             return None;
         }
@@ -30,14 +39,14 @@ impl Kind {
         }
         Some(match self {
             Self::Node => of_node(refusal),
-            Self::BackEnd(_) => of_back_end(&refusal),
+            Self::BackEnd(_) => of_back_end(&refusal, to),
         })
     }
 
     /// What a recipient that did not get the message is told.
     pub(super) fn refusal_of(self, outcome: Outcome) -> Refusal {
         match outcome {
-            Outcome::Deferred(reply) | Outcome::Failed(reply) => self.refusal(reply).unwrap_or(BROKEN),
+            Outcome::Deferred(reply) | Outcome::Failed(reply) => self.refusal(reply, To::Text).unwrap_or(BROKEN),
             // An acceptance that does not count: before the final dot, or of nobody's.
             Outcome::Accepted(_) | Outcome::Unsent | Outcome::Unknown => BROKEN,
         }
@@ -89,16 +98,13 @@ fn of_node(refusal: Refusal) -> Refusal {
 }
 
 /// A back-end of another make knows its users: what it says of them is passed on, in words that are safe to say to a stranger.
-/// What it does not understand in *us* is no matter of theirs, and no reason to bounce their mail.
-fn of_back_end(refusal: &Refusal) -> Refusal {
+/// What it does not understand in *us*, or does not allow us, is no matter of theirs, and no reason to bounce their mail.
+fn of_back_end(refusal: &Refusal, to: To) -> Refusal {
     let (code, enhanced) = (refusal.reply().code(), refusal.reply().enhanced());
-    let is_protocols_matter = match enhanced {
-        Some(enhanced) => enhanced.subject() == 5 || code.number() == MUST_DO_SOMETHING_FIRST,
-        None => MISUNDERSTANDINGS.contains(&code.number()),
-    };
     let text = spoken(refusal.reply());
-    if code.is_permanent() && is_protocols_matter {
-        tracing::warn!(reply = %refusal, "a back-end does not understand us: the mail is put off");
+    if code.is_permanent() && (is_misunderstood(refusal.reply()) || to == To::Envelope && is_unwelcome(refusal.reply()))
+    {
+        tracing::warn!(reply = %refusal, "a back-end refuses us, not the mail: the mail is put off");
         return Refusal::TRY_LATER.with_text(text);
     }
     let enhanced = match enhanced {
@@ -109,6 +115,26 @@ fn of_back_end(refusal: &Refusal) -> Refusal {
         None => EnhancedCode::new(if code.is_permanent() { 5 } else { 4 }, 0, 0),
     };
     Refusal::try_from(Reply::new(code, Some(enhanced), text)).unwrap_or(Refusal::TRY_LATER)
+}
+
+fn is_misunderstood(reply: &Reply) -> bool {
+    match reply.enhanced() {
+        Some(enhanced) => enhanced.subject() == 5 || reply.code().number() == MUST_DO_SOMETHING_FIRST,
+        None => MISUNDERSTANDINGS.contains(&reply.code().number()),
+    }
+}
+
+/// At MAIL or RCPT the only client that a back-end sees is the relay: what it has against clients by their address, or by their
+/// senders' (SPF, block lists, "relay access denied"), it has against all mail (RFC 3463 §3.8, X.7). Words about an address or a
+/// mailbox (X.1, X.2), and the codes for them, are the recipient's.
+fn is_unwelcome(reply: &Reply) -> bool {
+    let code = reply.code().number();
+    match reply.enhanced().map(EnhancedCode::subject) {
+        Some(7) => true,
+        Some(1 | 2) => false,
+        Some(_) => code == TRANSACTION_FAILED,
+        None => !ABOUT_MAILBOXES.contains(&code),
+    }
 }
 
 /// In one line of ASCII, as long as can be read.
@@ -133,3 +159,7 @@ const NOBODY_ANSWERED: [EnhancedCode; 2] = [EnhancedCode::new(4, 4, 1), Enhanced
 const MUST_DO_SOMETHING_FIRST: u16 = 530;
 /// RFC 5321 §4.2.2: syntax, unknown commands and parameters, bad sequences; RFC 3207 §4: no TLS.
 const MISUNDERSTANDINGS: [u16; 7] = [500, 501, 502, 503, 504, MUST_DO_SOMETHING_FIRST, 555];
+/// RFC 5321 §4.2.3; at the connection's beginning, and of many servers later, too: "no SMTP service here".
+const TRANSACTION_FAILED: u16 = 554;
+/// RFC 5321 §4.2.3: unavailable, not local, over quota, not allowed as a name.
+const ABOUT_MAILBOXES: [u16; 4] = [550, 551, 552, 553];

@@ -6,8 +6,9 @@ mod node;
 mod relayed;
 
 use super::*;
+use crate::foreign::Protocol;
 use bytes::Bytes;
-use mail_types::{AccountId, Address, DeliveryId, ReversePath};
+use mail_types::{AccountId, Address, DeliveryId};
 use node::{Cluster, Say};
 use ports::{Receipt, Recipient};
 use std::pin::pin;
@@ -180,6 +181,19 @@ fn connections_are_kept_for_a_while() {
     assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
     run(cluster.deliveries.hang_up());
     assert_eq!((node.open(), node.heard().last().map(String::as_str)), (0, Some("QUIT")));
+}
+
+/// A host's name may lead elsewhere by now.
+#[test]
+fn a_busy_connection_is_used_for_minutes_only() {
+    let (cluster, node) = Cluster::with_node();
+    let span = lines::KEPT_SPAN_MAX / 2;
+    for used in 0..2 * lines::CALLED_SPAN_MAX.as_secs() / span.as_secs() {
+        assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+        let expected = 1 + used * span.as_secs() / lines::CALLED_SPAN_MAX.as_secs();
+        assert_eq!(u64::try_from(node.calls()), Ok(expected), "{used} spans of {span:?}");
+        cluster.clock.pass(span);
+    }
 }
 
 #[test]
@@ -367,6 +381,20 @@ fn a_node_whose_limits_are_lower_says_so() {
     node.says("LHLO", Say::text("250-node.test\r\n250-SIZE 8\r\n250 XPOSTHOUSE"));
     assert_eq!(send(&cluster.deliveries, &["a"]), ["open 552 5.3.4"]);
     assert!(node.heard().iter().all(|line| !line.starts_with("MAIL")));
+}
+
+#[test]
+fn a_message_that_cannot_be_said_leaves_its_connection() {
+    let (cluster, [host]) = Cluster::back_end(Protocol::Lmtp, CallSecurity::Plain, ["old"]);
+    let big = Envelope { size: Some(1001), ..envelope() };
+    let from = Address::parse("j\u{f6}rg@far.test").expect("an address");
+    let beyond_ascii = Envelope { from: ReversePath::Address(from), ..envelope() };
+    for _ in 0..3 {
+        assert!(run(cluster.deliveries.open(&store("ingrid"), big.clone())).is_err());
+        assert!(run(cluster.deliveries.open(&store("ingrid"), beyond_ascii.clone())).is_err());
+        assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+    }
+    assert_eq!((host.calls(), host.open()), (1, 1));
 }
 
 #[test]

@@ -6,9 +6,10 @@
 //!      └────────── refused, broken, or a question that its asker gave up ──▶ Out
 //! ```
 
-use super::answers::{BROKEN, SILENT, not_lines};
+use super::answers::{BROKEN, SILENT, To, not_lines};
 use super::hosts::{Host, HostAt, Kind};
-use super::{Hand, Lmtp, World};
+use super::lines::Called;
+use super::{Hand, KEPT_ANSWER_WAIT, Lmtp, World, until_ready};
 use bytes::Bytes;
 use machine::Machine;
 use mail_types::ForwardPath;
@@ -17,6 +18,7 @@ use smtp_proto::client::{Event, Outcome};
 use smtp_proto::{BodyType, Mail, Rcpt, Refusal};
 use std::mem;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
 
 pub(super) struct Transaction {
@@ -26,8 +28,12 @@ pub(super) struct Transaction {
     others: Vec<HostAt>,
     mail: Mail,
     way: Way,
+    /// Since when there is the connection.
+    called_at: Instant,
     /// The numbers of the RCPTs that the host accepted, in order.
     accepted: Vec<usize>,
+    /// Those themselves, for a back-end that may have to hear them again.
+    said: Vec<Rcpt>,
     /// Its place among the connections to the host.
     turn: OwnedSemaphorePermit,
 }
@@ -61,11 +67,15 @@ impl Transaction {
         others: Vec<HostAt>,
         turn: OwnedSemaphorePermit,
         mail: Mail,
-        mut call: Lmtp,
-        hand: Hand,
+        (mut called, hand): (Called, Hand),
     ) -> Result<Self, Refusal> {
-        say_mail(&mut call, &mail, host.at.kind)?;
-        Ok(Self { world, host, others, mail, way: Way::Envelope(call, hand), accepted: Vec::new(), turn })
+        if let Err(refusal) = say_mail(&mut called.call, &mail, host.at.kind) {
+            // Nothing was said on it: it is as good for the next message as before.
+            host.line.keep(called, world.clock.instant());
+            return Err(refusal);
+        }
+        let (way, called_at) = (Way::Envelope(called.call, hand), called.at);
+        Ok(Self { world, host, others, mail, way, called_at, accepted: Vec::new(), said: Vec::new(), turn })
     }
 
     fn kind(&self) -> Kind {
@@ -75,15 +85,16 @@ impl Transaction {
     /// Another connection, to the same host or to the next.
     async fn call_again(&mut self) -> Result<Lmtp, Refusal> {
         drop(self.host.line.take_all());
-        if let Some(call) = self.world.call(&self.host).await {
+        if let Some(Called { call, at }) = self.world.call(&self.host).await {
+            self.called_at = at;
             return Ok(call);
         }
         for at in mem::take(&mut self.others) {
             let line = self.world.lines.to(&at, self.host.line.whose, self.world.clock.instant());
             let host = Host { at, line };
-            let Some(turn) = self.world.turn(&host).await else { continue };
-            if let Some(call) = self.world.call(&host).await {
-                (self.host, self.turn) = (host, turn);
+            let Some(turn) = self.world.turn(&host).await else { break };
+            if let Some(Called { call, at }) = self.world.call(&host).await {
+                (self.host, self.turn, self.called_at) = (host, turn, at);
                 return Ok(call);
             }
         }
@@ -114,13 +125,23 @@ impl Transaction {
             Kind::BackEnd(_) => Rcpt::new(ForwardPath::Address(recipient.recipient)),
         };
         loop {
-            let answer = ask(&mut call, rcpt.clone(), self.kind()).await;
+            let answer = match hand {
+                Hand::First => self.ask(&mut call, rcpt.clone()).await,
+                Hand::Second => {
+                    let world = Arc::clone(&self.world);
+                    let asking = self.ask(&mut call, rcpt.clone());
+                    world.within(KEPT_ANSWER_WAIT, asking).await.unwrap_or(Answer::Lost)
+                }
+            };
             match answer {
                 // It was dead since its last message, and nothing was said to it but MAIL: nobody need know.
                 Answer::Lost if hand == Hand::Second => {
                     call = self.call_again().await.map_err(|refusal| self.out(refusal))?;
                     hand = Hand::First;
-                    say_mail(&mut call, &self.mail, self.kind()).map_err(|refusal| self.out(refusal))?;
+                    if let Err(refusal) = say_mail(&mut call, &self.mail, self.kind()) {
+                        self.give_back(call);
+                        return Err(self.out(refusal));
+                    }
                 }
                 Answer::Lost => return Err(self.out(BROKEN)),
                 Answer::MailRefused(refusal) => {
@@ -134,10 +155,42 @@ impl Transaction {
                 Answer::Taken(number) => {
                     self.way = Way::Envelope(call, Hand::First);
                     self.accepted.push(number);
+                    if self.kind() != Kind::Node {
+                        self.said.push(rcpt);
+                    }
                     return Ok(());
                 }
             }
         }
+    }
+
+    async fn ask(&mut self, call: &mut Lmtp, rcpt: Rcpt) -> Answer {
+        let is_understood = call.machine().capabilities().smtputf8;
+        if self.kind() != Kind::Node && !self.mail.smtputf8 && is_understood && needs_smtputf8(&rcpt) {
+            self.mail.smtputf8 = true;
+            if let Err(answer) = self.begin_again(call).await {
+                return answer;
+            }
+        }
+        ask(call, rcpt, self.kind()).await
+    }
+
+    /// Says the envelope once more, now that its MAIL has to say more (RFC 6531 §3.4).
+    async fn begin_again(&mut self, call: &mut Lmtp) -> Result<(), Answer> {
+        call.machine().abort();
+        until_ready(call, &self.host).await.map_err(|_| Answer::Lost)?;
+        say_mail(call, &self.mail, self.kind()).map_err(Answer::MailRefused)?;
+        let mut accepted = Vec::with_capacity(self.said.len());
+        for rcpt in self.said.clone() {
+            match ask(call, rcpt, self.kind()).await {
+                Answer::Taken(number) => accepted.push(number),
+                // Its sender was told 250.
+                Answer::No(_) => return Err(Answer::MailRefused(SILENT)),
+                answer @ (Answer::MailRefused(_) | Answer::Lost) => return Err(answer),
+            }
+        }
+        self.accepted = accepted;
+        Ok(())
     }
 
     async fn pass(&mut self, chunk: Bytes) -> Result<(), Refusal> {
@@ -196,14 +249,15 @@ impl Transaction {
         }
     }
 
-    /// What became of everybody. Where the connection breaks among the answers, those that came count.
+    /// What became of everybody. Where the connection breaks among the answers, or a back-end takes too long with them, those
+    /// that came count: whoever drops this future loses them, and sends what is stored again.
     async fn outcomes(&mut self, call: &mut Lmtp) -> Vec<Outcome> {
-        loop {
-            match call.next().await {
-                Ok(Some(Event::Done(outcomes))) => return outcomes,
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => break,
-            }
+        let done = match self.kind() {
+            Kind::Node => done(call).await,
+            Kind::BackEnd(_) => self.world.within(self.host.line.whose.end_wait(), done(call)).await.flatten(),
+        };
+        if let Some(outcomes) = done {
+            return outcomes;
         }
         call.machine().handle_eof(self.world.clock.instant());
         while let Some(event) = call.machine().poll_event() {
@@ -222,7 +276,7 @@ impl Transaction {
             client.abort();
         }
         if !client.is_closed() {
-            self.host.line.keep(call, self.world.clock.instant());
+            self.host.line.keep(Called { call, at: self.called_at }, self.world.clock.instant());
         }
     }
 }
@@ -230,6 +284,10 @@ impl Transaction {
 impl DeliveryTransaction for Transaction {
     fn rcpt(&mut self, recipient: Recipient) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(self.add(recipient))
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(self.way, Way::Out(_))
     }
 
     fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), Refusal>> {
@@ -253,13 +311,30 @@ impl Drop for Transaction {
     }
 }
 
+async fn done(call: &mut Lmtp) -> Option<Vec<Outcome>> {
+    loop {
+        match call.next().await {
+            Ok(Some(Event::Done(outcomes))) => return Some(outcomes),
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => return None,
+        }
+    }
+}
+
 fn say_mail(call: &mut Lmtp, mail: &Mail, to: Kind) -> Result<(), Refusal> {
     let client = call.machine();
     let (smtputf8, eight_bit) = (client.capabilities().smtputf8, client.capabilities().eight_bit);
-    // What the addresses behind it and the text will need is not known yet. Who lacks 8BITMIME gets the octets all the same,
-    // undeclared: to change them would break signatures, to refuse them would lose mail that servers have long stored.
+    // What the addresses behind it will need is not known yet. A node takes it for no more than leave; another server may bounce
+    // what is declared and cannot be declared further on, so it hears it where an address is beyond ASCII, and headers go as octets.
+    let smtputf8 = smtputf8 && (to == Kind::Node || mail.smtputf8);
+    // Who lacks 8BITMIME gets the octets all the same, undeclared: to change them would break signatures, to refuse them would
+    // lose mail that servers have long stored.
     let body = if eight_bit { BodyType::EightBit } else { BodyType::SevenBit };
     client.begin(Mail { smtputf8, body, ..mail.clone() }).map_err(|why| to.unsendable(why))
+}
+
+fn needs_smtputf8(rcpt: &Rcpt) -> bool {
+    matches!(&rcpt.to, ForwardPath::Address(to) if to.needs_smtputf8())
 }
 
 async fn ask(call: &mut Lmtp, rcpt: Rcpt, from: Kind) -> Answer {
@@ -270,9 +345,9 @@ async fn ask(call: &mut Lmtp, rcpt: Rcpt, from: Kind) -> Answer {
     let mut mail_refused = None;
     loop {
         match call.next().await {
-            Ok(Some(Event::Mail(reply))) => mail_refused = from.refusal(reply),
+            Ok(Some(Event::Mail(reply))) => mail_refused = from.refusal(reply, To::Envelope),
             Ok(Some(Event::Rcpt(answered, reply))) if answered == number => {
-                return match (mail_refused, from.refusal(reply)) {
+                return match (mail_refused, from.refusal(reply, To::Envelope)) {
                     (Some(refusal), _) => Answer::MailRefused(refusal),
                     (None, Some(refusal)) => Answer::No(refusal),
                     (None, None) => Answer::Taken(number),

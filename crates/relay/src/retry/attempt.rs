@@ -3,7 +3,9 @@
 use super::{EPOCH, NotQueued, RetryQueue, State, journal_kind};
 use crate::Relay;
 use crate::message::{SILENT, is_unanswered, passed_on};
+use crate::resolve::Make;
 use crate::together::within;
+use directory::is_stand_in;
 use journal::{Append, Space, StreamId};
 use mail_types::{Lsn, StoreName, UnixTime};
 use ports::{DeliveryTransaction, Envelope};
@@ -106,13 +108,17 @@ impl Relay {
             Ok(transaction) => transaction,
             Err(refusal) => return vec![Err(refusal); entry.waiting.len()],
         };
+        let make = self.make(store);
         let mut answers = Vec::with_capacity(entry.waiting.len());
         for Waiting { recipient, .. } in &entry.waiting {
-            let recipient = ports::Recipient {
-                account: recipient.account,
-                address: recipient.address.clone(),
-                recipient: recipient.recipient.clone(),
-            };
+            let queue::Recipient { account, address, recipient, .. } = recipient.clone();
+            if make == Make::Ours && is_stand_in(account, &recipient) {
+                tracing::warn!(%store, rcpt = %recipient, "queued mail is for nobody whom the directory knows, and its store is \
+                    one of ours by now: it waits");
+                answers.push(Err(NO_ACCOUNT));
+                continue;
+            }
+            let recipient = ports::Recipient { account, address, recipient };
             let answer = self.ask_for(STEP_WAIT, transaction.rcpt(recipient)).await;
             if let Err(refusal) = &answer
                 && is_unanswered(refusal)
@@ -124,7 +130,7 @@ impl Relay {
         }
         let taken = answers.iter().filter(|answer| answer.is_ok()).count();
         if taken > 0 {
-            let sent = self.send(queue, transaction, entry).await;
+            let sent = self.send(queue, transaction, entry, commit_wait(make)).await;
             let mut sent = match sent {
                 Ok(sent) if sent.len() == taken => sent,
                 // Whose answer is missing, nobody can say.
@@ -145,6 +151,7 @@ impl Relay {
         queue: &RetryQueue,
         mut transaction: Box<dyn DeliveryTransaction>,
         entry: &Entry,
+        commit_wait: Duration,
     ) -> Result<Vec<Result<(), Refusal>>, Refusal> {
         let mut octets = 0;
         let mut chunks = queue.chunks(entry.body);
@@ -163,7 +170,7 @@ impl Relay {
             tracing::error!(id = %entry.id, octets, "the journal has not all of a queued message");
             return Err(Refusal::TRY_LATER);
         }
-        let answers = within(&*self.clock, COMMIT_WAIT, transaction.commit()).await.ok_or(SILENT)?;
+        let answers = within(&*self.clock, commit_wait, transaction.commit()).await.ok_or(SILENT)?;
         Ok(answers.into_iter().map(|answer| answer.map(drop).map_err(passed_on)).collect())
     }
 }
@@ -222,6 +229,13 @@ impl RetryQueue {
     }
 }
 
+fn commit_wait(make: Make) -> Duration {
+    match make {
+        Make::Ours => COMMIT_WAIT,
+        Make::Another => FOREIGN_COMMIT_WAIT,
+    }
+}
+
 /// Adds a recipient to what is tried at its store.
 fn into_lane(lanes: &mut BTreeMap<StoreName, Lane>, id: QueueId, early: bool, entry: &Entry, waiting: &Waiting) {
     let store = &waiting.recipient.store;
@@ -241,12 +255,17 @@ fn into_lane(lanes: &mut BTreeMap<StoreName, Lane>, id: QueueId, early: bool, en
     }
 }
 
+/// RFC 3463 §3.4, X.3.5. Whoever came to a store of ours under an id that is none would be made an account there.
+const NO_ACCOUNT: Refusal = Refusal::of(451, (4, 3, 5), "The directory has no account for this recipient");
 /// How long a store may think about one question, and how long a piece may take. No sender waits here, so it is not what
 /// `commit_wait` says.
 const STEP_WAIT: Duration = Duration::from_secs(60);
 /// How long it may think about the end of a message. RFC 5321 §4.5.3.2.6 gives a server 10 minutes; a store of ours that has
 /// needed half of them is not well, and others wait behind this one.
 const COMMIT_WAIT: Duration = Duration::from_secs(5 * 60);
+/// One of another make gets those 10 minutes: what it stores after we went away it stores again. `backend` ends its wait at
+/// ten minutes itself, with the answers that came.
+const FOREIGN_COMMIT_WAIT: Duration = Duration::from_secs(11 * 60);
 /// Entries of one lane, which bounds its memory.
 pub(crate) const DUE_PER_LANE_MAX: usize = 500;
 /// How long one lane tries before it looks again what is due, and who is first.

@@ -1,7 +1,7 @@
 //! Stores of another make, and domains of which only they know who is there.
 
 use super::retry::Site;
-use super::site::{Talk, relay, routing};
+use super::site::{Talk, relay, routing, taken_over};
 use super::stores::{Answer, Stores};
 use super::{ENVELOPE, refusal};
 use smtp_proto::Dialect;
@@ -137,6 +137,28 @@ fn a_no_is_not_asked_for_again_at_once() {
 }
 
 #[test]
+fn a_final_no_ends_a_yes_and_one_to_the_sender_does_not() {
+    for (said, of_all, is_there_still) in [
+        ("552 5.2.2 Full", false, false),
+        ("550 5.1.8 Sender address rejected", false, true),
+        ("550 5.1.1 No such sender", true, true),
+        ("450 4.2.0 Greylisted", false, true),
+    ] {
+        let site = Site::new();
+        assert!(rcpt(&site, "hal@other.example").starts_with("250"));
+        site.stores.script("old", "takes", "hal", Answer::No(refusal(said)));
+        if of_all {
+            site.stores.script("old", "fails", "*", Answer::Silence);
+        }
+        assert!(rcpt(&site, "hal@other.example").starts_with(said));
+        site.stores.recover();
+        site.stores.script("old", "opens", "*", Answer::No(refusal(AWAY)));
+        let expected = if is_there_still { "250" } else { "451 4.4.1" };
+        assert!(rcpt(&site, "hal@other.example").starts_with(expected), "{said}");
+    }
+}
+
+#[test]
 fn once_taken_the_unchecked_wait_like_all_others() {
     let site = Site::new();
     // Nobody knows what came of it, and this store knows no delivery ids: it is sent again.
@@ -149,6 +171,24 @@ fn once_taken_the_unchecked_wait_like_all_others() {
 }
 
 #[test]
+fn a_store_that_is_ours_by_now_hears_nothing_of_who_has_no_account() {
+    let site = Site::new();
+    assert!(rcpt(&site, "hal@other.example").starts_with("250"));
+    site.stores.script("old", "opens", "*", Answer::No(refusal(AWAY)));
+    assert!(send(&site, &["hal@other.example", "gil@a.example"]).starts_with("250"));
+    site.stores.recover();
+    let site = site.knowing(taken_over());
+    let asked = site.stores.asked("takes");
+    site.later();
+    assert_eq!((places(&site), site.stores.asked("takes") - asked), (vec!["old/gil".to_owned()], 1));
+    assert_eq!(site.queue.waiting_count(), 1);
+    // What is for him goes where he is known.
+    let site = site.knowing(routing());
+    site.later();
+    assert_eq!((places(&site), site.queue.waiting_count()), (vec!["old/gil".to_owned(), "old/hal".to_owned()], 0));
+}
+
+#[test]
 fn the_end_of_a_message_has_time_where_haste_would_double_it() {
     let site = Site::new();
     site.relay.set_commit_wait(Duration::from_secs(20));
@@ -158,6 +198,20 @@ fn the_end_of_a_message_has_time_where_haste_would_double_it() {
         assert!(send(&site, &[to]).starts_with("250"), "{to}");
         assert_eq!(site.queue.entry_count() - before, queued, "{to}");
     }
+}
+
+/// RFC 5321 §4.5.3.2.6.
+#[test]
+fn from_the_queue_it_has_ten_minutes() {
+    let site = Site::new();
+    site.stores.script("old", "opens", "*", Answer::No(refusal(AWAY)));
+    site.stores.script("north", "opens", "*", Answer::No(refusal(AWAY)));
+    assert!(send(&site, &["ann@a.example"]).starts_with("250") && send(&site, &["gil@a.example"]).starts_with("250"));
+    site.stores.recover();
+    site.stores.script("old", "commits", "gil", Answer::Slow(600));
+    site.stores.script("north", "commits", "ann", Answer::Slow(600));
+    site.later();
+    assert_eq!((site.queue.entry_count(), places(&site)), (1, vec!["old/gil".to_owned()]), "five for one of ours");
 }
 
 #[test]

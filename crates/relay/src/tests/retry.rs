@@ -48,6 +48,14 @@ impl Site {
         Self { stores, disk, world, queue, relay: Arc::new(relay) }
     }
 
+    /// With another directory.
+    pub(super) fn knowing(mut self, routing: directory::Routing) -> Self {
+        let routing = Arc::new(routing);
+        let relay = relay(&self.stores, move || Some(Arc::clone(&routing)), self.world.clone());
+        self.relay = Arc::new(relay.with_queue(Arc::clone(&self.queue), Arc::new(self.stores.clone())));
+        self
+    }
+
     pub(super) fn talk(&self) -> Talk {
         Talk::at(Arc::clone(&self.relay), Some(Arc::clone(&self.queue)))
     }

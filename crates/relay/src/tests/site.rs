@@ -21,6 +21,20 @@ use std::time::{Duration, Instant};
 /// `north` has ann, bob and eve (who is disabled); `south` has cid and dan. `old`, of another make, has gil and knows who else is in
 /// `other.example`; `dumb` takes no mail.
 pub(super) fn routing() -> Routing {
+    Routing::load(&entries(), Revision::new(1))
+}
+
+/// The same, where `old` is one of ours by now.
+pub(super) fn taken_over() -> Routing {
+    let mut entries = entries();
+    let node = NodeName::parse("node").expect("a name");
+    let store = StoreRecord::posthouse(StoreName::parse("old").expect("a name"), node);
+    entries.retain(|entry| entry.key != store.key());
+    entries.push(Entry { key: store.key(), value: store.encode(), revision: Revision::new(1) });
+    Routing::load(&entries, Revision::new(1))
+}
+
+fn entries() -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut put = |key: String, value: Vec<u8>| entries.push(Entry { key, value, revision: Revision::new(1) });
     let address = |user: &str| Address::parse(&format!("{user}@a.example")).expect("an address");
@@ -79,7 +93,7 @@ pub(super) fn routing() -> Routing {
         let alias = AliasRecord { address: address(alias), targets };
         put(alias.key(), alias.encode());
     }
-    Routing::load(&entries, Revision::new(1))
+    entries
 }
 
 /// A conversation with one connection of a relay.

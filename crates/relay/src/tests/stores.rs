@@ -181,6 +181,10 @@ impl DeliveryTransaction for Transaction {
         })
     }
 
+    fn has_failed(&self) -> bool {
+        self.stores.lock().script.contains_key(&(self.store.clone(), "fails", "*".to_owned()))
+    }
+
     fn write(&mut self, chunk: Bytes) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(async move {
             self.stores.lock().writes += 1;

@@ -1,11 +1,14 @@
 //! Deliveries to back-ends of another make.
 
 use super::node::{Cluster, NodeHandle, Say};
-use super::{STORED, codes, envelope, recipient, run, send, store};
+use super::{STORED, codes, envelope, recipient, run, send, shown, store};
 use crate::HostState;
+use crate::deliveries::lines::{BACK_END_SENDERS_MAX, KEPT_SPAN_MAX, QUEUE_END_WAIT, SENDERS_END_WAIT};
+use crate::deliveries::{KEPT_ANSWER_WAIT, TURN_WAIT};
 use crate::foreign::Protocol;
 use mail_types::{Address, ReversePath};
 use ports::{CallSecurity, Delivery, Envelope, Recipient, Trust};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 fn dovecot() -> (Cluster, NodeHandle) {
@@ -49,7 +52,8 @@ fn its_refusals_are_passed_on_unless_they_are_about_us() {
         ("550 5.1.1 no such user", "550 5.1.1 no such user"),
         ("550 no such user", "550 5.0.0 no such user"),
         ("550-5.2.1 one\r\n550 5.2.1 two", "550 5.2.1 one two"),
-        ("554 5.7.1 relay access denied", "554 5.7.1 relay access denied"),
+        ("553 5.1.3 what a name", "553 5.1.3 what a name"),
+        ("554 5.2.1 disabled", "554 5.2.1 disabled"),
         ("452 4.2.2 full", "452 4.2.2 full"),
         ("450", "450 4.0.0 Refused by the store of this address"),
         ("550 4.1.1 contradicts itself", "550 5.0.0 4.1.1 contradicts itself"),
@@ -75,6 +79,41 @@ fn its_refusals_are_passed_on_unless_they_are_about_us() {
         host.says("end 0", Say::text(said));
         let lines = send(&cluster.deliveries, &["b"]);
         assert_eq!(lines, [told.splitn(3, ' ').take(2).collect::<Vec<_>>().join(" ")], "{said} at the end");
+    }
+}
+
+/// It sees no client but the relay: behind the dot alone it may mean the message.
+#[test]
+fn what_it_has_against_the_relay_is_not_the_senders() {
+    for (said, told, behind_the_dot) in [
+        ("554 5.7.1 relay access denied", "451 4.3.0 relay access denied", "554 5.7.1"),
+        ("550 5.7.23 SPF fails", "451 4.3.0 SPF fails", "550 5.7.23"),
+        ("554 listed", "451 4.3.0 listed", "554 5.0.0"),
+        ("554 5.3.2 no mail here", "451 4.3.0 no mail here", "554 5.3.2"),
+        ("571 no", "451 4.3.0 no", "571 5.0.0"),
+    ] {
+        for at in ["RCPT TO:<b+x@", "MAIL"] {
+            let (cluster, host) = postfix();
+            host.says(at, Say::text(said));
+            let mut transaction = run(cluster.deliveries.open(&store("ingrid"), envelope())).expect("a transaction");
+            let refusal = run(transaction.rcpt(recipient("b"))).expect_err("a refusal");
+            assert_eq!(refusal.to_string(), told, "{said} to {at}");
+        }
+        let (cluster, host) = postfix();
+        host.says("end 0", Say::text(said));
+        assert_eq!(send(&cluster.deliveries, &["b"]), [behind_the_dot], "{said}");
+    }
+}
+
+#[test]
+fn a_refused_sender_is_told_apart_from_a_refused_recipient() {
+    for (at, is_of_all) in [("MAIL", true), ("RCPT TO:<b+x@", false)] {
+        let (cluster, host) = dovecot();
+        host.says(at, Say::text("550 5.1.1 nobody"));
+        let mut transaction = run(cluster.deliveries.open(&store("ingrid"), envelope())).expect("a transaction");
+        assert!(!transaction.has_failed());
+        assert!(run(transaction.rcpt(recipient("b"))).is_err());
+        assert_eq!(transaction.has_failed(), is_of_all, "{at}");
     }
 }
 
@@ -137,6 +176,33 @@ fn a_kept_connection_to_a_host_that_died_leads_to_the_next() {
 }
 
 #[test]
+fn a_kept_connection_that_keeps_silent_leads_to_the_next_soon() {
+    for next in ["one", "two"] {
+        let (cluster, [first, second]) = Cluster::back_end(Protocol::Lmtp, CallSecurity::Plain, ["one", "two"]);
+        let (ingrid, context) = (store("ingrid"), &mut Context::from_waker(Waker::noop()));
+        let both = [0, 1].map(|_| run(cluster.deliveries.open(&ingrid, envelope())).expect("a transaction"));
+        drop(both);
+        first.says("RCPT", Say::Never);
+        let mut transaction = run(cluster.deliveries.open(&ingrid, envelope())).expect("a transaction");
+        {
+            let mut asking = transaction.rcpt(recipient("a"));
+            assert!(asking.as_mut().poll(context).is_pending());
+            first.recovers();
+            if next == "two" {
+                first.says("connect", Say::Break);
+            }
+            cluster.clock.pass(KEPT_ANSWER_WAIT);
+            run(asking).expect("taken");
+        }
+        run(transaction.write("hi\r\n".into())).expect("taken");
+        assert_eq!(run(transaction.commit()).iter().map(shown).collect::<Vec<_>>(), [STORED]);
+        let (at_first, at_second) = if next == "one" { (1, 0) } else { (0, 1) };
+        assert_eq!((first.messages(), second.messages()), (at_first, at_second));
+        assert_eq!(first.open(), at_first, "the others are as dead");
+    }
+}
+
+#[test]
 fn all_hosts_away_is_no_answer() {
     let (cluster, [first, second]) = Cluster::back_end(Protocol::Lmtp, CallSecurity::Plain, ["one", "two"]);
     let reports = cluster.deliveries.hosts();
@@ -194,4 +260,102 @@ fn octets_go_as_they_came_and_addresses_beyond_ascii_only_where_they_are_underst
     let big = Envelope { size: Some(1001), ..envelope() };
     let refusal = run(cluster.deliveries.open(&store("ingrid"), big)).err().expect("a refusal");
     assert_eq!(codes(&refusal), "552 5.3.4");
+}
+
+/// Not for the text: a back-end that has to hand it on where SMTPUTF8 is unknown would bounce it.
+#[test]
+fn smtputf8_is_declared_for_addresses_alone() {
+    let address = |text: &str| Address::parse(text).expect("an address");
+    let (cluster, host) = dovecot();
+    host.offers("PIPELINING\nSMTPUTF8");
+    assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+    assert_eq!(host.heard()[1], "MAIL FROM:<>");
+    // A recipient beyond ASCII: the envelope so far is said again.
+    let joerg = Recipient { recipient: address("j\u{f6}rg@big.test"), ..recipient("a") };
+    let mut transaction = run(cluster.deliveries.open(&store("ingrid"), envelope())).expect("a transaction");
+    for to in [recipient("a"), joerg.clone(), recipient("c")] {
+        run(transaction.rcpt(to)).expect("taken");
+    }
+    host.says("end 2", Say::text("452 4.2.2 full"));
+    run(transaction.write("hi\r\n".into())).expect("taken");
+    let told: Vec<_> = run(transaction.commit()).iter().map(shown).collect();
+    assert_eq!(told, [STORED, STORED, "452 4.2.2"]);
+    let heard = host.heard();
+    let begun = heard.iter().rposition(|line| line.starts_with("MAIL")).expect("a MAIL");
+    assert_eq!(
+        heard[begun - 1..begun + 4],
+        [
+            "RSET",
+            "MAIL FROM:<> SMTPUTF8",
+            "RCPT TO:<a+x@big.test>",
+            "RCPT TO:<j\u{f6}rg@big.test>",
+            "RCPT TO:<c+x@big.test>"
+        ]
+    );
+    // Who was taken the first time and is not the second was told 250: his mail waits.
+    let mut transaction = run(cluster.deliveries.open(&store("ingrid"), envelope())).expect("a transaction");
+    run(transaction.rcpt(recipient("a"))).expect("taken");
+    host.says("RCPT TO:<a+x@", Say::text("452 4.2.2 full"));
+    assert_eq!(codes(&run(transaction.rcpt(joerg)).expect_err("a refusal")), "451 4.4.1");
+    assert_eq!(run(transaction.commit()).iter().map(shown).collect::<Vec<_>>(), ["451 4.4.1"]);
+    // And a sender.
+    let from = Envelope { from: ReversePath::Address(address("j\u{f6}rg@far.test")), ..envelope() };
+    let mut transaction = run(cluster.deliveries.open(&store("ingrid"), from)).expect("a transaction");
+    run(transaction.rcpt(recipient("b"))).expect("taken");
+    let mail = host.heard().into_iter().rfind(|line| line.starts_with("MAIL"));
+    assert_eq!(mail.as_deref(), Some("MAIL FROM:<j\u{f6}rg@far.test> SMTPUTF8"));
+}
+
+/// It knows no delivery ids: who is forgotten here gets a second copy.
+#[test]
+fn answers_that_came_count_when_the_others_do_not_come() {
+    let (cluster, host) = dovecot();
+    let (ingrid, context) = (store("ingrid"), &mut Context::from_waker(Waker::noop()));
+    host.says("end 1", Say::Never);
+    for (deliveries, wait) in
+        [(&*cluster.deliveries, SENDERS_END_WAIT), (&cluster.deliveries.for_queue(), QUEUE_END_WAIT)]
+    {
+        let mut transaction = run(deliveries.open(&ingrid, envelope())).expect("a transaction");
+        for to in ["a", "b", "c"] {
+            run(transaction.rcpt(recipient(to))).expect("taken");
+        }
+        run(transaction.write("hi\r\n".into())).expect("taken");
+        let mut commit = transaction.commit();
+        assert!(commit.as_mut().poll(context).is_pending());
+        cluster.clock.pass(wait - Duration::from_secs(1));
+        assert!(commit.as_mut().poll(context).is_pending());
+        cluster.clock.pass(Duration::from_secs(1));
+        let told: Vec<_> = run(commit).iter().map(shown).collect();
+        assert_eq!(told, [STORED, "451 4.4.2", "451 4.4.2"]);
+        assert_eq!(host.open(), 0, "such a connection is good for nothing");
+    }
+}
+
+#[test]
+fn a_host_that_is_busy_is_waited_for() {
+    let (cluster, [first, second]) = Cluster::back_end(Protocol::Lmtp, CallSecurity::Plain, ["one", "two"]);
+    let (ingrid, context) = (store("ingrid"), &mut Context::from_waker(Waker::noop()));
+    let open = || run(cluster.deliveries.open(&ingrid, envelope())).expect("a transaction");
+    let mut all: Vec<_> = (0..BACK_END_SENDERS_MAX).map(|_| open()).collect();
+    let mut late = std::pin::pin!(cluster.deliveries.open(&ingrid, envelope()));
+    assert!(late.as_mut().poll(context).is_pending());
+    cluster.clock.pass(TURN_WAIT);
+    assert!(run(late).is_err_and(|refusal| codes(&refusal) == "451 4.4.1"));
+    assert_eq!(second.calls(), 0);
+    // It has enough of us, and is as well as before.
+    drop(all.split_off(10));
+    cluster.clock.pass(KEPT_SPAN_MAX);
+    first.says("LHLO", Say::text("421 4.7.0 too many connections"));
+    assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+    assert_eq!(second.messages(), 1);
+    assert_eq!(cluster.deliveries.hosts()[0].state, HostState::Up);
+    first.recovers();
+    assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+    assert_eq!(first.messages(), 1, "nobody had to wait until it is tried");
+    // With none of ours there it is another matter.
+    drop(all);
+    cluster.clock.pass(KEPT_SPAN_MAX);
+    first.says("LHLO", Say::text("421 4.7.0 too busy"));
+    assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+    assert_eq!(cluster.deliveries.hosts()[0].state, HostState::LeftAlone);
 }
