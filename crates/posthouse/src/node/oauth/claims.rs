@@ -100,7 +100,11 @@ fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<UnixTime>, Ref
         return Ok(Some(UnixTime::from_secs(seconds)));
     }
     match value.as_f64() {
-        Some(seconds) => Ok(Some(UnixTime::EPOCH.after(Duration::try_from_secs_f64(seconds).unwrap_or_default()))),
+        Some(seconds) if seconds < 0.0 => Ok(Some(UnixTime::EPOCH)),
+        Some(seconds) => match Duration::try_from_secs_f64(seconds) {
+            Ok(since) => Ok(Some(UnixTime::EPOCH.after(since))),
+            Err(_) => refuse(format!("its {name} is no time")),
+        },
         None => refuse(format!("its {name} is no time")),
     }
 }
@@ -190,6 +194,7 @@ mod tests {
             ("exp", Value::Null, "it does not say when it expires"),
             ("nbf", json!(1_531), "it is not valid yet"),
             ("nbf", json!([]), "its nbf is no time"),
+            ("nbf", json!(1e300), "its nbf is no time"),
             ("email", Value::Null, "it has no email"),
             ("email", json!(["anna@site.test"]), "it has no email"),
             ("email", json!(""), "its email is nobody's name"),

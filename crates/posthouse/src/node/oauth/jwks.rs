@@ -26,6 +26,7 @@ pub(super) struct KeySet {
 struct Known {
     keys: Option<Arc<[Arc<Key>]>>,
     asked_at: Option<Instant>,
+    answered_at: Option<Instant>,
     /// Why the last question has no answer, if it has none.
     trouble: Option<String>,
 }
@@ -47,22 +48,24 @@ impl KeySet {
         }
     }
 
-    /// The key that a token says to be signed with.
-    pub(super) async fn find(&self, jwt: &Jwt<'_>) -> Judged<Arc<Key>> {
-        if let Some(key) = self.known().find(jwt) {
-            return Ok(Ok(key));
-        }
+    /// The keys that a token may be signed with, of those that are known: nobody waits for that.
+    pub(super) fn known_to_fit(&self, jwt: &Jwt<'_>) -> Option<Vec<Arc<Key>>> {
+        self.known().find(jwt)
+    }
+
+    /// The same, where the issuer may have to be asked.
+    pub(super) async fn find(&self, jwt: &Jwt<'_>) -> Judged<Vec<Arc<Key>>> {
         let _asking = self.asking.lock().await;
         // Somebody else may have asked meanwhile.
-        if let Some(key) = self.known().find(jwt) {
-            return Ok(Ok(key));
+        if let Some(keys) = self.known().find(jwt) {
+            return Ok(Ok(keys));
         }
         if self.may_ask() {
             self.ask().await;
         }
         let known = self.known();
         match (known.find(jwt), &known.trouble) {
-            (Some(key), _) => Ok(Ok(key)),
+            (Some(keys), _) => Ok(Ok(keys)),
             // It may be a new one.
             (None, Some(trouble)) => Err(NoVerdict(trouble.clone())),
             (None, None) => Ok(Err(Refusal("its key is none of its issuer's".to_owned()))),
@@ -99,11 +102,17 @@ impl KeySet {
                     );
                 }
                 known.keys = Some(keys);
+                known.answered_at = Some(self.clock.instant());
                 known.trouble = None;
             }
             Err(why) => {
                 if before.is_none() {
                     tracing::warn!(why, "the keys of the issuer of tokens cannot be read, those that were known go on");
+                }
+                let now = self.clock.instant();
+                if known.answered_at.is_some_and(|at| now.saturating_duration_since(at) >= KEPT_SPAN_MAX) {
+                    // One of them may have been withdrawn long since.
+                    known.keys = None;
                 }
                 known.trouble = Some(why);
             }
@@ -129,16 +138,12 @@ impl KeySet {
 }
 
 impl Known {
-    /// The one with its id (RFC 7517 §4.5: keys of several kinds may share one); without an id, the only one that it can be.
-    fn find(&self, jwt: &Jwt<'_>) -> Option<Arc<Key>> {
-        let mut fitting = self.keys.iter().flat_map(|keys| keys.iter()).filter(|key| key.fits(jwt.algorithm));
-        match &jwt.key_id {
-            Some(id) => fitting.find(|key| key.id.as_ref() == Some(id)).cloned(),
-            None => {
-                let only = fitting.next()?;
-                fitting.next().is_none().then(|| Arc::clone(only))
-            }
-        }
+    /// Those with its id (RFC 7517 §4.5: several may share one); without an id, all that it can be. Nothing where there is none.
+    fn find(&self, jwt: &Jwt<'_>) -> Option<Vec<Arc<Key>>> {
+        let is_named = |key: &&Arc<Key>| jwt.key_id.is_none() || key.id == jwt.key_id;
+        let all = self.keys.iter().flat_map(|keys| keys.iter());
+        let fitting: Vec<_> = all.filter(|key| key.fits(jwt.algorithm)).filter(is_named).cloned().collect();
+        (!fitting.is_empty()).then_some(fitting)
     }
 }
 
@@ -146,6 +151,8 @@ impl Known {
 const FRESH_SPAN: Duration = Duration::from_secs(600);
 /// After how long who did not answer is asked again.
 const AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// How long keys go on whose issuer does not answer.
+const KEPT_SPAN_MAX: Duration = Duration::from_secs(24 * 3600);
 /// How seldom keys are asked for that are not known.
 const ASK_PAUSE: Duration = Duration::from_secs(10);
 /// How long an answer may take.

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sasl::Secret;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// A token whose header was read. It has proved nothing yet.
 pub(super) struct Jwt<'t> {
@@ -57,9 +58,9 @@ impl<'t> Jwt<'t> {
         Ok(Self { algorithm, key_id: kid, signed, claims, signature })
     }
 
-    /// What it says, if this key has signed it.
-    pub(super) fn claims(&self, key: &Key) -> Result<Map<String, Value>, Refusal> {
-        if !key.has_signed(self.algorithm, self.signed, &self.signature) {
+    /// What it says, if one of these keys has signed it.
+    pub(super) fn claims(&self, keys: &[Arc<Key>]) -> Result<Map<String, Value>, Refusal> {
+        if !keys.iter().any(|key| key.has_signed(self.algorithm, self.signed, &self.signature)) {
             return Err(Refusal("its signature is not its issuer's".to_owned()));
         }
         let claims = decoded(self.claims).and_then(|json| serde_json::from_slice(&json).ok());

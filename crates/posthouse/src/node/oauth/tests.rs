@@ -300,10 +300,11 @@ async fn a_key_fits_or_is_none() {
         assert_eq!(worth(&oauth, &signer.sign(&claims())).await, refused("its key is none of its issuer's"));
     }
     assert_eq!(issuer.asked().len(), 1, "a name at random is no reason to ask again at once");
-    // Without an id it must be the only one.
+    // Without an id all that fit are tried.
     let nameless = |signer: &Signer, algorithm: &str| signer.sign_with(&json!({"alg": algorithm}), &claims());
     assert_eq!(worth(&oauth, &nameless(&twin, "ES256")).await, anna());
-    assert_eq!(worth(&oauth, &nameless(&good, "EdDSA")).await, refused("its key is none of its issuer's"));
+    assert_eq!(worth(&oauth, &nameless(&good, "EdDSA")).await, anna());
+    assert_eq!(worth(&oauth, &nameless(&stranger, "EdDSA")).await, refused("its signature is not its issuer's"));
 }
 
 /// The key of RFC 8037 §A.4 and that of RFC 7515 §A.3.
@@ -315,7 +316,7 @@ fn the_signatures_of_the_standards_are_right() {
          "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"},
     ]});
     let keys = jwk::keys(set.to_string().as_bytes()).expect("a set");
-    for (key, token) in keys.iter().zip([
+    for (key, token) in keys.into_iter().map(Arc::new).zip([
         "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4i\
          ylGjg5BhVsPt9g7sVvpAr_MuM0KAg",
         "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVl\
@@ -324,7 +325,7 @@ fn the_signatures_of_the_standards_are_right() {
         let token = Secret::new(token.as_bytes().to_vec());
         let jwt = Jwt::parse(&token).expect("a JWT");
         assert!(key.fits(jwt.algorithm));
-        let said = jwt.claims(key);
+        let said = jwt.claims(&[key]);
         assert_ne!(said, Err(Refusal("its signature is not its issuer's".to_owned())));
     }
 }
@@ -368,6 +369,26 @@ async fn a_new_key_is_asked_for() {
         refused("its key is none of its issuer's"),
         "it was withdrawn"
     );
+}
+
+/// As many as a client may have on their way bring keys that nobody knows, and the issuer says nothing.
+#[tokio::test]
+async fn whose_key_is_known_waits_for_nobody() {
+    let (old, new) = (Signer::ed25519("old", "EdDSA"), Signer::ed25519("new", "EdDSA"));
+    let issuer = Issuer::start_answering(vec![Said::ok(&json!({"keys": [old.public]})), Said::nothing()]);
+    let oauth = by_keys(&issuer);
+    let Way::Keys(keys) = &oauth.way else { panic!("by keys") };
+    assert_eq!(worth(&oauth, &old.sign(&claims())).await, anna());
+    keys.now_is_long_after();
+    let unknown = new.sign(&claims());
+    let mut waiting: Vec<_> = (0..20).map(|_| Box::pin(worth(&oauth, &unknown))).collect();
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let answered = waiting.iter_mut().filter_map(|one| match one.as_mut().poll(&mut cx) {
+        std::task::Poll::Ready(answer) => Some(answer),
+        std::task::Poll::Pending => None,
+    });
+    assert!(answered.collect::<Vec<_>>().iter().all(|answer| matches!(answer, Err(Err(_)))));
+    assert_eq!(worth(&oauth, &old.sign(&claims())).await, anna());
 }
 
 #[tokio::test]
