@@ -142,7 +142,7 @@ fn what_a_node_must_say() {
 fn a_delivery_whose_answer_was_lost_is_stored_once() {
     let site = Site::new(5);
     site.cluster.dies_behind_the_dot(true);
-    let lost = "451 4.4.2 The connection to the store's node broke, try again later";
+    let lost = "451 4.4.2 The connection to the store broke, try again later";
     assert_eq!(site.deliver(7, &[1, 2], b"once\r\n"), [lost, lost]);
     site.cluster.dies_behind_the_dot(false);
     for _ in 0..2 {
