@@ -286,8 +286,8 @@ impl Failure {
     }
 }
 
-/// An error and its causes on one line.
-fn chain(error: &dyn Error) -> String {
+/// An error and its causes on one line: for who passes on why, and not the error.
+pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

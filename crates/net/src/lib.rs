@@ -58,7 +58,7 @@ mod timer;
 mod tls;
 
 pub use client::{ConnectError, Conversation, HostError, TlsConnectError, connect, connect_host};
-pub use dialer::{CONNECT_SPAN_MAX, Dialer, LOOKUP_SPAN_MAX, Names};
+pub use dialer::{CONNECT_SPAN_MAX, Dialer, LOOKUP_SPAN_MAX, Names, chain};
 pub use drivers::{BLOCKING_THREADS_MAX, OsRandom, SystemClock, TokioSpawn, runtime};
 pub use exchange::{CLOSE_SPAN_MAX, OUTPUT_STALL_MAX};
 pub use line::OUTPUT_OCTETS_MAX;

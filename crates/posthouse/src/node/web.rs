@@ -16,9 +16,9 @@ use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::legacy::{Client, Error as PoolError};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use net::{ClientTls, HostError, Names, Stream};
+use net::{ClientTls, HostError, Names, Stream, chain};
 use ports::BoxFuture;
-use std::error::Error;
+use std::error::Error as _;
 use std::fmt::Display;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -106,18 +106,6 @@ fn shown(url: &Uri) -> String {
     let scheme = url.scheme_str().unwrap_or_default();
     let authority = url.authority().map_or("", |authority| authority.as_str());
     format!("{scheme}://{authority}{}", url.path())
-}
-
-/// An error and its causes on one line.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// Makes the pool's connections.
