@@ -29,6 +29,8 @@ struct Known {
     answered_at: Option<Instant>,
     /// Why the last question has no answer, if it has none.
     trouble: Option<String>,
+    /// Whether the log has that.
+    is_told: bool,
 }
 
 impl KeySet {
@@ -79,12 +81,12 @@ impl KeySet {
     }
 
     async fn ask(&self) {
-        let before = {
+        {
             let mut known = self.known();
             known.asked_at = Some(self.clock.instant());
             // Whoever waits may go before there is an answer.
-            known.trouble.replace(format!("{}: its keys are being asked for", self.web.shown()))
-        };
+            known.trouble = Some(format!("{}: its keys are being asked for", self.web.shown()));
+        }
         let answer = tokio::select! {
             answer = self.fetch() => answer,
             () = self.clock.sleep(FETCH_SPAN_MAX) => {
@@ -94,7 +96,7 @@ impl KeySet {
         let mut known = self.known();
         match answer {
             Ok(keys) => {
-                if before.is_some() || known.keys.is_none() {
+                if known.is_told || known.keys.is_none() {
                     tracing::info!(
                         url = self.web.shown(),
                         keys = keys.len(),
@@ -103,10 +105,10 @@ impl KeySet {
                 }
                 known.keys = Some(keys);
                 known.answered_at = Some(self.clock.instant());
-                known.trouble = None;
+                (known.trouble, known.is_told) = (None, false);
             }
             Err(why) => {
-                if before.is_none() {
+                if !known.is_told {
                     tracing::warn!(why, "the keys of the issuer of tokens cannot be read, those that were known go on");
                 }
                 let now = self.clock.instant();
@@ -114,7 +116,7 @@ impl KeySet {
                     // One of them may have been withdrawn long since.
                     known.keys = None;
                 }
-                known.trouble = Some(why);
+                (known.trouble, known.is_told) = (Some(why), true);
             }
         }
     }
