@@ -371,6 +371,33 @@ async fn a_new_key_is_asked_for() {
     );
 }
 
+/// Whatever octets there are: no panic. A part that is missing, a length that lies, another alphabet, JSON that is cut off.
+#[test]
+fn what_is_broken_anywhere_is_read_or_not() {
+    let signer = Signer::ecdsa("k", "ES256", "P-256", &ECDSA_P256_SHA256_FIXED_SIGNING);
+    let (token, set) = (signer.sign(&claims()).into_bytes(), json!({"keys": [signer.public]}).to_string().into_bytes());
+    let keys = |set: &[u8]| jwk::keys(set).unwrap_or_default().into_iter().map(Arc::new).collect::<Vec<_>>();
+    let ours = keys(&set);
+    let is_taken = |token: Vec<u8>| Jwt::parse(&Secret::new(token)).is_ok_and(|jwt| jwt.claims(&ours).is_ok());
+    assert!(is_taken(token.clone()));
+    for at in 0..token.len() {
+        assert!(!is_taken(token[..at].to_vec()), "{at} octets");
+        for octet in [0, b'.', b'=', b'A', 0xff] {
+            let mut broken = token.clone();
+            broken[at] = octet;
+            assert!(broken == token || !is_taken(broken), "{octet:#x} at {at}");
+        }
+    }
+    for at in 0..set.len() {
+        assert!(keys(&set[..at]).is_empty(), "{at} octets");
+        for octet in [0, b'"', b'A', b'}', 0xff] {
+            let mut broken = set.clone();
+            broken[at] = octet;
+            let _some_or_none = keys(&broken);
+        }
+    }
+}
+
 /// As many as a client may have on their way bring keys that nobody knows, and the issuer says nothing.
 #[tokio::test]
 async fn whose_key_is_known_waits_for_nobody() {
