@@ -157,10 +157,12 @@ impl Routing {
         self.stores.values()
     }
 
-    /// Whether no back-end wants its users' own passwords: who has proved here who he is, without one, gets in anywhere.
+    /// Whether no back-end wants its users' own passwords: who has proved here who he is, without one, gets in anywhere. Where
+    /// one takes mail and nothing else, nobody logs in.
     pub fn judges_every_login(&self) -> bool {
+        let is_for_mail = |protocol: &Protocol| matches!(protocol, Protocol::Smtp | Protocol::Lmtp);
         self.stores.values().all(|store| match &store.kind {
-            StoreKind::Foreign { login, .. } => *login == BackendLogin::Master,
+            StoreKind::Foreign { login, ports, .. } => *login == BackendLogin::Master || ports.keys().all(is_for_mail),
             StoreKind::Posthouse { .. } => true,
         })
     }

@@ -534,3 +534,15 @@ fn changed_rules_name_whom_they_would_re_home() {
     assert_eq!(pinned, ["error@site.test ingrid", "error.log@site.test ingrid", "jörg@site.test ingrid"]);
     assert!(now.pins(&now).is_empty());
 }
+
+#[test]
+fn logins_are_judged_here_unless_a_back_end_that_has_any_wants_passwords() {
+    let node = entry::<crate::StoreRecord>(json!({"name": "ours", "kind": "posthouse", "node": "n"}));
+    let judged = |login: &str, ports: Value| {
+        let kept = json!({"name": "old", "kind": "foreign", "host": "h.test", "ports": ports, "login": login});
+        crate::Routing::load(&[node.clone(), entry::<crate::StoreRecord>(kept)], Revision::new(1)).judges_every_login()
+    };
+    assert!(judged("master", json!({"imap": 143, "lmtp": 24})));
+    assert!(!judged("password", json!({"imap": 143})) && !judged("password", json!({"submission": 587, "lmtp": 24})));
+    assert!(judged("password", json!({"lmtp": 24})) && judged("password", json!({"smtp": 25})));
+}
