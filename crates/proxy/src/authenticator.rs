@@ -15,7 +15,7 @@ use crate::verified::Verified;
 use crate::vouched::Tokens;
 use directory::{AccountState, BackendLogin, Existence, Login, LoginTarget, Origin, Routing, Silent, StoreAt};
 use mail_types::{AccountId, Address, StoreName};
-use ports::{Clock, Holder, LoggedIn, Peer, Protocol, Spawn, Standing, Unavailable, Visitor, blocking};
+use ports::{Clock, Credential, Holder, LoggedIn, Peer, Protocol, Spawn, Standing, Unavailable, Visitor, blocking};
 use sasl::{Credentials, Exchange, Failure, Identity, Mechanism, Password, ScramKeys, Step, StoredPassword};
 use std::fmt;
 use std::sync::Arc;
@@ -146,7 +146,7 @@ pub(crate) enum Found {
 /// Where somebody is let in.
 pub(crate) enum Entry {
     Here { store: StoreName, account: AccountId, address: Address },
-    BackEnd { store: StoreName, address: Address, user: Option<String>, password: Option<Password>, standing: Standing },
+    BackEnd { store: StoreName, address: Address, user: Option<String>, credential: Credential, standing: Standing },
 }
 
 /// The passwords of an account.
@@ -333,10 +333,10 @@ impl Authenticator {
             Ok(Entry::Here { store, account, address }) => {
                 Outcome::LoggedIn { store, who: LoggedIn { account, address: Arc::new(address), peer: client.peer } }
             }
-            Ok(Entry::BackEnd { store, address, user, password, standing }) => {
+            Ok(Entry::BackEnd { store, address, user, credential, standing }) => {
                 let user = user.unwrap_or_else(|| self.forms.name_at(&store, &address));
                 let (address, peer, ttl) = (Arc::new(address), client.peer, client.ttl);
-                Outcome::Visitor { store, who: Visitor { address, user, password, standing, peer, ttl } }
+                Outcome::Visitor { store, who: Visitor { address, user, credential, standing, peer, ttl } }
             }
             Err(Stop::Refused(reason)) => {
                 self.refuse(client, user, reason, began).await;
@@ -396,7 +396,7 @@ impl Authenticator {
             && none
         {
             // The back-end alone has the password: until it has found it right, nobody hears more than that it is wrong.
-            return match found.enter(&identity, Some(&credentials.password)) {
+            return match found.enter(&identity, Credential::Password(credentials.password.clone())) {
                 Err(Stop::Refused(Reason::NotAuthorized)) => Err(Stop::Refused(Reason::WrongPassword)),
                 entered => entered,
             };
@@ -409,7 +409,9 @@ impl Authenticator {
             Found::Barred { state, .. } => refused(Reason::Barred(state)),
             Found::Account { .. } | Found::AtBackEnd { .. } if none => refused(Reason::NoPassword),
             Found::Account { .. } | Found::AtBackEnd { .. } if !matches => refused(Reason::WrongPassword),
-            Found::Account { .. } | Found::AtBackEnd { .. } => found.enter(&identity, Some(&credentials.password)),
+            Found::Account { .. } | Found::AtBackEnd { .. } => {
+                found.enter(&identity, Credential::Password(credentials.password.clone()))
+            }
         }
     }
 
@@ -432,12 +434,12 @@ impl Authenticator {
                     tracing::error!(target: "login", account = %address, %store, "the origin's store is no back-end");
                     return Err(Stop::Unavailable(Undecided::Origin));
                 };
-                let password = match login {
-                    BackendLogin::Password => Some(shown.unwrap_or_else(|| password.clone())),
-                    BackendLogin::Master => None,
+                let credential = match login {
+                    BackendLogin::Password => Credential::Password(shown.unwrap_or_else(|| password.clone())),
+                    BackendLogin::Master => Credential::Word,
                 };
                 let user = Some(other.unwrap_or_else(|| user.clone()));
-                Ok(Entry::BackEnd { store, address, user, password, standing: Standing::Known })
+                Ok(Entry::BackEnd { store, address, user, credential, standing: Standing::Known })
             }
             Ok(Verdict::Refused { text, wait }) => {
                 tracing::debug!(target: "login", account = %address, text, "the origin said no");
@@ -546,24 +548,26 @@ impl Authenticator {
 }
 
 impl Found {
-    /// Lets in who is found: with the right password, with one that only the back-end knows, or with a proof.
-    pub(crate) fn enter(self, identity: &Identity, password: Option<&Password>) -> Result<Entry, Stop> {
+    /// Lets in who is found: with the right password, with what only the back-end can judge, or with a proof.
+    pub(crate) fn enter(self, identity: &Identity, shown: Credential) -> Result<Entry, Stop> {
         match self {
             Self::Account { address, .. } | Self::AtBackEnd { address, .. } if !may_act_as(identity, &address) => {
                 Err(Stop::Refused(Reason::NotAuthorized))
             }
             Self::Account { store, id, address } => Ok(Entry::Here { store, account: id, address }),
             Self::AtBackEnd { store, address, user, login, existence } => {
-                let password = match (login, password) {
-                    (BackendLogin::Master, _) => None,
-                    (BackendLogin::Password, Some(password)) => Some(password.clone()),
-                    (BackendLogin::Password, None) => return Err(Stop::Unavailable(Undecided::WantsPassword)),
+                let credential = match (login, shown) {
+                    (BackendLogin::Master, _) => Credential::Word,
+                    (BackendLogin::Password, Credential::Password(password)) => Credential::Password(password),
+                    (BackendLogin::Password, Credential::Token(_) | Credential::Word) => {
+                        return Err(Stop::Unavailable(Undecided::WantsPassword));
+                    }
                 };
                 let standing = match existence {
                     Existence::Known => Standing::Known,
                     Existence::AskStore => Standing::Unchecked,
                 };
-                Ok(Entry::BackEnd { store, address, user, password, standing })
+                Ok(Entry::BackEnd { store, address, user, credential, standing })
             }
             Self::Nobody => Err(Stop::Refused(Reason::UnknownUser)),
             Self::Barred { state, .. } => Err(Stop::Refused(Reason::Barred(state))),

@@ -11,7 +11,7 @@ use crate::authenticator::{Authenticator, Client, Found, Outcome, Reason, Stop, 
 use crate::counts::LoginOutcome;
 use directory::{BackendLogin, Existence, Routing};
 use mail_types::Address;
-use ports::Random;
+use ports::{Credential, Random};
 use sasl::{ChannelBinding, Identity, Mechanism, SCRAM_ITERATIONS, ScramKeys, Secret, ServerNonce, fake_salt};
 use std::fmt;
 use std::sync::Arc;
@@ -128,7 +128,7 @@ impl Authenticator {
         let began = self.clock.instant();
         let identity = self.meant(client, identity);
         let entered = match asked.map(|asked| asked.found) {
-            Some(Ok(found)) => found.enter(&identity, None),
+            Some(Ok(found)) => found.enter(&identity, Credential::Word),
             Some(Err(reason)) => Err(Stop::Refused(reason)),
             None => Err(Stop::Refused(Reason::Malformed)),
         };

@@ -10,7 +10,7 @@
 use crate::authenticator::{Authenticator, Client, Entry, Outcome, Reason, Stop, Undecided};
 use crate::origin::NoVerdict;
 use mail_types::Address;
-use ports::{BoxFuture, ClientCertificate};
+use ports::{BoxFuture, ClientCertificate, Credential};
 use sasl::{Bearer, BearerAdvice, Identity, Secret};
 use std::fmt;
 use std::sync::Arc;
@@ -153,7 +153,7 @@ impl Authenticator {
             // Somebody else decides about such names, and by their passwords.
             return Err(Stop::Refused(Reason::UnknownUser));
         }
-        self.find(user)?.enter(&Identity { authorization, authentication: user.to_owned() }, None)
+        self.find(user)?.enter(&Identity { authorization, authentication: user.to_owned() }, Credential::Word)
     }
 
     /// The address that a client's name for its user stands for; nothing where it can be nobody's.

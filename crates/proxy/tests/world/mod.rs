@@ -11,8 +11,8 @@ use imap_proto::{Reply, server::Event as ImapEvent};
 use mail_types::{AccountId, Address, Domain, NodeName, StoreName, UnixTime};
 use pop3_proto::Mode;
 use ports::{
-    Admission, BackEnds, BoxFuture, Clock, Elsewhere, Flow, Handler, Handover, ImapHandover, LoggedIn, Passage, Peer,
-    Pop3Handover, Random, SessionHandover, Spawn, Track, Unavailable, Visitor, Wire,
+    Admission, BackEnds, BoxFuture, Clock, Credential, Elsewhere, Flow, Handler, Handover, ImapHandover, LoggedIn,
+    Passage, Peer, Pop3Handover, Random, SessionHandover, Spawn, Track, Unavailable, Visitor, Wire,
 };
 use proxy::{
     Authenticator, Client, DirectoryAccounts, LoginForms, NoVerdict, Plus, Proxy, Scram, TokenOrigin, TokenVerdict,
@@ -380,27 +380,31 @@ impl SessionHandover for FakeStore {
 /// Back-ends of another make: who comes with the password `secret`, or with our word, is welcome.
 #[derive(Default)]
 pub(crate) struct FakeBackEnds {
-    /// Who came: the store, the name, and the password if there was one.
+    /// Who came: the store, the name, and the password, the token behind `token:`, or `-`.
     pub(crate) visited: Mutex<Vec<String>>,
 }
 
 impl FakeBackEnds {
     fn admit(&self, store: &StoreName, who: &Visitor, welcome: &'static str) -> Result<Admission, Unavailable> {
-        let password = who.password.as_ref().map(|password| password.as_str().unwrap());
-        self.visited.lock().unwrap().push(format!("{store} {} {}", who.user, password.unwrap_or("-")));
-        match (who.address.local().as_str(), password) {
+        let shown = match &who.credential {
+            Credential::Password(password) => password.as_str().unwrap().to_owned(),
+            Credential::Token(token) => format!("token:{}", String::from_utf8_lossy(token.as_bytes())),
+            Credential::Word => "-".to_owned(),
+        };
+        self.visited.lock().unwrap().push(format!("{store} {} {shown}", who.user));
+        match (who.address.local().as_str(), shown.as_str()) {
             _ if who.ttl == 0 => Err(Unavailable { what: store.to_string(), why: "it goes round".to_owned() }),
             ("down", _) => Err(Unavailable { what: store.to_string(), why: "it is down".to_owned() }),
             ("busy", _) => Ok(Admission::InUse),
-            (_, None | Some("secret")) => {
+            (_, "-" | "secret") => {
                 let (wire, track) = (Box::new(FakeWire), Box::new(FakeTrack));
                 let (unsent, unsaid) = (Bytes::new(), Bytes::from_static(b"unsaid"));
                 let passage = Passage { wire, unsent, unsaid, track };
                 let welcome = Bytes::from_static(welcome.as_bytes());
                 Ok(Admission::Welcome(Elsewhere { welcome, passage }))
             }
-            (_, Some(password)) => {
-                let shown = (password == "old").then(|| "Your password has expired".to_owned());
+            (_, shown) => {
+                let shown = (shown == "old").then(|| "Your password has expired".to_owned());
                 Ok(Admission::Refused { text: "no".to_owned(), shown })
             }
         }
