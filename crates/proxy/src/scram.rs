@@ -7,8 +7,9 @@
 //! ```
 //! All three look alike until the proof, which nobody makes with nobody's keys.
 
-use crate::authenticator::{Authenticator, Client, Found, Outcome, Reason, Stop, Undecided};
+use crate::authenticator::{Authenticator, Client, Outcome, Reason, Stop, Undecided};
 use crate::counts::LoginOutcome;
+use crate::entry::{Entry, Found};
 use directory::{BackendLogin, Existence, Routing};
 use mail_types::Address;
 use ports::{Credential, Random};
@@ -157,7 +158,7 @@ impl Authenticator {
         &self,
         client: &Client,
         user: &str,
-        decided: Result<crate::authenticator::Entry, Stop>,
+        decided: Result<Entry, Stop>,
         began: std::time::Instant,
     ) -> Outcome {
         let outcome = self.outcome(client, user, decided, began).await;

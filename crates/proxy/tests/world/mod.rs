@@ -133,8 +133,32 @@ impl World {
 
     /// A proxy that takes tokens, before back-ends that take its word.
     pub(crate) fn with_tokens() -> Self {
+        Self::with_issuer(foreign(&StoreName::parse("cyrus").unwrap(), BackendLogin::Master))
+    }
+
+    /// … of which one takes the tokens in its turn.
+    pub(crate) fn with_tokens_passed_on() -> Self {
+        Self::with_issuer(taking_tokens(&StoreName::parse("cyrus").unwrap()))
+    }
+
+    /// A proxy that asks nobody about tokens, before one back-end that does.
+    pub(crate) fn without_issuer() -> Self {
+        let (engine, cyrus) = (site(), StoreName::parse("cyrus").unwrap());
+        put(&engine, &taking_tokens(&cyrus));
+        let login_domain = Some(Domain::parse("example.test").unwrap());
+        put(&engine, &SiteRecord { default_store: Some(cyrus), login_domain, ..Default::default() });
+        for other in ["here", "gone", "there", "courier"] {
+            let key = StoreRecord::key_for(other).unwrap();
+            assert!(finish(engine.commit(Transaction::default().delete(key))).is_ok());
+        }
+        let live = Arc::new(Live::new());
+        assert!(finish(Follower::new(Arc::new(engine.clone()), Arc::clone(&live)).step()).is_ok());
+        Self::with(engine, live)
+    }
+
+    fn with_issuer(cyrus: StoreRecord) -> Self {
         let engine = site();
-        put(&engine, &foreign(&StoreName::parse("cyrus").unwrap(), BackendLogin::Master));
+        put(&engine, &cyrus);
         let live = Arc::new(Live::new());
         assert!(finish(Follower::new(Arc::new(engine.clone()), Arc::clone(&live)).step()).is_ok());
         let advice = BearerAdvice::new(Some("mail".to_owned()), None).unwrap();
@@ -280,9 +304,24 @@ fn site() -> MemoryEngine {
 
 fn foreign(name: &StoreName, login: BackendLogin) -> StoreRecord {
     let (host, ports) = (Host::parse("mail.example.test").unwrap(), [(Protocol::Imap, 143)].into());
-    let kind =
-        StoreKind::Foreign { hosts: vec![host.into()], ports, tls: TlsMode::None, port_tls: Default::default(), login };
+    let kind = StoreKind::Foreign {
+        hosts: vec![host.into()],
+        ports,
+        tls: TlsMode::None,
+        port_tls: Default::default(),
+        login,
+        tokens: false,
+    };
     StoreRecord { name: name.clone(), kind, closed: false }
+}
+
+/// One that judges its users' tokens.
+fn taking_tokens(name: &StoreName) -> StoreRecord {
+    let mut store = foreign(name, BackendLogin::Password);
+    if let StoreKind::Foreign { tokens, .. } = &mut store.kind {
+        *tokens = true;
+    }
+    store
 }
 
 fn put<R: Record>(engine: &MemoryEngine, record: &R) {
@@ -377,7 +416,7 @@ impl SessionHandover for FakeStore {
     }
 }
 
-/// Back-ends of another make: who comes with the password `secret`, or with our word, is welcome.
+/// Back-ends of another make: who comes with the password `secret`, a token `for-…` or `own-…`, or with our word, is welcome.
 #[derive(Default)]
 pub(crate) struct FakeBackEnds {
     /// Who came: the store, the name, and the password, the token behind `token:`, or `-`.
@@ -396,7 +435,7 @@ impl FakeBackEnds {
             _ if who.ttl == 0 => Err(Unavailable { what: store.to_string(), why: "it goes round".to_owned() }),
             ("down", _) => Err(Unavailable { what: store.to_string(), why: "it is down".to_owned() }),
             ("busy", _) => Ok(Admission::InUse),
-            (_, "-" | "secret") => {
+            (_, shown) if ["-", "secret"].contains(&shown) || is_good(shown) => {
                 let (wire, track) = (Box::new(FakeWire), Box::new(FakeTrack));
                 let (unsent, unsaid) = (Bytes::new(), Bytes::from_static(b"unsaid"));
                 let passage = Passage { wire, unsent, unsaid, track };
@@ -436,6 +475,10 @@ impl BackEnds for FakeBackEnds {
     fn sieve_offer(&self) -> BoxFuture<'_, Arc<managesieve_proto::Offer>> {
         Box::pin(async { Arc::default() })
     }
+}
+
+fn is_good(shown: &str) -> bool {
+    shown.strip_prefix("token:").is_some_and(|token| token.starts_with("for-") || token.starts_with("own-"))
 }
 
 /// Leads nowhere.
