@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::rows::proxies::Share;
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -68,6 +69,8 @@ pub(crate) struct Args {
     pub(crate) posthouse: Option<PathBuf>,
     /// So many idle sessions through a proxy, besides the usual.
     pub(crate) idle: Option<usize>,
+    /// This process has a share of those, for another one.
+    pub(crate) share: Option<Share>,
     rows: Vec<Row>,
 }
 
@@ -84,6 +87,7 @@ impl Args {
                 "--only" => args.only = Some(value()?),
                 "--posthouse" => args.posthouse = Some(value()?.into()),
                 "--idle" => args.idle = Some(value()?.parse().context("--idle needs a number")?),
+                "--share" => args.share = Some(value()?.parse()?),
                 "all" => args.rows.extend(Row::ALL),
                 name => match Row::ALL.into_iter().find(|row| row.name() == name) {
                     Some(row) => args.rows.push(row),

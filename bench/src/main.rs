@@ -44,7 +44,6 @@ fn main() -> Result<()> {
         return Ok(());
     };
     raise_file_limit();
-    let kinds = Kind::available(&args)?;
     let base = match &args.dir {
         Some(dir) => tempfile::Builder::new().prefix("bench-").tempdir_in(dir),
         None => tempfile::Builder::new().prefix("bench-").tempdir(),
@@ -52,6 +51,10 @@ fn main() -> Result<()> {
     let base = base.context("making the folder of the servers")?;
     // One thread is enough, and leaves the other cores to the server.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
+    if let Some(share) = &args.share {
+        return runtime.block_on(rows::proxies::serve_share(share, args.posthouse.clone(), base.path()));
+    }
+    let kinds = Kind::available(&args)?;
     rows::disk(base.path())?;
     for row in Row::ALL.into_iter().filter(|row| args.wants(*row)) {
         let run = async {

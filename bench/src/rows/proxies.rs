@@ -1,9 +1,14 @@
 //! Proxies side by side, in front of a back-end that does next to nothing.
 
+mod idle;
+mod share;
+
+pub(crate) use share::{Share, serve as serve_share};
+
 use super::per_thousand;
 use crate::args::Args;
 use crate::imap::Client;
-use crate::procs::{kernel, own_cpu};
+use crate::procs::own_cpu;
 use crate::server::Kind;
 use crate::server::proxies::{Front, Proxy, hashed_name, name};
 use crate::stats::{as_f64, median};
@@ -12,7 +17,7 @@ use crate::table::{Better, Cell, contest, contest_title};
 use anyhow::{Context, Result, bail, ensure};
 use net::ClientTls;
 use std::cell::Cell as Shared;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -157,7 +162,7 @@ impl Bench<'_> {
     async fn one(&self, front: &Front, work: Work, leg: Leg) -> Result<Run> {
         let (before, own, start) = (front.cpu()?, own_cpu()?, Instant::now());
         let done = Rc::new(Shared::new(0));
-        let (at, tls) = self.way(front, leg)?;
+        let (at, tls) = way(front, leg, &self.tls)?;
         let span = self.args.span();
         let tasks = async {
             let mut tasks = Vec::new();
@@ -195,100 +200,15 @@ impl Bench<'_> {
         let seconds = start.elapsed().as_secs_f64();
         Ok(Run { done: done.get(), seconds, server: front.cpu()? - before, own: own_cpu()? - own })
     }
-
-    fn way(&self, front: &Front, leg: Leg) -> Result<(std::net::SocketAddr, Option<&ClientTls>)> {
-        match (leg, front.tls) {
-            (Leg::Plain, _) => Ok((front.plain, None)),
-            (Leg::Tls, Some(at)) => Ok((at, Some(&self.tls))),
-            (Leg::Tls, None) => bail!("{} has no TLS", front.proxy.name()),
-        }
-    }
-
-    /// Rows: what a session in IDLE takes of each proxy, each fresh, at these counts.
-    async fn idle(&self, counts: &[usize], leg: Leg) -> Result<()> {
-        let mut columns = Vec::new();
-        for proxy in &self.proxies {
-            columns.push(match proxy {
-                Proxy::Direct => Vec::new(),
-                Proxy::Posthouse(_) | Proxy::Nginx | Proxy::DovecotReused | Proxy::DovecotEach | Proxy::Perdition => {
-                    self.idle_sizes(proxy, counts, leg).await?
-                }
-            });
-        }
-        for (row, count) in counts.iter().enumerate() {
-            let cells: Vec<_> = columns.iter().map(|sizes| sizes.get(row).map(|held| bare(held.user))).collect();
-            contest(&format!("{count} idle sessions, {}, kB each", leg.name()), &cells, self.peers, Better::Lower);
-        }
-        Ok(())
-    }
-
-    /// Rows: many sessions, and the kernel's part apart.
-    async fn many_idle(&self, sessions: usize, leg: Leg) -> Result<()> {
-        let mut columns = Vec::new();
-        for proxy in &self.proxies {
-            columns.push(match proxy {
-                // Thousands of processes say nothing new.
-                Proxy::Direct | Proxy::DovecotEach | Proxy::Perdition => None,
-                Proxy::Posthouse(_) | Proxy::Nginx | Proxy::DovecotReused => {
-                    self.idle_sizes(proxy, &[sessions], leg).await?.pop()
-                }
-            });
-        }
-        let row = |what: &str, size: fn(&Held) -> f64| {
-            let cells: Vec<_> = columns.iter().map(|held| held.as_ref().map(size).map(bare)).collect();
-            contest(&format!("{sessions} idle, {}, {what}", leg.name()), &cells, self.peers, Better::Lower);
-        };
-        row("user-space kB each", |held| held.user);
-        row("kernel kB each", |held| held.kernel);
-        Ok(())
-    }
-
-    /// One that fails on the way has the sizes that it came to.
-    async fn idle_sizes(&self, proxy: &Proxy, counts: &[usize], leg: Leg) -> Result<Vec<Held>> {
-        let Some(front) = self.start(proxy).await else { return Ok(Vec::new()) };
-        let mut sizes = Vec::new();
-        if let Err(error) = self.fill(&front, counts, leg, &mut sizes).await {
-            eprintln!("{} with {} sessions or more: {error:#}", proxy.name(), counts.get(sizes.len()).unwrap_or(&0));
-        }
-        front.stop()?;
-        Ok(sizes)
-    }
-
-    async fn fill(&self, front: &Front, counts: &[usize], leg: Leg, sizes: &mut Vec<Held>) -> Result<()> {
-        let (at, tls) = self.way(front, leg)?;
-        // What the first sessions load or learn is not any one's.
-        for number in 0..WARMING {
-            Client::login_from(None, at, tls, &name(number)).await?.command("LOGOUT").await?;
-        }
-        tokio::time::sleep(SETTLE).await;
-        let (user, system) = (front.pss()?, kernel()?);
-        let mut clients = Vec::new();
-        for count in counts {
-            while clients.len() < *count {
-                let source = source(clients.len());
-                let idle = async {
-                    let mut client = Client::login_from(Some(source), at, tls, &name(clients.len())).await?;
-                    client.command("SELECT INBOX").await?;
-                    client.idle().await?;
-                    client.rest();
-                    Ok::<_, anyhow::Error>(client)
-                };
-                clients.push(idle.await.with_context(|| format!("session {}", clients.len()))?);
-            }
-            tokio::time::sleep(SETTLE).await;
-            let each =
-                |before: u64, after: u64| super::megabytes(after.saturating_sub(before)) * 1000.0 / as_f64(*count);
-            // Of the four sockets of a session two are the proxy's.
-            sizes.push(Held { user: each(user, front.pss()?), kernel: each(system, kernel()?) / 2.0 });
-        }
-        Ok(())
-    }
 }
 
-/// What an idle session holds, in kB.
-struct Held {
-    user: f64,
-    kernel: f64,
+/// Where a proxy takes such sessions.
+fn way<'a>(front: &Front, leg: Leg, tls: &'a ClientTls) -> Result<(SocketAddr, Option<&'a ClientTls>)> {
+    match (leg, front.tls) {
+        (Leg::Plain, _) => Ok((front.plain, None)),
+        (Leg::Tls, Some(at)) => Ok((at, Some(tls))),
+        (Leg::Tls, None) => bail!("{} has no TLS", front.proxy.name()),
+    }
 }
 
 impl Leg {
@@ -338,16 +258,6 @@ fn units(done: usize, work: Work) -> f64 {
     }
 }
 
-fn bare(value: f64) -> Cell {
-    Cell { value, cost: None, note: String::new() }
-}
-
-/// An address for each 10,000 sessions: one has ports for some 28,000.
-fn source(number: usize) -> IpAddr {
-    let block = u8::try_from(number / 10_000).unwrap_or(u8::MAX).max(1);
-    Ipv4Addr::new(127, 0, 1, block).into()
-}
-
 fn stop(fronts: Vec<Option<Front>>) -> Result<()> {
     fronts.into_iter().flatten().try_for_each(Front::stop)
 }
@@ -355,10 +265,6 @@ fn stop(fronts: Vec<Option<Front>>) -> Result<()> {
 const MESSAGE_OCTETS: usize = 8 << 20;
 /// Sessions that idle, at which memory is looked at.
 const IDLE: [usize; 2] = [500, 2_000];
-/// Sessions that come and go before memory is looked at first.
-const WARMING: usize = 50;
-/// Servers tidy up after a moment.
-const SETTLE: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {
