@@ -67,8 +67,8 @@ impl Routing {
     /// mechanism is offered to all or to none. Where nobody logs in, no back-end judges anything.
     pub fn takes_tokens(&self, judge: TokenJudge) -> bool {
         let honours = |store: &StoreKind| match (store, judge) {
-            (StoreKind::Foreign { tokens: true, .. }, TokenJudge::Issuer | TokenJudge::BackEnds) => true,
-            (StoreKind::Foreign { login, .. }, TokenJudge::Issuer) => *login == BackendLogin::Master,
+            (StoreKind::Foreign { login: BackendLogin::Password, tokens, .. }, _) => *tokens,
+            (StoreKind::Foreign { login: BackendLogin::Master, .. }, TokenJudge::Issuer) => true,
             (StoreKind::Posthouse { .. }, TokenJudge::Issuer) => true,
             // Our word, without a judge.
             (StoreKind::Foreign { .. } | StoreKind::Posthouse { .. }, TokenJudge::BackEnds) => false,

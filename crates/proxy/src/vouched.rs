@@ -12,7 +12,7 @@
 use crate::authenticator::{Authenticator, Client, Outcome, Reason, Stop, Undecided};
 use crate::entry::{Entry, Found};
 use crate::origin::NoVerdict;
-use directory::TokenJudge;
+use directory::{BackendLogin, TokenJudge};
 use mail_types::Address;
 use ports::{BoxFuture, ClientCertificate, Credential};
 use sasl::{Bearer, BearerAdvice, Identity, Secret};
@@ -109,9 +109,12 @@ impl Authenticator {
         let named = Identity { authorization: None, authentication: whom.to_owned() };
         let identity = self.meant(client, &named);
         let decided = match self.find(&identity.authentication) {
-            Ok(found @ (Found::AtBackEnd { tokens: true, .. } | Found::Barred { .. } | Found::Nobody)) => {
-                found.enter(&identity, Credential::Token(token.clone()))
-            }
+            // Never one with a master, who would let in whoever was named.
+            Ok(
+                found @ (Found::AtBackEnd { login: BackendLogin::Password, tokens: true, .. }
+                | Found::Barred { .. }
+                | Found::Nobody),
+            ) => found.enter(&identity, Credential::Token(token.clone())),
             // The directory has changed since it was offered.
             Ok(Found::AtBackEnd { .. } | Found::Account { .. }) => Err(Stop::Unavailable(Undecided::NobodyJudges)),
             Err(stop) => Err(stop),
