@@ -421,6 +421,41 @@ fn trust_in_everybody_is_worth_a_word() {
     assert!(check(site.path()).0, "it may be meant");
 }
 
+/// The keys of the reference that hold networks are all of those that there are: whoever adds one adds it to both.
+#[test]
+fn every_list_of_networks_is_warned_of() {
+    let cluster = "[cluster]\nsecret = 'secret'\nlmtp = '127.0.0.1:2424'\nfrom = '::/0'\n";
+    let relay = "[relay]\nlmtp = '192.0.2.1:24'\nlmtp_from = '0.0.0.0/0'\ntrusted = '0.0.0.0/0'\nproxy_protocol = true\n\
+                 proxy_from = '::/0'\n";
+    let proxy =
+        "[proxy]\nimap = '127.0.0.1:1143'\nclear_from = '::/0'\nproxy_protocol = true\nproxy_from = '0.0.0.0/0'\n";
+    let text = format!("{NODE}{cluster}[[store]]\nname = 'ingrid'\n{relay}{proxy}");
+    let (fine, said) =
+        check(site(&[("posthouse.toml", &text), ("secret", "a secret of thirty-two octets at the least")]).path());
+    assert!(fine, "{said}");
+    let keys = [
+        "cluster.from",
+        "relay.lmtp_from",
+        "relay.trusted",
+        "relay.proxy_from",
+        "proxy.clear_from",
+        "proxy.proxy_from",
+    ];
+    let warned: Vec<_> = said.lines().filter(|line| line.contains("it names every address there is")).collect();
+    assert_eq!(warned.len(), keys.len(), "{said}");
+    for (line, key) in warned.iter().zip(keys) {
+        assert!(line.contains(&format!(" {key}: anybody may ")), "{key}: {line}");
+    }
+    let (_, narrow) = check(
+        site(&[
+            ("posthouse.toml", &text.replace("0.0.0.0/0", "10.0.0.0/8").replace("::/0", "2001:db8::/32")),
+            ("secret", "a secret of thirty-two octets at the least"),
+        ])
+        .path(),
+    );
+    assert!(!narrow.contains("every address"), "{narrow}");
+}
+
 #[test]
 fn what_is_told_of_a_back_end_is_checked() {
     let node = format!("{NODE}[proxy]\nimap = ['127.0.0.1:1143']\n");
@@ -503,5 +538,16 @@ fn tokens_are_judged_by_somebody_in_one_way() {
                          cache_seconds = 0\ntimeout_seconds = 1\nusername_claim = 'sub'\nscope = 'mail offline_access'\ndiscovery = 'https://x.test/'"
     );
     assert!(told(&whole).contains("no mistakes"), "{}", told(&whole));
-    assert!(told("jwks = 'http://127.9.9.9/'\nissuer = 'x'").contains("no mistakes"));
+    assert!(!told(&whole).contains("any token"), "{}", told(&whole));
+    insta::assert_snapshot!(told("jwks = 'http://127.9.9.9/'\nissuer = 'x'"), @"
+    posthouse.toml: no mistakes; node one runs proxy
+    warning: posthouse.toml:7:8: proxy.oauth: any token of the issuer opens a mailbox, for whichever service it was made (add audience, scopes or both)
+    ");
+    for enough in ["audience = 'mail'", "scopes = 'mail'"] {
+        let said = told(&format!("jwks = 'http://127.9.9.9/'\nissuer = 'x'\n{enough}"));
+        assert!(!said.contains("warning"), "{said}");
+    }
+    let beside =
+        "jwks = 'http://127.9.9.9/'\nissuer = 'x'\nscopes = 'm'\n[proxy.auth_http]\nurl = 'http://127.0.0.1:1/'";
+    assert!(told(beside).contains("proxy.oauth: no token is taken beside proxy.auth_http"), "{}", told(beside));
 }

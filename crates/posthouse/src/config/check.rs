@@ -1,7 +1,7 @@
 //! From what the files say to what the node does: defaults, and the mistakes that only the whole can show.
 
 use super::forms::RawLoginForm;
-use super::problem::{Problem, Problems};
+use super::problem::Problems;
 use super::raw::{
     RawBalancers, RawCertificate, RawClients, RawConfig, RawDirectory, RawEngine, RawLimits, RawNode, RawProxy,
     RawRelay, RawStore, RawTls,
@@ -16,7 +16,7 @@ use proxy::LoginLimits;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Display;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +30,6 @@ pub(super) fn config(mut raw: RawConfig, problems: &Problems) -> Option<Config> 
         folders: Once::default(),
         maps: Once::default(),
         backends: Once::default(),
-        warnings: Vec::new(),
     };
     if raw.stores.is_empty() && raw.relay.is_none() && raw.proxy.is_none() {
         let idle = raw.whole.problem("the node has nothing to do");
@@ -54,7 +53,7 @@ pub(super) fn config(mut raw: RawConfig, problems: &Problems) -> Option<Config> 
         && at.value > 0
     {
         let alone = at.problem("one client may use up the logins of everybody");
-        check.warnings.push(alone.help("add logins_per_minute_per_address"));
+        problems.warn(alone.help("add logins_per_minute_per_address"));
     }
     Some(Config {
         tls,
@@ -75,7 +74,7 @@ pub(super) fn config(mut raw: RawConfig, problems: &Problems) -> Option<Config> 
         limits: limits(raw.limits),
         node: node?,
         written: BTreeMap::new(),
-        warnings: check.warnings,
+        warnings: problems.take_warnings(),
     })
 }
 
@@ -121,21 +120,9 @@ pub(super) struct Check<'a> {
     folders: Once<PathBuf>,
     maps: Once<PathBuf>,
     backends: Once<StoreName>,
-    warnings: Vec<Problem>,
 }
 
 impl Check<'_> {
-    /// A list of those who are trusted that has everybody in it does what it says, which is seldom what was meant.
-    pub(super) fn trusts_all(&mut self, from: &[At<Network>], what: &str) {
-        let all = |ends: [IpAddr; 2], network: &Network| ends.iter().all(|end| network.contains(*end));
-        let ipv4 = [Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()];
-        let ipv6 = [Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::from_bits(u128::MAX).into()];
-        let whole = from.iter().filter(|at| all(ipv4, &at.value) || all(ipv6, &at.value));
-        self.warnings.extend(whole.map(|at| {
-            at.problem(format!("anybody {what}: it names every address there is")).help("name those who are meant")
-        }));
-    }
-
     fn tls(&mut self, raw: RawTls, clients: Option<ClientAuthority>) -> Option<Tls> {
         let first = self.certificate(&raw.first);
         // All of them, so that their mistakes are told in the same go.
@@ -143,7 +130,7 @@ impl Check<'_> {
         for (raw, files) in raw.others.iter().zip(&others) {
             let nameless = files.as_ref().is_some_and(|files| files.names().is_ok_and(|names| names.is_empty()));
             if let (true, Some(at)) = (nameless, &raw.certificate) {
-                self.warnings.push(at.problem("names no host, so no client is ever shown it"));
+                self.problems.warn(at.problem("names no host, so no client is ever shown it"));
             }
         }
         let (first, others) = (first?, others.into_iter().collect::<Option<Vec<_>>>()?);
@@ -236,7 +223,7 @@ impl Check<'_> {
             Err(error) => {
                 let away =
                     path.problem(format!("cannot read {shown} ({error}): all mail would wait until it is there"));
-                self.warnings.push(away);
+                self.problems.warn(away);
                 self.maps.note(path, shown, self.problems);
             }
         }
@@ -298,7 +285,6 @@ impl Check<'_> {
 
     fn relay(&mut self, raw: RawRelay) -> Relay {
         self.lmtp_peers(&raw.lmtp, &raw.lmtp_from);
-        self.trusts_all(&raw.lmtp_from, "may bring mail by LMTP, which knows no password");
         Relay {
             listen: self.listeners(raw.listen),
             lmtp: self.listeners(raw.lmtp),
@@ -333,6 +319,10 @@ impl Check<'_> {
 
     fn proxy(&mut self, raw: RawProxy) -> Proxy {
         let behind_balancer = raw.balancers.proxy_protocol.as_ref().is_some_and(|at| at.value);
+        if let (Some(idle), Some(_)) = (&raw.oauth, &raw.auth_http) {
+            self.problems
+                .warn(idle.at().problem("no token is taken beside proxy.auth_http, which decides by passwords"));
+        }
         Proxy {
             proxy_from: self.balancers(&raw.balancers),
             imap: self.listeners(raw.imap),
@@ -371,7 +361,6 @@ impl Check<'_> {
             }
             _ => {}
         }
-        self.trusts_all(&raw.proxy_from, "may say in a PROXY header who he is");
         required.then(|| raw.proxy_from.iter().map(|at| at.value).collect())
     }
 

@@ -98,6 +98,11 @@ impl RawOAuth {
         }
     }
 
+    /// Where it is written.
+    pub(super) fn at(&self) -> &At<()> {
+        &self.whole
+    }
+
     /// Nothing where there is nobody to ask.
     pub(super) fn check(self, problems: &Problems) -> Option<OAuth> {
         let judge = match (&self.introspection, &self.jwks) {
@@ -118,6 +123,10 @@ impl RawOAuth {
         };
         // What introspection calls a login name (RFC 7662 §2.2) no JWT has; what both kinds of issuer have for mail is this.
         let usual = if self.introspection.is_some() { "username" } else { "email" };
+        if self.audience.is_empty() && self.scopes.is_empty() {
+            let open = self.whole.problem("any token of the issuer opens a mailbox, for whichever service it was made");
+            problems.warn(open.help("add audience, scopes or both"));
+        }
         let texts = |list: &[At<String>]| list.iter().map(|at| at.value.clone()).collect::<Vec<_>>();
         let scopes = texts(&self.scopes);
         let advice = self.advice(&scopes, problems);

@@ -35,12 +35,6 @@ use std::sync::Arc;
 pub(super) fn of(node: &Node, shutdown: &Shutdown) -> Option<Tokens> {
     let proxy = node.config.proxy.as_ref()?;
     let told = proxy.oauth.clone()?;
-    if told.audience.is_empty() && told.scopes.is_empty() {
-        tracing::warn!("proxy.oauth names neither audience nor scopes: any token of its issuer opens a mailbox");
-    }
-    if proxy.auth_http.is_some() {
-        tracing::warn!("tokens are not taken beside proxy.auth_http, which decides by passwords");
-    }
     let origin = OAuth::new(&told, Arc::clone(&node.system.clock));
     if let Way::Keys(keys) = &origin.way {
         let (keys, shutdown) = (Arc::clone(keys), shutdown.clone());
