@@ -282,6 +282,14 @@ impl Config {
             Some(_) | None => Err(problems.sorted()),
         }
     }
+
+    /// Where commands reach the node, whatever else is wrong with its files: it may run since before they were. With a
+    /// mistake in that itself, says all that is wrong.
+    pub fn socket(file: &Path) -> Result<PathBuf, Problems> {
+        let ignored = Problems::default();
+        let found = raw::socket(&tree::load(file, &ignored), &ignored);
+        found.map_or_else(|| Self::load(file).map(|config| config.admin.socket), Ok)
+    }
 }
 
 impl Config {

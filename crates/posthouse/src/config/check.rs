@@ -4,7 +4,7 @@ use super::forms::RawLoginForm;
 use super::problem::Problems;
 use super::raw::{
     RawBalancers, RawCertificate, RawClients, RawConfig, RawDirectory, RawEngine, RawLimits, RawNode, RawProxy,
-    RawRelay, RawStore, RawTls,
+    RawRelay, RawStore, RawTls, usual_socket,
 };
 use super::section::At;
 use super::{
@@ -68,7 +68,7 @@ pub(super) fn config(mut raw: RawConfig, problems: &Problems) -> Option<Config> 
             level: raw.log.level.map_or_else(|| "info".to_owned(), |at| at.value),
         },
         admin: Admin {
-            socket: raw.admin.socket.map_or_else(|| data.join("admin.sock"), |at| at.value),
+            socket: raw.admin.socket.map_or_else(|| usual_socket(&data), |at| at.value),
             metrics: check.listeners(raw.admin.metrics),
         },
         limits: limits(raw.limits),

@@ -14,7 +14,7 @@ use mail_types::{Domain, NodeName, StoreName};
 use net::Network;
 use relay::ClientLimits;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -177,6 +177,23 @@ impl RawConfig {
         root.finish();
         raw
     }
+}
+
+/// Where commands reach the node, if that can be read; nothing else is.
+pub(super) fn socket(tree: &Node, ignored: &Problems) -> Option<PathBuf> {
+    let root = Section::root(tree, ignored);
+    if let Some(admin) =
+        root.section("admin", |section| section.has("socket").then(|| section.path("socket"))).flatten()
+    {
+        return admin.map(|at| at.value);
+    }
+    let data = root.section("node", |section| section.path("data")).flatten()?;
+    Some(usual_socket(&data.value))
+}
+
+/// Where it is if nothing is said of it.
+pub(super) fn usual_socket(data: &Path) -> PathBuf {
+    data.join("admin.sock")
 }
 
 fn node(section: &Section<'_>) -> RawNode {
