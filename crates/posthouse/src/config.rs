@@ -15,6 +15,7 @@ mod cluster;
 mod forms;
 mod live;
 mod maps;
+mod material;
 mod oauth;
 mod problem;
 mod raw;
@@ -26,6 +27,7 @@ pub use auth_http::AuthHttp;
 pub use backends::{Backend, BackendProof};
 pub use cluster::{Cluster, Proof};
 pub use maps::Map;
+pub use material::{Expiring, ExpiringKind};
 pub use oauth::{Judge, OAuth};
 pub use problem::{Problem, Problems};
 pub use web::WebServer;
@@ -67,6 +69,8 @@ pub struct Config {
     pub admin: Admin,
     /// What it accepts at most.
     pub limits: Limits,
+    /// What of the files that it names is valid for a time, as they were read.
+    pub expiring: Vec<Expiring>,
     /// A digest of what is written under each key.
     written: BTreeMap<String, u64>,
     /// What may be meant, but is worth a word.

@@ -236,6 +236,31 @@ fn who_vouches_for_users_can_be_read() {
 }
 
 #[test]
+fn what_time_and_others_may_spoil_is_worth_a_word() {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let issued = |year: i32| {
+        let mut made = rcgen::CertificateParams::new(vec!["one.example".to_owned()]).expect("a name");
+        (made.not_before, made.not_after) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(year, 1, 1));
+        made.self_signed(&key).expect("a certificate").pem()
+    };
+    let text = format!("{NODE}[tls]\ncertificate = 'c.pem'\nkey = 'k.pem'\n[proxy]\nimaps = '127.0.0.1:1993'\n");
+    let folder = site(&[("posthouse.toml", &text), ("c.pem", &issued(2021)), ("k.pem", &key.serialize_pem())]);
+    let allow = |mode: u32| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(folder.path().join("k.pem"), mode).expect("allowed");
+    };
+    allow(0o644);
+    insta::assert_snapshot!(check(folder.path()).1, @"
+    posthouse.toml: no mistakes; node one runs proxy
+    warning: posthouse.toml:6:15: tls.certificate: c.pem has expired at 2021-01-01T00:00:00Z (renew it, and reload)
+    warning: posthouse.toml:7:7: tls.key: everybody on this machine can read k.pem (chmod o= k.pem)
+    ");
+    allow(0o640);
+    std::fs::write(folder.path().join("c.pem"), issued(4000)).expect("written");
+    insta::assert_snapshot!(check(folder.path()).1, @"posthouse.toml: no mistakes; node one runs proxy");
+}
+
+#[test]
 fn balancers_and_their_header_belong_together() {
     let good = format!(
         "{NODE}[relay]\nlisten = '127.0.0.1:2525'\nproxy_protocol = true\nproxy_from = ['127.0.0.1', '10.0.0.0/8', '::1']\n\

@@ -33,7 +33,7 @@ impl CertificateFiles {
     /// Reads both.
     pub(super) fn read(&self) -> Result<CertifiedKey, TlsError> {
         let Self { certificate, key } = self;
-        let misfit = |source| TlsError::Misfit { certificate: certificate.clone(), key: key.clone(), source };
+        let misfit = |source| TlsError::of_pair(certificate, key, source);
         CertifiedKey::from_der(certificates(certificate)?, private_key(key)?, &provider()).map_err(misfit)
     }
 }

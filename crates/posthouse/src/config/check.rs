@@ -1,6 +1,7 @@
 //! From what the files say to what the node does: defaults, and the mistakes that only the whole can show.
 
 use super::forms::RawLoginForm;
+use super::material::is_private;
 use super::problem::Problems;
 use super::raw::{
     RawBalancers, RawCertificate, RawClients, RawConfig, RawDirectory, RawEngine, RawLimits, RawNode, RawProxy,
@@ -8,7 +9,8 @@ use super::raw::{
 };
 use super::section::At;
 use super::{
-    Admin, Config, Directory, DirectoryEngine, Journal, Limits, Log, LogFormat, Node, Proxy, Relay, Store, Tls,
+    Admin, Config, Directory, DirectoryEngine, Expiring, ExpiringKind, Journal, Limits, Log, LogFormat, Node, Proxy,
+    Relay, Store, Tls,
 };
 use mail_types::StoreName;
 use net::{CertificateFiles, ClientAuthority, Network, ServerTls};
@@ -30,6 +32,7 @@ pub(super) fn config(mut raw: RawConfig, problems: &Problems) -> Option<Config> 
         folders: Once::default(),
         maps: Once::default(),
         backends: Once::default(),
+        expiring: Vec::new(),
     };
     if raw.stores.is_empty() && raw.relay.is_none() && raw.proxy.is_none() {
         let idle = raw.whole.problem("the node has nothing to do");
@@ -55,6 +58,8 @@ pub(super) fn config(mut raw: RawConfig, problems: &Problems) -> Option<Config> 
         let alone = at.problem("one client may use up the logins of everybody");
         problems.warn(alone.help("add logins_per_minute_per_address"));
     }
+    let backends = raw.backends.into_iter().filter_map(|backend| backend.check(&mut check)).collect();
+    let metrics = check.listeners(raw.admin.metrics);
     Some(Config {
         tls,
         directory,
@@ -62,17 +67,15 @@ pub(super) fn config(mut raw: RawConfig, problems: &Problems) -> Option<Config> 
         relay,
         proxy,
         cluster,
-        backends: raw.backends.into_iter().filter_map(|backend| backend.check(&mut check)).collect(),
+        backends,
         log: Log {
             format: raw.log.format.unwrap_or(LogFormat::Logfmt),
             level: raw.log.level.map_or_else(|| "info".to_owned(), |at| at.value),
         },
-        admin: Admin {
-            socket: raw.admin.socket.map_or_else(|| usual_socket(&data), |at| at.value),
-            metrics: check.listeners(raw.admin.metrics),
-        },
+        admin: Admin { socket: raw.admin.socket.map_or_else(|| usual_socket(&data), |at| at.value), metrics },
         limits: limits(raw.limits),
         node: node?,
+        expiring: check.expiring,
         written: BTreeMap::new(),
         warnings: problems.take_warnings(),
     })
@@ -120,6 +123,7 @@ pub(super) struct Check<'a> {
     folders: Once<PathBuf>,
     maps: Once<PathBuf>,
     backends: Once<StoreName>,
+    pub(super) expiring: Vec<Expiring>,
 }
 
 impl Check<'_> {
@@ -147,7 +151,7 @@ impl Check<'_> {
     }
 
     /// Who vouches for users.
-    fn clients(&self, raw: &RawClients) -> Option<ClientAuthority> {
+    fn clients(&mut self, raw: &RawClients) -> Option<ClientAuthority> {
         let Some(authority) = &raw.authority else {
             if let Some(alone) = &raw.revocations {
                 let alone = alone.problem("revokes certificates that nobody is asked for");
@@ -163,7 +167,12 @@ impl Check<'_> {
             authority: authority.value.clone(),
             revocations: raw.revocations.as_ref().map(|at| at.value.clone()),
         };
-        let Err(error) = clients.check() else { return Some(clients) };
+        let Err(error) = clients.check() else {
+            if let Some(lists) = &raw.revocations {
+                self.expires(lists, ExpiringKind::Revocations);
+            }
+            return Some(clients);
+        };
         let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
         let of_revocations = raw.revocations.as_ref().filter(|at| error.path() == Some(&*at.value));
         self.problems.add(of_revocations.unwrap_or(authority).problem(format!("{error}{cause}")));
@@ -171,10 +180,14 @@ impl Check<'_> {
     }
 
     /// A certificate that a server can show.
-    fn certificate(&self, raw: &RawCertificate) -> Option<CertificateFiles> {
+    fn certificate(&mut self, raw: &RawCertificate) -> Option<CertificateFiles> {
         let (certificate, key) = (raw.certificate.as_ref()?, raw.key.as_ref()?);
         let files = CertificateFiles { certificate: certificate.value.clone(), key: key.value.clone() };
-        let Err(error) = ServerTls::from_pem_files(&files, &[]) else { return Some(files) };
+        let Err(error) = ServerTls::from_pem_files(&files, &[]) else {
+            self.expires(certificate, ExpiringKind::Certificate);
+            is_private(key, self.problems);
+            return Some(files);
+        };
         let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
         let place = if error.path() == Some(&key.value) { key } else { certificate };
         self.problems.add(place.problem(format!("{error}{cause}")));

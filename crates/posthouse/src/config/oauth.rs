@@ -1,6 +1,7 @@
 //! `[proxy.oauth]`: who knows what bearer tokens are worth, and what they must say.
 
 use super::backends::first_line;
+use super::material::is_private;
 use super::problem::Problems;
 use super::section::{At, Section};
 use super::web::{RawWebServer, WebServer, is_encrypted, url, url_encoded};
@@ -172,7 +173,10 @@ impl RawOAuth {
     /// RFC 7662 §2.1: an issuer tells nobody whom it does not know.
     fn credentials(&self, problems: &Problems) -> Option<HeaderValue> {
         let read = |file: &At<PathBuf>| match secret(&file.value) {
-            Ok(secret) => Some(secret),
+            Ok(secret) => {
+                is_private(file, problems);
+                Some(secret)
+            }
             Err(why) => {
                 problems.add(file.problem(why));
                 None
