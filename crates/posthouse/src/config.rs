@@ -304,10 +304,18 @@ impl Config {
 }
 
 impl Proxy {
-    /// All addresses that it listens on.
-    pub fn listeners(&self) -> impl Iterator<Item = &SocketAddr> {
-        let lists = [&self.imap, &self.imaps, &self.pop3, &self.pop3s, &self.submission, &self.submissions];
-        lists.into_iter().chain([&self.sieve, &self.sieves]).flatten()
+    /// All addresses that it listens on, by the keys that name them.
+    pub fn listeners(&self) -> [(&'static str, &Vec<SocketAddr>); 8] {
+        [
+            ("proxy.imap", &self.imap),
+            ("proxy.imaps", &self.imaps),
+            ("proxy.pop3", &self.pop3),
+            ("proxy.pop3s", &self.pop3s),
+            ("proxy.submission", &self.submission),
+            ("proxy.submissions", &self.submissions),
+            ("proxy.sieve", &self.sieve),
+            ("proxy.sieves", &self.sieves),
+        ]
     }
 }
 

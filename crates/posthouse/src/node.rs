@@ -163,6 +163,15 @@ pub enum NodeError {
     /// A socket.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// An address of the configuration.
+    #[error("{key}")]
+    Listen {
+        /// The key that names it.
+        key: &'static str,
+        /// Why.
+        #[source]
+        source: BindError,
+    },
     /// A directory that takes no key from us, and no place for our own.
     #[error("cannot keep the key for salts in {}", path.display())]
     Salts {

@@ -204,6 +204,16 @@ fn a_group_needs_a_user() {
 }
 
 #[test]
+fn a_user_whom_this_machine_does_not_know_is_worth_a_word() {
+    let text = format!("{NODE}user = 'nosuch-user'\ngroup = 'nosuch-group'\n[relay]\nlisten = ['127.0.0.1:2525']\n");
+    insta::assert_snapshot!(check(site(&[("posthouse.toml", &text)]).path()).1, @r#"
+    posthouse.toml: no mistakes; node one runs relay
+    warning: posthouse.toml:5:8: node.user: this machine knows no user "nosuch-user": a node does not start with it
+    warning: posthouse.toml:6:9: node.group: this machine knows no group "nosuch-group": a node does not start with it
+    "#);
+}
+
+#[test]
 fn a_word_that_is_no_level_does_not_turn_the_log_off() {
     let text = format!("{NODE}[relay]\nlisten = '127.0.0.1:2525'\n[log]\nlevel = 'info,loud'\n");
     let (good, said) = check(site(&[("posthouse.toml", &text)]).path());

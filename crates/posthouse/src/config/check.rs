@@ -14,6 +14,8 @@ use super::{
 };
 use mail_types::StoreName;
 use net::{CertificateFiles, ClientAuthority, Network, ServerTls};
+use nix::errno::Errno;
+use nix::unistd::{Group, User};
 use proxy::LoginLimits;
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -85,6 +87,8 @@ fn node(raw: RawNode, problems: &Problems) -> Option<Node> {
     if let (None, Some(group)) = (&raw.user, &raw.group) {
         problems.add(group.problem("names a group, but there is no user").help("add node.user"));
     }
+    known_here(raw.user.as_ref(), "user", |name| User::from_name(name).map(|found| found.is_some()), problems);
+    known_here(raw.group.as_ref(), "group", |name| Group::from_name(name).map(|found| found.is_some()), problems);
     Some(Node {
         name: raw.name?.value,
         hostname: raw.hostname?.value,
@@ -93,6 +97,19 @@ fn node(raw: RawNode, problems: &Problems) -> Option<Node> {
         user: raw.user.map(|at| at.value),
         group: raw.group.map(|at| at.value),
     })
+}
+
+/// The file may be for another machine; this one could not start with it.
+fn known_here(
+    name: Option<&At<String>>,
+    what: &str,
+    look_up: impl Fn(&str) -> Result<bool, Errno>,
+    problems: &Problems,
+) {
+    if let Some(at) = name.filter(|at| look_up(&at.value) == Ok(false)) {
+        problems
+            .warn(at.problem(format!("this machine knows no {what} {:?}: a node does not start with it", at.value)));
+    }
 }
 
 fn limits(raw: RawLimits) -> Limits {
