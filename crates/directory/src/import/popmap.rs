@@ -1,6 +1,7 @@
 //! Perdition's popmap: `key:[user@]host[:port]`.
 
-use super::reading::Keyed;
+use super::pieces::Form;
+use super::reading::{Grammar, Keyed, Said};
 use super::{LineError, Parsed, addresses};
 use crate::nearest::nearest;
 use crate::record::{HostAt, PlacementRecord, Protocol, Record, StoreKind};
@@ -21,17 +22,16 @@ pub struct StoreMap {
 /// Without `user@`, Perdition hands on the name as it was typed; so for a key without a domain the back-end's name of
 /// the user is that key.
 pub fn popmap(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<PlacementRecord> {
-    popmap_as(bytes, own, stores, |placement| placement)
+    popmap_as(own, stores, |placement| placement).parse(bytes)
 }
 
 /// The same, each placement as something else.
-pub(crate) fn popmap_as<T>(
-    bytes: &[u8],
-    own: &[Domain],
-    stores: &StoreMap,
-    as_item: impl Fn(PlacementRecord) -> T,
-) -> Parsed<T> {
-    Parsed::of(bytes, |line| {
+pub(crate) fn popmap_as<'n, T>(
+    own: &'n [Domain],
+    stores: &'n StoreMap,
+    as_item: impl Fn(PlacementRecord) -> T + Sync + 'n,
+) -> Grammar<impl Fn(&str) -> Result<Said<T>, LineError> + Sync> {
+    let said = move |line: &str| {
         let (key, value) = line.split_once(':').ok_or(LineError::NoSeparator)?;
         let (key, value) = (key.trim(), value.trim());
         if key.is_empty() {
@@ -48,8 +48,9 @@ pub(crate) fn popmap_as<T>(
             placement.check().map_err(|_| LineError::BadField { field: "user".to_owned() })?;
             Ok(Keyed { item: Some(as_item(placement)), ..keyed })
         });
-        keyed.collect()
-    })
+        Ok(keyed.collect::<Result<Vec<_>, _>>()?.into())
+    };
+    Grammar { form: Form::Lines, said }
 }
 
 impl StoreMap {
