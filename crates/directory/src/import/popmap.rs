@@ -3,6 +3,7 @@
 use super::pieces::Form;
 use super::reading::{Grammar, Keyed, Said};
 use super::{LineError, Parsed, addresses};
+use crate::key::split_at_octet;
 use crate::nearest::nearest;
 use crate::record::{HostAt, PlacementRecord, Protocol, Record, StoreKind};
 use crate::routing::Routing;
@@ -32,7 +33,7 @@ pub(crate) fn popmap_as<'n, T>(
     as_item: impl Fn(PlacementRecord) -> T + Sync + 'n,
 ) -> Grammar<impl Fn(&str) -> Result<Said<T>, LineError> + Sync> {
     let said = move |line: &str| {
-        let (key, value) = line.split_once(':').ok_or(LineError::NoSeparator)?;
+        let (key, value) = split_at_octet(line, b':').ok_or(LineError::NoSeparator)?;
         let (key, value) = (key.trim(), value.trim());
         if key.is_empty() {
             return Err(LineError::NoKey);
@@ -41,7 +42,7 @@ pub(crate) fn popmap_as<'n, T>(
         let (user, host) =
             value.rsplit_once('@').map_or((None, value), |(user, host)| (Some(user.trim()), host.trim()));
         let store = stores.find(host)?;
-        let user = user.filter(|user| !user.is_empty()).or((!key.contains('@')).then_some(key));
+        let user = user.filter(|user| !user.is_empty()).or((!key.as_bytes().contains(&b'@')).then_some(key));
         let keyed = addresses(key, own)?.into_iter().map(|address| {
             let keyed = Keyed::address(&address, None);
             let placement = PlacementRecord { address, store: store.clone(), user: user.map(str::to_owned) };
