@@ -107,6 +107,14 @@ impl Fronted {
         Self::start_server(Server::Dovecot, folder, security, entrance, more)
     }
 
+    /// The same with a Dovecot that judges access tokens by asking at this URL about them, and is shown them.
+    pub fn start_judging_tokens(folder: &Path, introspection: &str, more: &str) -> Result<Self> {
+        dovecot::judge_tokens(folder, introspection)?;
+        let fronted = Self::start_with(folder, Security::StartTls, Entrance::Password, more)?;
+        fronted.must(&["store", "set", STORE, "--tokens", "true"])?;
+        Ok(fronted)
+    }
+
     /// The same with another server.
     pub fn start_server(
         server: Server,

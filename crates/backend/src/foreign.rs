@@ -2,7 +2,7 @@
 
 use mail_types::StoreName;
 use ports::Callee;
-use sasl::Password;
+use sasl::{BearerForm, Password, Secret};
 
 /// Knows the back-ends of another make.
 pub trait Foreign: Send + Sync {
@@ -110,12 +110,22 @@ impl std::fmt::Debug for Master {
     }
 }
 
-/// What is said to log in: as whom, by whose name, with whose password.
+/// What is said to log in.
 #[derive(Clone)]
-pub(crate) struct Said {
-    pub(crate) authorization: Option<String>,
-    pub(crate) authentication: String,
-    pub(crate) password: Password,
+pub(crate) enum Said {
+    /// As whom, by whose name, with whose password.
+    Password { authorization: Option<String>, authentication: String, password: Password },
+    /// A token, in the words of each mechanism that has a place for it.
+    Token { oauthbearer: Secret, xoauth2: Secret },
+}
+
+impl Said {
+    /// Nothing where the name cannot be said beside a token.
+    pub(crate) fn token(user: &str, token: &Secret) -> Option<Self> {
+        let [oauthbearer, xoauth2] =
+            [BearerForm::OAuthBearer, BearerForm::XOAuth2].map(|form| form.message(user, token));
+        Some(Self::Token { oauthbearer: oauthbearer?, xoauth2: xoauth2? })
+    }
 }
 
 impl Master {
@@ -123,10 +133,11 @@ impl Master {
         let password = self.password.clone();
         match self.form {
             MasterForm::Authorization => {
-                Said { authorization: Some(user), authentication: self.name.clone(), password }
+                Said::Password { authorization: Some(user), authentication: self.name.clone(), password }
             }
             MasterForm::Joined(separator) => {
-                Said { authorization: None, authentication: format!("{user}{separator}{}", self.name), password }
+                let authentication = format!("{user}{separator}{}", self.name);
+                Said::Password { authorization: None, authentication, password }
             }
         }
     }

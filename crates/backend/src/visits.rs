@@ -32,8 +32,8 @@ use managesieve_proto::Offer;
 use offers::Asked;
 use pop3_proto::Mode;
 use ports::{
-    Admission, BackEnds, BoxFuture, Callee, Caller, Clock, Elsewhere, Passage, Pop3Common, SHOWN_TEXT_OCTETS_MAX,
-    Spawn, Standing, SubmissionCommon, Unavailable, Visitor,
+    Admission, BackEnds, BoxFuture, Callee, Caller, Clock, Credential, Elsewhere, Passage, Pop3Common,
+    SHOWN_TEXT_OCTETS_MAX, Spawn, Standing, SubmissionCommon, Unavailable, Visitor,
 };
 use smtp_proto::client::LoginClient;
 use std::sync::Arc;
@@ -129,7 +129,7 @@ impl Visits {
         mode: Mode,
     ) -> Result<Admission, Unavailable> {
         // Else it may be the visitor whom it does not know.
-        let is_about_us = who.password.is_none() && who.standing == Standing::Known;
+        let is_about_us = matches!(who.credential, Credential::Word) && who.standing == Standing::Known;
         let (hosts, caught, telling) = self.find::<M>(store, who, mode)?;
         let Answer { verdict, call, callee } = tokio::select! {
             answer = door.enter(&hosts, &caught) => answer?,
@@ -225,11 +225,17 @@ impl Visits {
     ) -> Result<(Vec<Callee>, Caught, Telling), Unavailable> {
         match self.foreign.find(store, M::PROTOCOL) {
             BackEnd::At { hosts, master, introducing, telling } => {
-                let said = match (who.password, master) {
-                    (Some(password), None) => Said { authorization: None, authentication: who.user, password },
-                    (None, Some(master)) => master.says(who.user),
+                let said = match (who.credential, master) {
+                    (Credential::Password(password), None) => {
+                        Said::Password { authorization: None, authentication: who.user, password }
+                    }
+                    (Credential::Token(token), None) => Said::token(&who.user, &token)
+                        .ok_or_else(|| nowhere(store, "the user's name there cannot be said beside a token"))?,
+                    (Credential::Word, Some(master)) => master.says(who.user),
                     // Whoever was decided to show one must not show the other.
-                    (Some(_), Some(_)) | (None, None) => return Err(nowhere(store, "its record has just changed")),
+                    (Credential::Password(_) | Credential::Token(_), Some(_)) | (Credential::Word, None) => {
+                        return Err(nowhere(store, "its record has just changed"));
+                    }
                 };
                 let introduction = Introduction::new(introducing, who.peer, self.ids.next(&*self.clock), who.ttl);
                 Ok((hosts, Caught { said, mode, peer: who.peer, introduction }, telling))

@@ -66,7 +66,7 @@ pub use engine::{Engine, EngineError};
 pub use explain::{Explain, Silent, Step, Steps};
 pub use follow::{Follower, Live, Progress};
 pub use key::{AddressKey, ROUTING_PREFIX, SECRET_PREFIX};
-pub use login::{Login, LoginTarget, read_secret};
+pub use login::{Login, LoginTarget, TokenJudge, read_secret};
 pub use nearest::nearest;
 pub use record::{
     AccountRecord, AccountState, AccountsPolicy, AliasRecord, BackendLogin, DomainRecord, Host, HostAt, NodeRecord,

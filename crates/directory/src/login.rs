@@ -4,7 +4,9 @@ use crate::delivery::Existence;
 use crate::engine::{Engine, EngineError};
 use crate::explain::{Explain, Step};
 use crate::key::{AddressKey, parse_local};
-use crate::record::{AccountState, AccountsPolicy, Record, RecordError, SecretRecord};
+use crate::record::{
+    AccountState, AccountsPolicy, BackendLogin, Protocol, Record, RecordError, SecretRecord, StoreKind,
+};
 use crate::routing::{Origin, Routing, StoreAt, spelling};
 use mail_types::{AccountId, Address, Domain, StoreName};
 use std::borrow::Cow;
@@ -42,7 +44,47 @@ pub struct LoginTarget {
     pub existence: Existence,
 }
 
+/// Who says what an access token is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenJudge {
+    /// An issuer that is asked here; behind it, the back-ends that are shown tokens.
+    Issuer,
+    /// Those back-ends alone.
+    BackEnds,
+}
+
 impl Routing {
+    /// Whether no back-end wants its users' own passwords: who has proved here who he is, without one, gets in anywhere. Where
+    /// one takes mail and nothing else, nobody logs in.
+    pub fn judges_every_login(&self) -> bool {
+        self.entered().all(|store| match store {
+            StoreKind::Foreign { login, .. } => *login == BackendLogin::Master,
+            StoreKind::Posthouse { .. } => true,
+        })
+    }
+
+    /// Whether a good token gets its owner in wherever a login leads: nobody knows where to before he has said who he is, so a
+    /// mechanism is offered to all or to none. Where nobody logs in, no back-end judges anything.
+    pub fn takes_tokens(&self, judge: TokenJudge) -> bool {
+        let honours = |store: &StoreKind| match (store, judge) {
+            (StoreKind::Foreign { login: BackendLogin::Password, tokens, .. }, _) => *tokens,
+            (StoreKind::Foreign { login: BackendLogin::Master, .. }, TokenJudge::Issuer) => true,
+            (StoreKind::Posthouse { .. }, TokenJudge::Issuer) => true,
+            // Our word, without a judge.
+            (StoreKind::Foreign { .. } | StoreKind::Posthouse { .. }, TokenJudge::BackEnds) => false,
+        };
+        self.entered().all(honours) && (judge == TokenJudge::Issuer || self.entered().next().is_some())
+    }
+
+    /// The stores to which a login may lead.
+    fn entered(&self) -> impl Iterator<Item = &StoreKind> {
+        let is_for_mail = |protocol: &Protocol| matches!(protocol, Protocol::Smtp | Protocol::Lmtp);
+        self.stores().map(|store| &store.kind).filter(move |store| match store {
+            StoreKind::Foreign { ports, .. } => !ports.keys().all(is_for_mail),
+            StoreKind::Posthouse { .. } => true,
+        })
+    }
+
     /// Which account a login name means, and where it is. Aliases, forwards, catch-alls and details never apply.
     pub fn login(&self, name: &str, explain: &mut impl Explain) -> Login {
         if self.revision().is_none() {

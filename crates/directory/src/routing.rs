@@ -85,6 +85,8 @@ pub enum StoreAt<'r> {
         port_tls: &'r PortTls,
         /// How a proxy logs in.
         login: BackendLogin,
+        /// Whether it judges its users' access tokens itself.
+        tokens: bool,
     },
 }
 
@@ -161,22 +163,12 @@ impl Routing {
         self.stores.values()
     }
 
-    /// Whether no back-end wants its users' own passwords: who has proved here who he is, without one, gets in anywhere. Where
-    /// one takes mail and nothing else, nobody logs in.
-    pub fn judges_every_login(&self) -> bool {
-        let is_for_mail = |protocol: &Protocol| matches!(protocol, Protocol::Smtp | Protocol::Lmtp);
-        self.stores.values().all(|store| match &store.kind {
-            StoreKind::Foreign { login, ports, .. } => *login == BackendLogin::Master || ports.keys().all(is_for_mail),
-            StoreKind::Posthouse { .. } => true,
-        })
-    }
-
     /// Where a store is reached now; `None` for one without a record.
     pub fn store_at(&self, name: &StoreName) -> Option<StoreAt<'_>> {
         Some(match &self.stores.get(name)?.kind {
             StoreKind::Posthouse { node } => self.nodes.get(node).map_or(StoreAt::UnknownNode(node), StoreAt::Node),
-            StoreKind::Foreign { hosts, ports, tls, port_tls, login } => {
-                StoreAt::Foreign { hosts, ports, tls: *tls, port_tls, login: *login }
+            StoreKind::Foreign { hosts, ports, tls, port_tls, login, tokens } => {
+                StoreAt::Foreign { hosts, ports, tls: *tls, port_tls, login: *login, tokens: *tokens }
             }
         })
     }

@@ -27,7 +27,7 @@ use crate::command::Secret;
 use answer::{Condition, capability_list, code_list, condition, readable, split_code};
 use bytes::Bytes;
 use input::{Input, Line};
-use login::Parts;
+use login::{Parts, Said};
 use machine::Machine;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -74,7 +74,8 @@ pub enum Closing {
     NoStartTls(String),
     /// The server offers no way for a login of this kind, whoever comes: no password was sent.
     NoLogin,
-    /// This name or password cannot be said in any way that the server offers; another's could. Nothing of it was sent.
+    /// This name, password or token cannot be said in any way that the server offers; what another has could. Nothing of it
+    /// was sent.
     Unsayable,
     /// What came is no answer that IMAP has here.
     Protocol(&'static str),
@@ -123,13 +124,24 @@ enum Phase {
     /// CAPABILITY was sent.
     Asking,
     /// The login was sent, apart from these parts that wait for `+`.
-    Login { unsent: Parts, capabilities: Option<Bytes> },
+    Login { unsent: Parts, token: TokenState, capabilities: Option<Bytes> },
     /// The server has let us in with this answer, and CAPABILITY was sent.
     Telling { welcome: Bytes, capabilities: Option<Bytes> },
     /// What comes is not for us.
     LoggedIn,
     /// Nothing more.
     Closed,
+}
+
+/// What becomes of a token, where the login is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TokenState {
+    /// It is none.
+    NoToken,
+    /// Nothing was heard of it; whoever tells why it is worth nothing is answered this.
+    Shown(&'static [u8]),
+    /// The server has told why it is worth nothing. There is no way back from there.
+    Failed,
 }
 
 /// The longest line that a server may send before it has let us in.
@@ -284,7 +296,7 @@ impl Client {
 
     fn on_continuation(&mut self, now: Instant) {
         let next = match &mut self.phase {
-            Phase::Login { unsent, .. } => unsent.pop_front(),
+            Phase::Login { unsent, token, .. } => unsent.pop_front().or_else(|| token.fail()),
             Phase::Greeting
             | Phase::StartTls
             | Phase::Handshake
@@ -332,7 +344,11 @@ impl Client {
                     None => self.close(Closing::Protocol("the server does not tell what it offers")),
                 }
             }
-            Phase::Login { unsent, capabilities } if unsent.is_empty() => {
+            // RFC 7628 §3.2.3: nothing but its failure comes behind.
+            Phase::Login { token: TokenState::Failed, .. } => {
+                self.close(Closing::Protocol("the server lets us in by a token that it has refused"));
+            }
+            Phase::Login { unsent, capabilities, .. } if unsent.is_empty() => {
                 let (welcome, capabilities) = (Bytes::copy_from_slice(text), capabilities.take());
                 if self.must_tell && capabilities.is_none() && code_list(text).is_none() {
                     return self.say(now, Phase::Telling { welcome, capabilities }, "CAPABILITY");
@@ -405,14 +421,15 @@ impl Client {
         let known = self.known.clone().unwrap_or_default();
         let introduction = self.introduction(&known);
         self.command_count += 1;
-        let mut unsent = match login.parts(&self.tag(), &known) {
-            Ok(parts) => parts,
+        let Said { parts: mut unsent, on_failure } = match login.said(&self.tag(), &known) {
+            Ok(said) => said,
             Err(closing) => return self.close(closing),
         };
+        let token = on_failure.map_or(TokenState::NoToken, TokenState::Shown);
         match unsent.pop_front() {
             Some(part) => {
                 self.said_login = true;
-                self.phase = Phase::Login { unsent, capabilities: None };
+                self.phase = Phase::Login { unsent, token, capabilities: None };
                 let both = Secret::new([introduction.as_bytes(), part.expose()].concat());
                 self.send(now, both.expose());
             }
@@ -471,6 +488,16 @@ impl Client {
             | Phase::Login { .. }
             | Phase::Telling { .. } => true,
             Phase::LoggedIn | Phase::Closed => false,
+        }
+    }
+}
+
+impl TokenState {
+    /// The server tells why: what is answered, the first time.
+    fn fail(&mut self) -> Option<Secret> {
+        match std::mem::replace(self, Self::Failed) {
+            Self::Shown(answer) => Some(Secret::new(answer.to_vec())),
+            Self::NoToken | Self::Failed => None,
         }
     }
 }
@@ -554,7 +581,7 @@ impl fmt::Display for Closing {
             Self::Bye(why) => write!(f, "the server said BYE: {why}"),
             Self::NoStartTls(why) => write!(f, "the server does not start TLS: {why}"),
             Self::NoLogin => f.write_str("the server offers no way to log in"),
-            Self::Unsayable => f.write_str("the server offers no way to say this name or password"),
+            Self::Unsayable => f.write_str("the server offers no way to say this name, password or token"),
             Self::Protocol(what) => f.write_str(what),
         }
     }

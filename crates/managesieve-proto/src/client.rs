@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   Greeting ─OK─▶ (StartTls ─OK─▶ Handshake ─tls_started─▶ Greeting ─OK─▶) Asked ─OK─▶ LoggedIn (the rest: take_unread)
+//!                                                                       a string, of a token: Asked, once
 //!                                                                       or: LoggingOut ─▶ Told, for who only asks
 //!   everywhere: NO, BYE: Refused; the end, a time-out, anything else: Closed
 //! ```
@@ -22,6 +23,7 @@ use crate::line::{Line, LineBuffer};
 use crate::reply::{Answer, Refusal, ResponseCode, Status};
 use crate::words::{Word, words};
 use bytes::Bytes;
+use login::Said;
 use machine::Machine;
 use std::fmt;
 use std::time::Instant;
@@ -69,7 +71,8 @@ pub enum Closing {
     NoStartTls(String),
     /// The server offers no way for a login of this kind, whoever comes: no password was sent.
     NoLogin,
-    /// This name or password cannot be said in any way that the server offers; another's could. Nothing of it was sent.
+    /// This name, password or token cannot be said in any way that the server offers; what another has could. Nothing of it
+    /// was sent.
     Unsayable,
     /// What came is no answer that ManageSieve has here.
     Protocol(&'static str),
@@ -82,6 +85,10 @@ pub struct Capabilities {
     pub offer: Offer,
     /// SASL with PLAIN (RFC 4616).
     sasl_plain: bool,
+    /// SASL with OAUTHBEARER (RFC 7628).
+    sasl_oauthbearer: bool,
+    /// SASL with XOAUTH2, which is older.
+    sasl_xoauth2: bool,
     starttls: bool,
     /// Lines so far.
     count: usize,
@@ -97,6 +104,7 @@ pub struct Client {
     /// Whether that is all, and can be trusted.
     is_told: bool,
     phase: Phase,
+    token: TokenState,
     said_login: bool,
     input: LineBuffer,
     output: Option<Bytes>,
@@ -111,6 +119,17 @@ enum StartTls {
     Required,
     /// The connection is as private as it is meant to be.
     NotNeeded,
+}
+
+/// What becomes of a token, where the login is one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TokenState {
+    /// It is none.
+    NoToken,
+    /// Nothing was heard of it; whoever tells why it is worth nothing is answered this.
+    Shown(&'static [u8]),
+    /// The server has told why it is worth nothing. There is no way back from there.
+    Failed,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -145,6 +164,7 @@ impl Client {
             told: Capabilities::default(),
             is_told: false,
             phase: Phase::Greeting,
+            token: TokenState::NoToken,
             said_login: false,
             input: LineBuffer::default(),
             output: None,
@@ -193,10 +213,14 @@ impl Client {
         if let (Phase::Greeting, Some(Word::Text(_))) = (self.phase, words.first()) {
             return self.on_capability(words);
         }
+        if let (Phase::Asked, TokenState::Shown(answer), [Word::Text(_)]) = (self.phase, self.token, words.as_slice()) {
+            self.token = TokenState::Failed;
+            return self.send(now, Phase::Asked, answer);
+        }
         match Answer::parse(words) {
             Some(Answer { status: Status::Ok, refusal }) => self.on_ok(now, &refusal),
             Some(Answer { status, refusal }) => self.on_refusal(status, refusal),
-            // A challenge too: PLAIN has none behind its message.
+            // A challenge too: PLAIN has none behind its message, and a token one at most.
             None => self.close(Closing::Protocol(NO_ANSWER)),
         }
     }
@@ -208,7 +232,15 @@ impl Client {
         }
         let Some((name, value)) = capability::read(words) else { return };
         match name.as_str() {
-            "SASL" => self.told.sasl_plain = value.as_bytes().split(|octet| *octet == b' ').any(is_plain),
+            "SASL" => {
+                let names = |mechanism: &[u8]| {
+                    let mut offered = value.as_bytes().split(|octet| *octet == b' ');
+                    offered.any(|offered| offered.eq_ignore_ascii_case(mechanism))
+                };
+                self.told.sasl_plain = names(b"PLAIN");
+                self.told.sasl_oauthbearer = names(b"OAUTHBEARER");
+                self.told.sasl_xoauth2 = names(b"XOAUTH2");
+            }
             "STARTTLS" => self.told.starttls = true,
             name => self.told.offer.add(name, value.as_bytes()),
         }
@@ -230,6 +262,10 @@ impl Client {
             Phase::StartTls => self.close(Closing::Protocol("octets behind the answer to STARTTLS")),
             // RFC 5804 §2.1: (SASL "…") holds what a mechanism says last, and PLAIN says nothing. Capabilities come again
             // behind a security layer only, which PLAIN has not.
+            // RFC 7628 §3.2.3: nothing but its failure comes behind.
+            Phase::Asked if self.token == TokenState::Failed => {
+                self.close(Closing::Protocol("the server lets us in by a token that it has refused"));
+            }
             Phase::Asked => {
                 self.phase = Phase::LoggedIn;
                 self.event = Some(ClientEvent::LoggedIn { welcome: Bytes::copy_from_slice(answer.text().as_bytes()) });
@@ -254,15 +290,13 @@ impl Client {
     /// The connection is as private as it is meant to be, and all is known.
     fn begin(&mut self, now: Instant) {
         let Some(login) = self.login.take() else { return self.send(now, Phase::LoggingOut, LOGOUT) };
-        if !self.told.sasl_plain {
-            return self.close(Closing::NoLogin);
-        }
-        match login.command() {
-            Some(command) => {
+        match login.said(&self.told) {
+            Ok(Said { command, on_failure }) => {
                 self.said_login = true;
+                self.token = on_failure.map_or(TokenState::NoToken, TokenState::Shown);
                 self.send(now, Phase::Asked, command.as_bytes());
             }
-            None => self.close(Closing::Unsayable),
+            Err(closing) => self.close(closing),
         }
     }
 
@@ -292,7 +326,14 @@ impl Client {
 
 impl Default for Capabilities {
     fn default() -> Self {
-        Self { offer: Offer::untold(), sasl_plain: false, starttls: false, count: 0 }
+        Self {
+            offer: Offer::untold(),
+            sasl_plain: false,
+            sasl_oauthbearer: false,
+            sasl_xoauth2: false,
+            starttls: false,
+            count: 0,
+        }
     }
 }
 
@@ -380,14 +421,10 @@ impl fmt::Display for Closing {
             Self::Timeout => f.write_str("the server did not answer in time"),
             Self::NoStartTls(why) => write!(f, "the server does not start TLS: {why}"),
             Self::NoLogin => f.write_str("the server offers no way to log in"),
-            Self::Unsayable => f.write_str("the server offers no way to say this name or password"),
+            Self::Unsayable => f.write_str("the server offers no way to say this name, password or token"),
             Self::Protocol(what) => f.write_str(what),
         }
     }
-}
-
-fn is_plain(mechanism: &[u8]) -> bool {
-    mechanism.eq_ignore_ascii_case(b"PLAIN")
 }
 
 const NO_ANSWER: &str = "what came is no answer to the login";

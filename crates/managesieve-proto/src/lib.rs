@@ -21,7 +21,7 @@
 //! 5. A connection without an unfinished line or answer holds no buffer.
 //! 6. What came in clear behind STARTTLS is never obeyed, nor believed (RFC 5804 §2.2).
 //!
-//! RFCs: 5804 (ManageSieve), 4616 (PLAIN), 5228 §6 (the names of extensions).
+//! RFCs: 5804 (ManageSieve), 4616 (PLAIN), 7628 §3.2.3 (a token that is refused, the client's end), 5228 §6 (the names of extensions).
 
 mod capability;
 mod client;

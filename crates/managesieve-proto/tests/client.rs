@@ -5,6 +5,7 @@
 //! # purpose              comment
 //! ! password ann secret  a password: whose, and which
 //! ! master ann root pw   a master user's: as whom, whose, and which
+//! ! token ann mF_9       an access token: of whom, and which
 //! ! asking x             nobody: only what it can do (one of these lines stands first)
 //! ! starttls             TLS must be started
 //! ! tls                  the handshake is done
@@ -25,15 +26,20 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 fn client(directive: &str, now: Instant) -> Option<Client> {
-    let login = |authorization: Option<&str>, authentication: &str, password: &str| Login {
+    let login = |authorization: Option<&str>, authentication: &str, password: &str| Login::Password {
         authorization: authorization.map(str::to_owned),
         authentication: authentication.to_owned(),
         password: Secret::new(password.as_bytes().to_vec()),
+    };
+    let token = |user: &str, token: &str| Login::Token {
+        oauthbearer: Secret::new(format!("n,a={user},\x01auth=Bearer {token}\x01\x01").into_bytes()),
+        xoauth2: Secret::new(format!("user={user}\x01auth=Bearer {token}\x01\x01").into_bytes()),
     };
     let mut words = directive.split(' ');
     let login = match (words.next()?, words.next(), words.next(), words.next()) {
         ("asking", ..) => return Some(Client::asking(now)),
         ("password", Some(name), Some(password), _) => login(None, name, password),
+        ("token", Some(user), Some(shown), _) => token(user, shown),
         ("master", Some(user), Some(name), Some(password)) => login(Some(user), name, password),
         _ => return None,
     };

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   Greeting ─▶ (StartTls ─+OK─▶ Handshake ─tls_started─▶) (Asking ─list─▶) (Moded, for UTF8 ─+OK─▶) the login
-//!   the login: AUTH ─▶ (Challenged ─+─▶) Asked, or USER ─▶ Named ─+OK─▶ PASS ─▶ Asked ─+OK─▶ LoggedIn (the rest: take_unread)
+//!   the login: AUTH ─▶ (Challenged ─+─▶) Asked (─+, of a token ─▶ Asked), or USER ─▶ Named ─+OK─▶ PASS ─▶ Asked ─+OK─▶ LoggedIn (the rest: take_unread)
 //!   everywhere: -ERR: Refused; the end, a time-out, anything else: Closed
 //! ```
 //!
@@ -21,7 +21,7 @@ pub use capabilities::Capabilities;
 pub use login::Login;
 
 use crate::capability::Mode;
-use crate::limits::{ANSWER_MAX, CAPA_LINE_COUNT_MAX, RESPONSE_LINE_OCTETS_MAX};
+use crate::limits::{ANSWER_MAX, AUTH_LINE_OCTETS_MAX, CAPA_LINE_COUNT_MAX, RESPONSE_LINE_OCTETS_MAX};
 use crate::line::{Line, LineBuffer};
 use crate::reply::Refusal;
 use crate::words::Secret;
@@ -66,7 +66,8 @@ pub enum Closing {
     NoStartTls(String),
     /// The server offers no way for a login of this kind, whoever comes: no password was sent.
     NoLogin,
-    /// This name or password cannot be said in any way that the server offers; another's could. Nothing of it was sent.
+    /// This name, password or token cannot be said in any way that the server offers; what another has could. Nothing of it
+    /// was sent.
     Unsayable,
     /// What came is no answer that POP3 has here.
     Protocol(&'static str),
@@ -82,6 +83,7 @@ pub struct Client {
     xclient: Option<String>,
     start_tls: StartTls,
     mode: Mode,
+    token: TokenState,
     /// What the server offers, as far as it can be trusted.
     known: Option<Capabilities>,
     phase: Phase,
@@ -98,6 +100,17 @@ enum StartTls {
     Required,
     /// The connection is as private as it is meant to be.
     NotNeeded,
+}
+
+/// What becomes of a token, where the login is one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TokenState {
+    /// It is none.
+    NoToken,
+    /// Nothing was heard of it; whoever tells why it is worth nothing is answered this.
+    Shown(&'static [u8]),
+    /// The server has told why it is worth nothing. There is no way back from there.
+    Failed,
 }
 
 #[derive(PartialEq, Eq)]
@@ -143,6 +156,7 @@ impl Client {
             xclient: None,
             start_tls: StartTls::NotNeeded,
             mode: Mode::default(),
+            token: TokenState::NoToken,
             known: None,
             phase: Phase::Greeting,
             input: LineBuffer::default(),
@@ -248,6 +262,10 @@ impl Client {
                     self.due = now + ANSWER_MAX;
                 }
             },
+            // RFC 7628 §3.2.3: nothing but its failure comes behind.
+            Phase::Asked if self.token == TokenState::Failed => {
+                self.close(Closing::Protocol("the server lets us in by a token that it has refused"));
+            }
             Phase::Asked => {
                 self.phase = Phase::LoggedIn;
                 self.event = Some(ClientEvent::LoggedIn { welcome: Bytes::copy_from_slice(text) });
@@ -277,9 +295,17 @@ impl Client {
     }
 
     fn on_challenge(&mut self, now: Instant) {
-        let Phase::Challenged(response) = &self.phase else { return self.close(Closing::Protocol(NO_ANSWER)) };
-        let response = response.clone();
-        self.send(now, Phase::Asked, response.as_bytes());
+        match (&self.phase, self.token) {
+            (Phase::Challenged(response), _) => {
+                let response = response.clone();
+                self.send(now, Phase::Asked, response.as_bytes());
+            }
+            (Phase::Asked, TokenState::Shown(answer)) => {
+                self.token = TokenState::Failed;
+                self.send(now, Phase::Asked, answer);
+            }
+            (_, _) => self.close(Closing::Protocol(NO_ANSWER)),
+        }
     }
 
     /// RFC 2449 §5: a line of the list, or its end.
@@ -335,6 +361,7 @@ impl Client {
 
     fn log_in(&mut self, now: Instant, login: Login) {
         let known = self.known.clone().unwrap_or_default();
+        self.token = login.on_failure(&known).map_or(TokenState::NoToken, TokenState::Shown);
         let road = login.road(&known);
         self.said_login = road.is_ok();
         self.is_personal |= self.said_login;
@@ -371,6 +398,14 @@ impl Client {
         self.event = Some(event);
     }
 
+    /// RFC 5034 §4: challenges are as long as the mechanism needs.
+    fn line_octets_max(&self) -> usize {
+        match self.token {
+            TokenState::Shown(_) => AUTH_LINE_OCTETS_MAX,
+            TokenState::NoToken | TokenState::Failed => RESPONSE_LINE_OCTETS_MAX,
+        }
+    }
+
     /// For the server, or for its TLS.
     fn is_waiting(&self) -> bool {
         !matches!(self.phase, Phase::LoggedIn | Phase::Closed)
@@ -389,7 +424,7 @@ impl Machine for Client {
         }
         self.input.push(bytes);
         while self.wants_input() {
-            match self.input.next_line(RESPONSE_LINE_OCTETS_MAX) {
+            match self.input.next_line(self.line_octets_max()) {
                 None => return,
                 Some(Line::Whole(line)) => self.on_line(now, line.as_bytes()),
                 Some(Line::TooLong) => self.close(Closing::Protocol("a line is too long")),
@@ -449,7 +484,7 @@ impl fmt::Display for Closing {
             Self::Timeout => f.write_str("the server did not answer in time"),
             Self::NoStartTls(why) => write!(f, "the server does not start TLS: {why}"),
             Self::NoLogin => f.write_str("the server offers no way to log in"),
-            Self::Unsayable => f.write_str("the server offers no way to say this name or password"),
+            Self::Unsayable => f.write_str("the server offers no way to say this name, password or token"),
             Self::Protocol(what) => f.write_str(what),
         }
     }

@@ -22,7 +22,7 @@
 //! 6. What came in clear behind STLS is never obeyed (RFC 2595 §4).
 //!
 //! RFCs: 1939 (POP3), 2449 (CAPA, response codes, pipelining), 2595 (STLS), 3206 (SYS, AUTH), 5034 (AUTH),
-//! 6856 (UTF8, LANG).
+//! 6856 (UTF8, LANG), 7628 §3.2.3 (a token that is refused, the client's end).
 
 mod capability;
 mod client;

@@ -6,6 +6,7 @@
 //! ! as alice@…           EXTERNAL with this authorization identity
 //! ! password ann secret  a password: whose, and which
 //! ! master ann root pw   a master user's: as whom, whose, and which
+//! ! token ann mF_9       an access token: of whom, and which
 //! ! utf8                 the client said UTF8 (these lines stand before the greeting)
 //! ! starttls             TLS must be started
 //! ! knowing a/b          what an earlier conversation has taught, as CAPA lists it, with slashes between
@@ -32,10 +33,15 @@ fn client(directive: &str, now: Instant) -> Option<Client> {
         authentication: authentication.to_owned(),
         password: Secret::new(password.as_bytes().to_vec()),
     };
+    let token = |user: &str, token: &str| Login::Token {
+        oauthbearer: Secret::new(format!("n,a={user},\x01auth=Bearer {token}\x01\x01").into_bytes()),
+        xoauth2: Secret::new(format!("user={user}\x01auth=Bearer {token}\x01\x01").into_bytes()),
+    };
     let (kind, names) = directive.split_once(' ')?;
     let login = match kind {
         "as" => Login::External { authorization: names.to_owned() },
         "password" => names.split_once(' ').map(|(user, secret)| password(None, user, secret))?,
+        "token" => names.split_once(' ').map(|(user, shown)| token(user, shown))?,
         "master" => match names.splitn(3, ' ').collect::<Vec<_>>()[..] {
             [who, user, secret] => password(Some(who), user, secret),
             _ => return None,

@@ -4,7 +4,7 @@ use crate::{BoxFuture, Elsewhere, Peer, Unavailable};
 use mail_types::{Address, StoreName};
 use managesieve_proto::Offer;
 use pop3_proto::Mode;
-use sasl::Password;
+use sasl::{Password, Secret};
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,15 +15,25 @@ pub struct Visitor {
     pub address: Arc<Address>,
     /// What the back-end calls the user.
     pub user: String,
-    /// The password that the client gave. `None` where it was found to be right here, and the back-end takes our word:
-    /// we log in there as a master, for the user.
-    pub password: Option<Password>,
+    /// What the back-end is shown.
+    pub credential: Credential,
     /// Who knows that there is such an account.
     pub standing: Standing,
     /// From where.
     pub peer: Peer,
     /// How many proxies it may still pass, this one not counted; see [`PROXY_TTL`].
     pub ttl: u8,
+}
+
+/// What a back-end is shown for a visitor.
+#[derive(Clone)]
+pub enum Credential {
+    /// The password that the client gave.
+    Password(Password),
+    /// The access token that the client showed (RFC 6750): the back-end finds out itself what it is worth.
+    Token(Secret),
+    /// Our word, where it was found out here who it is, and the back-end takes it: we log in there as a master, for the user.
+    Word,
 }
 
 /// Who knows that a visitor's account exists.
@@ -62,7 +72,7 @@ pub enum Admission {
 
 impl fmt::Debug for Visitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, user, password: _, standing: _, peer, ttl: _ } = self;
+        let Self { address, user, credential: _, standing: _, peer, ttl: _ } = self;
         f.debug_struct("Visitor")
             .field("address", address)
             .field("user", user)

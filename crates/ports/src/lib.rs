@@ -26,7 +26,7 @@ mod tls;
 mod world;
 
 pub use back_ends::{
-    Admission, BackEnds, PROXY_TTL, Pop3Common, SHOWN_TEXT_OCTETS_MAX, Standing, SubmissionCommon, Visitor,
+    Admission, BackEnds, Credential, PROXY_TTL, Pop3Common, SHOWN_TEXT_OCTETS_MAX, Standing, SubmissionCommon, Visitor,
 };
 pub use badge::{Badge, Holder, Protocol};
 pub use call::{Broken, Call, CallSecurity, Callee, Caller, Introduction, Trust};

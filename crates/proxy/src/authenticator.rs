@@ -2,6 +2,7 @@
 
 use crate::accounts::Accounts;
 use crate::counts::{LoginCounts, LoginOutcome};
+use crate::entry::{Entry, Found, may_act_as};
 use crate::forms::LoginForms;
 use crate::limits::{
     ACCOUNT_LOOKUP_MAX, FAILED_LOGIN_SPAN, ORIGIN_WAIT_MAX, PASSWORD_CHECK_COUNT_MAX, PASSWORD_HASHES_AT_ONCE,
@@ -14,8 +15,8 @@ use crate::turnstile::{Seat, Stranger, Turnstile};
 use crate::verified::Verified;
 use crate::vouched::Tokens;
 use directory::{AccountState, BackendLogin, Existence, Login, LoginTarget, Origin, Routing, Silent, StoreAt};
-use mail_types::{AccountId, Address, StoreName};
-use ports::{Clock, Holder, LoggedIn, Peer, Protocol, Spawn, Standing, Unavailable, Visitor, blocking};
+use mail_types::{Address, StoreName};
+use ports::{Clock, Credential, Holder, LoggedIn, Peer, Protocol, Spawn, Standing, Unavailable, Visitor, blocking};
 use sasl::{Credentials, Exchange, Failure, Identity, Mechanism, Password, ScramKeys, Step, StoredPassword};
 use std::fmt;
 use std::sync::Arc;
@@ -133,20 +134,7 @@ pub(crate) enum Undecided {
     Origin,
     Tokens,
     WantsPassword,
-}
-
-/// What routing says of a name.
-pub(crate) enum Found {
-    Account { store: StoreName, id: AccountId, address: Address },
-    AtBackEnd { store: StoreName, address: Address, user: Option<String>, existence: Existence, login: BackendLogin },
-    Barred { address: Address, state: AccountState },
-    Nobody,
-}
-
-/// Where somebody is let in.
-pub(crate) enum Entry {
-    Here { store: StoreName, account: AccountId, address: Address },
-    BackEnd { store: StoreName, address: Address, user: Option<String>, password: Option<Password>, standing: Standing },
+    NobodyJudges,
 }
 
 /// The passwords of an account.
@@ -333,10 +321,10 @@ impl Authenticator {
             Ok(Entry::Here { store, account, address }) => {
                 Outcome::LoggedIn { store, who: LoggedIn { account, address: Arc::new(address), peer: client.peer } }
             }
-            Ok(Entry::BackEnd { store, address, user, password, standing }) => {
+            Ok(Entry::BackEnd { store, address, user, credential, standing }) => {
                 let user = user.unwrap_or_else(|| self.forms.name_at(&store, &address));
                 let (address, peer, ttl) = (Arc::new(address), client.peer, client.ttl);
-                Outcome::Visitor { store, who: Visitor { address, user, password, standing, peer, ttl } }
+                Outcome::Visitor { store, who: Visitor { address, user, credential, standing, peer, ttl } }
             }
             Err(Stop::Refused(reason)) => {
                 self.refuse(client, user, reason, began).await;
@@ -396,7 +384,7 @@ impl Authenticator {
             && none
         {
             // The back-end alone has the password: until it has found it right, nobody hears more than that it is wrong.
-            return match found.enter(&identity, Some(&credentials.password)) {
+            return match found.enter(&identity, Credential::Password(credentials.password.clone())) {
                 Err(Stop::Refused(Reason::NotAuthorized)) => Err(Stop::Refused(Reason::WrongPassword)),
                 entered => entered,
             };
@@ -409,7 +397,9 @@ impl Authenticator {
             Found::Barred { state, .. } => refused(Reason::Barred(state)),
             Found::Account { .. } | Found::AtBackEnd { .. } if none => refused(Reason::NoPassword),
             Found::Account { .. } | Found::AtBackEnd { .. } if !matches => refused(Reason::WrongPassword),
-            Found::Account { .. } | Found::AtBackEnd { .. } => found.enter(&identity, Some(&credentials.password)),
+            Found::Account { .. } | Found::AtBackEnd { .. } => {
+                found.enter(&identity, Credential::Password(credentials.password.clone()))
+            }
         }
     }
 
@@ -432,12 +422,12 @@ impl Authenticator {
                     tracing::error!(target: "login", account = %address, %store, "the origin's store is no back-end");
                     return Err(Stop::Unavailable(Undecided::Origin));
                 };
-                let password = match login {
-                    BackendLogin::Password => Some(shown.unwrap_or_else(|| password.clone())),
-                    BackendLogin::Master => None,
+                let credential = match login {
+                    BackendLogin::Password => Credential::Password(shown.unwrap_or_else(|| password.clone())),
+                    BackendLogin::Master => Credential::Word,
                 };
                 let user = Some(other.unwrap_or_else(|| user.clone()));
-                Ok(Entry::BackEnd { store, address, user, password, standing: Standing::Known })
+                Ok(Entry::BackEnd { store, address, user, credential, standing: Standing::Known })
             }
             Ok(Verdict::Refused { text, wait }) => {
                 tracing::debug!(target: "login", account = %address, text, "the origin said no");
@@ -456,8 +446,8 @@ impl Authenticator {
         match routing.login(name, &mut Silent) {
             Login::Account(LoginTarget { store, account, address, user, existence }) => {
                 match (routing.store_at(&store), account) {
-                    (Some(StoreAt::Foreign { login, .. }), _) => {
-                        Ok(Found::AtBackEnd { store, address, user, existence, login })
+                    (Some(StoreAt::Foreign { login, tokens, .. }), _) => {
+                        Ok(Found::AtBackEnd { store, address, user, existence, login, tokens })
                     }
                     (_, Some(id)) => Ok(Found::Account { store, id, address }),
                     // The domain leaves it to its back-end to say who exists, and the store is none.
@@ -545,32 +535,6 @@ impl Authenticator {
     }
 }
 
-impl Found {
-    /// Lets in who is found: with the right password, with one that only the back-end knows, or with a proof.
-    pub(crate) fn enter(self, identity: &Identity, password: Option<&Password>) -> Result<Entry, Stop> {
-        match self {
-            Self::Account { address, .. } | Self::AtBackEnd { address, .. } if !may_act_as(identity, &address) => {
-                Err(Stop::Refused(Reason::NotAuthorized))
-            }
-            Self::Account { store, id, address } => Ok(Entry::Here { store, account: id, address }),
-            Self::AtBackEnd { store, address, user, login, existence } => {
-                let password = match (login, password) {
-                    (BackendLogin::Master, _) => None,
-                    (BackendLogin::Password, Some(password)) => Some(password.clone()),
-                    (BackendLogin::Password, None) => return Err(Stop::Unavailable(Undecided::WantsPassword)),
-                };
-                let standing = match existence {
-                    Existence::Known => Standing::Known,
-                    Existence::AskStore => Standing::Unchecked,
-                };
-                Ok(Entry::BackEnd { store, address, user, password, standing })
-            }
-            Self::Nobody => Err(Stop::Refused(Reason::UnknownUser)),
-            Self::Barred { state, .. } => Err(Stop::Refused(Reason::Barred(state))),
-        }
-    }
-}
-
 /// What LOGIN, and USER with PASS, carry: the same as the mechanism LOGIN.
 pub(crate) fn credentials(user: &[u8], password: &[u8]) -> Result<Credentials, Failure> {
     let mut step = Exchange::start(Mechanism::Login, Some(user));
@@ -593,14 +557,6 @@ pub(crate) fn credentials(user: &[u8], password: &[u8]) -> Result<Credentials, F
 fn identity_of(credentials: &Credentials) -> Identity {
     let Credentials { authorization, authentication, .. } = credentials;
     Identity { authorization: authorization.clone(), authentication: authentication.clone() }
-}
-
-/// RFC 4616 §2: an authorization identity is empty, or here the user's own, as it logged in or as its address.
-fn may_act_as(identity: &Identity, address: &Address) -> bool {
-    let own = |wanted: &str| {
-        wanted == identity.authentication || Address::parse(wanted).is_ok_and(|wanted| wanted.key() == address.key())
-    };
-    identity.authorization.as_deref().is_none_or(own)
 }
 
 impl Hashes {
@@ -643,6 +599,7 @@ impl fmt::Display for Undecided {
             Self::Stopping => "the program is stopping",
             Self::Tokens => "nobody says what the token is worth",
             Self::WantsPassword => "the back-end wants the user's own password, and there is none",
+            Self::NobodyJudges => "there is no issuer to ask, and where the account is nobody judges a token",
             Self::Origin => "who is asked in the directory's place gives no verdict",
         })
     }
@@ -672,21 +629,6 @@ mod tests {
         for (user, password) in [(&b""[..], &b"x"[..]), (b"a\xff", b"x"), (b"a\r\nb", b"x"), (b"a", b""), (b"a", b"\0")]
         {
             assert!(credentials(user, password).is_err(), "{user:?} {password:?}");
-        }
-    }
-
-    #[test]
-    fn one_acts_as_oneself() {
-        let address = Address::parse("Alice@example.test").unwrap();
-        let claim = |authorization: Option<&str>| Identity {
-            authorization: authorization.map(str::to_owned),
-            authentication: "alice".to_owned(),
-        };
-        for own in [None, Some("alice"), Some("ALICE@example.test")] {
-            assert!(may_act_as(&claim(own), &address), "{own:?}");
-        }
-        for other in ["bob", "Alice", "bob@example.test", "alice@elsewhere.test"] {
-            assert!(!may_act_as(&claim(Some(other)), &address), "{other:?}");
         }
     }
 }

@@ -18,6 +18,14 @@ pub(crate) struct Dialogue {
     asked: Option<Asked>,
     /// What the client hears once it has read why its token was refused.
     refused: Option<Outcome>,
+    /// Until a back-end has let in who was led to it by a token.
+    rebuff: Option<Rebuff>,
+}
+
+/// What a client hears before the failure of its token (RFC 7628 §3.2.2), and what becomes of its answer.
+pub(crate) struct Rebuff {
+    challenge: Vec<u8>,
+    exchange: Exchange,
 }
 
 /// What comes next.
@@ -40,7 +48,7 @@ impl Dialogue {
         if authenticator.takes_tokens() {
             offered.extend([Mechanism::OAuthBearer, Mechanism::XOAuth2]);
         }
-        Self { facts, offered, binding, waiting: None, asked: None, refused: None }
+        Self { facts, offered, binding, waiting: None, asked: None, refused: None, rebuff: None }
     }
 
     /// The mechanisms that are offered beside those of [`Mechanism::ALL`], the best first.
@@ -72,8 +80,20 @@ impl Dialogue {
         refused
     }
 
+    /// What the client is to hear if the back-end that it is led to now does not let it in; nothing where that is a failure and
+    /// no more.
+    pub(crate) fn rebuff(&mut self) -> Option<Rebuff> {
+        self.rebuff.take()
+    }
+
+    /// It did not: gives the challenge. The failure comes behind the client's answer.
+    pub(crate) fn tell(&mut self, Rebuff { challenge, exchange }: Rebuff) -> Vec<u8> {
+        (self.waiting, self.refused) = (Some(exchange), Some(Outcome::WrongPassword));
+        challenge
+    }
+
     fn forget(&mut self) {
-        (self.waiting, self.asked, self.refused) = (None, None, None);
+        (self.waiting, self.asked, self.refused, self.rebuff) = (None, None, None, None);
     }
 
     async fn go_on(&mut self, (authenticator, client): (&Authenticator, &Client), mut step: Step) -> Turn {
@@ -93,15 +113,23 @@ impl Dialogue {
                 },
                 Step::Proved(identity) => authenticator.proved(client, &identity, self.asked.take()).await,
                 Step::Unproved(identity) => authenticator.unproved(client, &identity, self.asked.take()).await,
-                Step::Bearer(bearer) => match (authenticator.borne(client, &bearer).await, authenticator.advice()) {
-                    // RFC 7628 §3.2.2: first why, so that the client can get another token; the failure behind its answer.
-                    (failed @ (Outcome::WrongPassword | Outcome::NotAuthorized), Some(advice)) => {
-                        self.refused = Some(failed);
-                        step = bearer.refused(advice);
-                        continue;
+                Step::Bearer(bearer) => {
+                    let outcome = authenticator.borne(client, &bearer).await;
+                    let told = bearer.refused(&authenticator.advice());
+                    match (outcome, told) {
+                        // RFC 7628 §3.2.2: first why, so that the client can get another token; the failure behind its answer.
+                        (failed @ (Outcome::WrongPassword | Outcome::NotAuthorized), told) => {
+                            self.refused = Some(failed);
+                            step = told;
+                            continue;
+                        }
+                        (visitor @ Outcome::Visitor { .. }, Step::Challenge { challenge, exchange }) => {
+                            self.rebuff = Some(Rebuff { challenge, exchange });
+                            visitor
+                        }
+                        (outcome, _) => outcome,
                     }
-                    (outcome, _) => outcome,
-                },
+                }
                 Step::External(whom) => authenticator.certified(client, self.facts.certificate.as_ref(), whom).await,
                 Step::Done(credentials) => authenticator.log_in(client, Ok(credentials)).await,
                 Step::Failed(failure) => match (self.refused.take(), self.asked.take()) {

@@ -188,11 +188,15 @@ impl ImapGate {
                 (Holder { account, store }, handover, None, Some(seat))
             }
             Outcome::Visitor { store, who } => {
-                let account = Arc::clone(&who.address);
+                let (account, rebuff) = (Arc::clone(&who.address), self.dialogue.rebuff());
                 let handover = match self.proxy.back_ends.imap(&store, who).await {
                     Ok(Admission::Welcome(elsewhere)) => Ok(Handover::There(elsewhere)),
                     Ok(Admission::Refused { text, shown }) => {
                         self.authenticator().turned_away(&self.client, &account, &text, began).await;
+                        if let Some(rebuff) = rebuff {
+                            machine.challenge(&self.dialogue.tell(rebuff));
+                            return Step::Stay(Flow::Next);
+                        }
                         let reply = match shown {
                             Some(text) => Reply { text: text.into(), ..WRONG_PASSWORD },
                             None => WRONG_PASSWORD,

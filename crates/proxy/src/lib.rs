@@ -31,7 +31,8 @@
 //!    never what a stranger tries.
 //! 8. What was learnt in clear is forgotten when TLS begins (RFC 9051 §6.2.1, RFC 2595 §4).
 //! 9. A token is worth what its issuer says, and a certificate what its authority did: whom they name is never read from where
-//!    the client connected to. Neither is offered while a back-end wants its users' own passwords.
+//!    the client connected to. Without an issuer a token is worth what its back-end says, and nothing here. Each is offered
+//!    where it can be honoured wherever a login leads.
 //! 10. SCRAM is offered where it can be honoured, and an exchange with a name that has no keys looks like any other.
 //!
 //! RFCs: 9051 §6.1, §6.2, §7.1 and §11 (before login), 2971 (ID), 4959 (SASL-IR), 5530 (response codes); 1939 §4 and §7
@@ -43,6 +44,7 @@ mod authenticator;
 mod clear;
 mod counts;
 mod dialogue;
+mod entry;
 mod forms;
 mod front;
 mod imap;

@@ -184,12 +184,16 @@ impl Pop3Gate {
                 return self.enter(machine, Holder { account, store }, handover, None, Some(seat)).await;
             }
             Outcome::Visitor { store, who } => {
-                let account = Arc::clone(&who.address);
+                let (account, rebuff) = (Arc::clone(&who.address), self.dialogue.rebuff());
                 let handover = match self.proxy.back_ends.pop3(&store, who, machine.mode()).await {
                     Ok(Admission::Welcome(elsewhere)) => Ok(Some(Handover::There(elsewhere))),
                     Ok(Admission::InUse) => Ok(None),
                     Ok(Admission::Refused { text, shown }) => {
                         self.authenticator().turned_away(&self.client, &account, &text, began).await;
+                        if let Some(rebuff) = rebuff {
+                            machine.challenge(&self.dialogue.tell(rebuff));
+                            return Step::Stay(Flow::Next);
+                        }
                         machine.refuse(&match shown {
                             Some(text) => Refusal::new(Refusal::BAD_CREDENTIALS.code(), text),
                             None => Refusal::BAD_CREDENTIALS,

@@ -7,11 +7,12 @@
 //! ```
 //! All three look alike until the proof, which nobody makes with nobody's keys.
 
-use crate::authenticator::{Authenticator, Client, Found, Outcome, Reason, Stop, Undecided};
+use crate::authenticator::{Authenticator, Client, Outcome, Reason, Stop, Undecided};
 use crate::counts::LoginOutcome;
+use crate::entry::{Entry, Found};
 use directory::{BackendLogin, Existence, Routing};
 use mail_types::Address;
-use ports::Random;
+use ports::{Credential, Random};
 use sasl::{ChannelBinding, Identity, Mechanism, SCRAM_ITERATIONS, ScramKeys, Secret, ServerNonce, fake_salt};
 use std::fmt;
 use std::sync::Arc;
@@ -128,7 +129,7 @@ impl Authenticator {
         let began = self.clock.instant();
         let identity = self.meant(client, identity);
         let entered = match asked.map(|asked| asked.found) {
-            Some(Ok(found)) => found.enter(&identity, None),
+            Some(Ok(found)) => found.enter(&identity, Credential::Word),
             Some(Err(reason)) => Err(Stop::Refused(reason)),
             None => Err(Stop::Refused(Reason::Malformed)),
         };
@@ -157,7 +158,7 @@ impl Authenticator {
         &self,
         client: &Client,
         user: &str,
-        decided: Result<crate::authenticator::Entry, Stop>,
+        decided: Result<Entry, Stop>,
         began: std::time::Instant,
     ) -> Outcome {
         let outcome = self.outcome(client, user, decided, began).await;

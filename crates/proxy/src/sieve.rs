@@ -140,13 +140,17 @@ impl SieveGate {
     async fn on_outcome(&mut self, machine: &mut Server, outcome: Outcome, began: Instant) -> Step<Server> {
         let refusal = match outcome {
             Outcome::Visitor { store, who } => {
-                let account = Arc::clone(&who.address);
+                let (account, rebuff) = (Arc::clone(&who.address), self.dialogue.rebuff());
                 let admission = self.proxy.back_ends.sieve(&store, who).await;
                 let holder = Holder { account, store };
                 let why = match admission {
                     Ok(Admission::Welcome(elsewhere)) => return self.enter(machine, holder, elsewhere, began).await,
                     Ok(Admission::Refused { text, .. }) => {
                         self.authenticator().turned_away(&self.client, &holder.account, &text, began).await;
+                        if let Some(rebuff) = rebuff {
+                            machine.challenge(&self.dialogue.tell(rebuff));
+                            return Step::Stay(Flow::Next);
+                        }
                         machine.refuse(&Refusal::BAD_CREDENTIALS);
                         return Step::Stay(Flow::Next);
                     }

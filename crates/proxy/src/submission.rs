@@ -170,6 +170,7 @@ impl SubmissionGate {
         outcome: Outcome,
         began: Instant,
     ) -> Step<SubmissionServer> {
+        let rebuff = self.dialogue.rebuff();
         let (holder, answer) = match outcome {
             Outcome::Visitor { store, who } => {
                 let account = Arc::clone(&who.address);
@@ -197,6 +198,10 @@ impl SubmissionGate {
             }
             Ok(Admission::Refused { text, .. }) => {
                 self.authenticator().turned_away(&self.client, &holder.account, &text, began).await;
+                if let Some(rebuff) = rebuff {
+                    machine.challenge(&self.dialogue.tell(rebuff));
+                    return Step::Stay(Flow::Next);
+                }
                 self.refuse(machine)
             }
             Ok(Admission::InUse) => put_off(machine, Refusal::AUTH_UNAVAILABLE),

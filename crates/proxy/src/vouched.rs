@@ -1,16 +1,20 @@
-//! Logins without a password of ours: by a token that its issuer vouches for, or by a certificate.
+//! Logins without a password: by a token that its issuer vouches for, or whose back-end judges it; or by a certificate.
 //!
 //! ```text
-//!  token ───────▶ TokenOrigin ─▶ a user ─┐
-//!  certificate ─▶ its addresses ─────────┴─▶ routing: the account, in use ─▶ a store of ours, or a back-end with a master
+//!  token ───────▶ TokenOrigin ─▶ a user ─┐                         ┌▶ a store of ours, or a back-end with a master
+//!    │                                   ├─▶ routing: the account, ┴▶ a back-end that is shown the token, too
+//!  certificate ─▶ its addresses ─────────┘              in use
+//!    └ no TokenOrigin ─▶ whom the client names ─▶ routing ─▶ a back-end that alone judges the token
 //! ```
 //! Where a back-end wants its user's own password there is none to show, and who decides about names without an account decides
-//! by passwords: neither is offered while there is one of them.
+//! by passwords: neither is offered while there is one of them, but for tokens where those back-ends all take them.
 
-use crate::authenticator::{Authenticator, Client, Entry, Outcome, Reason, Stop, Undecided};
+use crate::authenticator::{Authenticator, Client, Outcome, Reason, Stop, Undecided};
+use crate::entry::{Entry, Found};
 use crate::origin::NoVerdict;
+use directory::{BackendLogin, TokenJudge};
 use mail_types::Address;
-use ports::{BoxFuture, ClientCertificate};
+use ports::{BoxFuture, ClientCertificate, Credential};
 use sasl::{Bearer, BearerAdvice, Identity, Secret};
 use std::fmt;
 use std::sync::Arc;
@@ -38,7 +42,7 @@ pub enum TokenVerdict {
     },
 }
 
-/// What OAUTHBEARER needs of the world.
+/// What OAUTHBEARER needs of the world, where tokens are judged here.
 #[derive(Clone)]
 pub struct Tokens {
     /// Asked about each token.
@@ -48,7 +52,7 @@ pub struct Tokens {
 }
 
 impl Authenticator {
-    /// With tokens, which are not taken otherwise.
+    /// With tokens that are judged here; otherwise back-ends alone judge those of their users.
     #[must_use]
     pub fn with_tokens(mut self, tokens: Option<Tokens>) -> Self {
         self.tokens = tokens;
@@ -57,7 +61,8 @@ impl Authenticator {
 
     /// Whether OAUTHBEARER is offered now.
     pub(crate) fn takes_tokens(&self) -> bool {
-        self.tokens.is_some() && self.is_word_enough()
+        let judge = if self.tokens.is_some() { TokenJudge::Issuer } else { TokenJudge::BackEnds };
+        self.origin.is_none() && self.routing().takes_tokens(judge)
     }
 
     /// Whether EXTERNAL is offered now to who has shown this certificate.
@@ -71,9 +76,10 @@ impl Authenticator {
         self.origin.is_none() && self.routing().judges_every_login()
     }
 
-    /// What a client hears whose token was refused.
-    pub(crate) fn advice(&self) -> Option<&BearerAdvice> {
-        self.tokens.as_ref().map(|tokens| &tokens.advice)
+    /// What a client hears whose token was refused: where there is no issuer, nothing of how to get another (RFC 7628 §3.2.2). A
+    /// back-end may know, but its words would be a stranger's to whom nobody has logged in.
+    pub(crate) fn advice(&self) -> BearerAdvice {
+        self.tokens.as_ref().map(|tokens| tokens.advice.clone()).unwrap_or_default()
     }
 
     /// A client has shown a token.
@@ -83,20 +89,41 @@ impl Authenticator {
             return Outcome::Limited;
         }
         let whom = bearer.authorization();
-        let (user, decided) = match self.worth(client, bearer).await {
-            Ok(user) => {
-                let entry = self.vouch(client, &user, whom);
-                (user, entry)
-            }
-            Err(stop) => (whom.unwrap_or_default().to_owned(), Err(stop)),
+        let (user, decided) = match (bearer.token(), &self.tokens) {
+            // It asks by that how to get one (RFC 7628 §4).
+            (None, _) => (whom.unwrap_or_default().to_owned(), Err(Stop::Refused(Reason::Token))),
+            (Some(token), Some(tokens)) => match self.worth(client, tokens, token).await {
+                Ok(user) => {
+                    let entry = self.vouch(client, &user, whom, Credential::Token(token.clone()));
+                    (user, entry)
+                }
+                Err(stop) => (whom.unwrap_or_default().to_owned(), Err(stop)),
+            },
+            (Some(token), None) => self.lead(client, whom.unwrap_or_default(), token),
         };
         self.settle(client, &user, decided, began).await
     }
 
+    /// Nobody here knows what a token is worth, nor whose it is: the client must say that, and its back-end judges both.
+    fn lead(&self, client: &Client, whom: &str, token: &Secret) -> (String, Result<Entry, Stop>) {
+        let named = Identity { authorization: None, authentication: whom.to_owned() };
+        let identity = self.meant(client, &named);
+        let decided = match self.find(&identity.authentication) {
+            // Never one with a master, who would let in whoever was named.
+            Ok(
+                found @ (Found::AtBackEnd { login: BackendLogin::Password, tokens: true, .. }
+                | Found::Barred { .. }
+                | Found::Nobody),
+            ) => found.enter(&identity, Credential::Token(token.clone())),
+            // The directory has changed since it was offered.
+            Ok(Found::AtBackEnd { .. } | Found::Account { .. }) => Err(Stop::Unavailable(Undecided::NobodyJudges)),
+            Err(stop) => Err(stop),
+        };
+        (identity.authentication, decided)
+    }
+
     /// Whom a token names.
-    async fn worth(&self, client: &Client, bearer: &Bearer) -> Result<String, Stop> {
-        let Some(tokens) = &self.tokens else { return Err(Stop::Refused(Reason::Malformed)) };
-        let Some(token) = bearer.token() else { return Err(Stop::Refused(Reason::Token)) };
+    async fn worth(&self, client: &Client, tokens: &Tokens, token: &Secret) -> Result<String, Stop> {
         let address = client.peer.address.ip().to_canonical();
         match tokens.origin.ask(token, client).await {
             Ok(TokenVerdict::Valid { user }) => Ok(user),
@@ -125,7 +152,7 @@ impl Authenticator {
         let whom = whom.as_deref();
         let user = certificate.and_then(|certificate| self.named_by(client, certificate, whom)).unwrap_or_default();
         let decided = match user.is_empty() {
-            false => self.vouch(client, &user, whom),
+            false => self.vouch(client, &user, whom, Credential::Word),
             // It was not offered.
             true => Err(Stop::Refused(Reason::Malformed)),
         };
@@ -144,7 +171,7 @@ impl Authenticator {
     }
 
     /// Somebody else has found out who it is, and the client says whom it wants to act as.
-    fn vouch(&self, client: &Client, user: &str, whom: Option<&str>) -> Result<Entry, Stop> {
+    fn vouch(&self, client: &Client, user: &str, whom: Option<&str>, shown: Credential) -> Result<Entry, Stop> {
         // The client chooses the address that it connects to, so that one says nothing of a name that is not its own.
         let whom = whom.filter(|whom| *whom != user);
         let spelled = |whom: &str| self.address_of(client, whom).map_or_else(|| whom.to_owned(), |it| it.to_string());
@@ -153,7 +180,7 @@ impl Authenticator {
             // Somebody else decides about such names, and by their passwords.
             return Err(Stop::Refused(Reason::UnknownUser));
         }
-        self.find(user)?.enter(&Identity { authorization, authentication: user.to_owned() }, None)
+        self.find(user)?.enter(&Identity { authorization, authentication: user.to_owned() }, shown)
     }
 
     /// The address that a client's name for its user stands for; nothing where it can be nobody's.

@@ -4,7 +4,7 @@
 mod world;
 
 use mail_types::StoreName;
-use ports::BoxFuture;
+use ports::{BoxFuture, Credential};
 use proxy::{
     Authenticator, Client, DirectoryAccounts, FAILED_LOGIN_SPAN, LoginOrigin, NoVerdict, Outcome, Protocol, Question,
     Verdict,
@@ -72,7 +72,11 @@ fn who_is_welcome_goes_to_the_back_end_with_what_it_is_to_be_shown() {
     let site = Site::new(World::new());
     let visitor = |name: &str| match site.log_in(name, None) {
         Outcome::Visitor { store, who } => {
-            let password = who.password.map(|password| String::from_utf8_lossy(password.as_bytes()).into_owned());
+            let password = match who.credential {
+                Credential::Password(password) => Some(String::from_utf8_lossy(password.as_bytes()).into_owned()),
+                Credential::Word => None,
+                Credential::Token(_) => panic!("{name}: nobody has shown one"),
+            };
             (store.to_string(), who.address.to_string(), who.user, password)
         }
         other => panic!("{name}: {other:?}"),

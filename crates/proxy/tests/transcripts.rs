@@ -9,6 +9,8 @@
 //! ! no-starttls          … to a listener without a certificate
 //! ! scram                … of a proxy that offers SCRAM
 //! ! tokens               … of a proxy that takes tokens and certificates: every back-end takes its word
+//! ! tokens-passed-on     … or every back-end but cyrus, which takes tokens
+//! ! no-issuer            … of a proxy that judges no tokens, before cyrus alone, which takes them
 //! ! certificate          … to which the client has shown the one of dorothy@example.test and tim@example.test, who is nobody
 //! ! bound                … which has its own octets to bind to: 32 nines
 //! ! forms                … of a proxy where a bare name is in back.test, whose users cyrus and courier know by local parts
@@ -51,6 +53,8 @@ struct Setup {
     forms: bool,
     bound: bool,
     tokens: bool,
+    passed_on: bool,
+    issuer: bool,
     certificate: bool,
     chunks: Vec<usize>,
 }
@@ -67,6 +71,8 @@ impl Setup {
             forms: said("forms"),
             bound: said("bound"),
             tokens: said("tokens"),
+            passed_on: said("tokens-passed-on"),
+            issuer: !said("no-issuer"),
             certificate: said("certificate"),
             chunks: if said("segments") { vec![usize::MAX] } else { vec![usize::MAX, 1] },
         }
@@ -74,6 +80,8 @@ impl Setup {
 
     fn world(&self) -> World {
         let world = match (self.routing, self.scram) {
+            (true, false) if !self.issuer => World::without_issuer(),
+            (true, false) if self.passed_on => World::with_tokens_passed_on(),
             (true, false) if self.tokens => World::with_tokens(),
             (true, false) => World::new(),
             (true, true) => World::with_scram(),
@@ -195,7 +203,7 @@ impl<M: Machine, H: Handler<M>> Driver<M, H> {
         match (words.next().unwrap(), words.next()) {
             (
                 "tls" | "near" | "no-starttls" | "no-routing" | "segments" | "scram" | "forms" | "bound" | "tokens"
-                | "certificate",
+                | "tokens-passed-on" | "no-issuer" | "certificate",
                 None,
             ) => {}
             ("handshake", None) => {

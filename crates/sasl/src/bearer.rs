@@ -1,4 +1,5 @@
-//! OAUTHBEARER (RFC 7628) and XOAUTH2, the server's side: the client shows a token that somebody else gave it.
+//! OAUTHBEARER (RFC 7628) and XOAUTH2: the client shows a token that somebody else gave it. The server's side; of the client's,
+//! what a proxy says in its turn ([`BearerForm::message`]).
 //!
 //! ```text
 //!  C: n,a=user@example.test,^Aauth=Bearer vF9d…^A^A    OAUTHBEARER
@@ -10,7 +11,7 @@
 //! What the token says is for its issuer: here it is a word.
 
 use crate::exchange::identity;
-use crate::gs2::saslname;
+use crate::gs2::{quoted, saslname};
 use crate::{Exchange, Failure, Secret, Step};
 use std::fmt;
 
@@ -72,6 +73,22 @@ impl Bearer {
             BearerForm::XOAuth2 => "\"status\":\"401\",\"schemes\":\"bearer\"",
         };
         Step::Challenge { challenge: format!("{{{status}{advice}}}").into_bytes(), exchange: Exchange::BearerRefused }
+    }
+}
+
+impl BearerForm {
+    /// The one message of a client that shows a token: the initial response, or the answer to an empty challenge. `None` where
+    /// the name cannot be said: it is empty, or holds what separates the parts.
+    ///
+    /// RFC 7628 §3.1 has a host and a port for tokens whose signature covers them, which a bearer's does not: neither is said.
+    pub fn message(self, user: &str, token: &Secret) -> Option<Secret> {
+        let user = identity(user.as_bytes()).ok()?;
+        let header = match self {
+            Self::OAuthBearer => format!("n,a={},", quoted(&user)),
+            Self::XOAuth2 => format!("user={user}"),
+        };
+        // `concat` reserves the whole length at once, so that no half-written copy is left behind in freed memory.
+        Some(Secret::new([header.as_bytes(), b"\x01auth=Bearer ", token.as_bytes(), b"\x01\x01"].concat()))
     }
 }
 
@@ -235,6 +252,28 @@ mod tests {
         assert_eq!(BearerAdvice::new(None, Some("a\\b".to_owned())), None);
     }
 
+    #[test]
+    fn a_proxy_says_who_and_nothing_of_where() {
+        let token = Secret::new(b"vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==".to_vec());
+        let said =
+            |form: BearerForm, user| form.message(user, &token).map(|said| said.as_bytes().escape_ascii().to_string());
+        assert_eq!(
+            said(BearerForm::OAuthBearer, "user@example.com").unwrap(),
+            r"n,a=user@example.com,\x01auth=Bearer vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==\x01\x01"
+        );
+        assert_eq!(
+            said(BearerForm::XOAuth2, "user@example.com").unwrap(),
+            r"user=user@example.com\x01auth=Bearer vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==\x01\x01"
+        );
+        for user in ["", "a\x01auth=Bearer x", "a\0b"] {
+            assert_eq!(
+                (said(BearerForm::OAuthBearer, user), said(BearerForm::XOAuth2, user)),
+                (None, None),
+                "{user:?}"
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn no_message_panics(message in proptest::collection::vec(any::<u8>(), 0..200)) {
@@ -243,11 +282,15 @@ mod tests {
         }
 
         #[test]
-        fn what_is_said_is_heard(name in "[a-z@.,=]{1,20}", token in "[!-~]{1,40}") {
-            let quoted = name.replace('=', "=3D").replace(',', "=2C");
-            let bearer = shown(Mechanism::OAuthBearer, &format!("n,a={quoted},\x01auth=Bearer {token}\x01\x01"));
-            prop_assert_eq!(bearer.authorization(), Some(&*name));
-            prop_assert_eq!(token_of(&bearer), token.as_bytes());
+        fn what_is_said_is_heard(name in "[a-z@.,=é]{1,20}", token in "[!-~]{1,40}") {
+            for (form, mechanism) in
+                [(BearerForm::OAuthBearer, Mechanism::OAuthBearer), (BearerForm::XOAuth2, Mechanism::XOAuth2)]
+            {
+                let message = form.message(&name, &Secret::new(token.clone().into_bytes())).unwrap();
+                let bearer = shown(mechanism, std::str::from_utf8(message.as_bytes()).unwrap());
+                prop_assert_eq!(bearer.authorization(), Some(&*name));
+                prop_assert_eq!(token_of(&bearer), token.as_bytes());
+            }
         }
     }
 }

@@ -3,6 +3,11 @@
 use crate::Failure;
 use crate::exchange::identity;
 
+/// RFC 5801 §4: a name as it stands in a header.
+pub(crate) fn quoted(name: &str) -> String {
+    name.replace('=', "=3D").replace(',', "=2C")
+}
+
 /// RFC 5801 §4: `=2C` is a comma and `=3D` an equals sign, which stands for nothing else.
 pub(crate) fn saslname(text: &str) -> Result<String, Failure> {
     let mut name = String::with_capacity(text.len());

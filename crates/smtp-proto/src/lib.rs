@@ -25,7 +25,8 @@
 //! 6. After TLS started, nothing that was said before it is remembered.
 //!
 //! RFCs: 5321 (SMTP), 2033 (LMTP), 1870 (SIZE), 2034 and 3463 (enhanced codes), 2920 (PIPELINING), 3030 (CHUNKING, without
-//! BINARYMIME), 3207 (STARTTLS), 3461 (parameters only), 4954 (AUTH), 6152 (8BITMIME), 6531 (SMTPUTF8).
+//! BINARYMIME), 3207 (STARTTLS), 3461 (parameters only), 4954 (AUTH), 6152 (8BITMIME), 6531 (SMTPUTF8),
+//! 7628 §3.2.3 (a token that is refused, the client's end).
 
 pub mod client;
 mod command;

@@ -4,6 +4,7 @@
 //! # purpose              comment
 //! ! password ann secret  a password: whose, and which
 //! ! master ann root pw   a master user's: as whom, whose, and which
+//! ! token ann mF_9       an access token: of whom, and which
 //! ! asking               nobody wants in
 //! ! starttls             TLS must be started (these lines stand before the greeting)
 //! ! tls                  the handshake is done
@@ -42,14 +43,22 @@ fn client(who: &str) -> LoginClient {
     if who == "! asking" {
         return LoginClient::asking(config, Instant::now());
     }
+    let password = |authorization: Option<&str>, authentication: &str, password: &str| Login::Password {
+        authorization: authorization.map(str::to_owned),
+        authentication: authentication.to_owned(),
+        password: Bytes::copy_from_slice(password.as_bytes()),
+    };
+    let token = |user: &str, token: &str| Login::Token {
+        oauthbearer: Bytes::from(format!("n,a={user},\x01auth=Bearer {token}\x01\x01").into_bytes()),
+        xoauth2: Bytes::from(format!("user={user}\x01auth=Bearer {token}\x01\x01").into_bytes()),
+    };
     let words: Vec<&str> = who.split(' ').collect();
-    let (authorization, authentication, password) = match words[..] {
-        ["!", "password", user, password] => (None, user, password),
-        ["!", "master", user, master, password] => (Some(user.to_owned()), master, password),
+    let login = match words[..] {
+        ["!", "password", user, secret] => password(None, user, secret),
+        ["!", "master", user, master, secret] => password(Some(user), master, secret),
+        ["!", "token", user, shown] => token(user, shown),
         _ => panic!("{who}: who logs in?"),
     };
-    let password = Bytes::copy_from_slice(password.as_bytes());
-    let login = Login { authorization, authentication: authentication.to_owned(), password };
     LoginClient::new(config, login, Instant::now())
 }
 

@@ -9,6 +9,36 @@ use anyhow::Result;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
+/// What a test adds to its configuration.
+const MORE: &str = "more.conf";
+
+/// Has it judge access tokens by asking about them at this URL, in which the name and the secret of the client stand that asks.
+/// To be said before it is laid out.
+pub(super) fn judge_tokens(folder: &Path, introspection: &str) -> Result<()> {
+    let asks = format!(
+        "introspection_mode = post
+introspection_url = {introspection}
+username_attribute = username
+active_attribute = active
+active_value = true
+scope = mail
+"
+    );
+    let file = folder.join("oauth2.conf.ext");
+    std::fs::write(&file, asks)?;
+    let judges = format!(
+        "auth_mechanisms = plain login oauthbearer xoauth2
+passdb {{
+  driver = oauth2
+  mechanisms = oauthbearer xoauth2
+  args = {}
+}}
+",
+        file.display()
+    );
+    Ok(std::fs::write(folder.join(MORE), judges)?)
+}
+
 /// What the proxy calls the master.
 pub(super) const MASTER: &str = "proxy";
 
@@ -100,7 +130,8 @@ service anvil {{
     mode = 0
   }}
 }}
-{scripts}{mail}"
+{scripts}{mail}!include_try {folder}/{MORE}
+"
     )
 }
 

@@ -1,4 +1,5 @@
-//! Clients log in with tokens of a real authorization server, at a proxy in front of a Dovecot and a Postfix.
+//! Clients log in with tokens of a real authorization server, at a proxy in front of a Dovecot and a Postfix: the proxy judges them,
+//! or Dovecot does, for itself and for Postfix, or both.
 
 use crate::world::{World, trial_unless};
 use anyhow::{Context, Result, ensure};
@@ -23,17 +24,14 @@ pub(crate) fn trials(world: &Arc<World>) -> Vec<Trial> {
     vec![
         trial_unless(world, "oauth_by_introspection", obstacle, |_| by_introspection()),
         trial_unless(world, "oauth_by_jwks", obstacle, |_| by_jwks()),
+        trial_unless(world, "oauth_by_back_end", obstacle, |_| by_back_end()),
+        trial_unless(world, "oauth_by_issuer_and_back_end", obstacle, |_| by_both()),
     ]
 }
 
 fn by_introspection() -> Result<()> {
     let issuer = Issuer::start()?;
-    let told = format!(
-        "introspection = \"{}/token/introspection\"\nclient_id = \"post house\"\nclient_secret = \"client.secret\"\n\
-         issuer = \"{}\"\ncache_seconds = 0\n",
-        issuer.url, issuer.url
-    );
-    with(&told, |fronted, postfix| {
+    with(&issuer.asking(), |fronted, postfix| {
         let token = issuer.token("opaque-carol", "mail")?;
         let poor = issuer.token("opaque-carol", "other")?;
         let doras = issuer.token("opaque-dora", "mail")?;
@@ -59,17 +57,78 @@ fn by_jwks() -> Result<()> {
     })
 }
 
-fn with(told: &str, run: impl FnOnce(&Fronted, &Postfix) -> Result<()>) -> Result<()> {
+/// Nobody here knows tokens: Dovecot asks their issuer.
+fn by_back_end() -> Result<()> {
+    let mut issuer = Issuer::start()?;
+    let introspection = issuer.introspection();
+    let start = |folder: &Path| Fronted::start_judging_tokens(folder, &introspection, "");
+    before(start, |fronted, postfix| {
+        let token = issuer.token("opaque-carol", "mail")?;
+        let poor = issuer.token("opaque-carol", "other")?;
+        let doras = issuer.token("opaque-dora", "mail")?;
+        lets_in(fronted, postfix, &token)?;
+        // Of one the command's line holds the message, of the other it does not.
+        keeps_out(fronted, &[&poor, &doras, "made-up", &"made-up".repeat(100)])?;
+        by_imaplib(fronted, &["made-up", "bad", &token])?;
+        let another = issuer.token("opaque-carol", "mail")?;
+        issuer.revoke("opaque-carol", &another)?;
+        keeps_out(fronted, &[&another])?;
+        // Passwords go on beside tokens.
+        let account = Fronted::account("carol");
+        let mut by_password = Program::Curl.command();
+        by_password.args(["--silent", "--show-error", "--max-time", "60"]);
+        by_password.args(["--user", &format!("{}:{}", account.address, account.password)]);
+        output(by_password.arg(format!("imap://{}/INBOX", fronted.address("imap"))))?;
+        // Whoever cannot be asked has not said no: the issuer, then the back-end.
+        issuer.stop()?;
+        by_imaplib(fronted, &[&token, "away"])?;
+        fronted.back_end().stop()?;
+        by_imaplib(fronted, &[&token, "away"])?;
+        ensure!(!fronted.log_tail().contains(&token), "a token is in the log");
+        Ok(())
+    })
+}
+
+/// The issuer is asked here, and by Dovecot again.
+fn by_both() -> Result<()> {
+    let issuer = Issuer::start()?;
+    let (introspection, told) = (issuer.introspection(), issuer.told());
+    let start = |folder: &Path| {
+        std::fs::write(folder.join("client.secret"), CLIENT_SECRET)?;
+        Fronted::start_judging_tokens(folder, &introspection, &told)
+    };
+    before(start, |fronted, postfix| {
+        let token = issuer.token("opaque-carol", "mail")?;
+        let doras = issuer.token("opaque-dora", "mail")?;
+        lets_in(fronted, postfix, &token)?;
+        keeps_out(fronted, &[&doras, "made-up"])?;
+        fronted.back_end().stop()?;
+        by_imaplib(fronted, &["made-up", "bad"])?;
+        by_imaplib(fronted, &[&token, "away"])
+    })
+}
+
+fn with(told: &str, run: impl FnOnce(&mut Fronted, &Postfix) -> Result<()>) -> Result<()> {
+    let told = format!("{SECTION}{told}");
+    let start = |folder: &Path| {
+        std::fs::write(folder.join("client.secret"), CLIENT_SECRET)?;
+        Fronted::start_with(folder, Security::StartTls, Entrance::Master, &told)
+    };
+    before(start, run)
+}
+
+fn before(
+    start: impl FnOnce(&Path) -> Result<Fronted>,
+    run: impl FnOnce(&mut Fronted, &Postfix) -> Result<()>,
+) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("posthouse-oauth").tempdir()?;
     let home = tempfile::tempdir()?;
-    std::fs::write(folder.path().join("client.secret"), "p: %/+&=s\n")?;
-    let told = format!("[proxy.oauth]\naudience = \"mail\"\nscopes = [\"mail\"]\n{told}");
-    let fronted = Fronted::start_with(folder.path(), Security::StartTls, Entrance::Master, &told)?;
+    let mut fronted = start(folder.path())?;
     let (passwords, certificate, key) = (fronted.file("passwords"), fronted.file("back.pem"), fronted.file("back.key"));
     let from = Submission { passwords: &passwords, certificate: &certificate, key: &key };
     let postfix = Postfix::start_submission(home.path(), from)?;
     fronted.add_submission(postfix.address())?;
-    run(&fronted, &postfix).map_err(|error| error.context(fronted.log_tail()))
+    run(&mut fronted, &postfix).map_err(|error| error.context(fronted.log_tail()))
 }
 
 /// Mail is put, sent and read, by each protocol and mechanism.
@@ -93,7 +152,7 @@ fn lets_in(fronted: &Fronted, postfix: &Postfix, token: &str) -> Result<()> {
     }
     postfix.wait_until_empty()?;
     ensure!(postfix.fates("sent")?.len() == MECHANISMS.len(), "one message by each mechanism");
-    by_imaplib(fronted, token, "good")
+    by_imaplib(fronted, &[token, "good"])
 }
 
 fn keeps_out(fronted: &Fronted, tokens: &[&str]) -> Result<()> {
@@ -105,7 +164,7 @@ fn keeps_out(fronted: &Fronted, tokens: &[&str]) -> Result<()> {
                 ensure!(refused.status.code() == Some(67), "{token}: {mechanism}, {protocol}: {}", refused.status);
             }
         }
-        by_imaplib(fronted, token, "bad")?;
+        by_imaplib(fronted, &[token, "bad"])?;
     }
     Ok(())
 }
@@ -119,12 +178,11 @@ fn curl(fronted: &Fronted, protocol: &str, path: &str, mechanism: &str, token: &
     Ok(command)
 }
 
-fn by_imaplib(fronted: &Fronted, token: &str, expected: &str) -> Result<()> {
+fn by_imaplib(fronted: &Fronted, tokens: &[&str]) -> Result<()> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/imap_bearer.py");
     let port = fronted.address("imap").port().to_string();
     let user = format!("carol@{DOMAIN}");
-    output(Program::Python.command().arg("-B").arg(script).args([port.as_str(), user.as_str(), token, expected]))
-        .map(drop)
+    output(Program::Python.command().arg("-B").arg(script).args([port.as_str(), user.as_str()]).args(tokens)).map(drop)
 }
 
 /// The authorization server; it ends with this value.
@@ -152,6 +210,31 @@ impl Issuer {
         issuer.said.read_line(&mut line)?;
         issuer.url = line.trim().strip_prefix("ready ").context("the authorization server did not start")?.to_owned();
         Ok(issuer)
+    }
+
+    /// How a proxy asks about each token.
+    fn asking(&self) -> String {
+        format!(
+            "introspection = \"{}/token/introspection\"\nclient_id = \"post house\"\nclient_secret = \"client.secret\"\n\
+             issuer = \"{}\"\ncache_seconds = 0\n",
+            self.url, self.url
+        )
+    }
+
+    /// The whole section.
+    fn told(&self) -> String {
+        format!("{SECTION}{}", self.asking())
+    }
+
+    /// Where a Dovecot asks about each token, and as whom.
+    fn introspection(&self) -> String {
+        format!("{}/token/introspection", self.url.replacen("://", "://opaque-dora:of-the-client@", 1))
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     fn token(&self, client: &str, scope: &str) -> Result<String> {
@@ -182,4 +265,6 @@ impl Drop for Issuer {
     }
 }
 
+const SECTION: &str = "[proxy.oauth]\naudience = \"mail\"\nscopes = [\"mail\"]\n";
+const CLIENT_SECRET: &str = "p: %/+&=s\n";
 const MECHANISMS: [&str; 2] = ["OAUTHBEARER", "XOAUTH2"];

@@ -35,6 +35,7 @@ mod proxy;
 mod queues;
 pub mod seeds;
 mod smtp;
+mod tokens;
 mod words;
 
 pub use directory_files::directory_file;
@@ -50,6 +51,7 @@ pub use pop3::pop3_server;
 pub use proxy::proxy_header;
 pub use queues::queue_record;
 pub use smtp::{smtp_client, smtp_server};
+pub use tokens::access_token;
 pub use words::mail_types;
 
 /// A function that panics where a promise is broken.
@@ -57,6 +59,7 @@ pub type Target = fn(&[u8]);
 
 /// Every target by name.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("access_token", access_token),
     ("aliases", aliases),
     ("body_frame", body_frame),
     ("directory_file", directory_file),

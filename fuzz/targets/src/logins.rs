@@ -16,8 +16,9 @@ pub fn imap_client(data: &[u8]) {
         password: Secret::new(octets.to_vec()),
     };
     let external = || Login::External { authorization: "alice@example.test".to_owned() };
+    let token = || Login::Token { oauthbearer: Secret::new(b"n,".to_vec()), xoauth2: Secret::new(b"user=".to_vec()) };
     let known = || Capabilities::parse(b"AUTH=PLAIN");
-    let clients: [&dyn Fn(Instant) -> Client; 8] = [
+    let clients: [&dyn Fn(Instant) -> Client; 10] = [
         &|now| Client::new(external(), now),
         &|now| Client::new(external(), now).with_starttls(),
         &|now| Client::new(password(b"secret", None), now),
@@ -28,6 +29,8 @@ pub fn imap_client(data: &[u8]) {
             Client::new(password(b"secret", None), now).knowing(Capabilities::parse(b"AUTH=PLAIN ID")).introducing(id)
         },
         &|now| Client::new(password(b"secret", None), now).with_starttls().knowing(known()),
+        &|now| Client::new(token(), now),
+        &|now| Client::new(token(), now).knowing(Capabilities::parse(b"AUTH=OAUTHBEARER")),
         &|now| Client::asking(now).with_starttls(),
     ];
     for client in clients {
@@ -50,9 +53,16 @@ pub fn pop3_client(data: &[u8]) {
         authentication: "ann".to_owned(),
         password: Secret::new(b"s".repeat(octets)),
     };
+    let token = |octets: usize| Login::Token {
+        oauthbearer: Secret::new(b"o".repeat(octets)),
+        xoauth2: Secret::new(b"x".repeat(octets)),
+    };
     let known = || Capabilities { sasl_plain: true, ..Capabilities::default() };
+    let bearer = || Capabilities { sasl_oauthbearer: true, ..Capabilities::default() };
     let user = || Capabilities { user: true, pipelining: true, ..Capabilities::default() };
-    let clients: [&dyn Fn(Instant) -> Client; 10] = [
+    let clients: [&dyn Fn(Instant) -> Client; 12] = [
+        &|now| Client::new(token(6), now),
+        &|now| Client::new(token(300), now).knowing(bearer()),
         &|now| Client::new(external(1), now),
         &|now| Client::new(external(300), now),
         &|now| Client::new(external(300), now).in_mode(Mode::Utf8),
@@ -76,12 +86,18 @@ pub fn pop3_client(data: &[u8]) {
 /// What ManageSieve servers say, to each kind of login and to who only asks: as [`imap_client`].
 pub fn managesieve_client(data: &[u8]) {
     use managesieve_proto::{Client, ClientEvent, Login, Secret};
-    let login = |octets: usize, authorization: Option<&str>| Login {
+    let login = |octets: usize, authorization: Option<&str>| Login::Password {
         authorization: authorization.map(str::to_owned),
         authentication: "ann".to_owned(),
         password: Secret::new(b"s".repeat(octets)),
     };
-    let clients: [&dyn Fn(Instant) -> Client; 5] = [
+    let token = |octets: usize| Login::Token {
+        oauthbearer: Secret::new(b"o".repeat(octets)),
+        xoauth2: Secret::new(b"x".repeat(octets)),
+    };
+    let clients: [&dyn Fn(Instant) -> Client; 7] = [
+        &|now| Client::new(token(6), now),
+        &|now| Client::new(token(900), now),
         &|now| Client::asking(now),
         &|now| Client::asking(now).with_starttls(),
         &|now| Client::new(login(6, None), now),

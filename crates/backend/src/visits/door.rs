@@ -223,6 +223,7 @@ impl<M: Guest> Door<M> {
         let mut visit = Visit { call, attempt: Some(attempt), clock: &*self.clock };
         match visit.verdict().await {
             Ok(Verdict::Unsayable(why)) => {
+                self.doubt(callee);
                 visit.is_well();
                 Err(Stop::Before(unavailable(callee, why)))
             }

@@ -66,7 +66,7 @@ pub(super) enum Verdict {
     InUse,
     /// No, but whoever the visitor is.
     Unavailable(String),
-    /// The visitor has a name or a password for which it has no words.
+    /// The visitor has a name, a password or a token for which it has no words.
     Unsayable(String),
     /// Nothing: there was none.
     Offered,
@@ -77,9 +77,16 @@ impl Guest for imap::Client {
     const PROTOCOL: Protocol = Protocol::Imap;
 
     fn new(Manner { said, now, .. }: Manner<'_>) -> Self {
-        let Said { authorization, authentication, password } = said;
-        let password = imap_proto::command::Secret::new(password.as_bytes().to_vec());
-        Self::new(imap::Login::Password { authorization, authentication, password }, now).telling_capabilities()
+        let secret = |octets: &[u8]| imap_proto::command::Secret::new(octets.to_vec());
+        let login = match said {
+            Said::Password { authorization, authentication, password } => {
+                imap::Login::Password { authorization, authentication, password: secret(password.as_bytes()) }
+            }
+            Said::Token { oauthbearer, xoauth2 } => {
+                imap::Login::Token { oauthbearer: secret(oauthbearer.as_bytes()), xoauth2: secret(xoauth2.as_bytes()) }
+            }
+        };
+        Self::new(login, now).telling_capabilities()
     }
 
     fn asking(_host: &Domain, now: Instant) -> Self {
@@ -154,9 +161,17 @@ impl Guest for pop3_proto::Client {
     const PROTOCOL: Protocol = Protocol::Pop3;
 
     fn new(Manner { said, mode, now, .. }: Manner<'_>) -> Self {
-        let Said { authorization, authentication, password } = said;
-        let password = pop3_proto::Secret::new(password.as_bytes().to_vec());
-        Self::new(pop3_proto::Login::Password { authorization, authentication, password }, now).in_mode(mode)
+        let secret = |octets: &[u8]| pop3_proto::Secret::new(octets.to_vec());
+        let login = match said {
+            Said::Password { authorization, authentication, password } => {
+                pop3_proto::Login::Password { authorization, authentication, password: secret(password.as_bytes()) }
+            }
+            Said::Token { oauthbearer, xoauth2 } => pop3_proto::Login::Token {
+                oauthbearer: secret(oauthbearer.as_bytes()),
+                xoauth2: secret(xoauth2.as_bytes()),
+            },
+        };
+        Self::new(login, now).in_mode(mode)
     }
 
     fn asking(_host: &Domain, now: Instant) -> Self {
@@ -228,9 +243,17 @@ impl Guest for LoginClient {
     const PROTOCOL: Protocol = Protocol::Submission;
 
     fn new(Manner { said, host, now, .. }: Manner<'_>) -> Self {
-        let Said { authorization, authentication, password } = said;
-        let password = Bytes::copy_from_slice(password.as_bytes());
-        Self::new(Config::new(Dialect::Smtp, host.clone()), Login { authorization, authentication, password }, now)
+        let login = match said {
+            Said::Password { authorization, authentication, password } => {
+                let password = Bytes::copy_from_slice(password.as_bytes());
+                Login::Password { authorization, authentication, password }
+            }
+            Said::Token { oauthbearer, xoauth2 } => Login::Token {
+                oauthbearer: Bytes::copy_from_slice(oauthbearer.as_bytes()),
+                xoauth2: Bytes::copy_from_slice(xoauth2.as_bytes()),
+            },
+        };
+        Self::new(Config::new(Dialect::Smtp, host.clone()), login, now)
     }
 
     fn asking(host: &Domain, now: Instant) -> Self {
@@ -277,7 +300,7 @@ impl Guest for LoginClient {
             LoginEvent::NoStartTls(reply) => Verdict::Unavailable(format!("the server does not start TLS: {reply}")),
             LoginEvent::NoLogin => Verdict::Unavailable("the server offers no way to log in".to_owned()),
             LoginEvent::Unsayable => {
-                Verdict::Unsayable("the server offers no way to say this name or password".to_owned())
+                Verdict::Unsayable("the server offers no way to say this name, password or token".to_owned())
             }
             LoginEvent::Closed(Closing::Refused(reply)) => Verdict::Unavailable(format!("it refused us: {reply}")),
             LoginEvent::Closed(Closing::Timeout) => {
@@ -296,9 +319,19 @@ impl Guest for managesieve_proto::Client {
     const PROTOCOL: Protocol = Protocol::Sieve;
 
     fn new(Manner { said, now, .. }: Manner<'_>) -> Self {
-        let Said { authorization, authentication, password } = said;
-        let password = managesieve_proto::Secret::new(password.as_bytes().to_vec());
-        Self::new(managesieve_proto::Login { authorization, authentication, password }, now)
+        let secret = |octets: &[u8]| managesieve_proto::Secret::new(octets.to_vec());
+        let login = match said {
+            Said::Password { authorization, authentication, password } => managesieve_proto::Login::Password {
+                authorization,
+                authentication,
+                password: secret(password.as_bytes()),
+            },
+            Said::Token { oauthbearer, xoauth2 } => managesieve_proto::Login::Token {
+                oauthbearer: secret(oauthbearer.as_bytes()),
+                xoauth2: secret(xoauth2.as_bytes()),
+            },
+        };
+        Self::new(login, now)
     }
 
     fn asking(_host: &Domain, now: Instant) -> Self {

@@ -8,7 +8,7 @@ use crate::foreign::{Introducing, Master, MasterForm, Protocol, Telling};
 use crate::testing::{Heard, Node, Script, Shared, Tasks, Then, Turning};
 use mail_types::Address;
 use ports::{CallSecurity, Introduction, Peer, Standing, Trust};
-use sasl::Password;
+use sasl::{Password, Secret};
 use std::sync::Mutex;
 
 /// The store `cyrus`, and what is known of it.
@@ -109,7 +109,10 @@ fn who(password: Option<&str>) -> Visitor {
     Visitor {
         address: Arc::new(Address::parse("carol@example.test").unwrap()),
         user: "carol".to_owned(),
-        password: password.map(|password| Password::new(password.as_bytes().to_vec()).unwrap()),
+        credential: match password {
+            Some(password) => Credential::Password(Password::new(password.as_bytes().to_vec()).unwrap()),
+            None => Credential::Word,
+        },
         standing: Standing::Known,
         peer: Peer {
             address: "198.51.100.7:4000".parse().unwrap(),
@@ -118,6 +121,11 @@ fn who(password: Option<&str>) -> Visitor {
         },
         ttl: 4,
     }
+}
+
+/// Who shows `mF_9`.
+fn bearer() -> Visitor {
+    Visitor { credential: Credential::Token(Secret::new(b"mF_9".to_vec())), ..who(None) }
 }
 
 fn welcomed(admission: Result<Admission, Unavailable>) -> (String, String) {
@@ -136,6 +144,82 @@ fn a_visitor_comes_with_his_own_password() {
     let heard = site.heard.lock().unwrap();
     let [(callee, behalf_of)] = heard.calls.as_slice() else { panic!("one call") };
     assert_eq!((callee.port, behalf_of.map(|peer| peer.tls)), (143, Some(true)));
+}
+
+#[test]
+fn a_visitor_comes_with_his_token() {
+    // n,a=carol,^Aauth=Bearer mF_9^A^A
+    const OAUTHBEARER: &str = "bixhPWNhcm9sLAFhdXRoPUJlYXJlciBtRl85AQE=";
+    // user=carol^Aauth=Bearer mF_9^A^A
+    const XOAUTH2: &str = "dXNlcj1jYXJvbAFhdXRoPUJlYXJlciBtRl85AQE=";
+    const WHY: &str = "eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIn0=";
+    let offering = |mechanisms: &str| format!("* OK [CAPABILITY IMAP4rev1 SASL-IR {mechanisms}] hi\r\n");
+    let played = |pieces: Vec<String>| -> &'static [&'static str] {
+        Box::leak(pieces.into_iter().map(|piece| &*Box::leak(piece.into_boxed_str())).collect())
+    };
+    let imap = |site: &Site| site.clock.finish(site.visits.imap(&store("cyrus"), bearer()));
+    for (mechanisms, said) in [
+        ("AUTH=PLAIN AUTH=XOAUTH2 AUTH=OAUTHBEARER", format!("P1 AUTHENTICATE OAUTHBEARER {OAUTHBEARER}\r\n")),
+        ("AUTH=XOAUTH2", format!("P1 AUTHENTICATE XOAUTH2 {XOAUTH2}\r\n")),
+    ] {
+        let pieces = played(vec![offering(mechanisms), "P1 OK [CAPABILITY IMAP4rev1] in\r\n".to_owned()]);
+        let site = Site::new(pieces, Then::Silent);
+        assert_eq!((welcomed(imap(&site)).0.as_str(), site.said()), ("[CAPABILITY IMAP4rev1] in", said));
+    }
+    // A refusal of the token is one of him, whether he is told why before it or not.
+    for no in [vec!["P1 NO no\r\n".to_owned()], vec![format!("+ {WHY}\r\n"), "P1 NO no\r\n".to_owned()]] {
+        let pieces = played([vec![offering("AUTH=OAUTHBEARER")], no].concat());
+        assert!(matches!(imap(&Site::new(pieces, Then::Silent)), Ok(Admission::Refused { .. })));
+    }
+    for away in ["P1 NO [UNAVAILABLE] later\r\n", "P1 BAD what\r\n"] {
+        let pieces = played(vec![offering("AUTH=OAUTHBEARER"), away.to_owned()]);
+        assert!(imap(&Site::new(pieces, Then::Silent)).is_err(), "{away}");
+    }
+    // One that has no words for tokens is well: others come with passwords.
+    let site = Site::new(&[GREETING], Then::Silent);
+    let why = imap(&site).unwrap_err().to_string();
+    assert!(why.ends_with("no way to say this name, password or token"), "{why}");
+    assert!(site.visits.hosts().iter().all(|host| host.state != HostState::LeftAlone));
+}
+
+#[test]
+fn a_token_is_shown_by_every_protocol_and_never_in_a_masters_place() {
+    const O: &str = "bixhPWNhcm9sLAFhdXRoPUJlYXJlciBtRl85AQE=";
+    let site = Site::new(&["+OK hi\r\n", "+OK\r\nSASL OAUTHBEARER\r\n.\r\n", "+OK in\r\n"], Then::Silent);
+    let admission = site.clock.finish(site.visits.pop3(&store("cyrus"), bearer(), Mode::default()));
+    assert_eq!((welcomed(admission).0, site.said()), ("in".to_owned(), format!("CAPA\r\nAUTH OAUTHBEARER {O}\r\n")));
+    let pieces = &["220 back.example\r\n", "250-back.example\r\n250 AUTH OAUTHBEARER\r\n", "235 2.7.0 in\r\n"];
+    let site = Site::new(pieces, Then::Silent);
+    welcomed(site.clock.finish(site.visits.submission(&store("cyrus"), bearer())));
+    assert_eq!(site.said(), format!("EHLO proxy.example\r\nAUTH OAUTHBEARER {O}\r\n"));
+    let site = Site::new(&["\"SASL\" \"OAUTHBEARER\"\r\nOK\r\n", "OK \"In.\"\r\n"], Then::Silent);
+    welcomed(site.clock.finish(site.visits.sieve(&store("cyrus"), bearer())));
+    assert_eq!(site.said(), format!("AUTHENTICATE \"OAUTHBEARER\" \"{O}\"\r\n"));
+    let form = MasterForm::Authorization;
+    let master = Master { name: "m".into(), password: Password::new(b"pw".to_vec()).unwrap(), form };
+    let site = Site::with(&[GREETING], Then::Silent, CallSecurity::Plain, Some(master));
+    let why = site.clock.finish(site.visits.imap(&store("cyrus"), bearer())).unwrap_err().to_string();
+    assert!(why.ends_with("its record has just changed") && site.said().is_empty(), "{why}");
+    let site = Site::new(&[GREETING], Then::Silent);
+    let odd = Visitor { user: "a\x01b".to_owned(), ..bearer() };
+    assert!(site.clock.finish(site.visits.imap(&store("cyrus"), odd)).is_err() && site.said().is_empty());
+}
+
+#[test]
+fn tls_comes_before_a_token() {
+    let pieces = &[
+        "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=OAUTHBEARER] hi\r\n",
+        "P1 OK go\r\n",
+        "* CAPABILITY IMAP4rev1 SASL-IR AUTH=OAUTHBEARER\r\nP2 OK done\r\n",
+        "P3 OK [CAPABILITY IMAP4rev1] in\r\n",
+    ];
+    let site = Site::with(pieces, Then::Silent, CallSecurity::StartTls(Trust::Public), None);
+    welcomed(site.clock.finish(site.visits.imap(&store("cyrus"), bearer())));
+    assert!(site.said().starts_with("P1 STARTTLS\r\n(TLS)P2 CAPABILITY\r\nP3 AUTHENTICATE OAUTHBEARER "));
+    let refusing = &["* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=OAUTHBEARER] hi\r\n", "P1 NO not here\r\n"];
+    let site = Site::with(refusing, Then::Silent, CallSecurity::StartTls(Trust::Public), None);
+    assert!(site.clock.finish(site.visits.imap(&store("cyrus"), bearer())).is_err());
+    assert_eq!(site.said(), "P1 STARTTLS\r\n", "nothing is said in clear");
 }
 
 #[test]

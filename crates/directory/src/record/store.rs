@@ -39,6 +39,8 @@ pub enum StoreKind {
         port_tls: PortTls,
         /// How a proxy logs in to it.
         login: BackendLogin,
+        /// Whether it judges its users' access tokens itself: it is shown them as it is their passwords.
+        tokens: bool,
     },
 }
 
@@ -141,7 +143,7 @@ impl StoreRecord {
     pub fn foreign(name: StoreName, host: Host, ports: BTreeMap<Protocol, u16>) -> Self {
         let hosts = vec![HostAt::from(host)];
         let (tls, port_tls, login) = (TlsMode::None, PortTls::new(), BackendLogin::Password);
-        let kind = StoreKind::Foreign { hosts, ports, tls, port_tls, login };
+        let kind = StoreKind::Foreign { hosts, ports, tls, port_tls, login, tokens: false };
         Self { name, kind, closed: false }
     }
 }
@@ -269,7 +271,7 @@ impl Record for StoreRecord {
     const KIND: &'static str = "store";
     const PREFIX: &'static str = "routing/store/";
     const FIELDS: &'static [&'static str] =
-        &["name", "kind", "node", "host", "hosts", "ports", "tls", "port_tls", "login", "closed"];
+        &["name", "kind", "node", "host", "hosts", "ports", "tls", "port_tls", "login", "tokens", "closed"];
 
     fn key_for(name: &str) -> Result<String, RecordError> {
         let name = StoreName::parse(name).map_err(|error| RecordError::field("name", error))?;
@@ -290,6 +292,9 @@ impl Record for StoreRecord {
                 if port_tls.keys().any(|protocol| !ports.contains_key(protocol)) =>
             {
                 Err(RecordError::field("port_tls", "it is for a protocol that ports does not name"))
+            }
+            StoreKind::Foreign { login: BackendLogin::Master, tokens: true, .. } => {
+                Err(RecordError::field("tokens", "a store that a master logs in to is shown none"))
             }
             StoreKind::Foreign { hosts, ports, .. } => {
                 check_ports(ports)?;
@@ -369,6 +374,8 @@ struct RawStore {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     login: Option<BackendLogin>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    tokens: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     closed: bool,
 }
 
@@ -391,6 +398,7 @@ impl TryFrom<RawStore> for StoreRecord {
                 tls: raw.tls.take().unwrap_or_default(),
                 port_tls: std::mem::take(&mut raw.port_tls),
                 login: raw.login.take().unwrap_or_default(),
+                tokens: std::mem::take(&mut raw.tokens),
             },
         };
         let left = [
@@ -401,6 +409,7 @@ impl TryFrom<RawStore> for StoreRecord {
             ("tls", raw.tls.is_some()),
             ("port_tls", !raw.port_tls.is_empty()),
             ("login", raw.login.is_some()),
+            ("tokens", raw.tokens),
         ];
         if let Some((field, _)) = left.into_iter().find(|(_, there)| *there) {
             return Err(RecordError::field(field, "a store of this kind has no such field"));
@@ -423,9 +432,10 @@ impl From<StoreRecord> for RawStore {
                 tls: None,
                 port_tls: PortTls::new(),
                 login: None,
+                tokens: false,
                 closed,
             },
-            StoreKind::Foreign { hosts, ports, tls, port_tls, login } => {
+            StoreKind::Foreign { hosts, ports, tls, port_tls, login, tokens } => {
                 let (host, hosts) = one_or_many(hosts);
                 Self {
                     name,
@@ -437,6 +447,7 @@ impl From<StoreRecord> for RawStore {
                     tls: Some(tls),
                     port_tls,
                     login: Some(login),
+                    tokens,
                     closed,
                 }
             }

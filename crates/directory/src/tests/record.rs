@@ -85,6 +85,11 @@ fn operators_hear_what_is_wrong() {
             "port_tls",
         ),
         (json!({"name": "s", "kind": "posthouse", "node": "n", "port_tls": {"imap": "tls"}}), "port_tls"),
+        (json!({"name": "s", "kind": "posthouse", "node": "n", "tokens": true}), "tokens"),
+        (
+            json!({"name": "s", "kind": "foreign", "host": "h", "ports": {"imap": 1}, "login": "master", "tokens": true}),
+            "is shown none",
+        ),
         (json!({"name": "s", "kind": "foreign", "hosts": ["h,imap"], "ports": {"imap": 1}}), "imap=1143"),
         (json!({"name": "s", "kind": "foreign", "hosts": vec!["h"; 17], "ports": {"imap": 1}}), "1 to 16"),
     ] {
@@ -132,6 +137,23 @@ fn a_port_is_protected_as_its_store_is_or_says_how() {
     let own = [(Protocol::Sieve, TlsMode::Tls)].into();
     assert_eq!(tls.at_port(Protocol::Sieve, &own), TlsMode::Tls, "but for who says so");
     assert_eq!(TlsMode::None.at_port(Protocol::Sieve, &port_tls), TlsMode::None);
+}
+
+#[test]
+fn who_takes_tokens_says_so_and_who_does_not_is_written_as_ever() {
+    let before = json!({"name": "s", "kind": "foreign", "host": "h.test", "ports": {"imap": 143}, "tls": "tls", "login": "password"});
+    let tokens = |written: &serde_json::Value| {
+        let read = StoreRecord::from_operator(written.clone()).expect("a store");
+        let again = serde_json::to_value(&read).expect("a value");
+        let crate::StoreKind::Foreign { tokens, .. } = read.kind else { panic!("foreign") };
+        (tokens, again)
+    };
+    assert_eq!(tokens(&before), (false, before.clone()));
+    let mut taking = before.clone();
+    taking["tokens"] = true.into();
+    assert_eq!(tokens(&taking), (true, taking.clone()));
+    taking["tokens"] = false.into();
+    assert_eq!(tokens(&taking), (false, before));
 }
 
 #[test]

@@ -546,3 +546,30 @@ fn logins_are_judged_here_unless_a_back_end_that_has_any_wants_passwords() {
     assert!(!judged("password", json!({"imap": 143})) && !judged("password", json!({"submission": 587, "lmtp": 24})));
     assert!(judged("password", json!({"lmtp": 24})) && judged("password", json!({"smtp": 25})));
 }
+
+#[test]
+fn tokens_are_taken_where_somebody_judges_every_one() {
+    use crate::TokenJudge::{BackEnds, Issuer};
+    let ours = json!({"name": "ours", "kind": "posthouse", "node": "n"});
+    let foreign = |name: &str, login: &str, tokens: bool| json!({"name": name, "kind": "foreign", "host": "h.test", "ports": {"imap": 143}, "login": login, "tokens": tokens});
+    let (theirs, masters) = (foreign("theirs", "password", true), foreign("masters", "master", false));
+    let (plain, mail) = (
+        foreign("plain", "password", false),
+        json!({"name": "mail", "kind": "foreign", "host": "h.test", "ports": {"lmtp": 24}}),
+    );
+    let judged = |stores: &[&Value]| {
+        let entries: Vec<_> = stores.iter().map(|store| entry::<crate::StoreRecord>((*store).clone())).collect();
+        let routing = crate::Routing::load(&entries, Revision::new(1));
+        assert_eq!(routing.judges_every_login(), stores.iter().all(|store| ![&theirs, &plain].contains(store)));
+        [Issuer, BackEnds].map(|judge| routing.takes_tokens(judge))
+    };
+    assert_eq!(judged(&[&theirs]), [true, true]);
+    assert_eq!(judged(&[&theirs, &mail]), [true, true], "nobody logs in there");
+    assert_eq!(judged(&[&theirs, &ours]), [true, false]);
+    assert_eq!(judged(&[&theirs, &masters]), [true, false]);
+    assert_eq!(judged(&[&ours, &masters, &mail]), [true, false]);
+    assert_eq!(judged(&[&theirs, &plain]), [false, false]);
+    assert_eq!(judged(&[]), [true, false]);
+    assert_eq!(judged(&[&mail]), [true, false]);
+    assert!(!crate::Routing::default().takes_tokens(BackEnds));
+}

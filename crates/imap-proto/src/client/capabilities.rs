@@ -10,6 +10,10 @@ pub struct Capabilities {
     pub starttls: bool,
     /// AUTH=PLAIN (RFC 4616).
     pub auth_plain: bool,
+    /// AUTH=OAUTHBEARER (RFC 7628).
+    pub auth_oauthbearer: bool,
+    /// AUTH=XOAUTH2, which is older.
+    pub auth_xoauth2: bool,
     /// AUTH=EXTERNAL (RFC 4422 App. A).
     pub auth_external: bool,
     /// SASL-IR (RFC 4959): a login may come with AUTHENTICATE, and saves a round trip.
@@ -31,6 +35,8 @@ impl Capabilities {
             match name.to_ascii_uppercase().as_slice() {
                 b"STARTTLS" => known.starttls = true,
                 b"AUTH=PLAIN" => known.auth_plain = true,
+                b"AUTH=OAUTHBEARER" => known.auth_oauthbearer = true,
+                b"AUTH=XOAUTH2" => known.auth_xoauth2 = true,
                 b"AUTH=EXTERNAL" => known.auth_external = true,
                 b"SASL-IR" => known.sasl_ir = true,
                 b"LOGINDISABLED" => known.login_disabled = true,

@@ -22,26 +22,51 @@ pub enum Login {
         /// The password, octet by octet as it goes out.
         password: Secret,
     },
+    /// An access token that the server judges, in the words of each mechanism that has a place for it: the one that the server
+    /// has is said, AUTHENTICATE OAUTHBEARER (RFC 7628) rather than AUTHENTICATE XOAUTH2.
+    Token {
+        /// The one message of OAUTHBEARER, before base64.
+        oauthbearer: Secret,
+        /// That of XOAUTH2.
+        xoauth2: Secret,
+    },
 }
 
 /// The octets of a command: the first part leaves at once, each of the others when the server asks for it by `+`.
 pub(super) type Parts = VecDeque<Secret>;
+
+/// What a login is said with.
+pub(super) struct Said {
+    pub(super) parts: Parts,
+    /// What is answered, once, to a server that tells why the token is worth nothing before it says NO.
+    pub(super) on_failure: Option<&'static [u8]>,
+}
 
 impl Login {
     /// Whether it depends on what the server offers.
     pub(super) fn needs_capabilities(&self) -> bool {
         match self {
             Self::External { .. } => false,
-            Self::Password { .. } => true,
+            Self::Password { .. } | Self::Token { .. } => true,
         }
     }
 
     /// Or why this server has no way to be told it.
-    pub(super) fn parts(self, tag: &str, known: &Capabilities) -> Result<Parts, Closing> {
-        match self {
+    pub(super) fn said(self, tag: &str, known: &Capabilities) -> Result<Said, Closing> {
+        let parts = match self {
+            Self::Token { oauthbearer, .. } if known.auth_oauthbearer => {
+                let parts = authenticate(tag, "OAUTHBEARER", oauthbearer.expose(), InitialResponse::of(known));
+                return Ok(Said { parts, on_failure: Some(OAUTHBEARER_FAILED) });
+            }
+            Self::Token { xoauth2, .. } if known.auth_xoauth2 => {
+                let parts = authenticate(tag, "XOAUTH2", xoauth2.expose(), InitialResponse::of(known));
+                return Ok(Said { parts, on_failure: Some(XOAUTH2_FAILED) });
+            }
+            // Others have passwords, for which there may be a way.
+            Self::Token { .. } => return Err(Closing::Unsayable),
             // Our own nodes take the initial response, and nobody asks them.
             Self::External { authorization } => {
-                Ok(authenticate(tag, "EXTERNAL", authorization.as_bytes(), InitialResponse::Taken))
+                authenticate(tag, "EXTERNAL", authorization.as_bytes(), InitialResponse::Taken)
             }
             Self::Password { authorization, authentication, password } => {
                 let (user, password) = (authentication.as_bytes(), password.expose());
@@ -53,13 +78,14 @@ impl Login {
                 match act_as {
                     _ if known.auth_plain => {
                         let message = Secret::new([act_as.unwrap_or_default(), user, password].join(&0));
-                        Ok(authenticate(tag, "PLAIN", message.expose(), InitialResponse::of(known)))
+                        authenticate(tag, "PLAIN", message.expose(), InitialResponse::of(known))
                     }
-                    None if !known.login_disabled => Ok(log_in(tag, user, password, known.literal_mode)),
-                    Some(_) | None => Err(Closing::NoLogin),
+                    None if !known.login_disabled => log_in(tag, user, password, known.literal_mode),
+                    Some(_) | None => return Err(Closing::NoLogin),
                 }
             }
-        }
+        };
+        Ok(Said { parts, on_failure: None })
     }
 }
 
@@ -135,3 +161,8 @@ impl Command {
         self.parts.push_back(Secret::new(std::mem::take(&mut self.line)));
     }
 }
+
+/// RFC 7628 §3.2.3: one %x01, in base64.
+const OAUTHBEARER_FAILED: &[u8] = b"AQ==\r\n";
+/// Nothing, as those want it who have made XOAUTH2.
+const XOAUTH2_FAILED: &[u8] = b"\r\n";

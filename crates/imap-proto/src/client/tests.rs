@@ -11,6 +11,10 @@ fn ann(password: &[u8]) -> Login {
     Login::Password { authorization: None, authentication: "ann".to_owned(), password: Secret::new(password.to_vec()) }
 }
 
+fn token(octets: usize) -> Login {
+    Login::Token { oauthbearer: Secret::new(b"o".repeat(octets)), xoauth2: Secret::new(b"x".repeat(octets)) }
+}
+
 fn now() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "an Instant to count from cannot be made otherwise")]
     Instant::now()
@@ -240,6 +244,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         Just(b"+ go on\r\n".to_vec()),
         Just(b"* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hello\r\n".to_vec()),
         Just(b"* OK [CAPABILITY IMAP4rev1] hello\r\n".to_vec()),
+        Just(b"* OK [CAPABILITY SASL-IR AUTH=OAUTHBEARER] hello\r\n".to_vec()),
         Just(b"* CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR\r\n".to_vec()),
         Just(b"P1 OK\r\n".to_vec()),
         Just(b"P2 OK in\r\n".to_vec()),
@@ -255,12 +260,14 @@ fn client() -> impl Strategy<Value = (Login, bool, bool, Option<Capabilities>)> 
         authentication: "root".to_owned(),
         password: Secret::new(b"secret".to_vec()),
     };
-    let logins = prop_oneof![Just(alice()), Just(ann(b"secret")), Just(ann(b"caf\xe9")), Just(master)];
+    let logins = prop_oneof![Just(alice()), Just(ann(b"secret")), Just(ann(b"caf\xe9")), Just(master), Just(token(40))];
     let known = prop_oneof![
         Just(None),
         Just(Some(Capabilities::default())),
         Just(Some(Capabilities::parse(b"AUTH=PLAIN"))),
         Just(Some(Capabilities::parse(b"AUTH=PLAIN SASL-IR"))),
+        Just(Some(Capabilities::parse(b"AUTH=OAUTHBEARER"))),
+        Just(Some(Capabilities::parse(b"AUTH=XOAUTH2 SASL-IR"))),
     ];
     (logins, any::<bool>(), any::<bool>(), known)
 }
@@ -290,6 +297,16 @@ proptest! {
             prop_assert!(!told.iter().any(|octet| matches!(octet, b'\r' | b'\n' | 0)));
         }
     }
+}
+
+#[test]
+fn a_token_is_not_printed_nor_sent_to_who_left() {
+    let mut client = Client::new(token(40), now()).knowing(Capabilities::parse(b"SASL-IR AUTH=OAUTHBEARER"));
+    client.handle_input(now(), b"* OK hi\r\n");
+    let shown = format!("{:?} {client:?}", token(40));
+    assert!(!shown.contains("oo") && !shown.contains("b29v"), "{shown}");
+    client.handle_eof(now());
+    assert_eq!(client.poll_output(), None);
 }
 
 #[test]

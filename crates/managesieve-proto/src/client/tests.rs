@@ -3,11 +3,15 @@ use crate::words::Secret;
 use proptest::prelude::*;
 
 fn login(authorization: Option<&str>, authentication: &str, password: &[u8]) -> Login {
-    Login {
+    Login::Password {
         authorization: authorization.map(str::to_owned),
         authentication: authentication.to_owned(),
         password: Secret::new(password.to_vec()),
     }
+}
+
+fn token(octets: usize) -> Login {
+    Login::Token { oauthbearer: Secret::new(b"o".repeat(octets)), xoauth2: Secret::new(b"x".repeat(octets)) }
 }
 
 fn now() -> Instant {
@@ -182,6 +186,8 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         Just(b"NO (TRYLATER) \"busy\"\r\n".to_vec()),
         Just(b"BYE\n".to_vec()),
         Just(b"\"SASL\" \"PLAIN\"\r\n".to_vec()),
+        Just(b"\"SASL\" \"OAUTHBEARER\"\r\nOK\r\n".to_vec()),
+        Just(b"\"SASL\" \"XOAUTH2\"\r\nOK\r\n".to_vec()),
         Just(b"\"SIEVE\" {5}\r\nx \"y\"\r\n".to_vec()),
         Just(b"\"\"\r\n".to_vec()),
         Just(vec![b'x'; 600]),
@@ -192,7 +198,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn any_split_gives_the_same(
-        who in 0..3,
+        who in 0..4,
         starttls in any::<bool>(),
         pieces in proptest::collection::vec(piece(), 0..9),
         sizes in proptest::collection::vec(1usize..20, 1..6),
@@ -201,6 +207,7 @@ proptest! {
             let client = match who {
                 0 => Client::asking(now()),
                 1 => ann(),
+                2 => Client::new(token(900), now()),
                 _ => Client::new(login(Some("bob"), "root", &b"s".repeat(900)), now()),
             };
             if starttls { client.with_starttls() } else { client }

@@ -10,6 +10,10 @@ pub struct Capabilities {
     pub user: bool,
     /// SASL with PLAIN (RFC 4616, RFC 5034 §3).
     pub sasl_plain: bool,
+    /// SASL with OAUTHBEARER (RFC 7628).
+    pub sasl_oauthbearer: bool,
+    /// SASL with XOAUTH2, which is older.
+    pub sasl_xoauth2: bool,
     /// SASL with EXTERNAL (RFC 4422 App. A).
     pub sasl_external: bool,
     /// PIPELINING (RFC 2449 §6.6).
@@ -35,6 +39,8 @@ impl Capabilities {
             Some(b"SASL") => {
                 for mechanism in words {
                     self.sasl_plain |= mechanism == b"PLAIN";
+                    self.sasl_oauthbearer |= mechanism == b"OAUTHBEARER";
+                    self.sasl_xoauth2 |= mechanism == b"XOAUTH2";
                     self.sasl_external |= mechanism == b"EXTERNAL";
                 }
             }

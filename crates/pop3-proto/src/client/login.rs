@@ -22,6 +22,14 @@ pub enum Login {
         /// The password, octet by octet as it goes out.
         password: Secret,
     },
+    /// An access token that the server judges, in the words of each mechanism that has a place for it: the one that the server
+    /// has is said, AUTH OAUTHBEARER (RFC 7628) rather than AUTH XOAUTH2.
+    Token {
+        /// The one message of OAUTHBEARER, before base64.
+        oauthbearer: Secret,
+        /// That of XOAUTH2.
+        xoauth2: Secret,
+    },
 }
 
 /// The commands of a login, with the ends of their lines.
@@ -39,13 +47,31 @@ impl Login {
     pub(super) fn needs_capabilities(&self) -> bool {
         match self {
             Self::External { .. } => false,
-            Self::Password { .. } => true,
+            Self::Password { .. } | Self::Token { .. } => true,
+        }
+    }
+
+    /// What is answered to a server that tells why a token is worth nothing before it says no; nothing where there is none to
+    /// show.
+    pub(super) fn on_failure(&self, known: &Capabilities) -> Option<&'static [u8]> {
+        match self {
+            Self::Token { .. } if known.sasl_oauthbearer => Some(OAUTHBEARER_FAILED),
+            Self::Token { .. } => Some(XOAUTH2_FAILED),
+            Self::External { .. } | Self::Password { .. } => None,
         }
     }
 
     /// Or why this server has no way to be told it.
     pub(super) fn road(self, known: &Capabilities) -> Result<Road, Closing> {
         match self {
+            Self::Token { oauthbearer, .. } if known.sasl_oauthbearer => {
+                Ok(auth("OAUTHBEARER", &encode_challenge(oauthbearer.as_bytes())))
+            }
+            Self::Token { xoauth2, .. } if known.sasl_xoauth2 => {
+                Ok(auth("XOAUTH2", &encode_challenge(xoauth2.as_bytes())))
+            }
+            // Others have passwords, for which there may be a way.
+            Self::Token { .. } => Err(Closing::Unsayable),
             // RFC 5034 §4: `=` is one of no octets.
             Self::External { authorization } if authorization.is_empty() => Ok(auth("EXTERNAL", "=")),
             Self::External { authorization } => Ok(auth("EXTERNAL", &encode_challenge(authorization.as_bytes()))),
@@ -90,3 +116,8 @@ fn user_pass(user: &str, password: &[u8]) -> Option<Road> {
     let fits = user.len().max(pass.as_bytes().len()) <= COMMAND_LINE_OCTETS_MAX;
     fits.then_some(Road::UserPass { user, pass })
 }
+
+/// RFC 7628 §3.2.3: one %x01, in base64.
+const OAUTHBEARER_FAILED: &[u8] = b"AQ==\r\n";
+/// Nothing, as those want it who have made XOAUTH2.
+const XOAUTH2_FAILED: &[u8] = b"\r\n";

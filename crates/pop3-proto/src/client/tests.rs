@@ -16,6 +16,10 @@ fn password(authorization: Option<&str>, authentication: &str, password: &[u8]) 
     }
 }
 
+fn token(octets: usize) -> Login {
+    Login::Token { oauthbearer: Secret::new(b"o".repeat(octets)), xoauth2: Secret::new(b"x".repeat(octets)) }
+}
+
 fn now() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "an Instant to count from cannot be made otherwise")]
     Instant::now()
@@ -210,6 +214,8 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         Just(b"+ \r\n".to_vec()),
         Just(b"USER\r\n".to_vec()),
         Just(b"SASL PLAIN\r\n".to_vec()),
+        Just(b"SASL XOAUTH2 OAUTHBEARER\r\n".to_vec()),
+        Just(b"+ eyJzdGF0dXMiOiI0MDEifQ==\r\n".to_vec()),
         Just(b"PIPELINING\r\n".to_vec()),
         Just(b".\r\n".to_vec()),
         Just(b"+OK\r\nUSER\r\n.\r\n".to_vec()),
@@ -226,10 +232,14 @@ fn client() -> impl Strategy<Value = (Login, bool, Mode, Option<Capabilities>)> 
         Just(password(None, "ann", b"secret")),
         Just(password(None, "ann", &b"s".repeat(300))),
         Just(password(Some("bob"), "root", b"secret")),
+        Just(token(40)),
+        Just(token(300)),
     ];
-    let known = (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(user, sasl_plain, pipelining)| Capabilities {
+    let known = (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(user, sasl, pipelining)| Capabilities {
         user,
-        sasl_plain,
+        sasl_plain: sasl,
+        sasl_oauthbearer: sasl && user,
+        sasl_xoauth2: sasl,
         pipelining,
         ..Capabilities::default()
     });

@@ -49,7 +49,7 @@ pub struct Set {
 #[derive(Debug, clap::Args)]
 struct Settings {
     /// The node that serves it: a store of ours.
-    #[arg(long, conflicts_with_all = ["host", "port", "tls", "login"])]
+    #[arg(long, conflicts_with_all = ["host", "port", "tls", "login", "tokens"])]
     node: Option<String>,
     /// Where it is: a store of another make. Again for more, which are called in order while those before do not answer;
     /// `HOST,imap=1143` has a port of its own.
@@ -65,6 +65,9 @@ struct Settings {
     /// How a proxy logs in: with the user's password, or as a master user.
     #[arg(long, value_parser = ["password", "master"])]
     login: Option<String>,
+    /// Whether it judges its users' access tokens itself (OAUTHBEARER, XOAUTH2), and is shown them as it is passwords.
+    #[arg(long, value_name = "true|false")]
+    tokens: Option<bool>,
 }
 
 const KIND: Kind = Kind {
@@ -139,15 +142,16 @@ fn is_clear(store: &Value) -> bool {
     ports.any(|(protocol, _)| has_logins(protocol) && own(protocol).or(tls) == Some("none"))
 }
 
-/// Passwords that cross a network in the clear should be meant so.
+/// Passwords, and tokens, that cross a network in the clear should be meant so.
 fn warn_of_clear(store: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
     let many = store.get("hosts").and_then(Value::as_array).into_iter().flatten();
     let hosts = store.get("host").into_iter().chain(many).filter_map(Value::as_str);
     let mut far = hosts.filter_map(|host| host.split(',').next()).filter(|host| !is_near(host));
     if let Some(host) = far.next().filter(|_| field(store, "kind") == "foreign" && is_clear(store)) {
         let name = field(store, "name");
+        let what = if store.get("tokens") == Some(&Value::Bool(true)) { "passwords and tokens" } else { "passwords" };
         screen.remark(format_args!(
-            "posthouse: passwords go to {host} in the clear: `posthouse store set {name} --tls starttls` or `--tls tls`"
+            "posthouse: {what} go to {host} in the clear: `posthouse store set {name} --tls starttls` or `--tls tls`"
         ))?;
     }
     Ok(())
@@ -188,7 +192,8 @@ impl Settings {
             .put("port_tls", (!ports.is_empty()).then_some(port_tls))
             .put("ports", (!ports.is_empty()).then_some(ports))
             .put("tls", self.tls)
-            .put("login", self.login);
+            .put("login", self.login)
+            .put("tokens", self.tokens);
         Ok(())
     }
 }

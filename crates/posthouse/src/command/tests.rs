@@ -266,6 +266,22 @@ async fn a_back_end_whose_ports_are_protected_each_in_its_way() {
 }
 
 #[tokio::test]
+async fn a_back_end_that_judges_tokens() {
+    let site = Site::new().await;
+    let said = site.run("store add old --host old.test --port imap --tokens true").await;
+    assert!(said.contains("passwords and tokens go to old.test in the clear"), "{said}");
+    let shown = site.run("store show old").await;
+    assert!(shown.contains("tokens    yes"), "{shown}");
+    let said = site.run("store set old --login master").await;
+    assert!(said.contains("tokens") && said.contains("is shown none"), "{said}");
+    site.run("store set old --login master --tokens false --tls tls").await;
+    let shown = site.run("store show old --json").await;
+    assert!(shown.contains(r#""login":"master""#) && !shown.contains("tokens"), "{shown}");
+    let said = site.run("store set ingrid --tokens true").await;
+    assert!(said.contains("a store of this kind has no such field"), "{said}");
+}
+
+#[tokio::test]
 async fn a_back_end_with_several_hosts() {
     let site = Site::new().await;
     let add = "store add pair --host a.test --host b.test,imap=1143 --port imap --tls tls";

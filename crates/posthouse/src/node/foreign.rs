@@ -63,7 +63,7 @@ impl Foreign for ForeignStores {
 
 impl ForeignStores {
     fn find_in(&self, routing: &Routing, store: &StoreName, protocol: Protocol) -> BackEnd {
-        let Some(StoreAt::Foreign { hosts, ports, tls, port_tls, login }) = routing.store_at(store) else {
+        let Some(StoreAt::Foreign { hosts, ports, tls, port_tls, login, .. }) = routing.store_at(store) else {
             return BackEnd::Nowhere("the directory says that it is no back-end any more".to_owned());
         };
         let (name, record) = record(protocol);

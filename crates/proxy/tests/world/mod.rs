@@ -11,8 +11,8 @@ use imap_proto::{Reply, server::Event as ImapEvent};
 use mail_types::{AccountId, Address, Domain, NodeName, StoreName, UnixTime};
 use pop3_proto::Mode;
 use ports::{
-    Admission, BackEnds, BoxFuture, Clock, Elsewhere, Flow, Handler, Handover, ImapHandover, LoggedIn, Passage, Peer,
-    Pop3Handover, Random, SessionHandover, Spawn, Track, Unavailable, Visitor, Wire,
+    Admission, BackEnds, BoxFuture, Clock, Credential, Elsewhere, Flow, Handler, Handover, ImapHandover, LoggedIn,
+    Passage, Peer, Pop3Handover, Random, SessionHandover, Spawn, Track, Unavailable, Visitor, Wire,
 };
 use proxy::{
     Authenticator, Client, DirectoryAccounts, LoginForms, NoVerdict, Plus, Proxy, Scram, TokenOrigin, TokenVerdict,
@@ -133,8 +133,32 @@ impl World {
 
     /// A proxy that takes tokens, before back-ends that take its word.
     pub(crate) fn with_tokens() -> Self {
+        Self::with_issuer(foreign(&StoreName::parse("cyrus").unwrap(), BackendLogin::Master))
+    }
+
+    /// … of which one takes the tokens in its turn.
+    pub(crate) fn with_tokens_passed_on() -> Self {
+        Self::with_issuer(taking_tokens(&StoreName::parse("cyrus").unwrap()))
+    }
+
+    /// A proxy that asks nobody about tokens, before one back-end that does.
+    pub(crate) fn without_issuer() -> Self {
+        let (engine, cyrus) = (site(), StoreName::parse("cyrus").unwrap());
+        put(&engine, &taking_tokens(&cyrus));
+        let login_domain = Some(Domain::parse("example.test").unwrap());
+        put(&engine, &SiteRecord { default_store: Some(cyrus), login_domain, ..Default::default() });
+        for other in ["here", "gone", "there", "courier"] {
+            let key = StoreRecord::key_for(other).unwrap();
+            assert!(finish(engine.commit(Transaction::default().delete(key))).is_ok());
+        }
+        let live = Arc::new(Live::new());
+        assert!(finish(Follower::new(Arc::new(engine.clone()), Arc::clone(&live)).step()).is_ok());
+        Self::with(engine, live)
+    }
+
+    fn with_issuer(cyrus: StoreRecord) -> Self {
         let engine = site();
-        put(&engine, &foreign(&StoreName::parse("cyrus").unwrap(), BackendLogin::Master));
+        put(&engine, &cyrus);
         let live = Arc::new(Live::new());
         assert!(finish(Follower::new(Arc::new(engine.clone()), Arc::clone(&live)).step()).is_ok());
         let advice = BearerAdvice::new(Some("mail".to_owned()), None).unwrap();
@@ -280,9 +304,24 @@ fn site() -> MemoryEngine {
 
 fn foreign(name: &StoreName, login: BackendLogin) -> StoreRecord {
     let (host, ports) = (Host::parse("mail.example.test").unwrap(), [(Protocol::Imap, 143)].into());
-    let kind =
-        StoreKind::Foreign { hosts: vec![host.into()], ports, tls: TlsMode::None, port_tls: Default::default(), login };
+    let kind = StoreKind::Foreign {
+        hosts: vec![host.into()],
+        ports,
+        tls: TlsMode::None,
+        port_tls: Default::default(),
+        login,
+        tokens: false,
+    };
     StoreRecord { name: name.clone(), kind, closed: false }
+}
+
+/// One that judges its users' tokens.
+fn taking_tokens(name: &StoreName) -> StoreRecord {
+    let mut store = foreign(name, BackendLogin::Password);
+    if let StoreKind::Foreign { tokens, .. } = &mut store.kind {
+        *tokens = true;
+    }
+    store
 }
 
 fn put<R: Record>(engine: &MemoryEngine, record: &R) {
@@ -377,30 +416,34 @@ impl SessionHandover for FakeStore {
     }
 }
 
-/// Back-ends of another make: who comes with the password `secret`, or with our word, is welcome.
+/// Back-ends of another make: who comes with the password `secret`, a token `for-…` or `own-…`, or with our word, is welcome.
 #[derive(Default)]
 pub(crate) struct FakeBackEnds {
-    /// Who came: the store, the name, and the password if there was one.
+    /// Who came: the store, the name, and the password, the token behind `token:`, or `-`.
     pub(crate) visited: Mutex<Vec<String>>,
 }
 
 impl FakeBackEnds {
     fn admit(&self, store: &StoreName, who: &Visitor, welcome: &'static str) -> Result<Admission, Unavailable> {
-        let password = who.password.as_ref().map(|password| password.as_str().unwrap());
-        self.visited.lock().unwrap().push(format!("{store} {} {}", who.user, password.unwrap_or("-")));
-        match (who.address.local().as_str(), password) {
+        let shown = match &who.credential {
+            Credential::Password(password) => password.as_str().unwrap().to_owned(),
+            Credential::Token(token) => format!("token:{}", String::from_utf8_lossy(token.as_bytes())),
+            Credential::Word => "-".to_owned(),
+        };
+        self.visited.lock().unwrap().push(format!("{store} {} {shown}", who.user));
+        match (who.address.local().as_str(), shown.as_str()) {
             _ if who.ttl == 0 => Err(Unavailable { what: store.to_string(), why: "it goes round".to_owned() }),
             ("down", _) => Err(Unavailable { what: store.to_string(), why: "it is down".to_owned() }),
             ("busy", _) => Ok(Admission::InUse),
-            (_, None | Some("secret")) => {
+            (_, shown) if ["-", "secret"].contains(&shown) || is_good(shown) => {
                 let (wire, track) = (Box::new(FakeWire), Box::new(FakeTrack));
                 let (unsent, unsaid) = (Bytes::new(), Bytes::from_static(b"unsaid"));
                 let passage = Passage { wire, unsent, unsaid, track };
                 let welcome = Bytes::from_static(welcome.as_bytes());
                 Ok(Admission::Welcome(Elsewhere { welcome, passage }))
             }
-            (_, Some(password)) => {
-                let shown = (password == "old").then(|| "Your password has expired".to_owned());
+            (_, shown) => {
+                let shown = (shown == "old").then(|| "Your password has expired".to_owned());
                 Ok(Admission::Refused { text: "no".to_owned(), shown })
             }
         }
@@ -432,6 +475,10 @@ impl BackEnds for FakeBackEnds {
     fn sieve_offer(&self) -> BoxFuture<'_, Arc<managesieve_proto::Offer>> {
         Box::pin(async { Arc::default() })
     }
+}
+
+fn is_good(shown: &str) -> bool {
+    shown.strip_prefix("token:").is_some_and(|token| token.starts_with("for-") || token.starts_with("own-"))
 }
 
 /// Leads nowhere.

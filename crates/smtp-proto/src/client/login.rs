@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   Ready ─▶ (start_tls ─▶ StartTls, handshake ─▶ Ready ─▶) AUTH PLAIN, or LOGIN ─▶ LoggedIn (the rest: take_unread)
+//!                                                           OAUTHBEARER, or XOAUTH2
 //!                                                                  └─▶ Refused, Closed
 //! ```
 
@@ -15,13 +16,24 @@ use std::time::Instant;
 
 /// How to log in.
 #[derive(Clone)]
-pub struct Login {
-    /// As whom, where it is not who authenticates: a master user acts for others. LOGIN has no place for it.
-    pub authorization: Option<String>,
-    /// Whose the password is.
-    pub authentication: String,
-    /// The password, octet by octet.
-    pub password: Bytes,
+pub enum Login {
+    /// A name and a password: AUTH PLAIN (RFC 4616) where the server has it, else AUTH LOGIN.
+    Password {
+        /// As whom, where it is not who authenticates: a master user acts for others. LOGIN has no place for it.
+        authorization: Option<String>,
+        /// Whose the password is.
+        authentication: String,
+        /// The password, octet by octet.
+        password: Bytes,
+    },
+    /// An access token that the server judges, in the words of each mechanism that has a place for it: the one that the server
+    /// has is said, AUTH OAUTHBEARER (RFC 7628) rather than AUTH XOAUTH2.
+    Token {
+        /// The one message of OAUTHBEARER, before base64.
+        oauthbearer: Bytes,
+        /// That of XOAUTH2.
+        xoauth2: Bytes,
+    },
 }
 
 /// What comes of it: `StartTls` perhaps, and then one other.
@@ -39,7 +51,7 @@ pub enum LoginEvent {
     NoStartTls(Reply),
     /// It offers no way for a login of this kind, whoever comes: no password was sent.
     NoLogin,
-    /// This name or password cannot be said in any way that it offers; another's could. Nothing of it was sent.
+    /// This name, password or token cannot be said in any way that it offers; what another has could. Nothing of it was sent.
     Unsayable,
     /// It is over without an answer.
     Closed(Closing),
@@ -54,7 +66,19 @@ pub struct LoginClient {
     say: Say,
     /// The server was told a login, or the first part of one.
     said_login: bool,
+    token: TokenState,
     event: Option<LoginEvent>,
+}
+
+/// What becomes of a token, where the login is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TokenState {
+    /// It is none.
+    NoToken,
+    /// Nothing was heard of it; whoever tells why it is worth nothing is answered this.
+    Shown(&'static [u8]),
+    /// The server has told why it is worth nothing. There is no way back from there.
+    Failed,
 }
 
 /// Whether TLS is still to come.
@@ -74,7 +98,7 @@ enum Say {
         password: Bytes,
     },
     Password(Bytes),
-    /// PLAIN: the server has not taken its message with the command (RFC 4954 §4).
+    /// The server has not taken a mechanism's one message with the command (RFC 4954 §4).
     Message(Bytes),
     Nothing,
 }
@@ -82,14 +106,14 @@ enum Say {
 impl LoginClient {
     /// A connection that was just opened; with `starttls` the login is said under TLS or not at all (RFC 3207).
     pub fn new(config: Config, login: Login, now: Instant) -> Self {
-        let client = Client::new(config, Security::Plain, now);
-        Self { client, start_tls: StartTls::NotNeeded, say: Say::Login(login), said_login: false, event: None }
+        Self { say: Say::Login(login), ..Self::asking(config, now) }
     }
 
     /// The same for nobody: only asks the server what it offers.
     pub fn asking(config: Config, now: Instant) -> Self {
         let client = Client::new(config, Security::Plain, now);
-        Self { client, start_tls: StartTls::NotNeeded, say: Say::Nothing, said_login: false, event: None }
+        let (start_tls, token) = (StartTls::NotNeeded, TokenState::NoToken);
+        Self { client, start_tls, say: Say::Nothing, said_login: false, token, event: None }
     }
 
     /// Says STARTTLS before anything but EHLO, and logs in under TLS or not at all (RFC 3207 §4).
@@ -129,6 +153,11 @@ impl LoginClient {
                 Event::StartTls => self.event = Some(LoginEvent::StartTls),
                 Event::TlsRefused(reply) => self.event = Some(LoginEvent::NoStartTls(reply)),
                 Event::Challenge(_) => self.on_challenge(),
+                // RFC 7628 §3.2.3: nothing but its failure comes behind.
+                Event::Authenticated(Ok(())) if self.token == TokenState::Failed => {
+                    let why = "the server lets us in by a token that it has refused";
+                    self.event = Some(LoginEvent::Closed(Closing::Protocol(why)));
+                }
                 Event::Authenticated(Ok(())) => self.event = Some(LoginEvent::LoggedIn),
                 Event::Authenticated(Err(reply)) => self.event = Some(LoginEvent::Refused(reply)),
                 Event::Closed(closing) => self.event = Some(LoginEvent::Closed(closing)),
@@ -150,26 +179,53 @@ impl LoginClient {
             }
             return;
         };
-        let offers = |mechanism: &str| self.client.capabilities().auth.iter().any(|offered| offered == mechanism);
-        let Login { authorization, authentication, password } = login;
+        match login {
+            Login::Password { authorization, authentication, password } => {
+                self.say_password(authorization, authentication, password);
+            }
+            Login::Token { oauthbearer, .. } if self.offers("OAUTHBEARER") => {
+                self.say_token("OAUTHBEARER", oauthbearer, OAUTHBEARER_FAILED);
+            }
+            Login::Token { xoauth2, .. } if self.offers("XOAUTH2") => {
+                self.say_token("XOAUTH2", xoauth2, XOAUTH2_FAILED);
+            }
+            // Others have passwords, for which there may be a way.
+            Login::Token { .. } => self.event = Some(LoginEvent::Unsayable),
+        }
+    }
+
+    fn offers(&self, mechanism: &str) -> bool {
+        self.client.capabilities().auth.iter().any(|offered| offered == mechanism)
+    }
+
+    fn say_password(&mut self, authorization: Option<String>, authentication: String, password: Bytes) {
         let act_as = authorization.as_deref().unwrap_or_default().as_bytes();
         // RFC 4616 §2: NUL separates, and who had one in a name would be somebody else.
         let is_sayable = ![act_as, authentication.as_bytes(), &password].iter().any(|octets| octets.contains(&0));
-        if offers("PLAIN") && is_sayable {
+        if self.offers("PLAIN") && is_sayable {
             let message = Bytes::from([act_as, authentication.as_bytes(), &password].join(&0));
-            self.said_login = true;
-            if message.len() <= INITIAL_OCTETS_MAX {
-                return self.client.authenticate("PLAIN", Some(&message));
-            }
-            self.say = Say::Message(message);
-            return self.client.authenticate("PLAIN", None);
+            return self.say_message("PLAIN", message);
         }
-        if offers("LOGIN") && authorization.is_none() {
+        if self.offers("LOGIN") && authorization.is_none() {
             self.said_login = true;
             self.say = Say::Name { name: authentication, password };
             return self.client.authenticate("LOGIN", None);
         }
         self.event = Some(if is_sayable { LoginEvent::NoLogin } else { LoginEvent::Unsayable });
+    }
+
+    fn say_token(&mut self, mechanism: &'static str, message: Bytes, on_failure: &'static [u8]) {
+        self.token = TokenState::Shown(on_failure);
+        self.say_message(mechanism, message);
+    }
+
+    fn say_message(&mut self, mechanism: &'static str, message: Bytes) {
+        self.said_login = true;
+        if message.len() <= initial_octets_max(mechanism) {
+            return self.client.authenticate(mechanism, Some(&message));
+        }
+        self.say = Say::Message(message);
+        self.client.authenticate(mechanism, None);
     }
 
     fn on_challenge(&mut self) {
@@ -179,8 +235,14 @@ impl LoginClient {
                 self.client.auth_response(name.as_bytes());
             }
             Say::Password(last) | Say::Message(last) => self.client.auth_response(&last),
-            // It asks for more than these mechanisms have.
-            Say::Nothing | Say::Login(_) => self.client.auth_cancel(),
+            Say::Nothing | Say::Login(_) => match self.token {
+                TokenState::Shown(answer) => {
+                    self.token = TokenState::Failed;
+                    self.client.auth_response(answer);
+                }
+                // It asks for more than these mechanisms have.
+                TokenState::NoToken | TokenState::Failed => self.client.auth_cancel(),
+            },
         }
     }
 }
@@ -226,11 +288,14 @@ impl Machine for LoginClient {
 
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { authorization, authentication, password: _ } = self;
-        f.debug_struct("Login")
-            .field("authorization", authorization)
-            .field("authentication", authentication)
-            .finish_non_exhaustive()
+        match self {
+            Self::Password { authorization, authentication, password: _ } => f
+                .debug_struct("Password")
+                .field("authorization", authorization)
+                .field("authentication", authentication)
+                .finish_non_exhaustive(),
+            Self::Token { .. } => f.write_str("Token"),
+        }
     }
 }
 
@@ -248,5 +313,12 @@ impl fmt::Debug for Say {
 }
 
 /// RFC 4954 §4: with its initial response AUTH stays within a command line of 512 octets, or the response waits. In base64
-/// three octets are four, and `AUTH PLAIN ` and CRLF are 13.
-const INITIAL_OCTETS_MAX: usize = (512 - 13) / 4 * 3;
+/// three octets are four.
+const fn initial_octets_max(mechanism: &str) -> usize {
+    (512 - "AUTH  \r\n".len() - mechanism.len()) / 4 * 3
+}
+
+/// RFC 7628 §3.2.3.
+const OAUTHBEARER_FAILED: &[u8] = b"\x01";
+/// Nothing, as those want it who have made XOAUTH2.
+const XOAUTH2_FAILED: &[u8] = b"";
