@@ -109,7 +109,13 @@ impl Web {
 
 fn is_cut(error: &PoolError) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
-    cause.is_some_and(hyper::Error::is_incomplete_message)
+    cause.is_some_and(|cause| cause.is_incomplete_message() || is_reset(cause))
+}
+
+/// What was sent came to a socket that was closed already.
+fn is_reset(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| matches!(cause.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe))
 }
 
 /// Without what only the server is to know.
