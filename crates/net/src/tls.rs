@@ -114,10 +114,10 @@ pub enum TlsError {
 impl TlsError {
     /// Why a pair of files cannot be used.
     fn of_pair(certificate: &Path, key: &Path, source: rustls::Error) -> Self {
-        match source {
-            rustls::Error::InvalidCertificate(_) => Self::Unusable { path: certificate.to_owned(), source },
-            source => Self::Misfit { certificate: certificate.to_owned(), key: key.to_owned(), source },
+        if matches!(source, rustls::Error::InvalidCertificate(_)) {
+            return Self::Unusable { path: certificate.to_owned(), source };
         }
+        Self::Misfit { certificate: certificate.to_owned(), key: key.to_owned(), source }
     }
 
     /// The file that is to blame: of two that do not fit, the key's.

@@ -4,6 +4,7 @@ use super::TlsError;
 use super::certificates::certificates;
 use super::clients::revocations;
 use mail_types::UnixTime;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use std::path::Path;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 use x509_parser::time::ASN1Time;
@@ -11,21 +12,25 @@ use x509_parser::time::ASN1Time;
 /// Until when the first certificate of a PEM file is valid, which is the one that its holder is known by (RFC 5280 §4.1.2.5).
 /// Nothing where it cannot be read; whoever shows it has refused such a one.
 pub fn certificate_expiry(path: &Path) -> Result<Option<UnixTime>, TlsError> {
-    let chain = certificates(path)?;
-    Ok(chain.first().and_then(|own| {
-        let (_, own) = X509Certificate::from_der(own).ok()?;
-        Some(time(own.validity().not_after))
-    }))
+    Ok(of_chain(&certificates(path)?))
 }
 
 /// When the first of the lists of a PEM file is to be followed by the next (RFC 5280 §5.1.2.5).
 pub fn revocations_expiry(path: &Path) -> Result<Option<UnixTime>, TlsError> {
-    let lists = revocations(path)?;
+    Ok(of_lists(&revocations(path)?))
+}
+
+fn of_chain(chain: &[CertificateDer<'_>]) -> Option<UnixTime> {
+    let (_, own) = X509Certificate::from_der(chain.first()?).ok()?;
+    Some(time(own.validity().not_after))
+}
+
+fn of_lists(lists: &[CertificateRevocationListDer<'_>]) -> Option<UnixTime> {
     let ends = lists.iter().filter_map(|list| {
         let (_, list) = CertificateRevocationList::from_der(list).ok()?;
         list.next_update().map(time)
     });
-    Ok(ends.min())
+    ends.min()
 }
 
 fn time(time: ASN1Time) -> UnixTime {
@@ -48,7 +53,7 @@ mod tests {
         CertifiedIssuer::self_signed(made, KeyPair::generate().unwrap()).unwrap()
     }
 
-    fn list(issuer: &CertifiedIssuer<'static, KeyPair>, year: i32) -> String {
+    fn list(issuer: &CertifiedIssuer<'static, KeyPair>, year: i32) -> CertificateRevocationListDer<'static> {
         let list = CertificateRevocationListParams {
             this_update: date_time_ymd(2020, 1, 1),
             next_update: date_time_ymd(year, 1, 1),
@@ -57,21 +62,17 @@ mod tests {
             revoked_certs: Vec::new(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
-        list.signed_by(issuer).unwrap().pem().unwrap()
+        list.signed_by(issuer).unwrap().der().clone()
     }
 
     #[test]
     fn the_first_certificate_and_the_first_list_to_end_count() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file.pem");
         let (early, late) = (authority(2021), authority(2022));
-        for (chain, until) in [(format!("{}{}", late.pem(), early.pem()), 1_640_995_200), (early.pem(), 1_609_459_200)]
-        {
-            std::fs::write(&file, chain).unwrap();
-            assert_eq!(certificate_expiry(&file).unwrap(), Some(UnixTime::from_secs(until)));
-        }
-        assert!(matches!(revocations_expiry(&file), Err(TlsError::NoRevocations { .. })));
-        std::fs::write(&file, format!("{}{}", list(&late, 2022), list(&early, 2021))).unwrap();
-        assert_eq!(revocations_expiry(&file).unwrap(), Some(UnixTime::from_secs(1_609_459_200)));
+        let (new_year_2021, new_year_2022) = (UnixTime::from_secs(1_609_459_200), UnixTime::from_secs(1_640_995_200));
+        let chain = [late.der().clone(), early.der().clone()];
+        assert_eq!(of_chain(&chain), Some(new_year_2022));
+        assert_eq!(of_chain(&chain[1..]), Some(new_year_2021));
+        assert_eq!(of_lists(&[list(&late, 2022), list(&early, 2021)]), Some(new_year_2021));
+        assert_eq!(of_lists(&[]), None);
     }
 }

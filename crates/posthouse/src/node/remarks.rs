@@ -55,7 +55,7 @@ impl Remarks {
             let mut told = Remarked::new();
             loop {
                 let now = self.look();
-                now.iter().filter(|(about, why)| told.get(about) != Some(why)).for_each(|(about, why)| {
+                now.iter().filter(|(about, why)| told.get(*about) != Some(*why)).for_each(|(about, why)| {
                     about.log(why.as_deref());
                 });
                 told = now;
@@ -146,7 +146,7 @@ fn is_shown_tokens(store: &StoreRecord) -> bool {
 /// `stores wanting users' own passwords: a, b and 3 more`; nothing where there is none.
 fn because_of<'r>(stores: impl Iterator<Item = &'r StoreRecord>, what: &str) -> Option<String> {
     let names: Vec<&str> = stores.map(|store| store.name.as_str()).collect();
-    let (shown, rest) = names.split_at_checked(NAMES_SHOWN_MAX).unwrap_or((&names, &[]));
+    let (shown, rest) = names.split_at_checked(NAMES_SHOWN_MAX).unwrap_or((names.as_slice(), &[]));
     let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
     (!shown.is_empty()).then(|| format!("stores {what}: {}{more}", shown.join(", ")))
 }
@@ -239,14 +239,14 @@ mod tests {
 
     #[test]
     fn a_back_end_that_no_store_is_is_told() {
-        let old = foreign("old", false);
-        let told = "[[backend]]\nstore = 'odl'\n[[backend]]\nstore = 'old'\n[[backend]]\nstore = 'ingrid'\n";
+        let old = foreign("old-imap", false);
+        let told = "[[backend]]\nstore = 'odl-imap'\n[[backend]]\nstore = 'old-imap'\n[[backend]]\nstore = 'ingrid'\n";
         let tail = format!("scram = 'off'\n{told}");
         insta::assert_debug_snapshot!(remarked(&tail, &[&ours(), &old], None), @r#"
         [
-            "BackEnd(StoreName(\"ingrid\")) this store is one of Posthouse's own",
-            "BackEnd(StoreName(\"odl\")) the directory has no such store; did you mean old?",
-            "BackEnd(StoreName(\"old\")) fine",
+            "BackEnd(StoreName(ingrid)) this store is one of Posthouse's own",
+            "BackEnd(StoreName(odl-imap)) the directory has no such store; did you mean old-imap?",
+            "BackEnd(StoreName(old-imap)) fine",
         ]
         "#);
     }
