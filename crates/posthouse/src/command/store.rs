@@ -98,16 +98,16 @@ impl Run for Store {
             Self::Show(show) => show.run(&KIND, node, screen).await,
             Self::Set(Set { name, settings, closed }) => {
                 let mut given = Given::default();
-                // What port is the usual one depends on it.
-                let before: Option<Value> = match settings.needs_mode() {
-                    true => Some(node.get(Target::named(KIND.many, &name)).await?),
-                    false => None,
+                let before: Option<Value> = match settings.port.is_empty() {
+                    false => Some(node.get(Target::named(KIND.many, &name)).await?),
+                    true => None,
                 };
-                let before = before.as_ref().map(|store| field(store, "tls"));
-                let before = before.as_deref().filter(|mode| !mode.is_empty());
-                settings.put(given.put("closed", closed), before)?;
+                // What port is the usual one depends on it.
+                let mode = before.as_ref().map(|store| field(store, "tls"));
+                settings.put(given.put("closed", closed), mode.as_deref().filter(|mode| !mode.is_empty()))?;
                 let store: Value = node.patch(Target::named(KIND.many, &name), &given.body()?).await?;
                 screen.say(format_args!("changed store {}", field(&store, "name")))?;
+                remark_lost(before.as_ref(), &store, screen)?;
                 remark(&store, screen)?;
                 Ok(0)
             }
@@ -133,10 +133,25 @@ fn ports(store: &Value) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
-/// The protocols of a store in which somebody logs in.
+/// The protocols that a store has a port for.
+fn protocols(store: &Value) -> impl Iterator<Item = &String> {
+    store.get("ports").and_then(Value::as_object).into_iter().flatten().map(|(protocol, _)| protocol)
+}
+
+/// Those of them in which somebody logs in.
 fn with_logins(store: &Value) -> impl Iterator<Item = &String> {
-    let ports = store.get("ports").and_then(Value::as_object).into_iter().flatten();
-    ports.map(|(protocol, _)| protocol).filter(|protocol| !matches!(protocol.as_str(), "lmtp" | "smtp"))
+    protocols(store).filter(|protocol| !matches!(protocol.as_str(), "lmtp" | "smtp"))
+}
+
+/// `--port` says all of them anew, which is easily forgotten.
+fn remark_lost(before: Option<&Value>, store: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    let before = before.into_iter().flat_map(protocols);
+    let lost: Vec<&str> = before.filter(|had| protocols(store).all(|has| has != *had)).map(String::as_str).collect();
+    if !lost.is_empty() {
+        let (name, lost) = (field(store, "name"), lost.join(", "));
+        screen.remark(format_args!("posthouse: {name} has no port for {lost} any more: --port says all of them"))?;
+    }
+    Ok(())
 }
 
 /// Whether any protocol in which passwords are said is spoken in the clear.
@@ -186,11 +201,6 @@ fn is_near(host: &str) -> bool {
 }
 
 impl Settings {
-    /// Whether it is left to the record how connections are protected.
-    fn needs_mode(&self) -> bool {
-        self.tls.is_none() && !self.port.is_empty()
-    }
-
     /// `before` is how connections are protected until now.
     fn put(self, given: &mut Given, before: Option<&str>) -> Result<(), Failure> {
         let kind = match (&self.node, self.host.is_empty()) {
