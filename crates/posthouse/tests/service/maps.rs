@@ -144,7 +144,8 @@ pub(crate) fn taken_over() {
     let mut maps = String::new();
     for (kind, text) in files {
         std::fs::write(folder.path().join(kind), text).expect("written");
-        maps += &format!("[[directory.map]]\nkind = '{kind}'\npath = '{kind}'\ndomains = 'site.test'\n");
+        let names = if kind == "popmap" { "names = 'address'\n" } else { "" };
+        maps += &format!("[[directory.map]]\nkind = '{kind}'\npath = '{kind}'\ndomains = 'site.test'\n{names}");
     }
     let node = Served::serve_in(folder, "", &format!("{RELAY}{maps}"), &[]);
     for store in ["imap1", "imap2"] {
@@ -169,7 +170,8 @@ pub(crate) fn taken_over() {
     );
     let import = |node: &Served, kind: &str| {
         let file = node.folder().join(kind);
-        node.say(&["import", kind, file.to_str().expect("UTF-8"), "--domain", "site.test"], "")
+        let names: &[&str] = if kind == "popmap" { &["--names", "address"] } else { &[] };
+        node.say(&[&["import", kind, file.to_str().expect("UTF-8"), "--domain", "site.test"], names].concat(), "")
     };
     for (kind, changed) in [("popmap", 2), ("aliases", 1), ("virtual", 2)] {
         let report = import(&node, kind);
@@ -182,7 +184,8 @@ pub(crate) fn taken_over() {
     let node = node.start_again("", RELAY);
     assert!(node.json(&["status", "--json"])["maps"].as_array().is_none_or(Vec::is_empty));
     assert_eq!(routes(&node), live);
-    assert!(node.say(&["export", "directory"], "").contains("bert7"));
+    let user = |name: &str| node.json(&["placement", "show", name, "--json"])["user"].clone();
+    assert_eq!((user(ANNA), user("bert@site.test")), (serde_json::Value::Null, "bert7".into()));
 }
 
 /// Accounts of a Dovecot: with what `doveadm pw -s SCHEME -p geheim` of Dovecot 2.3.19 printed.

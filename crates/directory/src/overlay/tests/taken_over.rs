@@ -20,7 +20,11 @@ fn parsed(engine: &dyn Engine, kind: MapKind, text: &str) -> Parsed<Item> {
         MapKind::Transport => import::transport(octets, &own, &stores),
         MapKind::UserMap | MapKind::Virtusertable => import::user_map(octets, &own, &stores),
         MapKind::Virtual => import::postfix_virtual(octets, &own, &ours, &stores),
-        MapKind::Popmap => import::popmap_as(octets, &own, &stores, Item::Placement),
+        MapKind::Popmap => {
+            let Parsed { items, bad, ignored } = import::popmap(octets, &own, &stores);
+            let entry = |line: import::Line<_>| import::Line { number: line.number, item: Item::Placement(line.item) };
+            Parsed { items: items.into_iter().map(entry).collect(), bad, ignored }
+        }
         MapKind::PasswdFile | MapKind::RegexMap => unreachable!("these are imported otherwise"),
     }
 }
