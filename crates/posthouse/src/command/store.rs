@@ -91,7 +91,7 @@ impl Run for Store {
                 settings.put(given.put("name", Some(name)), None)?;
                 let store: Value = node.post(Target::of(KIND.many), &given.body()?).await?;
                 screen.say(format_args!("added store {}", field(&store, "name")))?;
-                warn_of_clear(&store, screen)?;
+                remark(&store, screen)?;
                 Ok(0)
             }
             Self::List(form) => list(&KIND, None, form, |_| true, node, screen).await,
@@ -108,7 +108,7 @@ impl Run for Store {
                 settings.put(given.put("closed", closed), before)?;
                 let store: Value = node.patch(Target::named(KIND.many, &name), &given.body()?).await?;
                 screen.say(format_args!("changed store {}", field(&store, "name")))?;
-                warn_of_clear(&store, screen)?;
+                remark(&store, screen)?;
                 Ok(0)
             }
             Self::Remove(remove) => remove.run(&KIND, node, screen).await,
@@ -133,13 +133,37 @@ fn ports(store: &Value) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
+/// The protocols of a store in which somebody logs in.
+fn with_logins(store: &Value) -> impl Iterator<Item = &String> {
+    let ports = store.get("ports").and_then(Value::as_object).into_iter().flatten();
+    ports.map(|(protocol, _)| protocol).filter(|protocol| !matches!(protocol.as_str(), "lmtp" | "smtp"))
+}
+
 /// Whether any protocol in which passwords are said is spoken in the clear.
 fn is_clear(store: &Value) -> bool {
     let own = |protocol: &str| store.get("port_tls").and_then(|own| own.get(protocol)).and_then(Value::as_str);
     let tls = store.get("tls").and_then(Value::as_str);
-    let mut ports = store.get("ports").and_then(Value::as_object).into_iter().flatten();
-    let has_logins = |protocol: &str| !matches!(protocol, "lmtp" | "smtp");
-    ports.any(|(protocol, _)| has_logins(protocol) && own(protocol).or(tls) == Some("none"))
+    with_logins(store).any(|protocol| own(protocol).or(tls) == Some("none"))
+}
+
+/// What follows from a record, and may not be known to who writes it.
+fn remark(store: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    warn_of_clear(store, screen)?;
+    remark_mechanisms(store, screen)
+}
+
+/// One back-end that wants passwords is enough: mechanisms are told before anybody says who he is.
+fn remark_mechanisms(store: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    let wants_passwords = field(store, "kind") == "foreign" && field(store, "login") == "password";
+    if wants_passwords && with_logins(store).next().is_some() {
+        let name = field(store, "name");
+        let takes_tokens = store.get("tokens") == Some(&Value::Bool(true));
+        let others = if takes_tokens { " and client certificates" } else { ", client certificates and access tokens" };
+        screen.remark(format_args!(
+            "posthouse: {name} wants its users' own passwords: while it is there, SCRAM (\"auto\"){others} are offered nowhere"
+        ))?;
+    }
+    Ok(())
 }
 
 /// Passwords, and tokens, that cross a network in the clear should be meant so.
