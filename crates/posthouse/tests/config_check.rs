@@ -414,6 +414,9 @@ fn maps_that_are_read_live_are_checked() {
     posthouse.toml:8:40: directory.map.stores: "=ingrid": is not of the form host=store
     posthouse.toml:9:11: directory.map.domains: "-": the domain is not a host name or an address literal (or is over 255 octets)
     "#);
+    assert!(map("kind = 'popmap'\npath = 'aliases'\nnames = 'address'").0);
+    insta::assert_snapshot!(mistakes("kind = 'popmap'\npath = 'aliases'\nnames = 'adress'"), @r#"posthouse.toml:10:9: directory.map.names: "adress": is neither key nor address"#);
+    insta::assert_snapshot!(mistakes("kind = 'virtual'\npath = 'aliases'\nnames = 'key'"), @r#"posthouse.toml:10:9: directory.map.names: "key": is for a popmap or a passwd-file, and this map is of kind virtual"#);
     let twice = "kind = 'aliases'\npath = 'aliases'\n[[directory.map]]\nkind = 'virtual'\npath = 'aliases'";
     insta::assert_snapshot!(mistakes(twice), @r#"posthouse.toml:12:8: directory.map.path: aliases is taken by directory.map.path (posthouse.toml:9)"#);
 }
