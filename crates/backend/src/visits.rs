@@ -6,9 +6,10 @@ mod guest;
 mod introduction;
 mod ledger;
 mod offers;
-/// How often hosts are looked at that never answered.
-const LOOK_ROUND_SPAN: Duration = Duration::from_secs(60);
-/// After so many such rounds the others are, too.
+/// How often hosts are looked at that failed, or never answered: whoever watches them sees about so soon that one is back, also
+/// where no user comes.
+pub(crate) const LOOK_ROUND_SPAN: Duration = Duration::from_secs(60);
+/// After so many such rounds all are.
 const ROUNDS_TO_LOOK_AGAIN: u32 = 10;
 /// From one host to the next: with hundreds, not all at once.
 const LOOK_PACE: Duration = Duration::from_millis(20);
@@ -155,7 +156,7 @@ impl Visits {
         }
     }
 
-    /// Looks at every host of every back-end: once at the start, then at those that are not known to answer, and again at all
+    /// Looks at every host of every back-end: once at the start, then at those that failed or never answered, and again at all
     /// now and then. Never ends.
     pub async fn tend(&self) {
         for round in (0..ROUNDS_TO_LOOK_AGAIN).cycle() {
@@ -170,7 +171,7 @@ impl Visits {
     async fn look_round<M: Guest>(&self, door: &Arc<Door<M>>, at_all: bool) {
         for (_, hosts) in self.hosts_by(M::PROTOCOL) {
             for callee in hosts {
-                if at_all || door.offers(&callee).is_none() {
+                if at_all || door.needs_a_look(&callee) {
                     door.look_at(&callee);
                     self.clock.sleep(LOOK_PACE).await;
                 }

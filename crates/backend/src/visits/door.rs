@@ -159,6 +159,11 @@ impl<M: Guest> Door<M> {
         }
     }
 
+    /// Whether it failed when it was last called, whatever it had said before, or never said what it offers.
+    pub(super) fn needs_a_look(&self, callee: &Callee) -> bool {
+        !self.breakers.is_well(callee) || self.offers(callee).is_none()
+    }
+
     /// What a host is known to offer.
     pub(super) fn offers(&self, callee: &Callee) -> Option<M::Known> {
         self.known().get(callee).map(|learnt| learnt.offers.clone())
