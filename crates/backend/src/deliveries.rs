@@ -121,6 +121,10 @@ impl Delivery for Deliveries {
             Ok(Box::new(transaction) as Box<dyn DeliveryTransaction>)
         })
     }
+
+    fn trouble(&self, store: &StoreName) -> Option<String> {
+        self.world.trouble(store)
+    }
 }
 
 impl World {

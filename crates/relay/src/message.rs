@@ -41,6 +41,20 @@ pub(crate) struct Promised {
     accounts: Vec<AccountId>,
 }
 
+/// Why a recipient is not taken, and whose matter that is.
+#[derive(Debug)]
+pub(crate) struct NotTaken {
+    pub(crate) refusal: Refusal,
+    /// The store that was to take him; nothing where it did not come so far.
+    pub(crate) store: Option<StoreName>,
+}
+
+impl From<Refusal> for NotTaken {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, store: None }
+    }
+}
+
 /// A message's way to one store.
 struct Leg {
     store: StoreName,
@@ -105,7 +119,7 @@ impl Message {
     }
 
     /// Adds a recipient: all accounts behind it, or none.
-    pub(crate) async fn rcpt(&mut self, relay: &Relay, to: ForwardPath) -> Result<(), Refusal> {
+    pub(crate) async fn rcpt(&mut self, relay: &Relay, to: ForwardPath) -> Result<(), NotTaken> {
         let kept: Vec<usize> = self.legs.iter().map(|leg| leg.recipients.len()).collect();
         let destinations = relay.resolve(&to)?;
         let mut accounts: Vec<AccountId> = destinations.iter().map(|found| found.recipient.account).collect();
@@ -113,13 +127,14 @@ impl Message {
         accounts.dedup();
         let promised: usize = self.recipients.iter().map(|recipient| recipient.accounts.len()).sum();
         if promised + accounts.len() > PROMISE_COUNT_MAX {
-            return Err(Refusal::TOO_MANY_RECIPIENTS);
+            return Err(Refusal::TOO_MANY_RECIPIENTS.into());
         }
         // One after the other: most recipients are one account, and a store that was opened answers from memory.
         for destination in destinations {
+            let store = destination.store.clone();
             if let Err(refusal) = self.add(relay, destination).await {
                 self.take_back(relay, &kept).await;
-                return Err(refusal);
+                return Err(NotTaken { refusal, store: Some(store) });
             }
         }
         self.recipients.push(Promised { to, accounts });
@@ -174,7 +189,7 @@ impl Message {
         let mut outcomes: Outcomes = outcomes.map(|outcome| (outcome.recipient.account, outcome)).collect();
         outcomes.values().for_each(|outcome| outcome.note(id));
         if let Some(held) = held {
-            queue_the_rest(id, envelope, held, &answers, &mut outcomes).await;
+            queue_the_rest(relay, id, envelope, held, &answers, &mut outcomes).await;
         }
         answers.iter().map(|accounts| Stored::of(accounts.len(), outcomes_of(accounts, &outcomes))).collect()
     }
@@ -365,6 +380,7 @@ fn owed(answers: &[Vec<AccountId>], outcomes: &Outcomes) -> BTreeSet<AccountId> 
 
 /// Those who are owed it wait in the queue; where it does not take them, their outcomes stay as they are.
 async fn queue_the_rest(
+    relay: &Relay,
     id: DeliveryId,
     envelope: Envelope,
     held: Held,
@@ -376,7 +392,8 @@ async fn queue_the_rest(
     let queue = held.queue();
     for Outcome { store, recipient, answer } in owed.iter().filter_map(|account| outcomes.get(account)) {
         let Err(refusal) = answer else { continue };
-        tracing::info!(%id, %store, rcpt = %recipient.recipient, reply = %refusal, "to the retry queue");
+        let why = relay.trouble(store, refusal);
+        tracing::info!(%id, %store, rcpt = %recipient.recipient, reply = %refusal, why, "to the retry queue");
         if is_unanswered(refusal) {
             silent.insert(store.clone());
         }
@@ -448,6 +465,11 @@ impl Relay {
         answer: BoxFuture<'_, Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
         within(&*self.clock, wait, answer).await.unwrap_or(Err(SILENT)).map_err(passed_on)
+    }
+
+    /// What is the matter with a store of which this is said because nobody there has answered: for log lines.
+    pub(crate) fn trouble(&self, store: &StoreName, refusal: &Refusal) -> Option<String> {
+        if is_unanswered(refusal) { self.delivery.trouble(store) } else { None }
     }
 
     /// Whether mail for a store that says this can wait in the queue.

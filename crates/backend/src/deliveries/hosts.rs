@@ -87,6 +87,21 @@ impl World {
         hosts.filter(|at| !self.breakers.is_well(&at.callee)).collect()
     }
 
+    /// How the hosts of a store failed that did when they were last called.
+    pub(super) fn trouble(&self, store: &StoreName) -> Option<String> {
+        let hosts = match self.stores.hosts(store) {
+            Ok(hosts) => hosts.into_iter().map(|at| at.callee),
+            Err(why) => return Some(why),
+        };
+        let failing = hosts.filter(|callee| !self.breakers.is_well(callee));
+        let each = failing.filter_map(|callee| {
+            let (_, why) = self.ledger.failures(&callee).last?;
+            Some(format!("{callee}: {why}"))
+        });
+        let all = each.collect::<Vec<_>>().join("; ");
+        (!all.is_empty()).then(|| all.chars().take(TROUBLE_LENGTH_MAX).collect())
+    }
+
     fn back_ends(&self) -> Vec<(StoreName, Protocol, Kind, Vec<Callee>)> {
         let Stores::BackEnds(foreign) = &self.stores else { return Vec::new() };
         let mut stores = foreign.all(Protocol::Lmtp);
@@ -117,6 +132,9 @@ impl World {
         }
     }
 }
+
+/// What one log line tells of a store's hosts, in characters.
+const TROUBLE_LENGTH_MAX: usize = 500;
 
 impl Kind {
     /// How we speak to it.

@@ -69,7 +69,8 @@ impl Relay {
             let silent =
                 answers.iter().find_map(|answer| answer.as_ref().err().filter(|refusal| is_unanswered(refusal)));
             if let (Some(refusal), None) = (silent, &away) {
-                tracing::info!(%store, reply = %refusal, "the store does not take queued mail yet");
+                let why = self.queue_delivery.trouble(&store);
+                tracing::info!(%store, reply = %refusal, why, "the store does not take queued mail yet");
                 queue.store_is_silent(&store);
                 // Whoever is left waits until the next look.
                 rest = Rest::Nothing;

@@ -403,3 +403,23 @@ fn many_dead_hosts_are_looked_at_some_at_a_time() {
     assert_eq!(calls(CALL_WAIT), LOOKS_AT_ONCE_MAX + 1);
     assert!(cluster.deliveries.hosts().iter().filter(|report| report.failures == 2).count() == LOOKS_AT_ONCE_MAX);
 }
+
+#[test]
+fn what_is_the_matter_with_a_store_is_told_while_it_is() {
+    let (cluster, [first, second]) = Cluster::back_end(Protocol::Lmtp, CallSecurity::Plain, ["one", "two"]);
+    let (name, lost) = (store("ingrid"), store("lost"));
+    assert_eq!(cluster.deliveries.trouble(&name), None);
+    first.says("connect", Say::Break);
+    second.says("LHLO", Say::text("554 5.3.2 not here"));
+    assert_eq!(send(&cluster.deliveries, &["a"]), ["open 451 4.4.1"]);
+    let why = "one:24: connection refused; two:24: it refused us: 554 5.3.2 not here";
+    assert_eq!(cluster.deliveries.trouble(&name).as_deref(), Some(why));
+    assert_eq!(
+        cluster.deliveries.trouble(&lost).as_deref(),
+        Some("its record has no port for lmtp; its record has no port for smtp")
+    );
+    first.recovers();
+    cluster.clock.pass(Duration::from_secs(1));
+    assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+    assert_eq!(cluster.deliveries.trouble(&name).as_deref(), Some("two:24: it refused us: 554 5.3.2 not here"));
+}
