@@ -1,6 +1,7 @@
 //! Sessions at back-ends of another make: a call, a login that the back-end judges, and from then on octets pass.
 
 mod common;
+mod cuts;
 mod door;
 mod guest;
 mod introduction;
@@ -24,6 +25,7 @@ pub use offers::{OFFERS_ANSWER_MAX, OFFERS_ASKED_MAX};
 
 use crate::foreign::{BackEnd, Foreign, Protocol, Said, Telling};
 use common::Kept;
+use cuts::{Cuts, Place};
 use door::{Answer, Caught, Door, unavailable};
 use guest::{Guest, Verdict};
 use imap_proto::client as imap;
@@ -48,6 +50,7 @@ pub struct Visits {
     submission: Arc<Door<LoginClient>>,
     sieve: Arc<Door<managesieve_proto::Client>>,
     asked: Asked,
+    cuts: Cuts,
     clock: Arc<dyn Clock>,
     ids: SessionIds,
     pop3_common: Kept<Option<Pop3Common>>,
@@ -93,10 +96,11 @@ impl Visits {
         let imap = Door::new(imap, Arc::clone(&clock), Arc::clone(&spawn), host.clone());
         let pop3 = Door::new(pop3, Arc::clone(&clock), Arc::clone(&spawn), host.clone());
         let submission = Door::new(submission, Arc::clone(&clock), Arc::clone(&spawn), host.clone());
-        let sieve = Door::new(sieve, Arc::clone(&clock), spawn, host);
+        let sieve = Door::new(sieve, Arc::clone(&clock), Arc::clone(&spawn), host);
+        let cuts = Cuts::new(Arc::clone(&clock), spawn);
         let (asked, ids) = (Asked::default(), SessionIds::default());
         let (pop3_common, submission_common) = (Kept::default(), Kept::default());
-        Self { foreign, imap, pop3, submission, sieve, asked, clock, ids, pop3_common, submission_common }
+        Self { foreign, imap, pop3, submission, sieve, asked, cuts, clock, ids, pop3_common, submission_common }
     }
 
     async fn enter<M: Guest>(
@@ -140,7 +144,9 @@ impl Visits {
             Verdict::Welcome(welcome) => {
                 let (wire, mut guest) = call.into_parts();
                 let unsaid = guest.take_unread();
-                let passage = Passage { wire, unsent: bytes::Bytes::new(), unsaid, track: guest.track() };
+                let place = Arc::new(Place { store: store.clone(), protocol: M::PROTOCOL, callee });
+                let track = self.cuts.watch(place, guest.track());
+                let passage = Passage { wire, unsent: bytes::Bytes::new(), unsaid, track };
                 Ok(Admission::Welcome(Elsewhere { welcome, passage }))
             }
             Verdict::Refused(text) if is_about_us => {
