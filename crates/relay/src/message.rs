@@ -335,8 +335,8 @@ impl Leg {
             queue.store_answers(&self.store);
         }
         let outcome = |(recipient, answer): (Recipient, Result<Receipt, Refusal>)| {
-            let store = self.store.clone();
-            Outcome { store, recipient, answer: answer.map(Proof::Store).map_err(passed_on) }
+            let (store, make) = (self.store.clone(), self.make);
+            Outcome { store, make, recipient, answer: answer.map(Proof::Store).map_err(passed_on) }
         };
         self.recipients.into_iter().zip(answers).map(outcome).collect()
     }
@@ -345,17 +345,23 @@ impl Leg {
 /// What came of one recipient.
 struct Outcome {
     store: StoreName,
+    make: Make,
     recipient: Recipient,
     answer: Result<Proof, Refusal>,
 }
 
 impl Outcome {
-    /// For who follows a message from hop to hop: the store has a line with the same id.
+    /// For who follows a message from hop to hop: a store of ours has a line with the same id. One of another make has a name
+    /// of its own for it, which is in its reply alone, so that this line is not only for who looks closely.
     fn note(&self, id: DeliveryId) {
-        let Self { store, recipient, answer } = self;
-        match answer {
-            Ok(_) => tracing::debug!(%id, %store, account = %recipient.address, "the store has it"),
-            Err(reply) => tracing::debug!(%id, %store, account = %recipient.address, %reply, "the store has it not"),
+        let Self { store, make, recipient, answer } = self;
+        let account = &recipient.address;
+        match (answer, make) {
+            (Ok(proof), Make::Another) => {
+                tracing::info!(%id, %store, %account, reply = proof.said(), "the store has it");
+            }
+            (Ok(proof), Make::Ours) => tracing::debug!(%id, %store, %account, reply = proof.said(), "the store has it"),
+            (Err(reply), _) => tracing::debug!(%id, %store, %account, %reply, "the store has it not"),
         }
     }
 }
@@ -390,7 +396,7 @@ async fn queue_the_rest(
     let owed = owed(answers, outcomes);
     let (mut waiting, mut silent) = (Vec::new(), BTreeSet::new());
     let queue = held.queue();
-    for Outcome { store, recipient, answer } in owed.iter().filter_map(|account| outcomes.get(account)) {
+    for Outcome { store, recipient, answer, .. } in owed.iter().filter_map(|account| outcomes.get(account)) {
         let Err(refusal) = answer else { continue };
         let why = relay.trouble(store, refusal);
         tracing::info!(%id, %store, rcpt = %recipient.recipient, reply = %refusal, why, "to the retry queue");

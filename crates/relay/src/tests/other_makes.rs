@@ -244,8 +244,7 @@ fn the_log_says_of_a_refusal_which_store_it_was_and_why_it_is_silent() {
         lines.into_iter().find(|line| line.contains("recipient refused")).expect("a line")
     };
     let away = line("hal@other.example");
-    let end =
-        "rcpt=<hal@other.example> store=old reply=451 4.4.1 The store does not answer why=\"the host of old is on fire\"";
+    let end = "rcpt=<hal@other.example> store=old reply=451 4.4.1 The store does not answer why=\"the host of old is on fire\"";
     assert!(away.ends_with(end), "{away}");
     // One that answers says itself why; and no store was asked about who is nobody.
     site.stores.script("old", "opens", "*", Answer::No(refusal("450 4.2.0 Greylisted")));
