@@ -196,8 +196,19 @@ impl Visits {
     }
 
     fn report<M: Guest>(&self, door: &Arc<Door<M>>, reports: &mut Vec<HostReport>) {
-        for (store, hosts) in self.hosts_by(M::PROTOCOL) {
-            reports.extend(hosts.iter().map(|callee| door.report(&store, callee)));
+        for store in self.foreign.all(M::PROTOCOL) {
+            match self.foreign.find(&store, M::PROTOCOL) {
+                BackEnd::At { hosts, .. } => reports.extend(hosts.iter().map(|callee| door.report(&store, callee))),
+                // Every login fails, and no host can be blamed for it.
+                BackEnd::Nowhere(why) => reports.push(HostReport {
+                    store,
+                    protocol: M::PROTOCOL,
+                    host: String::new(),
+                    state: HostState::LeftAlone,
+                    failures: 0,
+                    last_failure: Some((self.clock.now(), why)),
+                }),
+            }
         }
     }
 

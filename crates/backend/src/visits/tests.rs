@@ -467,3 +467,14 @@ fn a_submission_server_lets_in_refuses_or_is_unavailable() {
         assert!(site.submission().is_err(), "{said}");
     }
 }
+
+#[test]
+fn a_store_that_cannot_be_called_is_reported() {
+    let site = Site::new(&[], Then::Silent);
+    *site.stores.lock().unwrap() = vec![store("lost")];
+    let reports = site.visits.hosts();
+    assert_eq!(reports.len(), 4, "by each protocol");
+    assert!(reports.iter().all(|report| report.host.is_empty() && report.state == HostState::LeftAlone));
+    let why = reports[0].last_failure.as_ref().map(|(_, why)| why.as_str());
+    assert_eq!(why, Some("its record has no port for IMAP"));
+}
