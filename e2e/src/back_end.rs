@@ -240,6 +240,11 @@ impl Fronted {
         format!("{}\n--- {:?}\n{back}", self.front.log_tail(), self.back_end.server)
     }
 
+    /// All that the proxy logged.
+    pub fn log(&self) -> Result<String> {
+        self.front.log()
+    }
+
     /// What Dovecot logged.
     pub fn back_end_log(&self) -> Result<String> {
         Ok(std::fs::read_to_string(self.folder.join("back.log"))?)

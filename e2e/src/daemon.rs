@@ -112,6 +112,12 @@ impl Daemon {
         Ok(kilobytes * 1024)
     }
 
+    /// All that it has logged.
+    pub fn log(&self) -> Result<String> {
+        let log = std::fs::read(&self.log).with_context(|| format!("reading {}", self.log.display()))?;
+        Ok(String::from_utf8_lossy(&log).into_owned())
+    }
+
     /// The end of the log, for the report of a failure.
     pub fn log_tail(&self) -> String {
         match tail(&self.log) {

@@ -23,7 +23,7 @@ mod format;
 mod tests;
 
 pub use collect::collect;
-pub(crate) use engine::{Compared, Remains};
+pub(crate) use engine::{Compared, Differing, Remains};
 pub use engine::{FileEngine, Replaced};
 pub use format::{FORMAT_VERSION, FileError, LINE_OCTETS_MAX, RECORDS_MAX, Reader, Secrets, Unreadable, encode};
 

@@ -3,7 +3,8 @@
 use crate::engine::{Changes, Engine, EngineError, Range, Revision, Watch};
 use crate::key::ROUTING_PREFIX;
 use crate::overlay::let_others_run;
-use crate::routing::Routing;
+use crate::routing::{Filling, Routing};
+use std::num::NonZeroUsize;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The copy that everybody asks. Readers take the whole copy at once and keep it as long as they need it.
@@ -23,6 +24,8 @@ pub struct Follower {
     watch: Option<Box<dyn Watch>>,
     /// Changes that are being taken.
     taking: Option<Taking>,
+    /// How many may load what nobody asks yet.
+    threads: NonZeroUsize,
 }
 
 /// Changes, and how many of them are taken.
@@ -72,7 +75,15 @@ impl Live {
 impl Follower {
     /// Follows `engine` and publishes to `live`.
     pub fn new(engine: Arc<dyn Engine>, live: Arc<Live>) -> Self {
-        Self { engine, live, routing: Routing::default(), watch: None, taking: None }
+        let threads = NonZeroUsize::MIN;
+        Self { engine, live, routing: Routing::default(), watch: None, taking: None, threads }
+    }
+
+    /// So many threads may load the first copy: nobody is served before there is one. Whatever is loaded later is loaded by
+    /// one, with others in between.
+    #[must_use]
+    pub fn with_threads(self, threads: NonZeroUsize) -> Self {
+        Self { threads, ..self }
     }
 
     /// Starts from a copy that was kept on disk: it is published, and the first step asks for what came after it.
@@ -130,19 +141,21 @@ impl Follower {
     /// revision of the first page, brings what the pages missed and repeats some of what they had.
     async fn load(&mut self) -> Result<Progress, EngineError> {
         (self.watch, self.taking) = (None, None);
-        let mut fresh = Routing::filling();
+        let is_first = self.live.routing().revision().is_none();
+        let mut fresh = Filling::new(if is_first { self.threads } else { NonZeroUsize::MIN });
         let (mut entries, mut first, mut after) = (0, None, None::<String>);
         loop {
             let range = Range { prefix: ROUTING_PREFIX, after: after.as_deref(), limit: PAGE_ENTRIES };
             let page = self.engine.range(range).await?;
             first.get_or_insert(page.revision);
-            page.entries.iter().for_each(|entry| fresh.put(entry));
             entries += page.entries.len();
-            match page.entries.last() {
-                Some(last) if page.more => after = Some(last.key.clone()),
-                Some(_) | None => break,
+            after = page.entries.last().filter(|_| page.more).map(|last| last.key.clone());
+            fresh.take(page.entries);
+            if after.is_none() {
+                break;
             }
         }
+        let mut fresh = fresh.finish();
         while fresh.settle_some() {
             let_others_run().await;
         }

@@ -16,6 +16,7 @@ mod error;
 mod includes;
 mod lines;
 mod passwd;
+mod pieces;
 mod popmap;
 mod postfix;
 mod reading;
@@ -25,17 +26,23 @@ mod target;
 #[cfg(test)]
 mod testing;
 
+pub(crate) use aliases::alias_lines;
 pub use aliases::aliases;
 pub use apply::{BadLines, ImportOptions, ImportReport, Mode, ReportLine};
 pub use entry::Entry;
 pub use error::LineError;
 pub use includes::with_includes;
+pub(crate) use passwd::passwd_lines;
 pub use passwd::{PasswdUser, passwd_file};
+pub(crate) use pieces::Hands;
 pub(crate) use popmap::popmap_as;
 pub use popmap::{StoreMap, popmap};
 pub use postfix::{postfix_virtual, transport};
+pub(crate) use postfix::{transport_lines, virtual_lines};
+pub(crate) use reading::{Gather, Gathered};
 pub use regex_map::regex_map;
 pub(crate) use regex_map::{ENTRIES_MAX, FIRST_ORDER};
+pub(crate) use sendmail::user_lines;
 pub use sendmail::user_map;
 
 use crate::key::parse_local;

@@ -35,6 +35,7 @@
 //! RFCs: 5321 §4.5.1 (postmaster), §3.9 (aliases and lists) and §4.5.3.1 (limits); 5233 (sub-addresses); 8265 §3.3
 //! (keys); 3463 and 5248 (codes); 9051 §7.1 (response codes of a login).
 
+mod beside;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod delivery;

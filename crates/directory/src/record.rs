@@ -41,8 +41,7 @@ pub trait Record: Serialize + DeserializeOwned + Send + Sync {
 
     /// The value that the engine keeps.
     fn encode(&self) -> Vec<u8> {
-        // Records are maps with text keys and hold no type whose serialisation can fail.
-        serde_json::to_vec(&Versioned { v: VERSION, record: self }).expect("a record is valid JSON")
+        encoded(self)
     }
 
     /// Reads a value that the engine kept.
@@ -122,6 +121,11 @@ pub(crate) fn address_key(prefix: &str, address: &Address) -> String {
 fn address_key_for(prefix: &str, name: &str) -> Result<String, RecordError> {
     let address = Address::parse(name).map_err(|error| RecordError::field("address", error))?;
     Ok(address_key(prefix, &address))
+}
+
+fn encoded<R: Record>(record: &R) -> Vec<u8> {
+    // Records are maps with text keys and hold no type whose serialisation can fail.
+    serde_json::to_vec(&Versioned { v: VERSION, record }).expect("a record is valid JSON")
 }
 
 #[derive(Serialize)]

@@ -1,5 +1,9 @@
 //! A copy of everything that routing needs, as of one revision.
 
+mod filling;
+
+pub(crate) use filling::Filling;
+
 use crate::engine::{Change, Changes, Entry, Revision};
 use crate::explain::{Explain, Silent, Step};
 use crate::key::AddressKey;

@@ -8,12 +8,14 @@
 //! looks for a name compares hashes, which lie side by side, and follows one pointer: in a table of millions each would be a
 //! way to memory.
 
+use crate::beside::beside;
 use crate::key::AddressKey;
 use crate::record::AccountState;
 use mail_types::{AccountId, Address, StoreName};
 use siphasher::sip::SipHasher13;
 use std::cmp::Ordering;
 use std::hash::Hasher;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 /// The table.
@@ -88,6 +90,21 @@ impl Names {
         }
         self.unsettled = None;
         false
+    }
+
+    /// One table of several that were filled; what was said of one name is put together, on so many threads.
+    pub(crate) fn settled_of(parts: Vec<Self>, threads: NonZeroUsize) -> Self {
+        let mut all: Vec<_> = (0..SHARDS).map(|_| Vec::with_capacity(parts.len())).collect();
+        for part in parts {
+            all.iter_mut().zip(part.shards).for_each(|(place, shard)| place.push(shard));
+        }
+        let mut work = Vec::new();
+        while !all.is_empty() {
+            work.push(all.split_off(all.len().saturating_sub(SHARDS_SETTLED_AT_ONCE)));
+        }
+        work.reverse();
+        let settled = beside(threads, work, |some: Vec<_>| some.into_iter().map(together).collect::<Vec<_>>());
+        Self { shards: settled.into_iter().flatten().collect(), unsettled: None }
     }
 
     pub(crate) fn get(&self, key: &AddressKey) -> Option<&Name> {
@@ -217,6 +234,14 @@ impl Targets {
     }
 }
 
+/// One shard of several that nobody else has.
+fn together(parts: Vec<Arc<Vec<Held>>>) -> Arc<Vec<Held>> {
+    let mut whole = Vec::with_capacity(parts.iter().map(|part| part.len()).sum());
+    parts.into_iter().for_each(|part| whole.append(&mut Arc::unwrap_or_clone(part)));
+    settle(&mut whole);
+    Arc::new(whole)
+}
+
 /// Brings a shard in order: what was said of one name is put together.
 fn settle(shard: &mut Vec<Held>) {
     // What was said first stays first.
@@ -241,6 +266,8 @@ fn shard_of(hash: u64) -> usize {
     usize::try_from(hash % SHARDS).unwrap_or(0)
 }
 
+/// Enough for a thread to take at once, and few enough that all have done at about one time.
+const SHARDS_SETTLED_AT_ONCE: usize = 64;
 /// Some thousand names of a million.
 const SHARDS_DROPPED_AT_ONCE: usize = 32;
 /// A millisecond or two: others wait for it.

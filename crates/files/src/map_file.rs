@@ -5,7 +5,9 @@ use crate::stamp::{self, Stamp};
 use directory::import::with_includes;
 use directory::overlay::{LiveMap, MapKind, MapNames};
 use std::io::{self, Read};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 /// A map's file, and what was last seen of it.
 pub struct MapFile {
@@ -114,9 +116,10 @@ impl MapFile {
             self.unended = 1;
             return MapLook::Same;
         }
+        let threads = threads(self.names.is_some());
         (self.read, self.names, self.changing, self.away) = (read, Some(names.clone()), None, None);
         self.unended = 0;
-        match self.source.parse(&octets, names) {
+        match self.source.parse(&octets, names, threads) {
             // `command > map` empties it before the command has said anything.
             Ok(map) if map.is_empty() && self.had_entries && asked != Asked::Yes => {
                 MapLook::Kept(ReadError::Emptied { path: self.source.path.clone() })
@@ -159,10 +162,20 @@ impl MapSource {
         (seen, octets)
     }
 
-    fn parse(&self, octets: &[u8], names: &MapNames) -> Result<LiveMap, ReadError> {
+    fn parse(&self, octets: &[u8], names: &MapNames, threads: NonZeroUsize) -> Result<LiveMap, ReadError> {
         let shown = self.path.display().to_string();
-        LiveMap::read(&shown, self.kind, octets, names)
+        LiveMap::read_beside(&shown, self.kind, octets, names, threads)
             .map_err(|error| ReadError::Map { path: self.path.clone(), error })
+    }
+}
+
+/// How many threads read a map. For the first reading mail waits, so it has every core. Another one has half of them: the
+/// map before answers meanwhile, and so long as cores are left over, nobody who logs in waits for one.
+fn threads(is_read_again: bool) -> NonZeroUsize {
+    let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    match is_read_again {
+        true => NonZeroUsize::new(cores.get() / 2).unwrap_or(NonZeroUsize::MIN),
+        false => cores,
     }
 }
 

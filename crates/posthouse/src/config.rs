@@ -42,6 +42,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The file that is read where none is named.
+pub const SYSTEM_CONFIG: &str = "/etc/posthouse/posthouse.toml";
+
 /// What a node is told, checked.
 #[derive(Clone, Debug)]
 pub struct Config {

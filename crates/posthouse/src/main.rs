@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use posthouse::command::NodeCommand;
-use posthouse::config::{Config, Problems};
+use posthouse::config::{Config, Problems, SYSTEM_CONFIG};
 use posthouse::quickstart::Quickstart;
 use posthouse::selftest::Selftest;
 use posthouse::serve::Serve;
@@ -40,6 +40,7 @@ enum ConfigCommand {
     /// Names every mistake with its line; starts nothing.
     Check {
         /// The file; what is in conf.d beside it is read too.
+        #[arg(default_value = SYSTEM_CONFIG)]
         file: PathBuf,
     },
 }

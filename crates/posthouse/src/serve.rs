@@ -1,6 +1,6 @@
 //! `posthouse serve`: this node's roles, until told to stop.
 
-use crate::config::Config;
+use crate::config::{Config, SYSTEM_CONFIG};
 use crate::node::{Node, System};
 use crate::reload::Reloader;
 use crate::systemd::Manager;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[derive(Debug, clap::Args)]
 pub struct Serve {
     /// The configuration; what is in conf.d beside it is read too.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE", default_value = SYSTEM_CONFIG)]
     config: PathBuf,
 }
 

@@ -87,8 +87,12 @@ impl Dialogue {
     }
 
     /// It did not: gives the challenge. The failure comes behind the client's answer.
-    pub(crate) fn tell(&mut self, Rebuff { challenge, exchange }: Rebuff) -> Vec<u8> {
-        (self.waiting, self.refused) = (Some(exchange), Some(Outcome::WrongPassword));
+    pub(crate) fn rebuffed(&mut self, rebuff: Rebuff) -> Vec<u8> {
+        self.tell(rebuff, Outcome::WrongPassword)
+    }
+
+    fn tell(&mut self, Rebuff { challenge, exchange }: Rebuff, failed: Outcome) -> Vec<u8> {
+        (self.waiting, self.refused) = (Some(exchange), Some(failed));
         challenge
     }
 
@@ -115,19 +119,20 @@ impl Dialogue {
                 Step::Unproved(identity) => authenticator.unproved(client, &identity, self.asked.take()).await,
                 Step::Bearer(bearer) => {
                     let outcome = authenticator.borne(client, &bearer).await;
-                    let told = bearer.refused(&authenticator.advice());
-                    match (outcome, told) {
-                        // RFC 7628 §3.2.2: first why, so that the client can get another token; the failure behind its answer.
-                        (failed @ (Outcome::WrongPassword | Outcome::NotAuthorized), told) => {
-                            self.refused = Some(failed);
-                            step = told;
-                            continue;
+                    // RFC 7628 §3.2.2: first why, so that the client can get another token; the failure behind its answer.
+                    let rebuff = || {
+                        let (challenge, exchange) = bearer.refused(&authenticator.advice());
+                        Rebuff { challenge, exchange }
+                    };
+                    match outcome {
+                        failed @ (Outcome::WrongPassword | Outcome::NotAuthorized) => {
+                            return Turn::Challenge(self.tell(rebuff(), failed));
                         }
-                        (visitor @ Outcome::Visitor { .. }, Step::Challenge { challenge, exchange }) => {
-                            self.rebuff = Some(Rebuff { challenge, exchange });
+                        visitor @ Outcome::Visitor { .. } => {
+                            self.rebuff = Some(rebuff());
                             visitor
                         }
-                        (outcome, _) => outcome,
+                        outcome @ (Outcome::LoggedIn { .. } | Outcome::Unavailable | Outcome::Limited) => outcome,
                     }
                 }
                 Step::External(whom) => authenticator.certified(client, self.facts.certificate.as_ref(), whom).await,

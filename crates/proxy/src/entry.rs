@@ -4,7 +4,7 @@ use crate::authenticator::{Reason, Stop, Undecided};
 use directory::{AccountState, BackendLogin, Existence};
 use mail_types::{AccountId, Address, StoreName};
 use ports::{Credential, Standing};
-use sasl::Identity;
+use sasl::{Identity, Secret};
 
 /// What routing says of a name.
 pub(crate) enum Found {
@@ -51,15 +51,36 @@ impl Found {
                         return Err(Stop::Unavailable(Undecided::WantsPassword));
                     }
                 };
-                let standing = match existence {
-                    Existence::Known => Standing::Known,
-                    Existence::AskStore => Standing::Unchecked,
-                };
-                Ok(Entry::BackEnd { store, address, user, credential, standing })
+                Ok(Entry::BackEnd { store, address, user, credential, standing: standing(existence) })
             }
             Self::Nobody => Err(Stop::Refused(Reason::UnknownUser)),
             Self::Barred { state, .. } => Err(Stop::Refused(Reason::Barred(state))),
         }
+    }
+
+    /// Leads who has proved nothing here to a back-end that judges his token, and to nobody else.
+    pub(crate) fn lead(self, token: &Secret) -> Result<Entry, Stop> {
+        match self {
+            Self::AtBackEnd { store, address, user, login: BackendLogin::Password, tokens: true, existence } => {
+                let (credential, standing) = (Credential::Token(token.clone()), standing(existence));
+                Ok(Entry::BackEnd { store, address, user, credential, standing })
+            }
+            // Nobody logs in there, or no longer so: as where nobody is.
+            Self::AtBackEnd { login: BackendLogin::Password, .. } => Err(Stop::Refused(Reason::Token)),
+            // The directory has changed since tokens were offered. Our word lets in whoever is named.
+            Self::AtBackEnd { login: BackendLogin::Master, .. } | Self::Account { .. } => {
+                Err(Stop::Unavailable(Undecided::NobodyJudges))
+            }
+            Self::Nobody => Err(Stop::Refused(Reason::UnknownUser)),
+            Self::Barred { state, .. } => Err(Stop::Refused(Reason::Barred(state))),
+        }
+    }
+}
+
+fn standing(existence: Existence) -> Standing {
+    match existence {
+        Existence::Known => Standing::Known,
+        Existence::AskStore => Standing::Unchecked,
     }
 }
 

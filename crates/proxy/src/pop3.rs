@@ -191,7 +191,7 @@ impl Pop3Gate {
                     Ok(Admission::Refused { text, shown }) => {
                         self.authenticator().turned_away(&self.client, &account, &text, began).await;
                         if let Some(rebuff) = rebuff {
-                            machine.challenge(&self.dialogue.tell(rebuff));
+                            machine.challenge(&self.dialogue.rebuffed(rebuff));
                             return Step::Stay(Flow::Next);
                         }
                         machine.refuse(&match shown {

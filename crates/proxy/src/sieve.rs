@@ -148,7 +148,7 @@ impl SieveGate {
                     Ok(Admission::Refused { text, .. }) => {
                         self.authenticator().turned_away(&self.client, &holder.account, &text, began).await;
                         if let Some(rebuff) = rebuff {
-                            machine.challenge(&self.dialogue.tell(rebuff));
+                            machine.challenge(&self.dialogue.rebuffed(rebuff));
                             return Step::Stay(Flow::Next);
                         }
                         machine.refuse(&Refusal::BAD_CREDENTIALS);

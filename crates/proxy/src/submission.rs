@@ -199,7 +199,7 @@ impl SubmissionGate {
             Ok(Admission::Refused { text, .. }) => {
                 self.authenticator().turned_away(&self.client, &holder.account, &text, began).await;
                 if let Some(rebuff) = rebuff {
-                    machine.challenge(&self.dialogue.tell(rebuff));
+                    machine.challenge(&self.dialogue.rebuffed(rebuff));
                     return Step::Stay(Flow::Next);
                 }
                 self.refuse(machine)

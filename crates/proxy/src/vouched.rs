@@ -10,9 +10,9 @@
 //! by passwords: neither is offered while there is one of them, but for tokens where those back-ends all take them.
 
 use crate::authenticator::{Authenticator, Client, Outcome, Reason, Stop, Undecided};
-use crate::entry::{Entry, Found};
+use crate::entry::Entry;
 use crate::origin::NoVerdict;
-use directory::{BackendLogin, TokenJudge};
+use directory::TokenJudge;
 use mail_types::Address;
 use ports::{BoxFuture, ClientCertificate, Credential};
 use sasl::{Bearer, BearerAdvice, Identity, Secret};
@@ -108,17 +108,7 @@ impl Authenticator {
     fn lead(&self, client: &Client, whom: &str, token: &Secret) -> (String, Result<Entry, Stop>) {
         let named = Identity { authorization: None, authentication: whom.to_owned() };
         let identity = self.meant(client, &named);
-        let decided = match self.find(&identity.authentication) {
-            // Never one with a master, who would let in whoever was named.
-            Ok(
-                found @ (Found::AtBackEnd { login: BackendLogin::Password, tokens: true, .. }
-                | Found::Barred { .. }
-                | Found::Nobody),
-            ) => found.enter(&identity, Credential::Token(token.clone())),
-            // The directory has changed since it was offered.
-            Ok(Found::AtBackEnd { .. } | Found::Account { .. }) => Err(Stop::Unavailable(Undecided::NobodyJudges)),
-            Err(stop) => Err(stop),
-        };
+        let decided = self.find(&identity.authentication).and_then(|found| found.lead(token));
         (identity.authentication, decided)
     }
 

@@ -211,6 +211,7 @@ impl<M: Machine, H: Handler<M>> Driver<M, H> {
                 self.handler.on_tls(&mut self.machine, self.facts.clone());
                 self.turn();
             }
+            ("cyrus-becomes", Some(what)) => world.cyrus_becomes(what),
             ("engine", Some("away")) => world.engine.go_away(),
             ("engine", Some("back")) => world.engine.come_back(),
             ("slept", Some(millis)) => assert_eq!(world.clock.slept().as_millis().to_string(), millis),

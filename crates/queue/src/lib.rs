@@ -35,5 +35,5 @@ mod wire;
 
 pub use backoff::{INTERVAL_MAX, INTERVAL_MIN, again, much_later};
 pub use entry::{Body, Entry, QueueId, Recipient, State, Waiting};
-pub use record::{Order, Outcome, RECIPIENTS_PER_ENTRY_MAX, REPLY_OCTETS_MAX, Record, RecordError};
+pub use record::{Order, Outcome, RECIPIENTS_PER_ENTRY_MAX, REPLY_OCTETS_MAX, Record, RecordError, kept};
 pub use state::{ENTRY_COUNT_MAX, Queue, WAITING_COUNT_MAX};

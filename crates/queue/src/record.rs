@@ -164,9 +164,14 @@ impl Record {
 impl Outcome {
     /// [`Outcome::Failed`] with as much of the reply as is kept.
     pub fn failed(again: UnixTime, reply: &str) -> Self {
-        let end = (0..=REPLY_OCTETS_MAX).rev().find(|end| reply.is_char_boundary(*end)).unwrap_or(0);
-        Self::Failed { again, reply: reply.get(..end).unwrap_or(reply).into() }
+        Self::Failed { again, reply: kept(reply) }
     }
+}
+
+/// As much of a store's reply as is kept.
+pub fn kept(reply: &str) -> Box<str> {
+    let end = (0..=REPLY_OCTETS_MAX).rev().find(|end| reply.is_char_boundary(*end)).unwrap_or(0);
+    reply.get(..end).unwrap_or(reply).into()
 }
 
 fn put_entry(out: &mut Vec<u8>, entry: &Entry) {

@@ -3,7 +3,7 @@
 use crate::Relay;
 use crate::received::{Hops, Looping};
 use crate::resolve::{Destination, Make};
-use crate::retry::Held;
+use crate::retry::{Held, Owed};
 use crate::stored::{Proof, Stored, Unproven, worst};
 use crate::together::{all, within};
 use bytes::Bytes;
@@ -398,13 +398,25 @@ async fn queue_the_rest(
     let queue = held.queue();
     for Outcome { store, recipient, answer, .. } in owed.iter().filter_map(|account| outcomes.get(account)) {
         let Err(refusal) = answer else { continue };
-        let why = relay.trouble(store, refusal);
-        tracing::info!(%id, %store, rcpt = %recipient.recipient, reply = %refusal, why, "to the retry queue");
+        let rcpt = &recipient.recipient;
+        let refused = match refusal.reply().code().is_transient() {
+            true => {
+                let why = relay.trouble(store, refusal);
+                tracing::info!(%id, %store, %rcpt, reply = %refusal, why, "to the retry queue");
+                None
+            }
+            // As of one whom it refuses there: the sender hears 250, and there are no bounces yet.
+            false => {
+                tracing::warn!(%id, %store, %rcpt, reply = %refusal, "refused for good, while others have it; it stays in the retry queue");
+                Some(queue::kept(&refusal.to_string()))
+            }
+        };
         if is_unanswered(refusal) {
             silent.insert(store.clone());
         }
         let Recipient { account, address, recipient } = recipient.clone();
-        waiting.push(queue::Recipient { store: store.clone(), account, address, recipient });
+        let recipient = queue::Recipient { store: store.clone(), account, address, recipient };
+        waiting.push(Owed { recipient, refused });
     }
     if waiting.is_empty() {
         return;

@@ -18,7 +18,7 @@ mod tidy;
 #[cfg(test)]
 pub(crate) use attempt::DUE_PER_LANE_MAX;
 use early::Early;
-pub(crate) use held::Held;
+pub(crate) use held::{Held, Owed};
 pub use orders::{OrderError, QueueCount, QueueOrder};
 #[cfg(test)]
 pub(crate) use tidy::HELD_SEGMENTS_MAX;

@@ -12,7 +12,7 @@
 
 use crate::exchange::identity;
 use crate::gs2::{quoted, saslname};
-use crate::{Exchange, Failure, Secret, Step};
+use crate::{Exchange, Failure, Secret};
 use std::fmt;
 
 /// A client has shown a token. What it is worth is to be found out.
@@ -66,13 +66,14 @@ impl Bearer {
         self.token.as_ref()
     }
 
-    /// It is worth nothing: tells the client so, which says one word more before it hears of its failure.
-    pub fn refused(&self, advice: &BearerAdvice) -> Step {
+    /// It is worth nothing: a challenge that tells the client so, and the rest of the exchange: one word more of the client's
+    /// before it hears of its failure.
+    pub fn refused(&self, advice: &BearerAdvice) -> (Vec<u8>, Exchange) {
         let status = match self.form {
             BearerForm::OAuthBearer => "\"status\":\"invalid_token\"",
             BearerForm::XOAuth2 => "\"status\":\"401\",\"schemes\":\"bearer\"",
         };
-        Step::Challenge { challenge: format!("{{{status}{advice}}}").into_bytes(), exchange: Exchange::BearerRefused }
+        (format!("{{{status}{advice}}}").into_bytes(), Exchange::BearerRefused)
     }
 }
 
@@ -151,7 +152,7 @@ fn token(pairs: &str) -> Result<Option<Secret>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Mechanism;
+    use crate::{Mechanism, Step};
     use proptest::prelude::*;
 
     fn shown(mechanism: Mechanism, message: &str) -> Bearer {
@@ -233,9 +234,7 @@ mod tests {
         let advice =
             BearerAdvice::new(Some("mail".to_owned()), Some("https://idp.test/.well-known/x".to_owned())).unwrap();
         let told = |mechanism, message, advice: &BearerAdvice| {
-            let Step::Challenge { challenge, exchange } = shown(mechanism, message).refused(advice) else {
-                panic!("no words")
-            };
+            let (challenge, exchange) = shown(mechanism, message).refused(advice);
             // RFC 7628 §3.2.3: whatever the client answers, it has failed.
             assert!(matches!(exchange.step(b"n,,\x01auth=Bearer t\x01\x01"), Step::Failed(Failure::Token)));
             String::from_utf8(challenge).unwrap()

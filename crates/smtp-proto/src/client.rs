@@ -80,6 +80,8 @@ pub struct Client {
     /// What the next replies answer.
     sent: VecDeque<Expect>,
     events: VecDeque<Event>,
+    /// Whether we have called the exchange of AUTH off: only its failure comes behind (RFC 4954 §4).
+    auth_cancelled: bool,
     timer: Timer,
 }
 
@@ -152,6 +154,7 @@ impl Client {
             unsent: VecDeque::new(),
             sent: VecDeque::from([Expect::Greeting]),
             events: VecDeque::new(),
+            auth_cancelled: false,
             timer: Timer::new(now),
         };
         client.timer.start(now, Some(timeout));
@@ -198,6 +201,7 @@ impl Client {
         let is_word =
             mechanism.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_'));
         assert!(is_word, "the name of a mechanism (RFC 4422 §3.1)");
+        self.auth_cancelled = false;
         self.ask(Expect::Auth, Command::Auth { mechanism, initial: initial.map(encode) });
     }
 
@@ -208,6 +212,7 @@ impl Client {
 
     /// To `Event::Challenge`: no more of this (RFC 4954 §4).
     pub fn auth_cancel(&mut self) {
+        self.auth_cancelled = true;
         self.auth_line("*");
     }
 

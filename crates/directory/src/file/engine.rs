@@ -53,22 +53,56 @@ pub struct Replaced {
 /// What served records leave behind. It may be long to drop, and those who read wait for none of it.
 pub(crate) struct Remains {
     _records: Arc<Records>,
-    _changes: Vec<Change>,
+    _changes: Vec<Differing>,
 }
 
 /// Records that may be served next, and how they differ from those that are.
 #[derive(Debug)]
 pub(crate) struct Compared {
     records: Records,
-    changes: Vec<Change>,
+    changes: Vec<Differing>,
+    /// How many there are; of the first records of all, more than that are counted only.
+    count: usize,
     differs: bool,
     /// Since when those are served that they were compared with.
     revision: Revision,
 }
 
+/// A record that is another now. There may be millions, so it shares their texts.
+#[derive(Debug)]
+pub(crate) enum Differing {
+    /// It is new, or has another value.
+    Put(Held),
+    /// It is gone.
+    Gone(Arc<str>),
+}
+
+impl Differing {
+    pub(crate) fn key(&self) -> &str {
+        match self {
+            Self::Put(Held { key, .. }) | Self::Gone(key) => key,
+        }
+    }
+
+    /// The entry as it will be, if it is not gone.
+    pub(crate) fn entry(&self) -> Option<Entry> {
+        match self {
+            Self::Put(held) => Some(held.entry()),
+            Self::Gone(_) => None,
+        }
+    }
+
+    fn change(&self, revision: Revision) -> Change {
+        match self {
+            Self::Put(held) => Change::Put(held.entry()),
+            Self::Gone(key) => Change::Delete { key: key.to_string(), revision },
+        }
+    }
+}
+
 impl Compared {
     /// What differs, in the order of keys.
-    pub(crate) fn changes(&self) -> &[Change] {
+    pub(crate) fn changes(&self) -> &[Differing] {
         &self.changes
     }
 
@@ -105,8 +139,18 @@ impl FileEngine {
     /// it where that holds up nobody.
     pub fn replace(&self, records: Records) -> Replaced {
         let _one_at_a_time = self.shared.replacing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (replaced, _) = self.serve(self.compare(records));
+        // Of so many, nobody is told one by one.
+        let is_first = records.len() > HISTORY_CHANGES_MAX && self.now().0.is_empty();
+        let compared = if is_first { self.uncompared(records) } else { self.compare(records) };
+        let (replaced, _) = self.serve(compared);
         replaced
+    }
+
+    /// The first records of all: every one of them is new.
+    fn uncompared(&self, mut records: Records) -> Compared {
+        let (_, revision) = self.now();
+        records.held.iter_mut().for_each(|held| held.revision = revision.next());
+        Compared { count: records.len(), records, changes: Vec::new(), differs: true, revision }
     }
 
     /// Compares records with those that are served; this is what takes long. Whoever compares lets nobody else replace
@@ -114,24 +158,25 @@ impl FileEngine {
     pub(crate) fn compare(&self, mut records: Records) -> Compared {
         let (old, revision) = self.now();
         let changes = compare(&old.held, &mut records.held, revision.next());
-        let differs = !changes.is_empty() || records.secrets != old.secrets;
-        Compared { records, changes, differs, revision }
+        let count = changes.len();
+        let differs = count > 0 || records.secrets != old.secrets;
+        Compared { records, changes, count, differs, revision }
     }
 
     /// Serves what was compared, and gives what nobody needs any more.
     pub(crate) fn serve(&self, compared: Compared) -> (Replaced, Remains) {
-        let Compared { records, changes, differs, revision } = compared;
+        let Compared { records, changes, count, differs, revision } = compared;
         if !differs {
             return (Replaced { changes: 0, revision }, Remains { _records: Arc::new(records), _changes: changes });
         }
-        let (count, next) = (changes.len(), revision.next());
+        let next = revision.next();
         let records = Arc::new(records);
         let (waiting, remains) = {
             let mut state = self.lock();
             let old = std::mem::replace(&mut state.records, records);
             state.revision = next;
-            let forgotten = state.remember(changes);
-            (std::mem::take(&mut state.waiting), Remains { _records: old, _changes: forgotten })
+            state.remember(count, &changes);
+            (std::mem::take(&mut state.waiting), Remains { _records: old, _changes: changes })
         };
         waiting.into_iter().for_each(Waker::wake);
         (Replaced { changes: count, revision: next }, remains)
@@ -247,14 +292,14 @@ impl Watch for FileWatch {
 
 impl State {
     /// Keeps the changes of a commit for watches, or forgets all where reading anew is less work than taking them.
-    /// Gives changes that are too many to be remembered.
-    fn remember(&mut self, changes: Vec<Change>) -> Vec<Change> {
-        if changes.len() > HISTORY_CHANGES_MAX {
+    fn remember(&mut self, count: usize, changes: &[Differing]) {
+        if count > HISTORY_CHANGES_MAX {
             self.history.clear();
             self.compacted = self.revision;
-            return changes;
+            return;
         }
-        self.history.extend(changes);
+        let revision = self.revision;
+        self.history.extend(changes.iter().map(|differing| differing.change(revision)));
         while self.history.len() > HISTORY_CHANGES_MAX {
             // A commit's changes go together, so that none is given in part.
             let Some(oldest) = self.history.front().map(Change::revision) else { break };
@@ -263,7 +308,6 @@ impl State {
             }
             self.compacted = oldest;
         }
-        Vec::new()
     }
 }
 
@@ -274,27 +318,27 @@ impl Held {
 }
 
 /// What differs, in the order of keys. What is new or changed gets `revision`, what is not keeps the one that it had.
-fn compare(old: &[Held], new: &mut [Held], revision: Revision) -> Vec<Change> {
+fn compare(old: &[Held], new: &mut [Held], revision: Revision) -> Vec<Differing> {
     let mut changes = Vec::new();
     let mut old = old.iter().peekable();
     for held in new {
         held.revision = revision;
         let gone = |before: &&Held| before.key < held.key;
         while let Some(before) = old.next_if(gone) {
-            changes.push(Change::Delete { key: before.key.to_string(), revision });
+            changes.push(Differing::Gone(Arc::clone(&before.key)));
         }
         match old.peek().map(|before| before.key.cmp(&held.key)) {
             Some(Ordering::Equal) => {
                 let before = old.next();
                 match before.filter(|before| before.value == held.value) {
                     Some(before) => held.revision = before.revision,
-                    None => changes.push(Change::Put(held.entry())),
+                    None => changes.push(Differing::Put(held.clone())),
                 }
             }
-            Some(Ordering::Greater | Ordering::Less) | None => changes.push(Change::Put(held.entry())),
+            Some(Ordering::Greater | Ordering::Less) | None => changes.push(Differing::Put(held.clone())),
         }
     }
-    changes.extend(old.map(|before| Change::Delete { key: before.key.to_string(), revision }));
+    changes.extend(old.map(|before| Differing::Gone(Arc::clone(&before.key))));
     changes
 }
 

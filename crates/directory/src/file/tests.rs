@@ -170,6 +170,23 @@ fn equal_content_is_no_change_and_a_follower_takes_what_differs() {
 }
 
 #[test]
+fn the_first_records_are_new_however_many_they_are() {
+    let many: Vec<Entry> = (0..20_001).map(account).collect();
+    for count in [20_000, 20_001] {
+        let engine = FileEngine::new("a test", Records::default());
+        let live = Arc::new(Live::new());
+        let mut follower = Follower::new(Arc::new(engine.clone()), live.clone());
+        assert!(matches!(finish(follower.step()), Ok(Progress::Loaded { entries: 0, .. })));
+        let replaced = engine.replace(file(&many[..count]));
+        assert_eq!((replaced.changes, replaced.revision), (count, Revision::new(2)));
+        let found = finish(engine.get(&many[7].key)).expect("answers").expect("is there");
+        assert_eq!(found.revision, Revision::new(2));
+        assert!(finish(follower.step()).is_ok());
+        assert!(live.routing().same_records(&crate::Routing::load(&many[..count], Revision::new(2))));
+    }
+}
+
+#[test]
 fn a_value_that_cannot_be_read_is_not_written() {
     let error = encode(&[entry("routing/site", "{\"v\":1")], Secrets::Included).expect_err("no JSON");
     assert_eq!(error.key, "routing/site");

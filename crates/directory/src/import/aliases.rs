@@ -1,7 +1,7 @@
 //! Sendmail's and Postfix's aliases: `name: target, target, …`, over several lines.
 
-use super::lines::logical_lines;
-use super::reading::{Keyed, Reading, Said};
+use super::pieces::Form;
+use super::reading::{Grammar, Keyed, Said};
 use super::target::Names;
 use super::{Entry, LineError, Parsed, StoreMap, addresses};
 use crate::key::AddressKey;
@@ -13,12 +13,15 @@ use std::collections::BTreeSet;
 ///
 /// One target `user@host` at a store is a placement. Programs, files and lists that were not read are refused.
 pub fn aliases(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<Entry> {
+    alias_lines(own, stores).parse(bytes)
+}
+
+pub(crate) fn alias_lines<'n>(
+    own: &'n [Domain],
+    stores: &'n StoreMap,
+) -> Grammar<impl Fn(&str) -> Result<Said<Entry>, LineError> + Sync> {
     let names = Names { own, stores };
-    let mut reading = Reading::of(bytes);
-    for (number, line) in logical_lines(bytes) {
-        reading.take(number, line.and_then(|text| said(&text, names)));
-    }
-    reading.finish()
+    Grammar { form: Form::Continued, said: move |text: &str| said(text, names) }
 }
 
 fn said(text: &str, names: Names<'_>) -> Result<Said<Entry>, LineError> {

@@ -1,31 +1,54 @@
 //! The lines of an operator's file: numbered, without comments and empty ones.
 
 use super::LineError;
+use super::pieces::Piece;
+use std::borrow::Cow;
 
-/// The lines that say something, each with its number from 1 and without the white space around it.
-pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, Result<&str, LineError>)> {
-    numbered(bytes).filter_map(|(number, line)| Some((number, text_of(line, LINE_OCTETS_MAX).transpose()?)))
+/// The lines that say something, each with its number and without the white space around it.
+pub(super) fn lines(piece: Piece<'_>) -> impl Iterator<Item = (usize, Result<&str, LineError>)> {
+    numbered(piece).filter_map(|(number, line)| Some((number, text_of(line, LINE_OCTETS_MAX).transpose()?)))
 }
 
 /// The same with continuation lines, which begin with white space, at the ends of those that they continue. Comments and
 /// empty lines may stand in between.
-pub(super) fn logical_lines(bytes: &[u8]) -> Vec<(usize, Result<String, LineError>)> {
-    let mut whole: Vec<(usize, Result<String, LineError>)> = Vec::new();
-    for (number, line) in numbered(bytes) {
-        let Some(text) = text_of(line, LOGICAL_OCTETS_MAX).transpose() else { continue };
-        let continues = line.first().is_some_and(|octet| matches!(octet, b' ' | b'\t'));
-        match (whole.last_mut().filter(|_| continues), continues) {
-            (Some((_, before)), _) => append(before, text),
-            (None, true) => whole.push((number, Err(LineError::NothingToContinue))),
-            (None, false) => whole.push((number, text.map(str::to_owned))),
+pub(super) fn logical_lines(piece: Piece<'_>) -> impl Iterator<Item = (usize, Result<Cow<'_, str>, LineError>)> {
+    let texts = numbered(piece).filter_map(|(number, line)| {
+        let text = text_of(line, LOGICAL_OCTETS_MAX).transpose()?;
+        Some((number, continues(line), text))
+    });
+    let mut texts = texts.peekable();
+    std::iter::from_fn(move || {
+        let (number, continues, text) = texts.next()?;
+        let mut whole = match continues {
+            true => Err(LineError::NothingToContinue),
+            false => text.map(Cow::Borrowed),
+        };
+        while let Some((_, _, text)) = texts.next_if(|(_, continues, _)| *continues) {
+            append(&mut whole, text);
         }
-    }
-    whole
+        Some((number, whole))
+    })
 }
 
-fn append(before: &mut Result<String, LineError>, text: Result<&str, LineError>) {
+/// Whether the first of these lines is one that says something, and no continuation.
+pub(super) fn begins_entry(octets: &[u8]) -> bool {
+    let line = octets.split(|octet| *octet == b'\n').next().unwrap_or_default();
+    !continues(line) && !matches!(text_of(line, LOGICAL_OCTETS_MAX), Ok(None))
+}
+
+/// How many lines have an end.
+pub(super) fn ends_of_lines(octets: &[u8]) -> usize {
+    octets.iter().filter(|octet| **octet == b'\n').count()
+}
+
+fn continues(line: &[u8]) -> bool {
+    line.first().is_some_and(|octet| matches!(octet, b' ' | b'\t'))
+}
+
+fn append(before: &mut Result<Cow<'_, str>, LineError>, text: Result<&str, LineError>) {
     match (&mut *before, text) {
         (Ok(whole), Ok(text)) if whole.len() + text.len() < LOGICAL_OCTETS_MAX => {
+            let whole = whole.to_mut();
             whole.push(' ');
             whole.push_str(text);
         }
@@ -36,8 +59,8 @@ fn append(before: &mut Result<String, LineError>, text: Result<&str, LineError>)
     }
 }
 
-fn numbered(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
-    (1..).zip(bytes.split(|octet| *octet == b'\n'))
+fn numbered(piece: Piece<'_>) -> impl Iterator<Item = (usize, &[u8])> {
+    (piece.first..).zip(piece.octets.split(|octet| *octet == b'\n'))
 }
 
 /// A line without its white space; `None` for an empty one and a comment.

@@ -1,6 +1,7 @@
 //! Dovecot's passwd-file: `user:password:uid:gid:gecos:home:shell:extra fields`.
 
-use super::reading::Keyed;
+use super::pieces::Form;
+use super::reading::{Grammar, Keyed, Said};
 use super::{LineError, Parsed, StoreMap, addresses};
 use crate::record::{AccountState, PasswordHash, PlacementRecord, Record};
 use mail_types::{Address, Domain, StoreName};
@@ -27,7 +28,14 @@ pub struct PasswdUser {
 /// Reads a passwd-file. A user without a domain becomes one in each of `own`; a `host` that users are handed on to is one
 /// of `stores`.
 pub fn passwd_file(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<PasswdUser> {
-    Parsed::of(bytes, |line| {
+    passwd_lines(own, stores).parse(bytes)
+}
+
+pub(crate) fn passwd_lines<'n>(
+    own: &'n [Domain],
+    stores: &'n StoreMap,
+) -> Grammar<impl Fn(&str) -> Result<Said<PasswdUser>, LineError> + Sync> {
+    let said = |line: &str| {
         let mut fields = line.splitn(8, ':');
         let key = fields.next().unwrap_or_default().trim();
         if key.is_empty() {
@@ -62,8 +70,9 @@ pub fn passwd_file(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<Pa
                 false => Ok(Keyed::address(&address, Some(user))),
             }
         };
-        addresses(key, own)?.into_iter().map(user).collect()
-    })
+        Ok(addresses(key, own)?.into_iter().map(user).collect::<Result<Vec<_>, _>>()?.into())
+    };
+    Grammar { form: Form::Lines, said }
 }
 
 /// Where a user is handed on to.

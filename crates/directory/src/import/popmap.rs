@@ -1,7 +1,9 @@
 //! Perdition's popmap: `key:[user@]host[:port]`.
 
-use super::reading::Keyed;
+use super::pieces::Form;
+use super::reading::{Grammar, Keyed, Said};
 use super::{LineError, Parsed, addresses};
+use crate::key::split_at_octet;
 use crate::nearest::nearest;
 use crate::record::{HostAt, PlacementRecord, Protocol, Record, StoreKind};
 use crate::routing::Routing;
@@ -21,18 +23,17 @@ pub struct StoreMap {
 /// Without `user@`, Perdition hands on the name as it was typed; so for a key without a domain the back-end's name of
 /// the user is that key.
 pub fn popmap(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<PlacementRecord> {
-    popmap_as(bytes, own, stores, |placement| placement)
+    popmap_as(own, stores, |placement| placement).parse(bytes)
 }
 
 /// The same, each placement as something else.
-pub(crate) fn popmap_as<T>(
-    bytes: &[u8],
-    own: &[Domain],
-    stores: &StoreMap,
-    as_item: impl Fn(PlacementRecord) -> T,
-) -> Parsed<T> {
-    Parsed::of(bytes, |line| {
-        let (key, value) = line.split_once(':').ok_or(LineError::NoSeparator)?;
+pub(crate) fn popmap_as<'n, T>(
+    own: &'n [Domain],
+    stores: &'n StoreMap,
+    as_item: impl Fn(PlacementRecord) -> T + Sync + 'n,
+) -> Grammar<impl Fn(&str) -> Result<Said<T>, LineError> + Sync> {
+    let said = move |line: &str| {
+        let (key, value) = split_at_octet(line, b':').ok_or(LineError::NoSeparator)?;
         let (key, value) = (key.trim(), value.trim());
         if key.is_empty() {
             return Err(LineError::NoKey);
@@ -41,15 +42,16 @@ pub(crate) fn popmap_as<T>(
         let (user, host) =
             value.rsplit_once('@').map_or((None, value), |(user, host)| (Some(user.trim()), host.trim()));
         let store = stores.find(host)?;
-        let user = user.filter(|user| !user.is_empty()).or((!key.contains('@')).then_some(key));
+        let user = user.filter(|user| !user.is_empty()).or((!key.as_bytes().contains(&b'@')).then_some(key));
         let keyed = addresses(key, own)?.into_iter().map(|address| {
             let keyed = Keyed::address(&address, None);
             let placement = PlacementRecord { address, store: store.clone(), user: user.map(str::to_owned) };
             placement.check().map_err(|_| LineError::BadField { field: "user".to_owned() })?;
             Ok(Keyed { item: Some(as_item(placement)), ..keyed })
         });
-        keyed.collect()
-    })
+        Ok(keyed.collect::<Result<Vec<_>, _>>()?.into())
+    };
+    Grammar { form: Form::Lines, said }
 }
 
 impl StoreMap {

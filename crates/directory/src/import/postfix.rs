@@ -1,8 +1,8 @@
 //! Postfix's tables: virtual (`address target, …`) and transport (`address or domain transport:host`).
 
 use super::aliases::Targets;
-use super::lines::logical_lines;
-use super::reading::{Keyed, Reading, Said};
+use super::pieces::Form;
+use super::reading::{Grammar, Keyed, Said};
 use super::target::Names;
 use super::{Entry, LineError, Parsed, StoreMap, addresses};
 use crate::record::PlacementRecord;
@@ -10,8 +10,16 @@ use mail_types::{Domain, StoreName};
 
 /// Reads a virtual table. Of `ours`, a line only says that the domain is there.
 pub fn postfix_virtual(bytes: &[u8], own: &[Domain], ours: &[Domain], stores: &StoreMap) -> Parsed<Entry> {
+    virtual_lines(own, ours, stores).parse(bytes)
+}
+
+pub(crate) fn virtual_lines<'n>(
+    own: &'n [Domain],
+    ours: &'n [Domain],
+    stores: &'n StoreMap,
+) -> Grammar<impl Fn(&str) -> Result<Said<Entry>, LineError> + Sync> {
     let names = Names { own, stores };
-    read(bytes, |key, value| {
+    grammar(move |key, value| {
         if let Some(domain) = key.strip_prefix('@') {
             let domain = Domain::parse(domain).map_err(|_| LineError::BadKey { key: key.to_owned() })?;
             return catch_all(domain, value, names);
@@ -30,7 +38,14 @@ pub fn postfix_virtual(bytes: &[u8], own: &[Domain], ours: &[Domain], stores: &S
 
 /// Reads a transport table: an address becomes a placement, a domain gets a default store.
 pub fn transport(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<Entry> {
-    read(bytes, |key, value| {
+    transport_lines(own, stores).parse(bytes)
+}
+
+pub(crate) fn transport_lines<'n>(
+    own: &'n [Domain],
+    stores: &'n StoreMap,
+) -> Grammar<impl Fn(&str) -> Result<Said<Entry>, LineError> + Sync> {
+    grammar(move |key, value| {
         let refused = |why| Err(LineError::Refused { value: key.to_owned(), why });
         if key == "*" {
             return refused("the store of everything else is the site's default store; set it there");
@@ -51,16 +66,15 @@ pub fn transport(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<Entr
     })
 }
 
-fn read(bytes: &[u8], mut said: impl FnMut(&str, &str) -> Result<Said<Entry>, LineError>) -> Parsed<Entry> {
-    let mut reading = Reading::of(bytes);
-    for (number, line) in logical_lines(bytes) {
-        let said = line.and_then(|text| {
-            let (key, value) = text.split_once(char::is_whitespace).ok_or(LineError::NoValue)?;
-            said(key, value.trim())
-        });
-        reading.take(number, said);
-    }
-    reading.finish()
+/// Of lines with a key and, after white space, a value.
+fn grammar(
+    said: impl Fn(&str, &str) -> Result<Said<Entry>, LineError> + Sync,
+) -> Grammar<impl Fn(&str) -> Result<Said<Entry>, LineError> + Sync> {
+    let said = move |text: &str| {
+        let (key, value) = text.split_once(char::is_whitespace).ok_or(LineError::NoValue)?;
+        said(key, value.trim())
+    };
+    Grammar { form: Form::Continued, said }
 }
 
 fn catch_all(domain: Domain, value: &str, names: Names<'_>) -> Result<Said<Entry>, LineError> {

@@ -1,14 +1,48 @@
 //! What the parsers share: a file is gathered line by line, and no key stands twice in it.
+//!
+//! ```text
+//!   octets ─▶ pieces ─▶ lines ─▶ said ─▶ gathered, with a hash of each key ─▶ no hash is there twice: done
+//!             a thread for each                                              └▶ else the whole again, with its keys
+//! ```
 
-use super::lines::lines;
+use super::lines::{ends_of_lines, lines, logical_lines};
+use super::pieces::{Form, Hands, Piece};
 use super::{BadLine, Line, LineError, Parsed};
+use crate::beside::beside;
 use mail_types::{Address, Domain, SeededMap};
 use siphasher::sip::SipHasher13;
 use std::collections::BTreeMap;
 use std::hash::Hasher;
 
+/// How a file is read.
+pub(crate) struct Grammar<F> {
+    pub(super) form: Form,
+    /// What a line says.
+    pub(super) said: F,
+}
+
+/// Takes the items of good lines in their order: a whole file's, or those of a piece.
+pub(crate) trait Gather<E>: Send {
+    /// Takes one.
+    fn take(&mut self, number: usize, item: E);
+}
+
+/// What came of a piece, or of all.
+pub(crate) struct Gathered<C> {
+    pub(crate) items: C,
+    pub(crate) bad: Vec<BadLine>,
+    pub(crate) ignored: Vec<Line<String>>,
+}
+
+/// A piece whose keys nobody has compared yet.
+struct Unjudged<C> {
+    gathered: Gathered<C>,
+    /// Of the keys of its good lines, in their order.
+    hashes: Vec<u64>,
+}
+
 /// One thing that a line says, under its key.
-pub(super) struct Keyed<T> {
+pub(crate) struct Keyed<T> {
     /// What the key is.
     pub(super) what: &'static str,
     /// The key as it is compared.
@@ -20,15 +54,15 @@ pub(super) struct Keyed<T> {
 }
 
 /// All that a good line says.
-pub(super) struct Said<T> {
+pub(crate) struct Said<T> {
     pub(super) keyed: Vec<Keyed<T>>,
     /// What of it no record can hold.
     pub(super) ignored: Option<String>,
 }
 
-/// A file that is being read.
-pub(super) struct Reading<T> {
-    parsed: Parsed<T>,
+/// A file whose keys are compared as they stand.
+pub(super) struct Reading<C> {
+    gathered: Gathered<C>,
     /// The lines of the keys. There may be millions.
     seen: SeededMap<Box<str>, usize>,
     /// Of keys that were not written as they are compared.
@@ -55,42 +89,153 @@ impl<T> From<Vec<Keyed<T>>> for Said<T> {
     }
 }
 
-impl<T> Reading<T> {
-    /// Of a file with these octets: they give the seed, so that nobody chooses lines whose keys collide in the table.
-    pub(super) fn of(octets: &[u8]) -> Self {
-        let mut hasher = SipHasher13::new();
-        hasher.write(octets);
-        // A table of millions that grows moves them all several times.
-        let lines = octets.iter().filter(|octet| **octet == b'\n').count().min(octets.len() / LINE_OCTETS_USUAL) + 1;
-        let parsed = Parsed { items: Vec::with_capacity(lines), bad: Vec::new(), ignored: Vec::new() };
-        Self { parsed, seen: SeededMap::with_capacity(hasher.finish(), lines), spellings: BTreeMap::new() }
+impl<E> Gather<E> for Vec<Line<E>>
+where
+    E: Send,
+{
+    fn take(&mut self, number: usize, item: E) {
+        self.push(Line { number, item });
+    }
+}
+
+impl<E, F: Fn(&str) -> Result<Said<E>, LineError> + Sync> Grammar<F> {
+    /// Parses a file.
+    pub(super) fn parse(&self, octets: &[u8]) -> Parsed<E>
+    where
+        E: Send,
+    {
+        let parts = self.gather(octets, Hands::ONE, &Vec::with_capacity).into_iter();
+        let mut whole = Parsed { items: Vec::new(), bad: Vec::new(), ignored: Vec::new() };
+        for Gathered { items, bad, ignored } in parts {
+            whole.items.extend(items);
+            whole.bad.extend(bad);
+            whole.ignored.extend(ignored);
+        }
+        whole
     }
 
-    /// Takes a line whole, or notes why it is bad.
-    pub(super) fn take(&mut self, number: usize, said: Result<Said<T>, LineError>) {
-        match said.and_then(|said| self.refuse_seen(&said).map(|()| said)) {
-            Ok(said) => {
-                self.parsed.ignored.extend(said.ignored.map(|item| Line { number, item }));
-                said.keyed.into_iter().for_each(|keyed| self.keep(number, keyed));
+    /// Parses a file in pieces, each into what `room` makes for so many items; gives them in their order.
+    pub(crate) fn gather<C: Gather<E>>(
+        &self,
+        octets: &[u8],
+        hands: Hands,
+        room: &(impl Fn(usize) -> C + Sync),
+    ) -> Vec<Gathered<C>> {
+        let whole = Piece::whole(octets);
+        self.gather_pieces(whole, whole.split(self.form, hands), hands, room)
+    }
+
+    pub(super) fn gather_pieces<C: Gather<E>>(
+        &self,
+        whole: Piece<'_>,
+        pieces: Vec<Piece<'_>>,
+        hands: Hands,
+        room: &(impl Fn(usize) -> C + Sync),
+    ) -> Vec<Gathered<C>> {
+        let parts = beside(hands.threads, pieces, |piece| self.unjudged(piece, room));
+        let mut hashes: Vec<u64> = parts.iter().flat_map(|part| &part.hashes).copied().collect();
+        // It merges what is in order already.
+        hashes.sort();
+        let is_twice = hashes.windows(2).any(|two| matches!(two, [one, other] if one == other));
+        drop(hashes);
+        let gathered = parts.into_iter().map(|part| part.gathered);
+        match is_twice {
+            false => gathered.collect(),
+            true => {
+                gathered.for_each(drop);
+                vec![self.judged(whole, room)]
             }
-            Err(error) => self.parsed.bad.push(BadLine { number, error }),
         }
     }
 
-    pub(super) fn finish(self) -> Parsed<T> {
-        self.parsed
+    /// Takes the lines of a piece as if no key stood twice.
+    fn unjudged<C: Gather<E>>(&self, piece: Piece<'_>, room: &impl Fn(usize) -> C) -> Unjudged<C> {
+        let keys = keys_of(piece.octets);
+        let gathered = Gathered { items: room(keys), bad: Vec::new(), ignored: Vec::new() };
+        let mut part = Unjudged { gathered, hashes: Vec::with_capacity(keys) };
+        self.each(piece, |number, said| part.take(number, said));
+        part.hashes.sort_unstable();
+        part
     }
 
-    fn keep(&mut self, number: usize, keyed: Keyed<T>) {
+    /// Takes lines one after the other, and refuses what an earlier one has said.
+    pub(super) fn judged<C: Gather<E>>(&self, whole: Piece<'_>, room: &impl Fn(usize) -> C) -> Gathered<C> {
+        let mut reading = Reading::of(whole.octets, room);
+        self.each(whole, |number, said| reading.take(number, said));
+        reading.finish()
+    }
+
+    fn each(&self, piece: Piece<'_>, mut take: impl FnMut(usize, Result<Said<E>, LineError>)) {
+        match self.form {
+            Form::Lines => lines(piece).for_each(|(number, line)| take(number, line.and_then(&self.said))),
+            Form::Continued => {
+                logical_lines(piece).for_each(|(number, line)| take(number, line.and_then(|text| (self.said)(&text))));
+            }
+        }
+    }
+}
+
+impl<C> Unjudged<C> {
+    fn take<E>(&mut self, number: usize, said: Result<Said<E>, LineError>)
+    where
+        C: Gather<E>,
+    {
+        let Self { gathered, hashes } = self;
+        match said {
+            Ok(Said { keyed, ignored }) => {
+                gathered.ignored.extend(ignored.map(|item| Line { number, item }));
+                for keyed in keyed {
+                    hashes.push(hash_of(&keyed.folded));
+                    keyed.item.into_iter().for_each(|item| gathered.items.take(number, item));
+                }
+            }
+            Err(error) => gathered.bad.push(BadLine { number, error }),
+        }
+    }
+}
+
+impl<C> Reading<C> {
+    /// Of a file with these octets: they give the seed, so that nobody chooses lines whose keys collide in the table.
+    pub(super) fn of(octets: &[u8], room: impl Fn(usize) -> C) -> Self {
+        let mut hasher = SipHasher13::new();
+        hasher.write(octets);
+        // A table of millions that grows moves them all several times.
+        let keys = keys_of(octets);
+        let gathered = Gathered { items: room(keys), bad: Vec::new(), ignored: Vec::new() };
+        Self { gathered, seen: SeededMap::with_capacity(hasher.finish(), keys), spellings: BTreeMap::new() }
+    }
+
+    /// Takes a line whole, or notes why it is bad.
+    pub(super) fn take<E>(&mut self, number: usize, said: Result<Said<E>, LineError>)
+    where
+        C: Gather<E>,
+    {
+        match said.and_then(|said| self.refuse_seen(&said).map(|()| said)) {
+            Ok(said) => {
+                self.gathered.ignored.extend(said.ignored.map(|item| Line { number, item }));
+                said.keyed.into_iter().for_each(|keyed| self.keep(number, keyed));
+            }
+            Err(error) => self.gathered.bad.push(BadLine { number, error }),
+        }
+    }
+
+    pub(super) fn finish(self) -> Gathered<C> {
+        self.gathered
+    }
+
+    fn keep<E>(&mut self, number: usize, keyed: Keyed<E>)
+    where
+        C: Gather<E>,
+    {
         let Keyed { folded, shown, item, .. } = keyed;
         if let Some(shown) = shown.filter(|shown| **shown != *folded) {
             self.spellings.insert(folded.clone(), shown);
         }
         self.seen.insert(folded, number);
-        self.parsed.items.extend(item.map(|item| Line { number, item }));
+        item.into_iter().for_each(|item| self.gathered.items.take(number, item));
     }
 
-    fn refuse_seen(&self, said: &Said<T>) -> Result<(), LineError> {
+    fn refuse_seen<E>(&self, said: &Said<E>) -> Result<(), LineError> {
         for Keyed { what, folded, shown, .. } in &said.keyed {
             if let Some(line) = self.seen.get(folded) {
                 let earlier = self.spellings.get(folded).cloned().unwrap_or_else(|| folded.to_string());
@@ -102,15 +247,16 @@ impl<T> Reading<T> {
     }
 }
 
-impl<T> Parsed<T> {
-    /// Parses a file line by line; `parse` gives an item for each address that a line's key means.
-    pub(super) fn of(bytes: &[u8], mut parse: impl FnMut(&str) -> Result<Vec<Keyed<T>>, LineError>) -> Self {
-        let mut reading = Reading::of(bytes);
-        for (number, line) in lines(bytes) {
-            reading.take(number, line.and_then(&mut parse).map(Said::from));
-        }
-        reading.finish()
-    }
+/// Two keys of one hash only have the file read once more, so nobody wins by choosing them.
+fn hash_of(folded: &str) -> u64 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(folded.as_bytes());
+    hasher.finish()
+}
+
+/// How many keys these octets hold, about.
+fn keys_of(octets: &[u8]) -> usize {
+    ends_of_lines(octets).min(octets.len() / LINE_OCTETS_USUAL) + 1
 }
 
 /// At least: a file of empty lines must not make room for as many keys.

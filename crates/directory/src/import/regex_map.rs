@@ -1,7 +1,8 @@
 //! Perdition's regex map: `expression: [user@]host[:port]`, of which the first line that matches counts.
 
 use super::lines::lines;
-use super::reading::{Keyed, Reading, Said};
+use super::pieces::Piece;
+use super::reading::{Gathered, Keyed, Reading, Said};
 use super::{Entry, LineError, Parsed, StoreMap};
 use crate::record::{RuleKind, RuleName, RuleOn, RuleRecord};
 use crate::rule::compile;
@@ -12,15 +13,16 @@ use mail_types::{Domain, StoreName};
 /// An expression with an `@` sees the whole address, any other the local part: Perdition sees the name as it was typed,
 /// which has a domain or has none.
 pub fn regex_map(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<Entry> {
-    let mut reading = Reading::of(bytes);
-    for (count, (number, line)) in lines(bytes).enumerate() {
+    let mut reading = Reading::of(bytes, Vec::with_capacity);
+    for (count, (number, line)) in lines(Piece::whole(bytes)).enumerate() {
         let said = line.and_then(|text| match count < ENTRIES_MAX {
             true => said(number, text, own, stores),
             false => Err(LineError::TooMany { max: ENTRIES_MAX }),
         });
         reading.take(number, said);
     }
-    reading.finish()
+    let Gathered { items, bad, ignored } = reading.finish();
+    Parsed { items, bad, ignored }
 }
 
 /// Whether a rule is one that [`regex_map`] made.

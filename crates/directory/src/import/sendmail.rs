@@ -1,7 +1,7 @@
 //! Sendmail's user map and virtusertable: `key value`, one line each.
 
-use super::lines::lines;
-use super::reading::{Keyed, Reading, Said};
+use super::pieces::Form;
+use super::reading::{Grammar, Keyed, Said};
 use super::target::Names;
 use super::{Entry, LineError, Parsed, StoreMap, addresses};
 use mail_types::Domain;
@@ -12,12 +12,15 @@ use mail_types::Domain;
 /// store (a placement), another address (an alias), or `error:…`. In it, `%1` is the key's user, `%2` his detail and `%3`
 /// the detail with its `+`.
 pub fn user_map(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<Entry> {
+    user_lines(own, stores).parse(bytes)
+}
+
+pub(crate) fn user_lines<'n>(
+    own: &'n [Domain],
+    stores: &'n StoreMap,
+) -> Grammar<impl Fn(&str) -> Result<Said<Entry>, LineError> + Sync> {
     let names = Names { own, stores };
-    let mut reading = Reading::of(bytes);
-    for (number, line) in lines(bytes) {
-        reading.take(number, line.and_then(|text| said(text, names)));
-    }
-    reading.finish()
+    Grammar { form: Form::Lines, said: move |text: &str| said(text, names) }
 }
 
 fn said(text: &str, names: Names<'_>) -> Result<Said<Entry>, LineError> {

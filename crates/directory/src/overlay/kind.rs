@@ -1,11 +1,11 @@
 //! How a map is written: the names that imports of such files have.
 
+use super::map::MapNames;
 use crate::import::{
-    Entry, Parsed, PasswdUser, StoreMap, aliases, passwd_file, popmap_as, postfix_virtual, regex_map, transport,
-    user_map,
+    Entry, Gather, Gathered, Hands, PasswdUser, alias_lines, passwd_lines, popmap_as, regex_map, transport_lines,
+    user_lines, virtual_lines,
 };
 use crate::nearest::nearest;
-use mail_types::Domain;
 use std::fmt;
 use std::str::FromStr;
 
@@ -28,14 +28,6 @@ pub enum MapKind {
     Virtual,
     /// Sendmail's virtusertable, which is written as the user map is.
     Virtusertable,
-}
-
-/// What stands in a map.
-pub(super) enum Content {
-    /// Records of any kind but accounts.
-    Entries(Parsed<Entry>),
-    /// Accounts.
-    Users(Parsed<PasswdUser>),
 }
 
 /// No map is of this kind.
@@ -86,16 +78,29 @@ impl MapKind {
         found.ok_or_else(|| UnknownKind { name: name.to_owned(), nearest: nearest(name, Self::names()) })
     }
 
-    pub(super) fn read(self, octets: &[u8], own: &[Domain], ours: &[Domain], stores: &StoreMap) -> Content {
-        Content::Entries(match self {
-            Self::Aliases => aliases(octets, own, stores),
-            Self::PasswdFile => return Content::Users(passwd_file(octets, own, stores)),
-            Self::Popmap => popmap_as(octets, own, stores, Entry::Placement),
-            Self::RegexMap => regex_map(octets, own, stores),
-            Self::Transport => transport(octets, own, stores),
-            Self::UserMap | Self::Virtusertable => user_map(octets, own, stores),
-            Self::Virtual => postfix_virtual(octets, own, ours, stores),
-        })
+    /// Reads a file in pieces, each into what `room` makes for so many lines.
+    pub(super) fn read<C: Gather<Entry> + Gather<PasswdUser>>(
+        self,
+        octets: &[u8],
+        MapNames { own, ours, stores }: &MapNames,
+        hands: Hands,
+        room: &(impl Fn(usize) -> C + Sync),
+    ) -> Vec<Gathered<C>> {
+        match self {
+            Self::Aliases => alias_lines(own, stores).gather(octets, hands, room),
+            Self::PasswdFile => passwd_lines(own, stores).gather(octets, hands, room),
+            Self::Popmap => popmap_as(own, stores, Entry::Placement).gather(octets, hands, room),
+            // It has few lines, and they are counted.
+            Self::RegexMap => {
+                let parsed = regex_map(octets, own, stores);
+                let mut items = room(parsed.items.len());
+                parsed.items.into_iter().for_each(|line| items.take(line.number, line.item));
+                vec![Gathered { items, bad: parsed.bad, ignored: parsed.ignored }]
+            }
+            Self::Transport => transport_lines(own, stores).gather(octets, hands, room),
+            Self::UserMap | Self::Virtusertable => user_lines(own, stores).gather(octets, hands, room),
+            Self::Virtual => virtual_lines(own, ours, stores).gather(octets, hands, room),
+        }
     }
 }
 

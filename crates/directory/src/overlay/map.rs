@@ -3,28 +3,29 @@
 use super::MapKind;
 use super::accounts;
 use super::fields::{Field, Fields};
-use super::kind::Content;
-use super::order::in_order;
+use super::order::Groups;
 use super::rules::LiveRules;
+use crate::beside::beside;
 use crate::edit::{EditError, Editor};
 use crate::engine::{Engine, Revision};
 use crate::file::{Held, Records};
-use crate::import::{BadLine, Entry, Parsed, PasswdUser, StoreMap};
+use crate::import::{BadLine, Entry, Gather, Gathered, Hands, Line, PasswdUser, StoreMap};
 use crate::record::{DomainRecord, Record};
 use crate::routing::Routing;
 use mail_types::{Address, Domain, StoreName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 /// What the names of a map are read against. Where it has changed, the map is read again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MapNames {
     /// The domains of names that have none.
-    own: Vec<Domain>,
+    pub(super) own: Vec<Domain>,
     /// All domains of the directory.
-    ours: Vec<Domain>,
-    stores: StoreMap,
+    pub(super) ours: Vec<Domain>,
+    pub(super) stores: StoreMap,
 }
 
 /// A map as it was read. The default is one that nobody has read yet: it holds nothing.
@@ -48,6 +49,16 @@ pub struct LiveMap {
 struct OfDomain {
     catch_all: Option<(usize, Address)>,
     default_store: Option<(usize, StoreName)>,
+}
+
+/// What the lines of a piece say.
+struct Lines<'n> {
+    ours: &'n BTreeSet<&'n Domain>,
+    held: Groups,
+    /// What no key of an address has.
+    others: Vec<Line<Entry>>,
+    ignored: Vec<(usize, String)>,
+    remote: Vec<(usize, String)>,
 }
 
 /// Why a map is not taken.
@@ -84,11 +95,36 @@ impl LiveMap {
     /// Reads a map whole. `path` tells operators where it is. Takes a second for some hundred thousand lines: call it where
     /// that holds up nobody.
     pub fn read(path: &str, kind: MapKind, octets: &[u8], names: &MapNames) -> Result<Self, MapError> {
-        let MapNames { own, ours, stores } = names;
-        match kind.read(octets, own, ours, stores) {
-            Content::Entries(parsed) => Self::of(path, parsed, ours),
-            Content::Users(parsed) => Self::of_users(path, parsed, ours),
-        }
+        Self::read_by(path, kind, octets, names, Hands::ONE)
+    }
+
+    /// The same on so many threads; a short map is read by the caller's alone.
+    pub fn read_beside(
+        path: &str,
+        kind: MapKind,
+        octets: &[u8],
+        names: &MapNames,
+        threads: NonZeroUsize,
+    ) -> Result<Self, MapError> {
+        Self::read_by(path, kind, octets, names, Hands::of(threads))
+    }
+
+    pub(super) fn read_by(
+        path: &str,
+        kind: MapKind,
+        octets: &[u8],
+        names: &MapNames,
+        hands: Hands,
+    ) -> Result<Self, MapError> {
+        let ours: BTreeSet<_> = names.ours.iter().collect();
+        let room = |lines| Lines {
+            ours: &ours,
+            held: Groups::with_room(lines),
+            others: Vec::new(),
+            ignored: Vec::new(),
+            remote: Vec::new(),
+        };
+        Self::of(path, kind.read(octets, names, hands, &room), &ours, hands)
     }
 
     /// A map of which nothing could be read yet. While it is laid, whatever it may decide is put off: an address that
@@ -121,52 +157,45 @@ impl LiveMap {
         &self.remote
     }
 
-    fn of(path: &str, parsed: Parsed<Entry>, ours: &[Domain]) -> Result<Self, MapError> {
-        let mut bad = told(parsed.bad);
-        let mut held = Vec::with_capacity(parsed.items.len());
-        let (mut domains, mut rules) = (BTreeMap::<Box<str>, OfDomain>::new(), LiveRules::default());
-        let ours: BTreeSet<_> = ours.iter().collect();
-        let mut remote = Vec::new();
-        for line in parsed.items {
-            match line.item {
-                Entry::CatchAll { domain, .. } | Entry::DomainStore { domain, .. } if !ours.contains(&domain) => {
-                    bad.push((line.number, format!("there is no domain {domain}")));
-                }
-                Entry::CatchAll { domain, reader } => {
-                    domains.entry(key_of(&domain)).or_default().catch_all = Some((line.number, reader));
-                }
-                Entry::DomainStore { domain, store } => {
-                    domains.entry(key_of(&domain)).or_default().default_store = Some((line.number, store));
-                }
-                Entry::Alias(alias) => {
-                    if let Some(target) = alias.targets.iter().find(|target| !ours.contains(target.domain())) {
-                        remote.push((line.number, format!("{} leads to {target}, which is elsewhere", alias.address)));
-                    }
-                    held.push(held_at(line.number, &alias));
-                }
-                Entry::Placement(placement) => held.push(held_at(line.number, &placement)),
-                Entry::Rule(rule) => rules.push(line.number, rule),
-            }
+    fn of(
+        path: &str,
+        parts: Vec<Gathered<Lines<'_>>>,
+        ours: &BTreeSet<&Domain>,
+        hands: Hands,
+    ) -> Result<Self, MapError> {
+        let (mut map, mut bad, mut held) =
+            (Self { path: path.into(), is_read: true, ..Self::default() }, vec![], vec![]);
+        for part in parts {
+            bad.extend(told(part.bad));
+            map.ignored.extend(part.ignored.into_iter().map(|line| (line.number, line.item)));
+            let Lines { ours: _, held: of_part, others, ignored, remote } = part.items;
+            map.ignored.extend(ignored);
+            map.remote.extend(remote);
+            others.into_iter().for_each(|line| map.take(line, ours, &mut bad));
+            held.push(of_part);
         }
         refuse(&bad)?;
         // The parsers take no key twice.
-        let held = in_order(held);
-        let ignored = parsed.ignored.into_iter().map(|line| (line.number, line.item)).collect();
-        Ok(Self { path: path.into(), is_read: true, held, domains, rules, ignored, remote })
+        map.held = Groups::in_order(beside(hands.threads, held, Groups::sorted));
+        Ok(map)
     }
 
-    fn of_users(path: &str, parsed: Parsed<PasswdUser>, ours: &[Domain]) -> Result<Self, MapError> {
-        refuse(&told(parsed.bad))?;
-        let ours: BTreeSet<_> = ours.iter().collect();
-        let mut held = Vec::with_capacity(parsed.items.len().saturating_mul(2));
-        let mut ignored: Vec<_> = parsed.ignored.into_iter().map(|line| (line.number, line.item)).collect();
-        for line in parsed.items {
-            ignored.extend(accounts::without_place(&line, &ours).map(|text| (line.number, text)));
-            held.extend(accounts::held(&line));
+    /// Takes what is no record of an address.
+    fn take(&mut self, line: Line<Entry>, ours: &BTreeSet<&Domain>, bad: &mut Vec<(usize, String)>) {
+        match line.item {
+            Entry::CatchAll { domain, .. } | Entry::DomainStore { domain, .. } if !ours.contains(&domain) => {
+                bad.push((line.number, format!("there is no domain {domain}")));
+            }
+            Entry::CatchAll { domain, reader } => {
+                self.domains.entry(key_of(&domain)).or_default().catch_all = Some((line.number, reader));
+            }
+            Entry::DomainStore { domain, store } => {
+                self.domains.entry(key_of(&domain)).or_default().default_store = Some((line.number, store));
+            }
+            Entry::Rule(rule) => self.rules.push(line.number, rule),
+            // Those are records of addresses, and stand among them.
+            Entry::Alias(_) | Entry::Placement(_) => {}
         }
-        ignored.dedup();
-        let held = in_order(held);
-        Ok(Self { path: path.into(), is_read: true, held, ignored, ..Self::default() })
     }
 
     /// Whether it is the reading of a file, be it an empty one.
@@ -193,6 +222,33 @@ impl LiveMap {
 
     fn place(&self, line: usize) -> String {
         format!("{}:{line}", self.path)
+    }
+}
+
+impl Gather<Entry> for Lines<'_> {
+    fn take(&mut self, number: usize, item: Entry) {
+        match item {
+            Entry::Alias(alias) => {
+                if let Some(target) = alias.targets.iter().find(|target| !self.ours.contains(target.domain())) {
+                    self.remote.push((number, format!("{} leads to {target}, which is elsewhere", alias.address)));
+                }
+                self.held.push(held_at(number, &alias));
+            }
+            Entry::Placement(placement) => self.held.push(held_at(number, &placement)),
+            item @ (Entry::CatchAll { .. } | Entry::DomainStore { .. } | Entry::Rule(_)) => {
+                self.others.push(Line { number, item });
+            }
+        }
+    }
+}
+
+impl Gather<PasswdUser> for Lines<'_> {
+    fn take(&mut self, number: usize, item: PasswdUser) {
+        let line = Line { number, item };
+        let ignored = accounts::without_place(&line, self.ours).map(|text| (number, text));
+        // A line without a domain is one user in each of several.
+        self.ignored.extend(ignored.filter(|ignored| self.ignored.last() != Some(ignored)));
+        accounts::held(&line).for_each(|held| self.held.push(held));
     }
 }
 

@@ -11,7 +11,8 @@ use super::moment::Moment;
 use super::seen::seen;
 use super::{Draft, Overlay, let_others_run, lock};
 use crate::edit::{EditError, Editor};
-use crate::engine::{Change, Engine, EngineError, Entry, Range, Revision};
+use crate::engine::{Engine, EngineError, Entry, Range, Revision};
+use crate::file::Differing;
 use crate::record::{AccountRecord, DomainRecord, PlacementRecord, Record, RuleRecord};
 use crate::routing::{Pin, Routing};
 use std::collections::VecDeque;
@@ -60,15 +61,12 @@ impl Overlay {
         Ok(pins)
     }
 
-    async fn deciding(&self, changes: &[Change]) -> Result<Deciding, EditError> {
+    async fn deciding(&self, changes: &[Differing]) -> Result<Deciding, EditError> {
         let now = Editor::new(self).rules_and_stores().await?;
         let mut changed = now.clone();
         for change in DECIDE_FOR_MANY.iter().flat_map(|kind| of_prefix(changes, kind)) {
-            let (key, held) = match change {
-                Change::Put(entry) => (&entry.key, Some(entry.clone())),
-                Change::Delete { key, .. } => (key, None),
-            };
-            match seen(key, self.base.get(key).await?, held)? {
+            let key = change.key();
+            match seen(key, self.base.get(key).await?, change.entry())? {
                 Some(entry) => changed.put(&entry),
                 None => changed.delete(key),
             }
@@ -172,7 +170,7 @@ fn path_of<'k>(entry: &'k Entry, prefix: &str) -> &'k str {
 }
 
 /// The changes of keys with that prefix: there may be millions, in the order of keys, and nobody looks at all of them here.
-fn of_prefix<'c>(changes: &'c [Change], prefix: &str) -> &'c [Change] {
+fn of_prefix<'c>(changes: &'c [Differing], prefix: &str) -> &'c [Differing] {
     let first = changes.partition_point(|change| change.key() < prefix);
     let rest = changes.get(first..).unwrap_or_default();
     let count = rest.partition_point(|change| change.key().starts_with(prefix));

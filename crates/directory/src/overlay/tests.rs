@@ -2,6 +2,7 @@
 
 mod accounts;
 mod domains;
+mod pieces;
 mod placements;
 mod property;
 mod routes;

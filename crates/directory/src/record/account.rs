@@ -1,6 +1,6 @@
 //! Accounts, what else leads to them, where they are, and their password hashes.
 
-use super::{Record, RecordError, address_key, address_key_for, text};
+use super::{Record, RecordError, address_key, address_key_for, plain, text};
 use mail_types::{AccountId, Address, StoreName};
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use std::fmt;
@@ -199,6 +199,10 @@ impl Record for PlacementRecord {
     const PREFIX: &'static str = "routing/placement/";
     const FIELDS: &'static [&'static str] = &["address", "store", "user"];
     keyed_by_address!(PlacementRecord);
+
+    fn encode(&self) -> Vec<u8> {
+        plain::encoded_placement(self).unwrap_or_else(|| super::encoded(self))
+    }
 
     fn check(&self) -> Result<(), RecordError> {
         if !self.user.as_deref().is_none_or(is_user) {

@@ -3,6 +3,7 @@
 //!
 //! `None` says nothing: whatever is not plain goes the usual way, which judges it.
 
+use super::PlacementRecord;
 use super::account::is_user;
 use crate::key::AddressKey;
 use mail_types::{AccountId, Address, StoreName};
@@ -31,6 +32,25 @@ pub(crate) fn active_account(key: &AddressKey, value: &[u8]) -> Option<AccountId
     AccountId::parse(id).filter(|_| holds)
 }
 
+/// The value of a placement whose address is its key and whose texts need no escapes, made without a serialiser.
+pub(super) fn encoded_placement(record: &PlacementRecord) -> Option<Vec<u8>> {
+    let PlacementRecord { address, store, user } = record;
+    let (local, domain, store) = (address.local().as_str(), address.domain().as_str(), store.as_str());
+    let user = user.as_deref();
+    if !address.is_key() || !user.is_none_or(|user| user.bytes().all(is_plain)) {
+        return None;
+    }
+    let start = [r#"{"v":1,"address":""#, local, "@", domain, r#"","store":""#, store];
+    let (before, user, end) = match user {
+        Some(user) => (r#"","user":""#, user, r#""}"#),
+        None => (r#"""#, "", "}"),
+    };
+    let length = start.iter().map(|text| text.len()).sum::<usize>() + before.len() + user.len() + end.len();
+    let mut value = Vec::with_capacity(length);
+    start.iter().chain(&[before, user, end]).for_each(|text| value.extend_from_slice(text.as_bytes()));
+    Some(value)
+}
+
 fn after_address<'v>(key: &AddressKey, value: &'v [u8]) -> Option<&'v [u8]> {
     let (local, domain) = (key.local(), key.domain());
     let rest = value.strip_prefix(br#"{"v":1,"address":""#)?.strip_prefix(local.as_bytes())?.strip_prefix(b"@")?;
@@ -42,8 +62,13 @@ fn after_address<'v>(key: &AddressKey, value: &'v [u8]) -> Option<&'v [u8]> {
 fn text(octets: &[u8]) -> Option<(&str, &[u8])> {
     let end = octets.iter().position(|octet| *octet == b'"')?;
     let (text, rest) = octets.split_at_checked(end)?;
-    let is_plain = text.iter().all(|octet| matches!(octet, b' '..=b'~') && *octet != b'\\');
-    Some((std::str::from_utf8(text).ok().filter(|_| is_plain)?, rest.strip_prefix(b"\"")?))
+    let holds = text.iter().copied().all(is_plain);
+    Some((std::str::from_utf8(text).ok().filter(|_| holds)?, rest.strip_prefix(b"\"")?))
+}
+
+/// Whether a character of JSON's texts stands for itself, in ASCII.
+fn is_plain(octet: u8) -> bool {
+    matches!(octet, b' '..=b'~') && !matches!(octet, b'"' | b'\\')
 }
 
 /// Of a number that fits an `i64` whatever they are.
@@ -52,7 +77,7 @@ const DIGITS_MAX: usize = 18;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{AccountRecord, AccountState, PlacementRecord, Record};
+    use crate::record::{AccountRecord, AccountState, Record, encoded};
     use proptest::prelude::*;
 
     /// Values of all kinds, many of them plain or nearly so.
@@ -101,6 +126,20 @@ mod tests {
         }
     }
 
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// What is written the quick way is what the serialiser writes.
+        #[test]
+        fn both_ways_write_the_same(local in "[a-zA/.+\" \\\\é\u{7f}]{1,4}", domain in "([ab]\\.c|\\[192\\.0\\.2\\.1\\])",
+            user in proptest::option::of("[a\"\\\\/\u{1}\u{7f}é<@ ]{0,4}")) {
+            let Some(local) = crate::key::parse_local(&local) else { return Ok(()) };
+            let address = Address::new(local, mail_types::Domain::parse(&domain).expect("a domain"));
+            let record = PlacementRecord { address, store: StoreName::parse("one").expect("a name"), user };
+            prop_assert_eq!(record.encode(), encoded(&record));
+        }
+    }
+
     #[test]
     fn what_maps_say_is_plain() {
         let address = Address::parse("anna+x@b.test").expect("an address");
@@ -108,6 +147,7 @@ mod tests {
         let store = StoreName::parse("one").expect("a name");
         for user in [None, Some("anna".to_owned())] {
             let record = PlacementRecord { address: address.clone(), store: store.clone(), user: user.clone() };
+            assert!(encoded_placement(&record).is_some());
             assert_eq!(placement(&key, &record.encode()), Some((store.clone(), user.as_deref())));
         }
         let id = AccountId::from_bytes([7; 16]);

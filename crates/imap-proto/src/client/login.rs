@@ -62,8 +62,9 @@ impl Login {
                 let parts = authenticate(tag, "XOAUTH2", xoauth2.expose(), InitialResponse::of(known));
                 return Ok(Said { parts, on_failure: Some(XOAUTH2_FAILED) });
             }
-            // Others have passwords, for which there may be a way.
-            Self::Token { .. } => return Err(Closing::Unsayable),
+            // Others have passwords, for which there is a way.
+            Self::Token { .. } if known.auth_plain || !known.login_disabled => return Err(Closing::Unsayable),
+            Self::Token { .. } => return Err(Closing::NoLogin),
             // Our own nodes take the initial response, and nobody asks them.
             Self::External { authorization } => {
                 authenticate(tag, "EXTERNAL", authorization.as_bytes(), InitialResponse::Taken)
@@ -81,6 +82,8 @@ impl Login {
                         authenticate(tag, "PLAIN", message.expose(), InitialResponse::of(known))
                     }
                     None if !known.login_disabled => log_in(tag, user, password, known.literal_mode),
+                    // Others have tokens.
+                    None if known.auth_oauthbearer || known.auth_xoauth2 => return Err(Closing::Unsayable),
                     Some(_) | None => return Err(Closing::NoLogin),
                 }
             }

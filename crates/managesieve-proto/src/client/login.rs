@@ -39,6 +39,12 @@ impl Login {
     /// Or why this server has no way to be told it.
     pub(super) fn said(self, told: &Capabilities) -> Result<Said, Closing> {
         match self {
+            // Others have tokens.
+            Self::Password { authorization: None, .. }
+                if !told.sasl_plain && (told.sasl_oauthbearer || told.sasl_xoauth2) =>
+            {
+                Err(Closing::Unsayable)
+            }
             Self::Password { .. } if !told.sasl_plain => Err(Closing::NoLogin),
             Self::Password { authorization, authentication, password } => {
                 let act_as = authorization.as_deref().unwrap_or_default().as_bytes();
@@ -55,8 +61,9 @@ impl Login {
             Self::Token { xoauth2, .. } if told.sasl_xoauth2 => {
                 Ok(Said { command: authenticate("XOAUTH2", &xoauth2), on_failure: Some(XOAUTH2_FAILED) })
             }
-            // Others have passwords, for which there may be a way.
-            Self::Token { .. } => Err(Closing::Unsayable),
+            // Others have passwords, for which there is a way.
+            Self::Token { .. } if told.sasl_plain => Err(Closing::Unsayable),
+            Self::Token { .. } => Err(Closing::NoLogin),
         }
     }
 }

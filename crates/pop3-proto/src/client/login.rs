@@ -56,8 +56,8 @@ impl Login {
     pub(super) fn on_failure(&self, known: &Capabilities) -> Option<&'static [u8]> {
         match self {
             Self::Token { .. } if known.sasl_oauthbearer => Some(OAUTHBEARER_FAILED),
-            Self::Token { .. } => Some(XOAUTH2_FAILED),
-            Self::External { .. } | Self::Password { .. } => None,
+            Self::Token { .. } if known.sasl_xoauth2 => Some(XOAUTH2_FAILED),
+            Self::Token { .. } | Self::External { .. } | Self::Password { .. } => None,
         }
     }
 
@@ -70,8 +70,9 @@ impl Login {
             Self::Token { xoauth2, .. } if known.sasl_xoauth2 => {
                 Ok(auth("XOAUTH2", &encode_challenge(xoauth2.as_bytes())))
             }
-            // Others have passwords, for which there may be a way.
-            Self::Token { .. } => Err(Closing::Unsayable),
+            // Others have passwords, for which there is a way.
+            Self::Token { .. } if known.sasl_plain || known.user => Err(Closing::Unsayable),
+            Self::Token { .. } => Err(Closing::NoLogin),
             // RFC 5034 §4: `=` is one of no octets.
             Self::External { authorization } if authorization.is_empty() => Ok(auth("EXTERNAL", "=")),
             Self::External { authorization } => Ok(auth("EXTERNAL", &encode_challenge(authorization.as_bytes()))),
@@ -88,6 +89,8 @@ impl Login {
                         Ok(auth("PLAIN", &encode_challenge(message.as_bytes())))
                     }
                     None if known.user => user_pass(&authentication, secret).ok_or(Closing::Unsayable),
+                    // Others have tokens.
+                    None if known.sasl_oauthbearer || known.sasl_xoauth2 => Err(Closing::Unsayable),
                     Some(_) | None => Err(Closing::NoLogin),
                 }
             }

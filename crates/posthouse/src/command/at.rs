@@ -1,7 +1,7 @@
 //! Which node is asked: the place of its admin socket.
 
 use super::failure::Failure;
-use crate::config::Config;
+use crate::config::{Config, SYSTEM_CONFIG};
 use std::path::{Path, PathBuf};
 
 /// Which node is asked; without either, the usual places are tried.
@@ -67,5 +67,4 @@ fn usual() -> Result<Sockets, Failure> {
 const SOCKET_FILE: &str = "admin.sock";
 const CONFIG_FILE: &str = "posthouse.toml";
 const QUICKSTART_DIR: &str = "posthouse-quickstart";
-const SYSTEM_CONFIG: &str = "/etc/posthouse/posthouse.toml";
 const SYSTEM_DATA: &str = "/var/lib/posthouse";

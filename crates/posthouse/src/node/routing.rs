@@ -6,6 +6,7 @@ use directory::{Follower, Live, Origin, Routing};
 use mail_types::{Address, UnixTime};
 use net::Shutdown;
 use ports::Clock;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use store::Quota;
@@ -24,7 +25,8 @@ impl Routes {
     /// Loads the directory; `run` follows it from then on.
     pub(super) async fn follow(engine: Arc<dyn Engine>, system: &System) -> Result<Self, EngineError> {
         let live = Arc::new(Live::new());
-        let mut follower = Follower::new(engine, Arc::clone(&live));
+        let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let mut follower = Follower::new(engine, Arc::clone(&live)).with_threads(threads);
         follower.step().await?;
         let follower = Arc::new(Mutex::new(Some(follower)));
         Ok(Self { live, follower, clock: Arc::clone(&system.clock), silent_since: Arc::default() })

@@ -156,6 +156,22 @@ impl World {
         Self::with(engine, live)
     }
 
+    /// From now on the back-end is something else.
+    pub(crate) fn cyrus_becomes(&self, what: &str) {
+        let name = StoreName::parse("cyrus").unwrap();
+        put(
+            &self.engine,
+            &match what {
+                "master" => foreign(&name, BackendLogin::Master),
+                "for-passwords" => foreign(&name, BackendLogin::Password),
+                "ours" => StoreRecord::posthouse(name, NodeName::parse("one").unwrap()),
+                other => panic!("{other} is no store"),
+            },
+        );
+        let mut follower = Follower::new(Arc::new(self.engine.clone()), Arc::clone(&self.live));
+        assert!(finish(follower.step()).is_ok());
+    }
+
     fn with_issuer(cyrus: StoreRecord) -> Self {
         let engine = site();
         put(&engine, &cyrus);

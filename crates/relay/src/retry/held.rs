@@ -3,8 +3,16 @@
 use super::{EPOCH, NotQueued, RetryQueue, State, journal_kind};
 use journal::{Append, Durable, GROUP_OCTETS_MAX, RECORD_OCTETS_MAX, Space, StreamId};
 use mail_types::{DeliveryId, Lsn, ReversePath};
-use queue::{Body, Entry, QueueId, RECIPIENTS_PER_ENTRY_MAX, Recipient, Record, Waiting, again};
+use queue::{Body, Entry, QueueId, RECIPIENTS_PER_ENTRY_MAX, Recipient, Record, Waiting, again, much_later};
 use std::sync::Arc;
+
+/// Who has not got a message that others have.
+#[derive(Clone, Debug)]
+pub(crate) struct Owed {
+    pub(crate) recipient: Recipient,
+    /// What his store said, if it refuses it for good.
+    pub(crate) refused: Option<Box<str>>,
+}
 
 /// The octets of one message. Memory holds one chunk; what is beyond goes into the queue's journal as it comes. Dropped,
 /// it leaves chunks there that nobody names, which go with their segments.
@@ -80,15 +88,19 @@ impl Held {
         self,
         id: DeliveryId,
         from: ReversePath,
-        recipients: Vec<Recipient>,
+        owed: Vec<Owed>,
     ) -> Result<Durable<Lsn>, NotQueued> {
-        if !self.queue.state().queue.has_room_for(recipients.len()) {
+        if !self.queue.state().queue.has_room_for(owed.len()) {
             return Err(NotQueued::Full);
         }
         // One moment for all, so that one attempt is made for all of a store.
-        let again = again(self.queue.world.clock.now(), 1, self.queue.chance());
-        let waiting = |recipient| Waiting { recipient, attempts: 1, again, failed: None };
-        let waiting: Vec<Waiting> = recipients.into_iter().map(waiting).collect();
+        let (now, chance) = (self.queue.world.clock.now(), self.queue.chance());
+        let (soon, much_later) = (again(now, 1, chance), much_later(now, chance));
+        let waiting = |Owed { recipient, refused }: Owed| {
+            let again = if refused.is_some() { much_later } else { soon };
+            Waiting { recipient, attempts: 1, again, failed: refused }
+        };
+        let waiting: Vec<Waiting> = owed.into_iter().map(waiting).collect();
         let since = Some(self.queue.world.clock.now());
         let entry = |waiting: &[Waiting]| Entry {
             id,

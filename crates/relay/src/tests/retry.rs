@@ -158,6 +158,23 @@ fn in_lmtp_only_what_an_answer_would_leave_open_is_queued() {
 }
 
 #[test]
+fn who_is_refused_for_good_while_others_have_it_waits_with_the_reason() {
+    let site = Site::new();
+    site.stores.script("south", "commits", "cid", Answer::No(refusal("552 5.3.4 Too big")));
+    assert!(site.send(&["all"], "x").starts_with("250"));
+    let entries = site.queue.entries_after(crate::QueueId::new(mail_types::Lsn::ZERO), 10);
+    let reasons: Vec<_> =
+        entries.iter().flat_map(|(_, entry)| &entry.waiting).map(|one| one.failed.as_deref()).collect();
+    assert_eq!(reasons, [Some("552 5.3.4 Too big")]);
+    site.stores.recover();
+    site.world.pass(queue::INTERVAL_MIN);
+    site.round();
+    assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("north/ann", 1), "not before long");
+    site.later();
+    assert_eq!((site.places().as_str(), site.queue.waiting_count()), ("north/ann south/cid", 0));
+}
+
+#[test]
 fn what_nobody_has_stays_with_its_sender_when_all_have_answered() {
     let site = Site::new();
     site.stores.script("north", "commits", "ann", Answer::No(refusal("552 5.2.2 Over quota")));
@@ -299,6 +316,10 @@ fn what_waits_for_one_store_takes_no_place_of_another() {
     assert_eq!(site.queue.waiting_count(), 0);
 }
 
+fn owed(recipient: queue::Recipient) -> crate::retry::Owed {
+    crate::retry::Owed { recipient, refused: None }
+}
+
 /// Puts a message for so many accounts of a store into the queue.
 pub(super) fn keep(
     site: &Site,
@@ -323,7 +344,7 @@ pub(super) fn keep(
     let id = mail_types::DeliveryId::from_bytes(id);
     let mut held = Held::new(Arc::clone(&site.queue));
     finish(held.take(b"x\r\n"), Some(&site.queue));
-    let recipients = (0..accounts).map(recipient).collect();
+    let recipients = (0..accounts).map(recipient).map(owed).collect();
     finish(held.keep(id, mail_types::ReversePath::Null, recipients), Some(&site.queue)).map(drop)
 }
 
@@ -516,7 +537,7 @@ fn entries_of_one_body_are_moved_together() {
         recipient: address.clone(),
     };
     let id = mail_types::DeliveryId::from_bytes([0xee; 16]);
-    let kept = held.keep(id, mail_types::ReversePath::Null, (0..300).map(recipient).collect());
+    let kept = held.keep(id, mail_types::ReversePath::Null, (0..300).map(recipient).map(owed).collect());
     finish(kept, Some(&site.queue)).expect("it is durable");
     let bodies = |site: &Site| {
         let entries = site.queue.entries_after(crate::QueueId::new(mail_types::Lsn::ZERO), 10);
@@ -574,7 +595,7 @@ fn a_thread_writes_and_ends() {
         recipient: address,
     };
     let id = mail_types::DeliveryId::from_bytes([9; 16]);
-    let proof = block_on(held.keep(id, mail_types::ReversePath::Null, vec![recipient])).expect("it is durable");
+    let proof = block_on(held.keep(id, mail_types::ReversePath::Null, vec![owed(recipient)])).expect("it is durable");
     assert!(*proof.get() > mail_types::Lsn::ZERO);
     assert_eq!(site.queue.waiting_count(), 1);
     block_on(site.queue.close());

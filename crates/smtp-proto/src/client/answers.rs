@@ -89,6 +89,9 @@ impl Client {
             }
             return;
         }
+        if code.is_positive() && self.auth_cancelled {
+            return self.close(Closing::Protocol("the server lets us in by an exchange that we have cancelled"));
+        }
         let outcome = if code.is_positive() { Ok(()) } else { Err(reply.clone()) };
         self.events.push_back(Event::Authenticated(outcome));
         self.ready();

@@ -189,8 +189,11 @@ impl LoginClient {
             Login::Token { xoauth2, .. } if self.offers("XOAUTH2") => {
                 self.say_token("XOAUTH2", xoauth2, XOAUTH2_FAILED);
             }
-            // Others have passwords, for which there may be a way.
-            Login::Token { .. } => self.event = Some(LoginEvent::Unsayable),
+            // Others have passwords, for which there is a way.
+            Login::Token { .. } if self.offers("PLAIN") || self.offers("LOGIN") => {
+                self.event = Some(LoginEvent::Unsayable);
+            }
+            Login::Token { .. } => self.event = Some(LoginEvent::NoLogin),
         }
     }
 
@@ -211,7 +214,9 @@ impl LoginClient {
             self.say = Say::Name { name: authentication, password };
             return self.client.authenticate("LOGIN", None);
         }
-        self.event = Some(if is_sayable { LoginEvent::NoLogin } else { LoginEvent::Unsayable });
+        // Others have tokens.
+        let has_others = authorization.is_none() && (self.offers("OAUTHBEARER") || self.offers("XOAUTH2"));
+        self.event = Some(if is_sayable && !has_others { LoginEvent::NoLogin } else { LoginEvent::Unsayable });
     }
 
     fn say_token(&mut self, mechanism: &'static str, message: Bytes, on_failure: &'static [u8]) {

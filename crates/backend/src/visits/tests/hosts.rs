@@ -212,6 +212,62 @@ fn what_a_client_asks_for_keeps_no_host_away_from_others() {
 }
 
 #[test]
+fn one_for_tokens_and_one_for_passwords_keep_no_visitors_of_the_other_kind_away() {
+    fn of(pieces: &'static [&'static str]) -> Pair {
+        let script = Script { pieces, then: Then::Silent };
+        Pair::new(script, script)
+    }
+    let cyrus = store("cyrus");
+    let at = |pair: &Pair, protocol: Protocol, who: Visitor| match protocol {
+        Protocol::Imap => pair.clock.finish(pair.visits.imap(&cyrus, who)),
+        Protocol::Pop3 => pair.clock.finish(pair.visits.pop3(&cyrus, who, Mode::Ascii)),
+        Protocol::Submission => pair.clock.finish(pair.visits.submission(&cyrus, who)),
+        Protocol::Sieve => pair.clock.finish(pair.visits.sieve(&cyrus, who)),
+        Protocol::Lmtp | Protocol::Smtp => panic!("nobody logs in there"),
+    };
+    let password = || who(Some("secret"));
+    let (left_alone, well) = (true, false);
+    for (pieces, protocol, who, state) in [
+        (&["* OK [CAPABILITY IMAP4rev1 LOGINDISABLED AUTH=XOAUTH2] hi\r\n"][..], Protocol::Imap, password(), well),
+        (&["+OK\r\n", "+OK list\r\nSASL XOAUTH2\r\n.\r\n"], Protocol::Pop3, password(), well),
+        (&["220 hi\r\n", "250-hi\r\n250 AUTH OAUTHBEARER\r\n"], Protocol::Submission, password(), well),
+        (&["\"SASL\" \"OAUTHBEARER\"\r\nOK\r\n"], Protocol::Sieve, password(), well),
+        (&["* OK [CAPABILITY IMAP4rev1] hi\r\n"], Protocol::Imap, bearer(), well),
+        (&["+OK\r\n", "+OK list\r\nUSER\r\n.\r\n"], Protocol::Pop3, bearer(), well),
+        (&["220 hi\r\n", "250-hi\r\n250 AUTH LOGIN\r\n"], Protocol::Submission, bearer(), well),
+        (&["\"SASL\" \"PLAIN\"\r\nOK\r\n"], Protocol::Sieve, bearer(), well),
+        // Who has a way for neither is not.
+        (&["* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] hi\r\n"], Protocol::Imap, bearer(), left_alone),
+        (&["+OK\r\n", "+OK list\r\nTOP\r\n.\r\n"], Protocol::Pop3, bearer(), left_alone),
+        (&["220 hi\r\n", "250 hi\r\n"], Protocol::Submission, bearer(), left_alone),
+        (&["\"SASL\" \"GSSAPI\"\r\nOK\r\n"], Protocol::Sieve, password(), left_alone),
+    ] {
+        let pair = of(pieces);
+        assert!(at(&pair, protocol, who).is_err(), "{pieces:?}");
+        assert_eq!(pair.called(), ["one", "two"], "{pieces:?}");
+        let reports = pair.visits.hosts();
+        let is_left = reports.iter().any(|report| report.state == HostState::LeftAlone);
+        assert_eq!(is_left, state, "{pieces:?}: {reports:?}");
+    }
+}
+
+#[test]
+fn a_token_goes_on_to_the_next_host_until_one_has_heard_it() {
+    const FOR_PASSWORDS: Script = Script { pieces: &["* OK [CAPABILITY IMAP4rev1] hi\r\n"], then: Then::Silent };
+    const FOR_TOKENS: &str = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=OAUTHBEARER] hi\r\n";
+    let welcomes = Script { pieces: &[FOR_TOKENS, "P1 OK [CAPABILITY IMAP4rev1] in\r\n"], then: Then::Silent };
+    let refuses = Script { pieces: &[FOR_TOKENS, "+ e30=\r\n", "P1 NO no\r\n"], then: Then::Silent };
+    let dies = Script { pieces: &[FOR_TOKENS, "+ e30=\r\n"], then: Then::HangsUp };
+    let imap = |pair: &Pair| pair.clock.finish(pair.visits.imap(&store("cyrus"), bearer()));
+    let pair = Pair::new(FOR_PASSWORDS, welcomes);
+    assert_eq!((welcomed(imap(&pair)).0.as_str(), pair.called().len()), (IN, 2));
+    let pair = Pair::new(refuses, welcomes);
+    assert!(matches!(imap(&pair), Ok(Admission::Refused { .. })) && pair.called() == ["one"]);
+    let pair = Pair::new(dies, welcomes);
+    assert!(imap(&pair).is_err() && pair.called() == ["one"]);
+}
+
+#[test]
 fn what_a_host_has_against_one_address_counts_for_no_other() {
     for one in [
         FROZEN,
