@@ -119,7 +119,7 @@ impl Visits {
             match &outcome {
                 Ok(Admission::Welcome(_)) => VisitOutcome::Success,
                 Ok(Admission::Refused { .. }) => VisitOutcome::Failure,
-                Ok(Admission::InUse) => VisitOutcome::InUse,
+                Ok(Admission::InUse { .. }) => VisitOutcome::InUse,
                 Err(_) => VisitOutcome::Unavailable,
             },
         );
@@ -156,7 +156,7 @@ impl Visits {
                 let shown = (telling == Telling::ForClients).then(|| for_client(&text)).filter(|text| !text.is_empty());
                 Ok(Admission::Refused { text, shown })
             }
-            Verdict::InUse => Ok(Admission::InUse),
+            Verdict::InUse(text) => Ok(Admission::InUse { text: text.chars().take(SHOWN_TEXT_OCTETS_MAX).collect() }),
             Verdict::Unavailable(why) | Verdict::Unsayable(why) => Err(unavailable(&callee, why)),
             Verdict::Offered => Err(unavailable(&callee, "it was asked for nothing")),
         }

@@ -248,7 +248,7 @@ impl<M: Guest> Door<M> {
     fn learn(&self, answer: &mut Answer<M>) {
         let learnt = answer.call.machine().learnt();
         match (&answer.verdict, learnt) {
-            (Verdict::Welcome(_) | Verdict::InUse | Verdict::Offered, Some(offers)) => {
+            (Verdict::Welcome(_) | Verdict::InUse(_) | Verdict::Offered, Some(offers)) => {
                 let mut known = self.known();
                 if known.len() >= KNOWN_MAX && !known.contains_key(&answer.callee) {
                     known.clear();

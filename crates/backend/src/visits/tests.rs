@@ -402,7 +402,7 @@ fn a_maildrop_is_visited_and_may_be_in_use() {
     assert_eq!(welcomed(site.pop3()).0, "2 messages");
     assert_eq!(site.said(), "CAPA\r\nAUTH PLAIN AGNhcm9sAHNlY3JldA==\r\n");
     let site = Site::new(&["+OK hi\r\n", CAPA, "-ERR [IN-USE] read\r\n"], Then::Silent);
-    assert!(matches!(site.pop3(), Ok(Admission::InUse)));
+    assert!(matches!(site.pop3(), Ok(Admission::InUse { text }) if text == "read"));
     let site = Site::new(&["+OK hi\r\n", CAPA, "-ERR [AUTH] no\r\n"], Then::Silent);
     assert!(matches!(site.pop3(), Ok(Admission::Refused { .. })));
     let site = Site::new(&["+OK hi\r\n", CAPA, "-ERR [SYS/TEMP] later\r\n"], Then::Silent);
