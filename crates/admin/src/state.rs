@@ -107,7 +107,7 @@ pub struct BackEndFacts {
     pub store: String,
     /// As in `imap`.
     pub protocol: String,
-    /// With its port.
+    /// With its port; empty where the store cannot be called at all.
     pub host: String,
     /// How it was when it was last called.
     pub state: BackEndState,

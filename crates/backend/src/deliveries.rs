@@ -14,6 +14,7 @@
 mod answers;
 mod hosts;
 mod lines;
+mod look;
 mod transaction;
 
 use crate::breakers::Breakers;
@@ -104,14 +105,8 @@ impl Deliveries {
 
     /// Ends all connections that are kept: for a program that stops.
     pub async fn hang_up(&self) {
-        // All at once: dead hosts must not cost a time-out each.
-        let calls = self.world.lines.take_all().into_iter();
-        let mut farewells: Vec<_> = calls.map(|call| Box::pin(self.world.bid_farewell(call))).collect();
-        poll_fn(|cx| {
-            farewells.retain_mut(|farewell| farewell.as_mut().poll(cx).is_pending());
-            if farewells.is_empty() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+        // Dead hosts must not cost a time-out each.
+        at_once(self.world.lines.take_all().into_iter().map(|call| self.world.bid_farewell(call))).await;
     }
 }
 
@@ -125,6 +120,10 @@ impl Delivery for Deliveries {
             let transaction = World::open(&self.world, self.whose, store, envelope).await?;
             Ok(Box::new(transaction) as Box<dyn DeliveryTransaction>)
         })
+    }
+
+    fn trouble(&self, store: &StoreName) -> Option<String> {
+        self.world.trouble(store)
     }
 }
 
@@ -289,6 +288,16 @@ impl From<String> for Failure {
     fn from(why: String) -> Self {
         Self { why, is_too_much: false }
     }
+}
+
+/// Waits for all of them, side by side.
+async fn at_once(futures: impl Iterator<Item = impl Future<Output = ()>>) {
+    let mut left: Vec<_> = futures.map(Box::pin).collect();
+    poll_fn(|cx| {
+        left.retain_mut(|future| future.as_mut().poll(cx).is_pending());
+        if left.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
 }
 
 async fn until_ready(call: &mut Lmtp, host: &Host) -> Result<(), Failure> {

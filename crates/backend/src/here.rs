@@ -58,4 +58,8 @@ impl Delivery for HereOrThere<dyn Delivery> {
     ) -> BoxFuture<'a, Result<Box<dyn DeliveryTransaction>, Refusal>> {
         self.at(store).open(store, envelope)
     }
+
+    fn trouble(&self, store: &StoreName) -> Option<String> {
+        self.at(store).trouble(store)
+    }
 }

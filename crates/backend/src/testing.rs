@@ -5,11 +5,15 @@ use machine::Machine;
 use mail_types::UnixTime;
 use ports::{BoxFuture, Broken, Call, Callee, Caller, Clock, Peer, Spawn, Unavailable, Wire};
 use std::collections::BTreeMap;
+use std::fmt::{Debug, Write};
 use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
 
 /// Answers what a caller says with one piece after the other, then hangs up, or keeps silent.
 #[derive(Clone, Copy, Debug)]
@@ -280,4 +284,50 @@ pub(crate) fn finish<F: Future>(future: F) -> F::Output {
         }
     }
     panic!("it waits for something that never comes");
+}
+
+/// What is logged, each event in a line.
+#[derive(Clone, Default)]
+pub(crate) struct Logged(Arc<Mutex<Vec<String>>>);
+
+impl Logged {
+    /// What comes of work, and what it logs on this thread.
+    pub(crate) fn by<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
+        let logged = Self::default();
+        let done = tracing::subscriber::with_default(logged.clone(), work);
+        let lines = std::mem::take(&mut *logged.0.lock().unwrap());
+        (done, lines)
+    }
+}
+
+impl Subscriber for Logged {
+    fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _span: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &Id, _values: &Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &Id, _follows: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(event.metadata().level().to_string());
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0);
+    }
+
+    fn enter(&self, _span: &Id) {}
+
+    fn exit(&self, _span: &Id) {}
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, " {}={value:?}", field.name()).unwrap();
+    }
 }

@@ -1,14 +1,16 @@
 //! Sessions at back-ends of another make: a call, a login that the back-end judges, and from then on octets pass.
 
 mod common;
+mod cuts;
 mod door;
 mod guest;
 mod introduction;
 mod ledger;
 mod offers;
-/// How often hosts are looked at that never answered.
-const LOOK_ROUND_SPAN: Duration = Duration::from_secs(60);
-/// After so many such rounds the others are, too.
+/// How often hosts are looked at that failed, or never answered: whoever watches them sees about so soon that one is back, also
+/// where no user comes.
+pub(crate) const LOOK_ROUND_SPAN: Duration = Duration::from_secs(60);
+/// After so many such rounds all are.
 const ROUNDS_TO_LOOK_AGAIN: u32 = 10;
 /// From one host to the next: with hundreds, not all at once.
 const LOOK_PACE: Duration = Duration::from_millis(20);
@@ -23,6 +25,7 @@ pub use offers::{OFFERS_ANSWER_MAX, OFFERS_ASKED_MAX};
 
 use crate::foreign::{BackEnd, Foreign, Protocol, Said, Telling};
 use common::Kept;
+use cuts::{Cuts, Place};
 use door::{Answer, Caught, Door, unavailable};
 use guest::{Guest, Verdict};
 use imap_proto::client as imap;
@@ -47,6 +50,7 @@ pub struct Visits {
     submission: Arc<Door<LoginClient>>,
     sieve: Arc<Door<managesieve_proto::Client>>,
     asked: Asked,
+    cuts: Cuts,
     clock: Arc<dyn Clock>,
     ids: SessionIds,
     pop3_common: Kept<Option<Pop3Common>>,
@@ -92,10 +96,11 @@ impl Visits {
         let imap = Door::new(imap, Arc::clone(&clock), Arc::clone(&spawn), host.clone());
         let pop3 = Door::new(pop3, Arc::clone(&clock), Arc::clone(&spawn), host.clone());
         let submission = Door::new(submission, Arc::clone(&clock), Arc::clone(&spawn), host.clone());
-        let sieve = Door::new(sieve, Arc::clone(&clock), spawn, host);
+        let sieve = Door::new(sieve, Arc::clone(&clock), Arc::clone(&spawn), host);
+        let cuts = Cuts::new(Arc::clone(&clock), spawn);
         let (asked, ids) = (Asked::default(), SessionIds::default());
         let (pop3_common, submission_common) = (Kept::default(), Kept::default());
-        Self { foreign, imap, pop3, submission, sieve, asked, clock, ids, pop3_common, submission_common }
+        Self { foreign, imap, pop3, submission, sieve, asked, cuts, clock, ids, pop3_common, submission_common }
     }
 
     async fn enter<M: Guest>(
@@ -114,7 +119,7 @@ impl Visits {
             match &outcome {
                 Ok(Admission::Welcome(_)) => VisitOutcome::Success,
                 Ok(Admission::Refused { .. }) => VisitOutcome::Failure,
-                Ok(Admission::InUse) => VisitOutcome::InUse,
+                Ok(Admission::InUse { .. }) => VisitOutcome::InUse,
                 Err(_) => VisitOutcome::Unavailable,
             },
         );
@@ -139,7 +144,9 @@ impl Visits {
             Verdict::Welcome(welcome) => {
                 let (wire, mut guest) = call.into_parts();
                 let unsaid = guest.take_unread();
-                let passage = Passage { wire, unsent: bytes::Bytes::new(), unsaid, track: guest.track() };
+                let place = Arc::new(Place { store: store.clone(), protocol: M::PROTOCOL, callee });
+                let track = self.cuts.watch(place, guest.track());
+                let passage = Passage { wire, unsent: bytes::Bytes::new(), unsaid, track };
                 Ok(Admission::Welcome(Elsewhere { welcome, passage }))
             }
             Verdict::Refused(text) if is_about_us => {
@@ -149,13 +156,13 @@ impl Visits {
                 let shown = (telling == Telling::ForClients).then(|| for_client(&text)).filter(|text| !text.is_empty());
                 Ok(Admission::Refused { text, shown })
             }
-            Verdict::InUse => Ok(Admission::InUse),
+            Verdict::InUse(text) => Ok(Admission::InUse { text: text.chars().take(SHOWN_TEXT_OCTETS_MAX).collect() }),
             Verdict::Unavailable(why) | Verdict::Unsayable(why) => Err(unavailable(&callee, why)),
             Verdict::Offered => Err(unavailable(&callee, "it was asked for nothing")),
         }
     }
 
-    /// Looks at every host of every back-end: once at the start, then at those that are not known to answer, and again at all
+    /// Looks at every host of every back-end: once at the start, then at those that failed or never answered, and again at all
     /// now and then. Never ends.
     pub async fn tend(&self) {
         for round in (0..ROUNDS_TO_LOOK_AGAIN).cycle() {
@@ -170,7 +177,7 @@ impl Visits {
     async fn look_round<M: Guest>(&self, door: &Arc<Door<M>>, at_all: bool) {
         for (_, hosts) in self.hosts_by(M::PROTOCOL) {
             for callee in hosts {
-                if at_all || door.offers(&callee).is_none() {
+                if at_all || door.needs_a_look(&callee) {
                     door.look_at(&callee);
                     self.clock.sleep(LOOK_PACE).await;
                 }
@@ -189,8 +196,19 @@ impl Visits {
     }
 
     fn report<M: Guest>(&self, door: &Arc<Door<M>>, reports: &mut Vec<HostReport>) {
-        for (store, hosts) in self.hosts_by(M::PROTOCOL) {
-            reports.extend(hosts.iter().map(|callee| door.report(&store, callee)));
+        for store in self.foreign.all(M::PROTOCOL) {
+            match self.foreign.find(&store, M::PROTOCOL) {
+                BackEnd::At { hosts, .. } => reports.extend(hosts.iter().map(|callee| door.report(&store, callee))),
+                // Every login fails, and no host can be blamed for it.
+                BackEnd::Nowhere(why) => reports.push(HostReport {
+                    store,
+                    protocol: M::PROTOCOL,
+                    host: String::new(),
+                    state: HostState::LeftAlone,
+                    failures: 0,
+                    last_failure: Some((self.clock.now(), why)),
+                }),
+            }
         }
     }
 

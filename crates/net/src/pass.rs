@@ -115,6 +115,8 @@ struct Passing {
     shut: bool,
     /// The back-end takes nothing more; what it said before that is still to be passed on.
     deaf: bool,
+    /// What is the matter with the back-end, where it did not simply end.
+    why: Option<Box<str>>,
     timer: Timer,
 }
 
@@ -125,7 +127,7 @@ impl Passing {
         track.from_backend(&unsaid);
         track.from_client(&unsent);
         let (up, down) = (Way::new(unsent, client_ended), Way::new(unsaid, false));
-        Self { wire, track, up, down, shut: false, deaf: false, timer: Timer::default() }
+        Self { wire, track, up, down, shut: false, deaf: false, why: None, timer: Timer::default() }
     }
 
     /// Waits for whatever comes first: octets that move, the handler (where it may speak), an end, a time-out.
@@ -193,6 +195,7 @@ impl Passing {
     fn lose(&mut self, error: &io::Error) {
         tracing::debug!(%error, "the back-end takes no more");
         self.deaf = true;
+        self.why = Some(error.to_string().into());
     }
 
     fn poll_down(&mut self, cx: &mut Context<'_>, line: &mut Line) -> Result<usize, SessionError> {
@@ -203,6 +206,7 @@ impl Passing {
                 tracing::debug!(%error, "the back-end is gone");
                 down.end();
                 self.deaf = true;
+                self.why = Some(error.to_string().into());
                 Ok(0)
             }
             Err(Trouble::Destination(error)) => Err(error.into()),
@@ -233,6 +237,7 @@ impl Passing {
             () => "read",
         };
         tracing::debug!("the back-end does not {what}");
+        self.why = Some(format!("it does not {what}").into());
         Ok(Some(Waited::Gone))
     }
 
@@ -243,6 +248,9 @@ impl Passing {
 
     /// Tells the client that the back-end is gone.
     async fn end<M: Machine>(&mut self, exchange: &mut Exchange<M>) -> Result<(), SessionError> {
+        if !self.up.has_ended() {
+            self.track.lost(self.why.as_deref());
+        }
         exchange.line.push(self.farewell());
         exchange.flush().await?;
         self.finish(&mut exchange.line).await;

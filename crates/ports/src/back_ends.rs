@@ -66,8 +66,11 @@ pub enum Admission {
         /// The same for the client, where it is to hear it: printable ASCII, at most [`SHOWN_TEXT_OCTETS_MAX`].
         shown: Option<String>,
     },
-    /// Another session has the maildrop (POP3, RFC 2449 §8.1.2).
-    InUse,
+    /// Another session has the maildrop (POP3, RFC 2449 §8.1.2), or the user has too many.
+    InUse {
+        /// What it said, for log lines; at most [`SHOWN_TEXT_OCTETS_MAX`] characters.
+        text: String,
+    },
 }
 
 impl fmt::Debug for Visitor {

@@ -60,6 +60,12 @@ pub trait Delivery: Send + Sync {
         store: &'a StoreName,
         envelope: Envelope,
     ) -> BoxFuture<'a, Result<Box<dyn DeliveryTransaction>, Refusal>>;
+
+    /// What is the matter with a store that does not answer, for log lines: what a sender hears tells nothing of our hosts.
+    /// Nothing where it is not known, or nothing is.
+    fn trouble(&self, _store: &StoreName) -> Option<String> {
+        None
+    }
 }
 
 /// One message at one store. Dropped before [`DeliveryTransaction::commit`], it leaves nothing.

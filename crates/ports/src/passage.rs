@@ -63,6 +63,9 @@ pub trait Track: Send {
     /// What the client is told where the back-end goes without a good-bye; nothing where it cannot be told without being
     /// taken for part of an answer.
     fn farewell(&self) -> Bytes;
+
+    /// The back-end is gone, and the client is not: why, unless it has simply ended.
+    fn lost(&mut self, _why: Option<&str>) {}
 }
 
 impl fmt::Debug for Passage {

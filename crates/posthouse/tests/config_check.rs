@@ -507,6 +507,11 @@ fn what_is_told_of_a_back_end_is_checked() {
     for (line, said) in [
         ("proxy_protocol = true", "is said by introduce (write introduce = \"proxy-v2\")"),
         ("introduce = 'xforward'", "introduce"),
+        (
+            "introduce_submission = 'xclient'",
+            "backend.introduce_submission: \"xclient\": is none of none, proxy-v1, proxy-v2",
+        ),
+        ("introduce_deliveries = 'id'", "backend.introduce_deliveries: \"id\": is none of none, proxy-v1, proxy-v2"),
         ("source_addresses = ['eth0']", "is not an address of this machine"),
     ] {
         let (fine, output) = backend(&format!("store = 'cyrus'\n{line}"));
@@ -523,7 +528,7 @@ fn what_is_told_of_a_back_end_is_checked() {
     posthouse.toml:7:1: backend.store: is missing
     posthouse.toml:8:15: backend.master_user: has no password (add master_password, the path of a file)
     posthouse.toml:9:7: backend.key: has no certificate (add certificate)
-    posthouse.toml:10:1: backend.master: unknown key (known here: authority, back_end_text, certificate, introduce, key, local_part_of, master_password, master_separator, master_user, proxy_protocol, server_name, source_addresses, store, verify)
+    posthouse.toml:10:1: backend.master: unknown key (known here: authority, back_end_text, certificate, introduce, introduce_deliveries, introduce_submission, key, local_part_of, master_password, master_separator, master_user, proxy_protocol, server_name, source_addresses, store, verify)
     "#);
     insta::assert_snapshot!(mistakes("store = 'a'\nmaster_separator = '**'\nmaster_password = 'empty'\nauthority = 'none.pem'\nverify = false"), @r#"
     posthouse.toml:9:20: backend.master_separator: "**": is not one mark such as "*"

@@ -263,10 +263,10 @@ impl Authenticator {
         self.refuse(client, &account.to_string(), Reason::BackEnd, began).await;
     }
 
-    /// Another session has the maildrop.
-    pub(crate) fn in_use(&self, client: &Client, holder: &Holder) {
+    /// Another session has the maildrop, or, where a back-end says so, the user has too many: `text` is what it said.
+    pub(crate) fn in_use(&self, client: &Client, holder: &Holder, text: Option<&str>) {
         let Holder { account, store } = holder;
-        tracing::info!(target: "login", %account, %store, "the maildrop is in use");
+        tracing::info!(target: "login", %account, %store, text, "the maildrop is in use");
         self.counts.note(client.protocol, LoginOutcome::Unavailable);
     }
 

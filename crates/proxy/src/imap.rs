@@ -203,7 +203,7 @@ impl ImapGate {
                         };
                         return self.refuse(machine, reply);
                     }
-                    Ok(Admission::InUse) => Err(in_use(&store)),
+                    Ok(Admission::InUse { .. }) => Err(in_use(&store)),
                     Err(why) => Err(why),
                 };
                 // Not before: who has not proved anything yet must not take up the account's places.

@@ -187,7 +187,12 @@ impl Pop3Gate {
                 let (account, rebuff) = (Arc::clone(&who.address), self.dialogue.rebuff());
                 let handover = match self.proxy.back_ends.pop3(&store, who, machine.mode()).await {
                     Ok(Admission::Welcome(elsewhere)) => Ok(Some(Handover::There(elsewhere))),
-                    Ok(Admission::InUse) => Ok(None),
+                    Ok(Admission::InUse { text }) => {
+                        let holder = Holder { account, store };
+                        self.authenticator().in_use(&self.client, &holder, Some(&text));
+                        machine.refuse(&Refusal::IN_USE);
+                        return Step::Stay(Flow::Next);
+                    }
                     Ok(Admission::Refused { text, shown }) => {
                         self.authenticator().turned_away(&self.client, &account, &text, began).await;
                         if let Some(rebuff) = rebuff {
@@ -241,7 +246,7 @@ impl Pop3Gate {
                 return answer_login(machine, session, holder, seat).await;
             }
             Ok(None) => {
-                self.authenticator().in_use(&self.client, &holder);
+                self.authenticator().in_use(&self.client, &holder, None);
                 machine.refuse(&Refusal::IN_USE);
             }
             Err(why) => {

@@ -154,7 +154,9 @@ impl SieveGate {
                         machine.refuse(&Refusal::BAD_CREDENTIALS);
                         return Step::Stay(Flow::Next);
                     }
-                    Ok(Admission::InUse) => unavailable(&holder.store, "it says that another session is in the way"),
+                    Ok(Admission::InUse { .. }) => {
+                        unavailable(&holder.store, "it says that another session is in the way")
+                    }
                     Err(why) => why,
                 };
                 self.authenticator().unasked(&self.client, &holder, &why, Some(began)).await;

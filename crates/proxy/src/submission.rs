@@ -204,7 +204,7 @@ impl SubmissionGate {
                 }
                 self.refuse(machine)
             }
-            Ok(Admission::InUse) => put_off(machine, Refusal::AUTH_UNAVAILABLE),
+            Ok(Admission::InUse { .. }) => put_off(machine, Refusal::AUTH_UNAVAILABLE),
             Err(why) => {
                 self.authenticator().unasked(&self.client, &holder, &why, Some(began)).await;
                 put_off(machine, Refusal::AUTH_UNAVAILABLE)

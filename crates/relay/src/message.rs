@@ -41,6 +41,20 @@ pub(crate) struct Promised {
     accounts: Vec<AccountId>,
 }
 
+/// Why a recipient is not taken, and whose matter that is.
+#[derive(Debug)]
+pub(crate) struct NotTaken {
+    pub(crate) refusal: Refusal,
+    /// The store that was to take him; nothing where it did not come so far.
+    pub(crate) store: Option<StoreName>,
+}
+
+impl From<Refusal> for NotTaken {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, store: None }
+    }
+}
+
 /// A message's way to one store.
 struct Leg {
     store: StoreName,
@@ -105,7 +119,7 @@ impl Message {
     }
 
     /// Adds a recipient: all accounts behind it, or none.
-    pub(crate) async fn rcpt(&mut self, relay: &Relay, to: ForwardPath) -> Result<(), Refusal> {
+    pub(crate) async fn rcpt(&mut self, relay: &Relay, to: ForwardPath) -> Result<(), NotTaken> {
         let kept: Vec<usize> = self.legs.iter().map(|leg| leg.recipients.len()).collect();
         let destinations = relay.resolve(&to)?;
         let mut accounts: Vec<AccountId> = destinations.iter().map(|found| found.recipient.account).collect();
@@ -113,13 +127,14 @@ impl Message {
         accounts.dedup();
         let promised: usize = self.recipients.iter().map(|recipient| recipient.accounts.len()).sum();
         if promised + accounts.len() > PROMISE_COUNT_MAX {
-            return Err(Refusal::TOO_MANY_RECIPIENTS);
+            return Err(Refusal::TOO_MANY_RECIPIENTS.into());
         }
         // One after the other: most recipients are one account, and a store that was opened answers from memory.
         for destination in destinations {
+            let store = destination.store.clone();
             if let Err(refusal) = self.add(relay, destination).await {
                 self.take_back(relay, &kept).await;
-                return Err(refusal);
+                return Err(NotTaken { refusal, store: Some(store) });
             }
         }
         self.recipients.push(Promised { to, accounts });
@@ -174,7 +189,7 @@ impl Message {
         let mut outcomes: Outcomes = outcomes.map(|outcome| (outcome.recipient.account, outcome)).collect();
         outcomes.values().for_each(|outcome| outcome.note(id));
         if let Some(held) = held {
-            queue_the_rest(id, envelope, held, &answers, &mut outcomes).await;
+            queue_the_rest(relay, id, envelope, held, &answers, &mut outcomes).await;
         }
         answers.iter().map(|accounts| Stored::of(accounts.len(), outcomes_of(accounts, &outcomes))).collect()
     }
@@ -320,8 +335,8 @@ impl Leg {
             queue.store_answers(&self.store);
         }
         let outcome = |(recipient, answer): (Recipient, Result<Receipt, Refusal>)| {
-            let store = self.store.clone();
-            Outcome { store, recipient, answer: answer.map(Proof::Store).map_err(passed_on) }
+            let (store, make) = (self.store.clone(), self.make);
+            Outcome { store, make, recipient, answer: answer.map(Proof::Store).map_err(passed_on) }
         };
         self.recipients.into_iter().zip(answers).map(outcome).collect()
     }
@@ -330,17 +345,23 @@ impl Leg {
 /// What came of one recipient.
 struct Outcome {
     store: StoreName,
+    make: Make,
     recipient: Recipient,
     answer: Result<Proof, Refusal>,
 }
 
 impl Outcome {
-    /// For who follows a message from hop to hop: the store has a line with the same id.
+    /// For who follows a message from hop to hop: a store of ours has a line with the same id. One of another make has a name
+    /// of its own for it, which is in its reply alone, so that this line is not only for who looks closely.
     fn note(&self, id: DeliveryId) {
-        let Self { store, recipient, answer } = self;
-        match answer {
-            Ok(_) => tracing::debug!(%id, %store, account = %recipient.address, "the store has it"),
-            Err(reply) => tracing::debug!(%id, %store, account = %recipient.address, %reply, "the store has it not"),
+        let Self { store, make, recipient, answer } = self;
+        let account = &recipient.address;
+        match (answer, make) {
+            (Ok(proof), Make::Another) => {
+                tracing::info!(%id, %store, %account, reply = proof.said(), "the store has it");
+            }
+            (Ok(proof), Make::Ours) => tracing::debug!(%id, %store, %account, reply = proof.said(), "the store has it"),
+            (Err(reply), _) => tracing::debug!(%id, %store, %account, %reply, "the store has it not"),
         }
     }
 }
@@ -365,6 +386,7 @@ fn owed(answers: &[Vec<AccountId>], outcomes: &Outcomes) -> BTreeSet<AccountId> 
 
 /// Those who are owed it wait in the queue; where it does not take them, their outcomes stay as they are.
 async fn queue_the_rest(
+    relay: &Relay,
     id: DeliveryId,
     envelope: Envelope,
     held: Held,
@@ -374,12 +396,13 @@ async fn queue_the_rest(
     let owed = owed(answers, outcomes);
     let (mut waiting, mut silent) = (Vec::new(), BTreeSet::new());
     let queue = held.queue();
-    for Outcome { store, recipient, answer } in owed.iter().filter_map(|account| outcomes.get(account)) {
+    for Outcome { store, recipient, answer, .. } in owed.iter().filter_map(|account| outcomes.get(account)) {
         let Err(refusal) = answer else { continue };
         let rcpt = &recipient.recipient;
         let refused = match refusal.reply().code().is_transient() {
             true => {
-                tracing::info!(%id, %store, %rcpt, reply = %refusal, "to the retry queue");
+                let why = relay.trouble(store, refusal);
+                tracing::info!(%id, %store, %rcpt, reply = %refusal, why, "to the retry queue");
                 None
             }
             // As of one whom it refuses there: the sender hears 250, and there are no bounces yet.
@@ -460,6 +483,11 @@ impl Relay {
         answer: BoxFuture<'_, Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
         within(&*self.clock, wait, answer).await.unwrap_or(Err(SILENT)).map_err(passed_on)
+    }
+
+    /// What is the matter with a store of which this is said because nobody there has answered: for log lines.
+    pub(crate) fn trouble(&self, store: &StoreName, refusal: &Refusal) -> Option<String> {
+        if is_unanswered(refusal) { self.delivery.trouble(store) } else { None }
     }
 
     /// Whether mail for a store that says this can wait in the queue.

@@ -1,7 +1,7 @@
 //! The relay's end of one SMTP connection.
 
 use crate::gate::Guest;
-use crate::message::Message;
+use crate::message::{Message, NotTaken};
 use crate::received::Stamp;
 use crate::stored::Unproven;
 use crate::{Outcome, Relay, Stored};
@@ -91,16 +91,20 @@ impl RelaySession {
     async fn rcpt(&mut self, to: ForwardPath) -> Result<(), Refusal> {
         let Some(message) = &mut self.message else { return Err(Refusal::BAD_SEQUENCE) };
         self.guest.as_ref().map_or(Ok(()), Guest::recipient)?;
-        let added = message.rcpt(&self.relay, to.clone()).await;
-        self.relay.counts.recipient(added.as_ref().err().map_or(Outcome::Stored, Outcome::of));
-        if let Err(refusal) = &added {
-            if let Some(guest) = &self.guest {
-                guest.refused(refusal);
-            }
-            let (id, client, from) = (message.id(), self.peer.address.ip(), &message.envelope().from);
-            tracing::info!(%id, %client, %from, rcpt = %to, reply = %refusal, "recipient refused");
+        let Err(NotTaken { refusal, store }) = message.rcpt(&self.relay, to.clone()).await else {
+            self.relay.counts.recipient(Outcome::Stored);
+            return Ok(());
+        };
+        self.relay.counts.recipient(Outcome::of(&refusal));
+        if let Some(guest) = &self.guest {
+            guest.refused(&refusal);
         }
-        added
+        let (id, client, from) = (message.id(), self.peer.address.ip(), &message.envelope().from);
+        // Its sender hears no more than that a store is silent; who reads this wants to know which, and why.
+        let why = store.as_ref().and_then(|store| self.relay.trouble(store, &refusal));
+        let store = store.as_ref().map(tracing::field::display);
+        tracing::info!(%id, %client, %from, rcpt = %to, store, reply = %refusal, why, "recipient refused");
+        Err(refusal)
     }
 
     async fn data(&mut self, machine: &mut Machine) {

@@ -2,7 +2,7 @@
 
 use journal::Durable;
 use mail_types::Lsn;
-use ports::Receipt;
+use ports::{Receipt, SHOWN_TEXT_OCTETS_MAX};
 use smtp_proto::Refusal;
 use std::fmt;
 
@@ -22,6 +22,24 @@ pub(crate) enum Proof {
     Store(Receipt),
     /// The retry queue.
     Queue(Durable<Lsn>),
+}
+
+impl Proof {
+    /// What the store's own server said to the end of the message, for log lines: its log has the same words.
+    pub(crate) fn said(&self) -> Option<String> {
+        match self {
+            Self::Store(receipt) => said(receipt),
+            Self::Queue(_) => None,
+        }
+    }
+}
+
+/// Likewise, in one line that can be read; nothing of a store in this process.
+pub(crate) fn said(receipt: &Receipt) -> Option<String> {
+    match receipt {
+        Receipt::Here(_) => None,
+        Receipt::There(accepted) => Some(accepted.reply().to_string().chars().take(SHOWN_TEXT_OCTETS_MAX).collect()),
+    }
 }
 
 /// Why there is no [`Stored`].

@@ -7,6 +7,7 @@
 mod early;
 mod gate;
 mod lanes;
+mod logged;
 mod orders;
 mod other_makes;
 mod retry;

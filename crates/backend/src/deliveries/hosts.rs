@@ -72,17 +72,47 @@ fn mail_hosts(foreign: &dyn Foreign, store: &StoreName) -> Result<(Protocol, Kin
 impl World {
     /// How the hosts of back-ends are.
     pub(super) fn reports(&self) -> Vec<HostReport> {
+        let mut reports = Vec::new();
+        for (store, protocol, _, hosts) in self.back_ends() {
+            reports.extend(hosts.iter().map(|callee| self.report(&store, protocol, callee)));
+        }
+        reports
+    }
+
+    /// The hosts of back-ends that failed when they were last called.
+    pub(super) fn failing(&self) -> Vec<HostAt> {
+        let back_ends = self.back_ends().into_iter();
+        let hosts =
+            back_ends.flat_map(|(_, _, kind, hosts)| hosts.into_iter().map(move |callee| HostAt { kind, callee }));
+        hosts.filter(|at| !self.breakers.is_well(&at.callee)).collect()
+    }
+
+    /// How the hosts of a store failed that did when they were last called.
+    pub(super) fn trouble(&self, store: &StoreName) -> Option<String> {
+        let hosts = match self.stores.hosts(store) {
+            Ok(hosts) => hosts.into_iter().map(|at| at.callee),
+            Err(why) => return Some(why),
+        };
+        let failing = hosts.filter(|callee| !self.breakers.is_well(callee));
+        let each = failing.filter_map(|callee| {
+            let (_, why) = self.ledger.failures(&callee).last?;
+            Some(format!("{callee}: {why}"))
+        });
+        let all = each.collect::<Vec<_>>().join("; ");
+        (!all.is_empty()).then(|| all.chars().take(TROUBLE_LENGTH_MAX).collect())
+    }
+
+    fn back_ends(&self) -> Vec<(StoreName, Protocol, Kind, Vec<Callee>)> {
         let Stores::BackEnds(foreign) = &self.stores else { return Vec::new() };
         let mut stores = foreign.all(Protocol::Lmtp);
         stores.extend(foreign.all(Protocol::Smtp));
         stores.sort();
         stores.dedup();
-        let mut reports = Vec::new();
-        for store in stores {
-            let Ok((protocol, _, hosts)) = mail_hosts(&**foreign, &store) else { continue };
-            reports.extend(hosts.iter().map(|callee| self.report(&store, protocol, callee)));
-        }
-        reports
+        let reached = stores.into_iter().filter_map(|store| {
+            let (protocol, kind, hosts) = mail_hosts(&**foreign, &store).ok()?;
+            Some((store, protocol, kind, hosts))
+        });
+        reached.collect()
     }
 
     fn report(&self, store: &StoreName, protocol: Protocol, callee: &Callee) -> HostReport {
@@ -102,6 +132,9 @@ impl World {
         }
     }
 }
+
+/// What one log line tells of a store's hosts, in characters.
+const TROUBLE_LENGTH_MAX: usize = 500;
 
 impl Kind {
     /// How we speak to it.

@@ -159,6 +159,11 @@ impl<M: Guest> Door<M> {
         }
     }
 
+    /// Whether it failed when it was last called, whatever it had said before, or never said what it offers.
+    pub(super) fn needs_a_look(&self, callee: &Callee) -> bool {
+        !self.breakers.is_well(callee) || self.offers(callee).is_none()
+    }
+
     /// What a host is known to offer.
     pub(super) fn offers(&self, callee: &Callee) -> Option<M::Known> {
         self.known().get(callee).map(|learnt| learnt.offers.clone())
@@ -243,7 +248,7 @@ impl<M: Guest> Door<M> {
     fn learn(&self, answer: &mut Answer<M>) {
         let learnt = answer.call.machine().learnt();
         match (&answer.verdict, learnt) {
-            (Verdict::Welcome(_) | Verdict::InUse | Verdict::Offered, Some(offers)) => {
+            (Verdict::Welcome(_) | Verdict::InUse(_) | Verdict::Offered, Some(offers)) => {
                 let mut known = self.known();
                 if known.len() >= KNOWN_MAX && !known.contains_key(&answer.callee) {
                     known.clear();

@@ -63,7 +63,7 @@ pub(super) enum Verdict {
     /// No, to the visitor.
     Refused(String),
     /// Another session has the maildrop.
-    InUse,
+    InUse(String),
     /// No, but whoever the visitor is.
     Unavailable(String),
     /// The visitor has a name, a password or a token for which it has no words.
@@ -226,7 +226,7 @@ impl Guest for pop3_proto::Client {
             ClientEvent::Refused { kind: RefusalKind::Credentials, refusal } => {
                 Verdict::Refused(refusal.text().to_owned())
             }
-            ClientEvent::Refused { kind: RefusalKind::InUse, .. } => Verdict::InUse,
+            ClientEvent::Refused { kind: RefusalKind::InUse, refusal } => Verdict::InUse(refusal.text().to_owned()),
             ClientEvent::Refused { kind: RefusalKind::Unavailable, refusal } => {
                 let code = refusal.code().map(|code| format!("[{}] ", code.name())).unwrap_or_default();
                 Verdict::Unavailable(format!("it says {code}{}", refusal.text()))

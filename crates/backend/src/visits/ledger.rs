@@ -26,7 +26,7 @@ pub struct HostReport {
     pub store: StoreName,
     /// By which protocol.
     pub protocol: Protocol,
-    /// The host, with its port.
+    /// The host, with its port; empty where the store has none that could be called, as `last_failure` says.
     pub host: String,
     /// How it is.
     pub state: HostState,

@@ -402,7 +402,7 @@ fn a_maildrop_is_visited_and_may_be_in_use() {
     assert_eq!(welcomed(site.pop3()).0, "2 messages");
     assert_eq!(site.said(), "CAPA\r\nAUTH PLAIN AGNhcm9sAHNlY3JldA==\r\n");
     let site = Site::new(&["+OK hi\r\n", CAPA, "-ERR [IN-USE] read\r\n"], Then::Silent);
-    assert!(matches!(site.pop3(), Ok(Admission::InUse)));
+    assert!(matches!(site.pop3(), Ok(Admission::InUse { text }) if text == "read"));
     let site = Site::new(&["+OK hi\r\n", CAPA, "-ERR [AUTH] no\r\n"], Then::Silent);
     assert!(matches!(site.pop3(), Ok(Admission::Refused { .. })));
     let site = Site::new(&["+OK hi\r\n", CAPA, "-ERR [SYS/TEMP] later\r\n"], Then::Silent);
@@ -466,4 +466,15 @@ fn a_submission_server_lets_in_refuses_or_is_unavailable() {
         let site = Site::new(Box::leak(Box::new([READY, OFFER, said])), Then::Silent);
         assert!(site.submission().is_err(), "{said}");
     }
+}
+
+#[test]
+fn a_store_that_cannot_be_called_is_reported() {
+    let site = Site::new(&[], Then::Silent);
+    *site.stores.lock().unwrap() = vec![store("lost")];
+    let reports = site.visits.hosts();
+    assert_eq!(reports.len(), 4, "by each protocol");
+    assert!(reports.iter().all(|report| report.host.is_empty() && report.state == HostState::LeftAlone));
+    let why = reports[0].last_failure.as_ref().map(|(_, why)| why.as_str());
+    assert_eq!(why, Some("its record has no port for IMAP"));
 }

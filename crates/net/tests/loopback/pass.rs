@@ -24,6 +24,8 @@ struct Watch {
     skipped: Arc<AtomicUsize>,
     may_speak: Arc<AtomicBool>,
     farewell: Arc<AtomicBool>,
+    /// Why the back-end was lost; one that simply ended is `Some(None)`.
+    lost: Arc<Mutex<Option<Option<String>>>>,
     wake: Arc<Notify>,
 }
 
@@ -74,6 +76,10 @@ impl Track for Watch {
 
     fn farewell(&self) -> Bytes {
         Bytes::from_static(if self.farewell.load(Ordering::Relaxed) { b"farewell\r\n" } else { b"" })
+    }
+
+    fn lost(&mut self, why: Option<&str>) {
+        *self.lost.lock().expect("nobody panics with it") = Some(why.map(str::to_owned));
     }
 }
 
@@ -401,6 +407,7 @@ async fn a_half_closed_client_gets_its_whole_answer() {
     drop(backend);
     assert_eq!(drain(&mut client).await, 0, "and no farewell: it had ended itself");
     closed.await.expect("told");
+    assert_eq!(*watch.lost.lock().expect("nobody panics with it"), None, "nothing was lost");
     session.await.expect("no panic").expect("a polite end");
 }
 
@@ -441,6 +448,8 @@ async fn the_client_is_told_when_the_backend_vanishes() {
         client.read_to_string(&mut heard).await.expect("an orderly end");
         assert_eq!(heard, if may_be_told { "farewell\r\n" } else { "" });
         closed.await.expect("told");
+        let lost = watch.lost.lock().expect("nobody panics with it").clone().expect("it was");
+        assert_eq!(lost.is_some(), reset, "{lost:?}");
         drop(client);
         session.await.expect("no panic").expect("a polite end");
     }

@@ -85,10 +85,15 @@ fn lines(status: &StatusJson) -> Vec<(String, String)> {
 
 fn of_back_end(host: &BackEndFacts) -> String {
     let BackEndFacts { protocol, host, state, failed, why, .. } = host;
-    let state = match state {
-        BackEndState::Up => "answers",
-        BackEndState::LeftAlone => "does not answer",
-        BackEndState::Unknown => "not called yet",
+    if host.is_empty() {
+        return format!("{protocol} cannot be called: {}", why.as_deref().unwrap_or("it has no host"));
+    }
+    let state = match (state, failed) {
+        (BackEndState::Up, _) => "answers",
+        (BackEndState::LeftAlone, _) => "does not answer",
+        (BackEndState::Unknown, None) => "not called yet",
+        // What failed may have been the matter of one client: nobody leaves it alone for that.
+        (BackEndState::Unknown, Some(_)) => "has not answered yet",
     };
     let last = failed
         .zip(why.as_deref())

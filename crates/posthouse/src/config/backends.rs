@@ -26,6 +26,10 @@ pub struct Backend {
     pub introduction: ports::Introduction,
     /// Or in the protocol itself.
     pub introducing: Introducing,
+    /// What a session of submission begins with instead.
+    pub submission_introduction: ports::Introduction,
+    /// And a connection that brings mail, which comes from nobody.
+    pub mail_introduction: ports::Introduction,
     /// The addresses that it is called from.
     pub sources: Arc<[IpAddr]>,
     /// The domain whose users it knows by their local parts.
@@ -58,6 +62,8 @@ pub(super) struct RawBackend {
     server_name: Option<At<String>>,
     verify: Option<At<bool>>,
     introduce: Option<Introduce>,
+    introduce_submission: Option<ports::Introduction>,
+    introduce_deliveries: Option<ports::Introduction>,
     source_addresses: Vec<At<IpAddr>>,
     proxy_protocol: Option<At<bool>>,
     local_part_of: Option<At<Domain>>,
@@ -81,6 +87,8 @@ impl RawBackend {
             server_name: section.parsed("server_name", name),
             verify: section.boolean("verify"),
             introduce: section.choice("introduce", &INTRODUCE),
+            introduce_submission: section.choice("introduce_submission", &HEADERS),
+            introduce_deliveries: section.choice("introduce_deliveries", &HEADERS),
             source_addresses: section.parsed_list("source_addresses", |text| {
                 text.parse::<IpAddr>().map_err(|_| "is not an address of this machine, such as 192.0.2.7")
             }),
@@ -104,6 +112,9 @@ impl RawBackend {
             check.problems.add(old.problem("is said by introduce").help(format!("write {now}")));
         }
         let (introduction, introducing) = self.introduce.unwrap_or(INTRODUCE[0].1);
+        let submission_introduction = self.introduce_submission.unwrap_or(introduction);
+        // Not as for sessions: a header tells nothing of mail, and the port for it is another one, which mostly expects none.
+        let mail_introduction = self.introduce_deliveries.unwrap_or(ports::Introduction::Nobody);
         let sources = self.source_addresses.iter().map(|at| at.value).collect();
         let local_part_of = self.local_part_of.map(|at| at.value);
         let telling = match self.back_end_text.is_some_and(|at| at.value) {
@@ -116,6 +127,8 @@ impl RawBackend {
             proof: proof?,
             introduction,
             introducing,
+            submission_introduction,
+            mail_introduction,
             sources,
             local_part_of,
             telling,
@@ -221,6 +234,13 @@ const INTRODUCE: [(&str, Introduce); 5] = [
     ("proxy-v2", (ports::Introduction::ProxyV2, Introducing::Nobody)),
     ("id", (ports::Introduction::Nobody, Introducing::ById)),
     ("xclient", (ports::Introduction::Nobody, Introducing::ByXclient)),
+];
+
+/// What `introduce_submission` and `introduce_deliveries` may say: those protocols have no words of their own for it.
+const HEADERS: [(&str, ports::Introduction); 3] = [
+    ("none", ports::Introduction::Nobody),
+    ("proxy-v1", ports::Introduction::ProxyV1),
+    ("proxy-v2", ports::Introduction::ProxyV2),
 ];
 
 fn password(file: &Path) -> Result<Password, String> {

@@ -106,7 +106,7 @@ impl Backends {
         hosts
     }
 
-    /// Looks after the connections that are kept, until the node stops; then ends them.
+    /// Looks after the connections that are kept, and after hosts that failed, until the node stops.
     pub(super) async fn tend(self, shutdown: Shutdown) {
         let tidying = async {
             match self.remote {
@@ -115,10 +115,12 @@ impl Backends {
             }
         };
         let looking = async { if self.leads { self.visits.tend().await } else { std::future::pending().await } };
+        let looking_by_mail = async { if self.relays { self.mail.tend().await } else { std::future::pending().await } };
         tokio::select! {
             () = self.mail.tidy() => {}
             () = tidying => {}
             () = looking => {}
+            () = looking_by_mail => {}
             () = shutdown.draining() => {}
         }
     }

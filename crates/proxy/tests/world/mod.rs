@@ -450,7 +450,7 @@ impl FakeBackEnds {
         match (who.address.local().as_str(), shown.as_str()) {
             _ if who.ttl == 0 => Err(Unavailable { what: store.to_string(), why: "it goes round".to_owned() }),
             ("down", _) => Err(Unavailable { what: store.to_string(), why: "it is down".to_owned() }),
-            ("busy", _) => Ok(Admission::InUse),
+            ("busy", _) => Ok(Admission::InUse { text: "busy".to_owned() }),
             (_, shown) if ["-", "secret"].contains(&shown) || is_good(shown) => {
                 let (wire, track) = (Box::new(FakeWire), Box::new(FakeTrack));
                 let (unsent, unsaid) = (Bytes::new(), Bytes::from_static(b"unsaid"));

@@ -4,6 +4,7 @@ use super::{EPOCH, NotQueued, RetryQueue, State, journal_kind};
 use crate::Relay;
 use crate::message::{SILENT, is_unanswered, passed_on};
 use crate::resolve::Make;
+use crate::stored::said;
 use crate::together::within;
 use directory::is_stand_in;
 use journal::{Append, Space, StreamId};
@@ -13,6 +14,9 @@ use queue::{Entry, Outcome, QueueId, Record, Waiting, again, much_later};
 use smtp_proto::Refusal;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// What a store said that took a message, for log lines.
+type Said = Option<String>;
 
 /// What is tried at one store, one message after the other.
 #[derive(Default)]
@@ -69,7 +73,8 @@ impl Relay {
             let silent =
                 answers.iter().find_map(|answer| answer.as_ref().err().filter(|refusal| is_unanswered(refusal)));
             if let (Some(refusal), None) = (silent, &away) {
-                tracing::info!(%store, reply = %refusal, "the store does not take queued mail yet");
+                let why = self.queue_delivery.trouble(&store);
+                tracing::info!(%store, reply = %refusal, why, "the store does not take queued mail yet");
                 queue.store_is_silent(&store);
                 // Whoever is left waits until the next look.
                 rest = Rest::Nothing;
@@ -102,7 +107,7 @@ impl Relay {
     }
 
     /// An answer for each recipient, in order.
-    async fn attempt(&self, queue: &RetryQueue, store: &StoreName, entry: &Entry) -> Vec<Result<(), Refusal>> {
+    async fn attempt(&self, queue: &RetryQueue, store: &StoreName, entry: &Entry) -> Vec<Result<Said, Refusal>> {
         let envelope = Envelope { from: entry.from.clone(), id: Some(entry.id), size: Some(entry.body.octets) };
         let mut transaction = match self.ask_for(STEP_WAIT, self.queue_delivery.open(store, envelope)).await {
             Ok(transaction) => transaction,
@@ -126,7 +131,7 @@ impl Relay {
                 // It would keep silent about each of them.
                 return vec![Err(refusal.clone()); entry.waiting.len()];
             }
-            answers.push(answer);
+            answers.push(answer.map(|()| None));
         }
         let taken = answers.iter().filter(|answer| answer.is_ok()).count();
         if taken > 0 {
@@ -152,7 +157,7 @@ impl Relay {
         mut transaction: Box<dyn DeliveryTransaction>,
         entry: &Entry,
         commit_wait: Duration,
-    ) -> Result<Vec<Result<(), Refusal>>, Refusal> {
+    ) -> Result<Vec<Result<Said, Refusal>>, Refusal> {
         let mut octets = 0;
         let mut chunks = queue.chunks(entry.body);
         while let Some(chunk) = chunks.next().await {
@@ -171,7 +176,7 @@ impl Relay {
             return Err(Refusal::TRY_LATER);
         }
         let answers = within(&*self.clock, commit_wait, transaction.commit()).await.ok_or(SILENT)?;
-        Ok(answers.into_iter().map(|answer| answer.map(drop).map_err(passed_on)).collect())
+        Ok(answers.into_iter().map(|answer| answer.map(|receipt| said(&receipt)).map_err(passed_on)).collect())
     }
 }
 
@@ -197,14 +202,14 @@ impl RetryQueue {
         &self,
         entry: &Entry,
         waiting: &Waiting,
-        answer: Result<(), Refusal>,
+        answer: Result<Said, Refusal>,
         chance: u64,
     ) -> (mail_types::AccountId, Outcome) {
         let (id, store, rcpt) = (entry.id, &waiting.recipient.store, &waiting.recipient.recipient);
         let (now, attempts) = (self.world.clock.now(), waiting.attempts.saturating_add(1));
         let outcome = match answer {
-            Ok(()) => {
-                tracing::info!(%id, %store, %rcpt, attempts, "queued mail is stored");
+            Ok(reply) => {
+                tracing::info!(%id, %store, %rcpt, attempts, reply, "queued mail is stored");
                 Outcome::Done
             }
             Err(refusal) if refusal.reply().code().is_transient() => {

@@ -1,5 +1,6 @@
 //! Stores of another make, and domains of which only they know who is there.
 
+use super::logged::Logged;
 use super::retry::Site;
 use super::site::{Talk, relay, routing, taken_over};
 use super::stores::{Answer, Stores};
@@ -232,4 +233,27 @@ fn without_a_queue_nobody_is_taken_whose_store_is_away() {
     for to in ["gil@a.example", "hal@other.example"] {
         assert!(talk.say(&format!("RCPT TO:<{to}>")).starts_with("451 4.4.1"), "{to}");
     }
+}
+
+#[test]
+fn the_log_says_of_a_refusal_which_store_it_was_and_why_it_is_silent() {
+    let site = Site::new();
+    site.stores.script("old", "opens", "*", Answer::No(refusal(AWAY)));
+    let line = |to: &str| {
+        let lines = Logged::by(|| rcpt(&site, to)).1;
+        lines.into_iter().find(|line| line.contains("recipient refused")).expect("a line")
+    };
+    let away = line("hal@other.example");
+    let end = "rcpt=<hal@other.example> store=old reply=451 4.4.1 The store does not answer why=\"the host of old is on fire\"";
+    assert!(away.ends_with(end), "{away}");
+    // One that answers says itself why; and no store was asked about who is nobody.
+    site.stores.script("old", "opens", "*", Answer::No(refusal("450 4.2.0 Greylisted")));
+    let answered = line("hal@other.example");
+    assert!(answered.ends_with("store=old reply=450 4.2.0 Greylisted"), "{answered}");
+    let nobody = line("nobody@a.example");
+    assert!(!nobody.contains("store=") && !nobody.contains("why="), "{nobody}");
+    site.stores.script("old", "opens", "*", Answer::No(refusal(AWAY)));
+    let lines = Logged::by(|| assert!(send(&site, &["gil@a.example"]).starts_with("250"))).1;
+    let queued = lines.iter().find(|line| line.contains("to the retry queue")).expect("a line");
+    assert!(queued.ends_with("why=\"the host of old is on fire\""), "{queued}");
 }

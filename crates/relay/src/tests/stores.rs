@@ -170,6 +170,10 @@ impl Delivery for Stores {
             Ok(Box::new(transaction) as Box<dyn DeliveryTransaction>)
         })
     }
+
+    fn trouble(&self, store: &StoreName) -> Option<String> {
+        Some(format!("the host of {store} is on fire"))
+    }
 }
 
 impl DeliveryTransaction for Transaction {

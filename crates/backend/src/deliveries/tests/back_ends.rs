@@ -4,8 +4,10 @@ use super::node::{Cluster, NodeHandle, Say};
 use super::{STORED, codes, envelope, recipient, run, send, shown, store};
 use crate::HostState;
 use crate::deliveries::lines::{BACK_END_SENDERS_MAX, KEPT_SPAN_MAX, QUEUE_END_WAIT, SENDERS_END_WAIT};
-use crate::deliveries::{KEPT_ANSWER_WAIT, TURN_WAIT};
+use crate::deliveries::look::LOOKS_AT_ONCE_MAX;
+use crate::deliveries::{CALL_WAIT, KEPT_ANSWER_WAIT, TURN_WAIT};
 use crate::foreign::Protocol;
+use crate::visits::LOOK_ROUND_SPAN;
 use mail_types::{Address, ReversePath};
 use ports::{CallSecurity, Delivery, Envelope, Recipient, Trust};
 use std::task::{Context, Waker};
@@ -358,4 +360,66 @@ fn a_host_that_is_busy_is_waited_for() {
     first.says("LHLO", Say::text("421 4.7.0 too busy"));
     assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
     assert_eq!(cluster.deliveries.hosts()[0].state, HostState::LeftAlone);
+}
+
+#[test]
+fn a_host_that_failed_is_looked_at_each_minute_without_mail_and_one_that_is_well_is_not() {
+    let (cluster, [first, second]) = Cluster::back_end(Protocol::Lmtp, CallSecurity::Plain, ["one", "two"]);
+    first.says("connect", Say::Break);
+    assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+    let states = || cluster.deliveries.hosts().iter().map(|report| report.state).collect::<Vec<_>>();
+    assert_eq!(states(), [HostState::LeftAlone, HostState::Up]);
+    let mut tend = std::pin::pin!(cluster.deliveries.tend());
+    let mut pass = |span| {
+        cluster.clock.pass(span);
+        assert!(tend.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    };
+    pass(LOOK_ROUND_SPAN);
+    pass(LOOK_ROUND_SPAN / 2);
+    assert_eq!((first.calls(), states()), (2, vec![HostState::LeftAlone, HostState::Up]), "once a minute");
+    first.recovers();
+    pass(LOOK_ROUND_SPAN / 2);
+    assert_eq!((first.calls(), states()), (3, vec![HostState::Up, HostState::Up]));
+    assert_eq!((first.heard(), first.open()), (vec!["LHLO relay.test".to_owned(), "QUIT".to_owned()], 0));
+    pass(LOOK_ROUND_SPAN);
+    assert_eq!((first.calls(), second.calls()), (3, 1), "the next mail finds out how it is");
+}
+
+#[test]
+fn many_dead_hosts_are_looked_at_some_at_a_time() {
+    let names: [String; LOOKS_AT_ONCE_MAX + 1] = std::array::from_fn(|number| format!("h{number}"));
+    let (cluster, hosts) = Cluster::back_end(Protocol::Smtp, CallSecurity::Plain, names.each_ref().map(String::as_str));
+    hosts.iter().for_each(|host| host.says("connect", Say::Break));
+    assert_eq!(send(&cluster.deliveries, &["a"]), ["open 451 4.4.1"]);
+    hosts.iter().for_each(|host| host.says("connect", Say::Never));
+    cluster.clock.pass(LOOK_ROUND_SPAN);
+    let mut tend = std::pin::pin!(cluster.deliveries.tend());
+    let mut calls = |span| {
+        cluster.clock.pass(span);
+        assert!(tend.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        hosts.iter().map(NodeHandle::calls).sum::<usize>() - hosts.len()
+    };
+    assert_eq!(calls(Duration::ZERO), LOOKS_AT_ONCE_MAX);
+    assert_eq!(calls(CALL_WAIT), LOOKS_AT_ONCE_MAX + 1);
+    assert!(cluster.deliveries.hosts().iter().filter(|report| report.failures == 2).count() == LOOKS_AT_ONCE_MAX);
+}
+
+#[test]
+fn what_is_the_matter_with_a_store_is_told_while_it_is() {
+    let (cluster, [first, second]) = Cluster::back_end(Protocol::Lmtp, CallSecurity::Plain, ["one", "two"]);
+    let (name, lost) = (store("ingrid"), store("lost"));
+    assert_eq!(cluster.deliveries.trouble(&name), None);
+    first.says("connect", Say::Break);
+    second.says("LHLO", Say::text("554 5.3.2 not here"));
+    assert_eq!(send(&cluster.deliveries, &["a"]), ["open 451 4.4.1"]);
+    let why = "one:24: connection refused; two:24: it refused us: 554 5.3.2 not here";
+    assert_eq!(cluster.deliveries.trouble(&name).as_deref(), Some(why));
+    assert_eq!(
+        cluster.deliveries.trouble(&lost).as_deref(),
+        Some("its record has no port for lmtp; its record has no port for smtp")
+    );
+    first.recovers();
+    cluster.clock.pass(Duration::from_secs(1));
+    assert_eq!(send(&cluster.deliveries, &["a"]), [STORED]);
+    assert_eq!(cluster.deliveries.trouble(&name).as_deref(), Some("two:24: it refused us: 554 5.3.2 not here"));
 }

@@ -2,6 +2,7 @@
 
 use super::lines::TURN_COUNT_MAX;
 use super::node::{Cluster, NodeHandle, Say, TestClock};
+use crate::testing::Logged;
 use directory::engine::{Entry, Revision};
 use directory::{AccountRecord, DomainRecord, PlacementRecord, Record, Routing, StoreRecord};
 use machine::Machine as _;
@@ -140,6 +141,24 @@ fn a_receipt_of_another_node_is_proof_enough() {
     assert_eq!(site.counts(), (0, 1, 1));
     assert_eq!(ids(&site.north), ids(&site.south));
     assert!(site.north.heard().contains(&"RCPT TO:<bob@a.example> XRCPT=bob+2Btag@a.example".to_owned()));
+}
+
+#[test]
+fn the_log_has_the_words_in_which_a_message_was_taken() {
+    let site = Site::new();
+    site.north.says("end 0", Say::text("250 2.0.0 <ann> 1a2b Saved"));
+    let lines = Logged::by(|| assert_stored(&site.send(&["ann"]))).1;
+    let line = lines.iter().find(|line| line.contains("the store has it")).expect("a line");
+    assert!(line.ends_with("store=north account=ann@a.example reply=\"250 2.0.0 <ann> 1a2b Saved\""), "{line}");
+    site.north.says("connect", Say::Break);
+    site.cluster.clock.pass(super::lines::KEPT_SPAN_MAX);
+    assert_stored(&site.send(&["ann"]));
+    site.north.recovers();
+    site.north.says("end 0", Say::Text(format!("250 2.0.0 {}", "x".repeat(300))));
+    let lines = Logged::by(|| site.later()).1;
+    let line = lines.iter().find(|line| line.contains("queued mail is stored")).expect("a line");
+    let said = line.split_once("reply=\"250 2.0.0 xx").map(|(_, said)| said.len());
+    assert!(said.is_some_and(|length| length < ports::SHOWN_TEXT_OCTETS_MAX), "{line}");
 }
 
 #[test]

@@ -60,6 +60,13 @@ impl Pair {
         self.clock.finish(self.visits.pop3(&store("cyrus"), who(Some(password)), mode))
     }
 
+    /// Somebody comes to submit, and has to go on from a host.
+    fn submission_fails_at(&self, host: &str) -> bool {
+        self.called();
+        let _whatever_the_next_says = self.clock.finish(self.visits.submission(&store("cyrus"), who(Some("secret"))));
+        self.called().first().is_some_and(|first| first == host)
+    }
+
     fn imap(&self) -> Result<Admission, Unavailable> {
         self.clock.finish(self.visits.imap(&store("cyrus"), who(Some("secret"))))
     }
@@ -393,4 +400,43 @@ fn what_came_of_visits_is_counted_and_told() {
     let counts: Vec<_> =
         pair.visits.logins().into_iter().map(|(_, _, outcome, count)| (outcome.name(), count)).collect();
     assert_eq!(counts, [("success", 1), ("failure", 1), ("in-use", 0), ("unavailable", 1)]);
+}
+
+#[test]
+fn a_host_that_failed_is_looked_at_each_minute_and_one_that_is_well_is_not() {
+    const SMTP: Script = offering(&["220 back.example\r\n", "250-back.example\r\n250 AUTH PLAIN\r\n", "235 in\r\n"]);
+    let pair = Pair::new(SMTP, SMTP);
+    let mut tend = std::pin::pin!(pair.visits.tend());
+    // As long as it takes, and no user comes.
+    let mut pass = |span| {
+        let asleep = Shared(Arc::clone(&pair.clock)).sleep(span);
+        pair.clock.finish(async {
+            tokio::select! {
+                () = tend.as_mut() => {}
+                () = asleep => {}
+            }
+        });
+        pair.run_tasks();
+    };
+    let submission = || {
+        let reports = pair.visits.hosts().into_iter().filter(|report| report.protocol == Protocol::Submission);
+        reports.map(|report| report.state).collect::<Vec<_>>()
+    };
+    pass(Duration::from_secs(10));
+    assert_eq!(submission(), [HostState::Up, HostState::Up]);
+    pair.one_becomes(DEAD);
+    assert!(pair.submission_fails_at("one"));
+    assert_eq!(submission(), [HostState::LeftAlone, HostState::Up]);
+    pair.called();
+    // By the three other protocols neither host answers what is understood.
+    let calls_in_a_round = ["one", "two", "one", "two", "one", "one", "two"];
+    pass(LOOK_ROUND_SPAN + LOOK_ROUND_SPAN / 4);
+    assert_eq!(pair.called(), calls_in_a_round, "one is still away");
+    assert_eq!(submission(), [HostState::LeftAlone, HostState::Up]);
+    pair.one_becomes(SMTP);
+    pass(LOOK_ROUND_SPAN);
+    assert_eq!(pair.called(), calls_in_a_round);
+    assert_eq!(submission(), [HostState::Up, HostState::Up]);
+    pass(LOOK_ROUND_SPAN);
+    assert_eq!(pair.called(), ["one", "two", "one", "two", "one", "two"]);
 }
