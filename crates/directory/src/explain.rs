@@ -115,6 +115,10 @@ pub enum Step {
     NoStore,
     /// The store that was found is not in the directory.
     UnknownStore(StoreName),
+    /// A back-end of another make is told this name.
+    Told(String),
+    /// A back-end of another make is told the address, or what its proxy makes of it.
+    ToldAddress(Address),
 }
 
 impl Steps {
@@ -194,6 +198,10 @@ impl fmt::Display for Step {
             Self::SiteDefault(store) => write!(f, "default of the site: store {store}"),
             Self::NoStore => f.write_str("no rule matches and there is no default store"),
             Self::UnknownStore(store) => write!(f, "there is no store {store}"),
+            Self::Told(user) => write!(f, "the back-end is told {user}"),
+            Self::ToldAddress(address) => {
+                write!(f, "the back-end is told {address}, or its local part where local_part_of says so")
+            }
         }
     }
 }

@@ -163,6 +163,12 @@ impl Routing {
         let foreign = matches!(self.store_at(&store), Some(StoreAt::Foreign { .. }));
         let placed = entry.and_then(|entry| entry.placement.as_ref()).filter(|_| foreign);
         let user = placed.and_then(|placed| placed.user.as_deref()).map(str::to_owned);
+        if foreign {
+            explain.step(|| match &user {
+                Some(user) => Step::Told(user.clone()),
+                None => Step::ToldAddress(address.clone()),
+            });
+        }
         Login::Account(LoginTarget { store, account: id, address, user, existence })
     }
 

@@ -79,7 +79,9 @@ impl Routing {
             | Step::DomainDefault(_)
             | Step::SiteDefault(_)
             | Step::NoStore
-            | Step::UnknownStore(_) => None,
+            | Step::UnknownStore(_)
+            | Step::Told(_)
+            | Step::ToldAddress(_) => None,
         })
     }
 

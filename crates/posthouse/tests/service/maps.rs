@@ -184,6 +184,9 @@ pub(crate) fn taken_over() {
     let node = node.start_again("", RELAY);
     assert!(node.json(&["status", "--json"])["maps"].as_array().is_none_or(Vec::is_empty));
     assert_eq!(routes(&node), live);
+    let told = |name: &str| node.say(&["route", "--login", name], "");
+    assert!(told("bert@site.test").contains("the back-end is told bert7"));
+    assert!(told(ANNA).contains("the back-end is told anna@site.test, or its local part"));
     let user = |name: &str| node.json(&["placement", "show", name, "--json"])["user"].clone();
     assert_eq!((user(ANNA), user("bert@site.test")), (serde_json::Value::Null, "bert7".into()));
 }
