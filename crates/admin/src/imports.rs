@@ -10,8 +10,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use directory::engine::Range;
 use directory::import::{
-    BadLine, BadLines, Entry, ImportOptions, ImportReport, LineError, Mode, Parsed, PasswdUser, StoreMap, aliases,
-    passwd_file, popmap, postfix_virtual, regex_map, transport, user_map,
+    BadLine, BadLines, Entry, ImportOptions, ImportReport, LineError, Mode, Names, Parsed, PasswdUser, StoreMap,
+    aliases, passwd_file, popmap, postfix_virtual, regex_map, transport, user_map,
 };
 use directory::{AccountRecord, Editor, PlacementRecord, ROUTING_PREFIX, Record, Routing};
 use mail_types::{Domain, StoreName};
@@ -48,6 +48,17 @@ pub(crate) struct ImportQuery {
     /// `host=store` or `host:port=store`, separated by commas.
     #[serde(default)]
     stores: String,
+    /// What back-ends call users whose keys have no domain.
+    #[serde(default)]
+    names: KeyNames,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum KeyNames {
+    #[default]
+    Key,
+    Address,
 }
 
 pub(crate) async fn import_passwd_file(
@@ -248,7 +259,11 @@ fn own_domains(query: &ImportQuery, routing: &Routing) -> Result<Vec<Domain>, Ap
 }
 
 fn store_map(query: &ImportQuery, routing: &Routing) -> Result<StoreMap, ApiError> {
-    let mut map = StoreMap::of(routing);
+    let names = match query.names {
+        KeyNames::Key => Names::Key,
+        KeyNames::Address => Names::Address,
+    };
+    let mut map = StoreMap::of(routing).with_names(names);
     for pair in list_of(&query.stores) {
         let (host, name) = pair
             .rsplit_once('=')

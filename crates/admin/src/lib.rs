@@ -66,7 +66,8 @@ pub use records::{PAGE_MAX, PAGE_USUAL};
 pub use routes::{ROUTE_ADDRESSES_MAX, router};
 pub use sessions::{Enough, KickedJson, SessionFacts, SessionFilter, Sessions, SessionsJson};
 pub use state::{
-    AdminState, BackEndFacts, BackEndState, ListenerFacts, MapFacts, NodeFacts, NodeState, NodeStatus, StoreFacts,
+    AdminState, BackEndFacts, BackEndState, ListenerFacts, MapFacts, NodeFacts, NodeState, NodeStatus, RemarkFacts,
+    StoreFacts,
 };
 pub use words::{
     DirectoryJson, ErrorJson, ImportJson, ListJson, PinsJson, ProgressJson, RouteAnswer, RouteQuestion, StatusJson,

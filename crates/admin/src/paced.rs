@@ -77,6 +77,13 @@ impl Engine for Paced<'_> {
         self.engine.beneath(key)
     }
 
+    fn own<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Entry>, EngineError>> {
+        Box::pin(async move {
+            self.pace().await;
+            self.engine.own(key).await
+        })
+    }
+
     fn grant_lease(&self, lifetime: Duration) -> BoxFuture<'_, Result<LeaseId, EngineError>> {
         self.engine.grant_lease(lifetime)
     }

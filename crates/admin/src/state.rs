@@ -80,12 +80,24 @@ pub struct NodeFacts {
     /// The back-ends that sessions are led to, host by host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub back_ends: Vec<BackEndFacts>,
+    /// What its configuration asks for and the directory does not let be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<RemarkFacts>,
     /// Accounts that are elsewhere than a map says, a hundred of them at most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub map_differences: Vec<String>,
     /// How many such accounts there are.
     #[serde(default)]
     pub map_difference_count: usize,
+}
+
+/// Something that a node was told to do and does not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemarkFacts {
+    /// What, as in `not offered: EXTERNAL`.
+    pub about: String,
+    /// Why not.
+    pub text: String,
 }
 
 /// A host of a back-end, by one protocol.

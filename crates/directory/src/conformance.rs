@@ -283,12 +283,12 @@ async fn leases_take_their_keys_along(engine: &dyn Engine) {
     assert_ne!(lease, other);
     assert_eq!(engine.keep_lease(lease).await.expect("answers"), Lease::Alive);
     let held = Transaction {
-        expected: Vec::new(),
         writes: vec![
             Write::Put { key: "l/a".into(), value: b"1".to_vec(), lease: Some(lease) },
             Write::Put { key: "l/b".into(), value: b"1".to_vec(), lease: Some(other) },
             Write::Put { key: "l/c".into(), value: b"1".to_vec(), lease: Some(lease) },
         ],
+        ..Transaction::default()
     };
     let revision = done(engine, held).await;
     // A key that is put again without the lease does not go away with it.
@@ -300,7 +300,7 @@ async fn leases_take_their_keys_along(engine: &dyn Engine) {
     assert_eq!(engine.keep_lease(lease).await.expect("answers"), Lease::Ended);
     engine.revoke_lease(lease).await.expect("revoking twice is no error");
     let late = Write::Put { key: "l/d".into(), value: Vec::new(), lease: Some(lease) };
-    let late = Transaction { expected: Vec::new(), writes: vec![late] };
+    let late = Transaction { writes: vec![late], ..Transaction::default() };
     assert!(matches!(engine.commit(late).await, Err(EngineError::Invalid { .. })), "a key under an ended lease");
     let found = drain(engine, "l/", revision, 2).await;
     let deleted = found.iter().any(|(key, value, _)| key == "l/a" && value.is_none());

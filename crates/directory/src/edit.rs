@@ -158,6 +158,12 @@ impl<'e> Editor<'e> {
         }
     }
 
+    /// What the directory has under that name itself, whatever maps say of it that are read live.
+    pub(crate) async fn own<R: Record>(&self, name: &str) -> Result<Option<R>, EditError> {
+        let Some(entry) = self.engine.own(&R::key_for(name)?).await? else { return Ok(None) };
+        Ok(Some(R::decode(&entry.value)?))
+    }
+
     /// The record of that name, if there is one.
     pub async fn find<R: Record>(&self, name: &str) -> Result<Option<Shown<R>>, EditError> {
         self.read(&R::key_for(name)?).await

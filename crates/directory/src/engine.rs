@@ -58,6 +58,11 @@ pub trait Engine: Send + Sync {
         Ok(None)
     }
 
+    /// What is kept of a key without what maps say of it that are read live; whoever takes that over asks.
+    fn own<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Entry>, EngineError>> {
+        self.get(key)
+    }
+
     /// A new lease. Keys put under it are deleted when it ends.
     ///
     /// An engine of one process may end all leases when it starts: whoever held them is gone.
@@ -120,6 +125,9 @@ pub struct Transaction {
     pub expected: Vec<(String, Revision)>,
     /// What to write; a key at most once.
     pub writes: Vec<Write>,
+    /// Whether it takes over what maps say that are read live ([`crate::overlay`]): a write of just that value is kept
+    /// beneath the map, and holds once the map has it no longer. Other engines have no maps.
+    pub takes_over: bool,
 }
 
 /// One write of a transaction.
@@ -294,6 +302,12 @@ impl Transaction {
     pub fn delete(mut self, key: impl Into<String>) -> Self {
         self.writes.push(Write::Delete { key: key.into() });
         self
+    }
+
+    /// Takes over what maps say that are read live.
+    #[must_use]
+    pub fn taking_over(self) -> Self {
+        Self { takes_over: true, ..self }
     }
 
     /// Checks the limits of this module; every engine calls it first, so that all refuse the same.

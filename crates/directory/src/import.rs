@@ -36,7 +36,7 @@ pub(crate) use passwd::passwd_lines;
 pub use passwd::{PasswdUser, passwd_file};
 pub(crate) use pieces::Hands;
 pub(crate) use popmap::popmap_as;
-pub use popmap::{StoreMap, popmap};
+pub use popmap::{Names, StoreMap, popmap};
 pub use postfix::{postfix_virtual, transport};
 pub(crate) use postfix::{transport_lines, virtual_lines};
 pub(crate) use reading::{Gather, Gathered};

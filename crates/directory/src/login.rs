@@ -5,7 +5,7 @@ use crate::engine::{Engine, EngineError};
 use crate::explain::{Explain, Step};
 use crate::key::{AddressKey, parse_local};
 use crate::record::{
-    AccountState, AccountsPolicy, BackendLogin, Protocol, Record, RecordError, SecretRecord, StoreKind,
+    AccountState, AccountsPolicy, BackendLogin, Protocol, Record, RecordError, SecretRecord, StoreKind, StoreRecord,
 };
 use crate::routing::{Origin, Routing, StoreAt, spelling};
 use mail_types::{AccountId, Address, Domain, StoreName};
@@ -54,32 +54,39 @@ pub enum TokenJudge {
 }
 
 impl Routing {
-    /// Whether no back-end wants its users' own passwords: who has proved here who he is, without one, gets in anywhere. Where
-    /// one takes mail and nothing else, nobody logs in.
+    /// Whether no back-end wants its users' own passwords: who has proved here who he is, without one, gets in anywhere.
     pub fn judges_every_login(&self) -> bool {
-        self.entered().all(|store| match store {
-            StoreKind::Foreign { login, .. } => *login == BackendLogin::Master,
-            StoreKind::Posthouse { .. } => true,
-        })
+        self.wanting_passwords().next().is_none()
+    }
+
+    /// The back-ends that want their users' own passwords. Where one takes mail and nothing else, nobody logs in.
+    pub fn wanting_passwords(&self) -> impl Iterator<Item = &StoreRecord> {
+        self.entered().filter(|store| matches!(store.kind, StoreKind::Foreign { login: BackendLogin::Password, .. }))
     }
 
     /// Whether a good token gets its owner in wherever a login leads: nobody knows where to before he has said who he is, so a
     /// mechanism is offered to all or to none. Where nobody logs in, no back-end judges anything.
     pub fn takes_tokens(&self, judge: TokenJudge) -> bool {
-        let honours = |store: &StoreKind| match (store, judge) {
+        let honoured = self.refusing_tokens(judge).next().is_none();
+        honoured && (judge == TokenJudge::Issuer || self.entered().next().is_some())
+    }
+
+    /// The stores at which a good token does not get its owner in.
+    pub fn refusing_tokens(&self, judge: TokenJudge) -> impl Iterator<Item = &StoreRecord> {
+        let honours = move |store: &StoreRecord| match (&store.kind, judge) {
             (StoreKind::Foreign { login: BackendLogin::Password, tokens, .. }, _) => *tokens,
             (StoreKind::Foreign { login: BackendLogin::Master, .. }, TokenJudge::Issuer) => true,
             (StoreKind::Posthouse { .. }, TokenJudge::Issuer) => true,
             // Our word, without a judge.
             (StoreKind::Foreign { .. } | StoreKind::Posthouse { .. }, TokenJudge::BackEnds) => false,
         };
-        self.entered().all(honours) && (judge == TokenJudge::Issuer || self.entered().next().is_some())
+        self.entered().filter(move |store| !honours(store))
     }
 
     /// The stores to which a login may lead.
-    fn entered(&self) -> impl Iterator<Item = &StoreKind> {
+    fn entered(&self) -> impl Iterator<Item = &StoreRecord> {
         let is_for_mail = |protocol: &Protocol| matches!(protocol, Protocol::Smtp | Protocol::Lmtp);
-        self.stores().map(|store| &store.kind).filter(move |store| match store {
+        self.stores().filter(move |store| match &store.kind {
             StoreKind::Foreign { ports, .. } => !ports.keys().all(is_for_mail),
             StoreKind::Posthouse { .. } => true,
         })

@@ -13,13 +13,14 @@
 //!
 //! Invariants:
 //! 1. A map is taken whole or not at all: one bad line refuses it, and names itself.
-//! 2. Nothing of a map is written to the base. Only pins are: placements of accounts that another reading of a map would
-//!    have had looked for elsewhere.
+//! 2. Nothing of a map is written to the base, but for pins (placements of accounts that another reading of a map would have
+//!    had looked for elsewhere) and what an import takes over ([`Transaction::takes_over`]).
 //! 3. Of two maps the earlier of the list has a key. A map has it before the base, but for placements, accounts and
 //!    passwords: those the base has before any map, since with mail behind it a placement changes by a move only, and an
 //!    account keeps its id. Of a domain that the base has, a map has
 //!    the fields that it says, and no others; they never get into the base's record.
-//! 4. Who writes a key that a map hides is told where to change it. All other writes are the base's.
+//! 4. Who writes a key that a map hides is told where to change it, unless he takes over just what the map says. All other
+//!    writes are the base's.
 //! 5. A copy that follows is the copy that a fresh load gives. What both sides have is told as it is when it is told, so a
 //!    change may be told twice.
 
@@ -51,7 +52,7 @@ use crate::engine::{
 };
 use crate::file::FileEngine;
 use fields::Field;
-use moment::{Moment, NO_MAP, from_layer};
+use moment::{Moment, NO_MAP, from_base, from_layer};
 use seen::{Layered, Seen, page_of, seen};
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -142,6 +143,15 @@ impl Engine for Overlay {
             (Layered::Under, Some(held)) => from_layer(held),
             (Layered::Over | Layered::Under | Layered::Within, _) => Ok(None),
         }
+    }
+
+    fn own<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<Entry>, EngineError>> {
+        Box::pin(async move {
+            match self.base.get(key).await? {
+                Some(entry) => from_base(entry),
+                None => Ok(None),
+            }
+        })
     }
 
     fn commit(&self, transaction: Transaction) -> BoxFuture<'_, Result<Commit, EngineError>> {

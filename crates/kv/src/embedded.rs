@@ -375,7 +375,7 @@ mod tests {
             let engine = EmbeddedEngine::open(&path).expect("opens");
             let lease = finish(engine.grant_lease(Duration::from_secs(1))).expect("granted");
             let put = Write::Put { key: "alive".into(), value: vec![1], lease: Some(lease) };
-            finish(engine.commit(Transaction { expected: vec![], writes: vec![put] })).expect("done");
+            finish(engine.commit(Transaction { writes: vec![put], ..Transaction::default() })).expect("done");
             match finish(engine.commit(Transaction::default().put("a", b"1".to_vec()))).expect("answers") {
                 Commit::Done(revision) => revision,
                 Commit::Conflict { key } => panic!("nobody else writes {key}"),

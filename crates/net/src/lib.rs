@@ -72,4 +72,5 @@ pub use stream::Stream;
 pub use tls::{
     CALL_HANDSHAKE_SPAN_MAX, CERTIFICATE_ADDRESS_OCTETS_MAX, CERTIFICATE_ADDRESSES_MAX, CertificateFiles,
     ClientAuthority, ClientTls, ClusterTls, HANDSHAKE_SPAN_MAX, HandshakeError, SECRET_OCTETS_MIN, ServerTls, TlsError,
+    certificate_expiry, revocations_expiry,
 };

@@ -4,12 +4,14 @@ mod certificates;
 mod client;
 mod clients;
 mod cluster;
+mod expiry;
 mod verify;
 
 pub use certificates::CertificateFiles;
 pub use client::ClientTls;
 pub use clients::{CERTIFICATE_ADDRESS_OCTETS_MAX, CERTIFICATE_ADDRESSES_MAX, ClientAuthority};
 pub use cluster::{ClusterTls, SECRET_OCTETS_MIN};
+pub use expiry::{certificate_expiry, revocations_expiry};
 
 use certificates::{ByName, certificates, private_key};
 pub(crate) use clients::holder;
@@ -57,6 +59,15 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
     },
+    /// The certificate can be shown to nobody, whatever its key.
+    #[error("the certificate in {} cannot be used{}", path.display(), old_version(source))]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What rustls says.
+        #[source]
+        source: rustls::Error,
+    },
     /// The two do not belong together, or are of a kind that TLS does not know.
     #[error("the key in {} does not fit the certificate in {}", key.display(), certificate.display())]
     Misfit {
@@ -101,12 +112,21 @@ pub enum TlsError {
 }
 
 impl TlsError {
+    /// Why a pair of files cannot be used.
+    fn of_pair(certificate: &Path, key: &Path, source: rustls::Error) -> Self {
+        if matches!(source, rustls::Error::InvalidCertificate(_)) {
+            return Self::Unusable { path: certificate.to_owned(), source };
+        }
+        Self::Misfit { certificate: certificate.to_owned(), key: key.to_owned(), source }
+    }
+
     /// The file that is to blame: of two that do not fit, the key's.
     pub fn path(&self) -> Option<&Path> {
         match self {
             Self::Unreadable { path, .. }
             | Self::NotPem { path, .. }
             | Self::NoCertificate { path }
+            | Self::Unusable { path, .. }
             | Self::NoKey { path }
             | Self::NoAuthority { path, .. }
             | Self::NoRevocations { path, .. }
@@ -186,13 +206,27 @@ fn certificate_advice(why: &rustls::CertificateError) -> Option<&'static str> {
         return Some("its certificate is not valid yet: is the clock right, here and there?");
     }
     if matches!(why, Why::UnknownIssuer) {
-        return Some("its certificate is from nobody whom we trust: its authority is to be named here");
+        return Some(
+            "its certificate is from nobody whom we trust: `authority` in its section ([[backend]] or another) names a file with its authority",
+        );
     }
     if matches!(why, Why::Revoked) {
         return Some("its certificate has been revoked");
     }
-    matches!(why, Why::NotValidForName | Why::NotValidForNameContext { .. })
-        .then_some("its certificate is for another name: call it by that, or name here what to expect")
+    matches!(why, Why::NotValidForName | Why::NotValidForNameContext { .. }).then_some(
+        "its certificate is for another name: call it by that, or say in `server_name` of [[backend]] what to expect",
+    )
+}
+
+/// RFC 5280 §4.1.2.1: version 1 knows no names of hosts, and is made by old commands with great ease.
+fn old_version(source: &rustls::Error) -> &'static str {
+    let rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) = source else { return "" };
+    match other.0.downcast_ref::<webpki::Error>() {
+        Some(webpki::Error::UnsupportedCertVersion) => {
+            ": it is of version 1; make one of version 3, with its names in a subjectAltName"
+        }
+        Some(_) | None => "",
+    }
 }
 
 /// The provider of all cryptography in TLS; also made the default for libraries that bring rustls themselves.

@@ -15,6 +15,7 @@ mod cluster;
 mod forms;
 mod live;
 mod maps;
+mod material;
 mod oauth;
 mod problem;
 mod raw;
@@ -26,6 +27,7 @@ pub use auth_http::AuthHttp;
 pub use backends::{Backend, BackendProof};
 pub use cluster::{Cluster, Proof};
 pub use maps::Map;
+pub use material::{Expiring, ExpiringKind};
 pub use oauth::{Judge, OAuth};
 pub use problem::{Problem, Problems};
 pub use web::WebServer;
@@ -70,6 +72,8 @@ pub struct Config {
     pub admin: Admin,
     /// What it accepts at most.
     pub limits: Limits,
+    /// What of the files that it names is valid for a time, as they were read.
+    pub expiring: Vec<Expiring>,
     /// A digest of what is written under each key.
     written: BTreeMap<String, u64>,
     /// What may be meant, but is worth a word.
@@ -285,6 +289,14 @@ impl Config {
             Some(_) | None => Err(problems.sorted()),
         }
     }
+
+    /// Where commands reach the node, whatever else is wrong with its files: it may run since before they were. With a
+    /// mistake in that itself, says all that is wrong.
+    pub fn socket(file: &Path) -> Result<PathBuf, Problems> {
+        let ignored = Problems::default();
+        let found = raw::socket(&tree::load(file, &ignored), &ignored);
+        found.map_or_else(|| Self::load(file).map(|config| config.admin.socket), Ok)
+    }
 }
 
 impl Config {
@@ -295,10 +307,18 @@ impl Config {
 }
 
 impl Proxy {
-    /// All addresses that it listens on.
-    pub fn listeners(&self) -> impl Iterator<Item = &SocketAddr> {
-        let lists = [&self.imap, &self.imaps, &self.pop3, &self.pop3s, &self.submission, &self.submissions];
-        lists.into_iter().chain([&self.sieve, &self.sieves]).flatten()
+    /// All addresses that it listens on, by the keys that name them.
+    pub fn listeners(&self) -> [(&'static str, &Vec<SocketAddr>); 8] {
+        [
+            ("proxy.imap", &self.imap),
+            ("proxy.imaps", &self.imaps),
+            ("proxy.pop3", &self.pop3),
+            ("proxy.pop3s", &self.pop3s),
+            ("proxy.submission", &self.submission),
+            ("proxy.submissions", &self.submissions),
+            ("proxy.sieve", &self.sieve),
+            ("proxy.sieves", &self.sieves),
+        ]
     }
 }
 

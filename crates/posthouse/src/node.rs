@@ -28,6 +28,7 @@ mod questions;
 mod queue;
 mod recipients;
 mod register;
+mod remarks;
 mod routing;
 mod scram;
 mod sessions;
@@ -44,6 +45,7 @@ pub use stores::StoreError;
 use crate::config::{Config, DirectoryEngine};
 use admin::Facts;
 use backends::Backends;
+use cover::Cover;
 use directory::engine::Engine;
 use directory::{EditError, EngineError};
 use directory_file::Trouble;
@@ -56,6 +58,7 @@ use net::{BindError, OsRandom, Shutdown, Stopper, SystemClock, TokioSpawn};
 use ports::{Clock, Random, Spawn};
 use proxy::{LoginCounts, Turnstile};
 use relay::RetryQueue;
+use remarks::Remarks;
 use routing::Routes;
 use sessions::Register;
 use sockets::Sockets;
@@ -94,6 +97,8 @@ pub struct Node {
     relay_counts: Arc<relay::Counts>,
     /// The key for the salts of nobody, where SCRAM is spoken.
     salts: Option<sasl::Secret>,
+    /// Whether everybody could log in by it.
+    cover: Cover,
     started: Instant,
 }
 
@@ -158,6 +163,15 @@ pub enum NodeError {
     /// A socket.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// An address of the configuration.
+    #[error("{key}")]
+    Listen {
+        /// The key that names it.
+        key: &'static str,
+        /// Why.
+        #[source]
+        source: BindError,
+    },
     /// A directory that takes no key from us, and no place for our own.
     #[error("cannot keep the key for salts in {}", path.display())]
     Salts {
@@ -233,6 +247,7 @@ impl Node {
             turnstile,
             relay_counts,
             salts,
+            cover: Cover::default(),
             started,
         })
     }
@@ -271,6 +286,8 @@ impl Node {
             directory_file::keep(file, &self, shutdown.clone())?;
         }
         given_away::watch(&self, shutdown.clone());
+        let remarks = Remarks::of(&self);
+        remarks.clone().watch(&self, shutdown.clone());
         if let Some(maps) = self.maps.take() {
             maps.keep(&self, shutdown.clone())?;
         }
@@ -280,7 +297,7 @@ impl Node {
         for (_, socket) in monitored {
             self.system.spawn.task(Box::pin(metrics::serve(socket, Arc::clone(&meters), answers.clone())));
         }
-        let facts = Facts::of(&self, &listeners, monitors, meters, shutdown.clone());
+        let facts = Facts::of(&self, &listeners, (monitors, meters, remarks), shutdown.clone());
         self.system.spawn.task(Box::pin(admin::serve(admin, &self, facts, answers)));
         self.system.spawn.task(Box::pin(self.backends.clone().tend(shutdown.clone())));
         let serving = listeners.run(&self, &shutdown);

@@ -32,6 +32,7 @@ impl Reloader {
         };
         let (_, pending) = self.started.changed_keys(&new);
         let (changed, _) = self.settings.borrow().changed_keys(&new);
+        new.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         self.certificates(&new);
         self.level.set(&new.log);
         tracing::info!(file = %self.file.display(), changed = changed.join(", "), "the configuration was read again");

@@ -204,6 +204,16 @@ fn a_group_needs_a_user() {
 }
 
 #[test]
+fn a_user_whom_this_machine_does_not_know_is_worth_a_word() {
+    let text = format!("{NODE}user = 'nosuch-user'\ngroup = 'nosuch-group'\n[relay]\nlisten = ['127.0.0.1:2525']\n");
+    insta::assert_snapshot!(check(site(&[("posthouse.toml", &text)]).path()).1, @r#"
+    posthouse.toml: no mistakes; node one runs relay
+    warning: posthouse.toml:5:8: node.user: this machine knows no user "nosuch-user": a node does not start with it
+    warning: posthouse.toml:6:9: node.group: this machine knows no group "nosuch-group": a node does not start with it
+    "#);
+}
+
+#[test]
 fn a_word_that_is_no_level_does_not_turn_the_log_off() {
     let text = format!("{NODE}[relay]\nlisten = '127.0.0.1:2525'\n[log]\nlevel = 'info,loud'\n");
     let (good, said) = check(site(&[("posthouse.toml", &text)]).path());
@@ -233,6 +243,31 @@ fn who_vouches_for_users_can_be_read() {
     insta::assert_snapshot!(said(tls, "client_authority = 'k.pem'").1, @"posthouse.toml:7:20: proxy.client_authority: k.pem holds no certificate");
     insta::assert_snapshot!(said(tls, "client_revocations = 'c.pem'").1, @"posthouse.toml:7:22: proxy.client_revocations: revokes certificates that nobody is asked for (add client_authority)");
     insta::assert_snapshot!(said(tls, "client_authority = 'c.pem'\nclient_revocations = 'k.pem'").1, @"posthouse.toml:8:22: proxy.client_revocations: k.pem holds no list of revoked certificates that can be read");
+}
+
+#[test]
+fn what_time_and_others_may_spoil_is_worth_a_word() {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let issued = |year: i32| {
+        let mut made = rcgen::CertificateParams::new(vec!["one.example".to_owned()]).expect("a name");
+        (made.not_before, made.not_after) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(year, 1, 1));
+        made.self_signed(&key).expect("a certificate").pem()
+    };
+    let text = format!("{NODE}[tls]\ncertificate = 'c.pem'\nkey = 'k.pem'\n[proxy]\nimaps = '127.0.0.1:1993'\n");
+    let folder = site(&[("posthouse.toml", &text), ("c.pem", &issued(2021)), ("k.pem", &key.serialize_pem())]);
+    let allow = |mode: u32| {
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+        std::fs::set_permissions(folder.path().join("k.pem"), mode).expect("allowed");
+    };
+    allow(0o644);
+    insta::assert_snapshot!(check(folder.path()).1, @"
+    posthouse.toml: no mistakes; node one runs proxy
+    warning: posthouse.toml:6:15: tls.certificate: c.pem has expired at 2021-01-01T00:00:00Z (renew it, and reload)
+    warning: posthouse.toml:7:7: tls.key: everybody on this machine can read k.pem (chmod o= k.pem)
+    ");
+    allow(0o640);
+    std::fs::write(folder.path().join("c.pem"), issued(4000)).expect("written");
+    insta::assert_snapshot!(check(folder.path()).1, @"posthouse.toml: no mistakes; node one runs proxy");
 }
 
 #[test]
@@ -379,6 +414,9 @@ fn maps_that_are_read_live_are_checked() {
     posthouse.toml:8:40: directory.map.stores: "=ingrid": is not of the form host=store
     posthouse.toml:9:11: directory.map.domains: "-": the domain is not a host name or an address literal (or is over 255 octets)
     "#);
+    assert!(map("kind = 'popmap'\npath = 'aliases'\nnames = 'address'").0);
+    insta::assert_snapshot!(mistakes("kind = 'popmap'\npath = 'aliases'\nnames = 'adress'"), @r#"posthouse.toml:10:9: directory.map.names: "adress": is neither key nor address"#);
+    insta::assert_snapshot!(mistakes("kind = 'virtual'\npath = 'aliases'\nnames = 'key'"), @r#"posthouse.toml:10:9: directory.map.names: "key": is for a popmap or a passwd-file, and this map is of kind virtual"#);
     let twice = "kind = 'aliases'\npath = 'aliases'\n[[directory.map]]\nkind = 'virtual'\npath = 'aliases'";
     insta::assert_snapshot!(mistakes(twice), @r#"posthouse.toml:12:8: directory.map.path: aliases is taken by directory.map.path (posthouse.toml:9)"#);
 }
@@ -419,6 +457,41 @@ fn trust_in_everybody_is_worth_a_word() {
     warning: posthouse.toml:11:14: relay.proxy_from: anybody may say in a PROXY header who he is: it names every address there is (name those who are meant)
     ");
     assert!(check(site.path()).0, "it may be meant");
+}
+
+/// The keys of the reference that hold networks are all of those that there are: whoever adds one adds it to both.
+#[test]
+fn every_list_of_networks_is_warned_of() {
+    let cluster = "[cluster]\nsecret = 'secret'\nlmtp = '127.0.0.1:2424'\nfrom = '::/0'\n";
+    let relay = "[relay]\nlmtp = '192.0.2.1:24'\nlmtp_from = '0.0.0.0/0'\ntrusted = '0.0.0.0/0'\nproxy_protocol = true\n\
+                 proxy_from = '::/0'\n";
+    let proxy =
+        "[proxy]\nimap = '127.0.0.1:1143'\nclear_from = '::/0'\nproxy_protocol = true\nproxy_from = '0.0.0.0/0'\n";
+    let text = format!("{NODE}{cluster}[[store]]\nname = 'ingrid'\n{relay}{proxy}");
+    let (fine, said) =
+        check(site(&[("posthouse.toml", &text), ("secret", "a secret of thirty-two octets at the least")]).path());
+    assert!(fine, "{said}");
+    let keys = [
+        "cluster.from",
+        "relay.lmtp_from",
+        "relay.trusted",
+        "relay.proxy_from",
+        "proxy.clear_from",
+        "proxy.proxy_from",
+    ];
+    let warned: Vec<_> = said.lines().filter(|line| line.contains("it names every address there is")).collect();
+    assert_eq!(warned.len(), keys.len(), "{said}");
+    for (line, key) in warned.iter().zip(keys) {
+        assert!(line.contains(&format!(" {key}: anybody may ")), "{key}: {line}");
+    }
+    let (_, narrow) = check(
+        site(&[
+            ("posthouse.toml", &text.replace("0.0.0.0/0", "10.0.0.0/8").replace("::/0", "2001:db8::/32")),
+            ("secret", "a secret of thirty-two octets at the least"),
+        ])
+        .path(),
+    );
+    assert!(!narrow.contains("every address"), "{narrow}");
 }
 
 #[test]
@@ -508,5 +581,16 @@ fn tokens_are_judged_by_somebody_in_one_way() {
                          cache_seconds = 0\ntimeout_seconds = 1\nusername_claim = 'sub'\nscope = 'mail offline_access'\ndiscovery = 'https://x.test/'"
     );
     assert!(told(&whole).contains("no mistakes"), "{}", told(&whole));
-    assert!(told("jwks = 'http://127.9.9.9/'\nissuer = 'x'").contains("no mistakes"));
+    assert!(!told(&whole).contains("any token"), "{}", told(&whole));
+    insta::assert_snapshot!(told("jwks = 'http://127.9.9.9/'\nissuer = 'x'"), @"
+    posthouse.toml: no mistakes; node one runs proxy
+    warning: posthouse.toml:7:8: proxy.oauth: any token of the issuer opens a mailbox, for whichever service it was made (add audience, scopes or both)
+    ");
+    for enough in ["audience = 'mail'", "scopes = 'mail'"] {
+        let said = told(&format!("jwks = 'http://127.9.9.9/'\nissuer = 'x'\n{enough}"));
+        assert!(!said.contains("warning"), "{said}");
+    }
+    let beside =
+        "jwks = 'http://127.9.9.9/'\nissuer = 'x'\nscopes = 'm'\n[proxy.auth_http]\nurl = 'http://127.0.0.1:1/'";
+    assert!(told(beside).contains("proxy.oauth: no token is taken beside proxy.auth_http"), "{}", told(beside));
 }

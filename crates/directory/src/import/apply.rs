@@ -171,8 +171,10 @@ impl<'e> Import<'e> {
             BadLines::Skip => true,
         };
         if options.mode == Mode::Write && may_write {
-            // A line about what a map says that is read live is refused before anything is written.
-            for one in &self.plan {
+            // A line that says something else than a map that is read live is refused before anything is written. What
+            // says the same becomes the directory's own.
+            for one in &mut self.plan {
+                one.takes_over = true;
                 self.editor.may_commit(one).await?;
             }
             self.editor.pin_all(&self.pins).await?;
@@ -309,7 +311,7 @@ impl<'e> Import<'e> {
         let Some(commit) = self.place(line, commit).await? else { return Ok(None) };
         let account = AccountRecord { state, quota_bytes, quota_messages, ..shown.record };
         let passwords = SecretRecord { address: account.address.clone(), passwords: password.into_iter().collect() };
-        self.changes(line.number, format!("{}: from the map that is read live to the directory", account.address));
+        self.takes_over(line.number, &account.address);
         let commit = commit.expect(account.key(), shown.revision).put(account.key(), account.encode());
         Ok(Some(commit.expect(passwords.key(), secret).put(passwords.key(), passwords.encode())))
     }
@@ -334,9 +336,10 @@ impl<'e> Import<'e> {
         mail: &dyn MailBehind,
     ) -> Result<Planned, EditError> {
         let PlacementRecord { address, store, .. } = placement;
-        let held = self.editor.find::<PlacementRecord>(&address.to_string()).await?;
-        if let Some(held) = &held
-            && (&held.record.store, &held.record.user) == (store, &placement.user)
+        let held = self.editor.placement_of(address).await?;
+        let is_so = |held: &Shown<PlacementRecord>| (&held.record.store, &held.record.user) == (store, &placement.user);
+        if let Seen::Kept(kept) = &held
+            && is_so(kept)
         {
             self.report.unchanged += 1;
             return Ok(None);
@@ -361,11 +364,15 @@ impl<'e> Import<'e> {
         let Some(commit) = self.hold(line, Transaction::default(), domain).await? else { return Ok(None) };
         let Some(commit) = self.hold(line, commit, Reference::Store(store)).await? else { return Ok(None) };
         let seen = match held {
-            Some(held) => {
+            Seen::Live(live) if is_so(&live) => {
+                self.takes_over(line, address);
+                live.revision
+            }
+            Seen::Kept(held) | Seen::Live(held) => {
                 self.changes(line, moved(&held.record, placement));
                 held.revision
             }
-            None => {
+            Seen::Nothing => {
                 self.report.added += 1;
                 Revision::ZERO
             }
@@ -403,6 +410,11 @@ impl<'e> Import<'e> {
     fn collides(&mut self, line: usize, text: String) -> Planned {
         self.report.collisions.push(ReportLine { line, text });
         None
+    }
+
+    /// The directory gets what only a map has that is read live.
+    fn takes_over(&mut self, line: usize, what: impl fmt::Display) {
+        self.changes(line, format!("{what}: from the map that is read live to the directory"));
     }
 
     fn changes(&mut self, line: usize, text: String) {
@@ -446,4 +458,5 @@ fn merge(batch: &mut Transaction, one: Transaction) {
         }
     }
     batch.writes.extend(one.writes);
+    batch.takes_over |= one.takes_over;
 }

@@ -152,7 +152,7 @@ impl Extra {
     }
 
     /// The store that he is handed on to. Without `destuser`, Dovecot hands on the name as it was typed; so for a key
-    /// without a domain the back-end's name of the user is that key.
+    /// without a domain the back-end's name of the user is that key, or his address.
     fn place(&self, key: &str, stores: &StoreMap) -> Result<Option<Place>, LineError> {
         let Some(host) = self.host.as_deref().filter(|_| self.is_proxied) else { return Ok(None) };
         let shown = match (&self.port, host.contains(':')) {
@@ -162,7 +162,7 @@ impl Extra {
             (None, false) => host.to_owned(),
         };
         let store = stores.find(&shown)?;
-        let user = self.destuser.clone().or_else(|| (!key.contains('@')).then(|| key.to_owned()));
+        let user = self.destuser.clone().or_else(|| stores.name_of(key).map(str::to_owned));
         Ok(Some(Place { store, user }))
     }
 

@@ -10,18 +10,29 @@ use crate::routing::Routing;
 use mail_types::{Domain, StoreName};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Which store a host of a map means.
+/// Which store a host of a map means, and what is said there of a user whom the map does not name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreMap {
+    names: Names,
     known: BTreeSet<StoreName>,
     /// `host` or `host:port`, in lower case. `None`: several stores are there, so the port must tell.
     hosts: BTreeMap<String, Option<StoreName>>,
 }
 
+/// What a back-end calls a user whose key has no domain, where the map says nothing else.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// The key as it stands.
+    #[default]
+    Key,
+    /// His address.
+    Address,
+}
+
 /// Reads a popmap. A key without a domain becomes an entry in each of `own`.
 ///
 /// Without `user@`, Perdition hands on the name as it was typed; so for a key without a domain the back-end's name of
-/// the user is that key.
+/// the user is that key, or his address ([`Names`]).
 pub fn popmap(bytes: &[u8], own: &[Domain], stores: &StoreMap) -> Parsed<PlacementRecord> {
     popmap_as(own, stores, |placement| placement).parse(bytes)
 }
@@ -42,7 +53,7 @@ pub(crate) fn popmap_as<'n, T>(
         let (user, host) =
             value.rsplit_once('@').map_or((None, value), |(user, host)| (Some(user.trim()), host.trim()));
         let store = stores.find(host)?;
-        let user = user.filter(|user| !user.is_empty()).or((!key.as_bytes().contains(&b'@')).then_some(key));
+        let user = user.filter(|user| !user.is_empty()).or(stores.name_of(key));
         let keyed = addresses(key, own)?.into_iter().map(|address| {
             let keyed = Keyed::address(&address, None);
             let placement = PlacementRecord { address, store: store.clone(), user: user.map(str::to_owned) };
@@ -57,7 +68,21 @@ pub(crate) fn popmap_as<'n, T>(
 impl StoreMap {
     /// Stores are known by their names alone.
     pub fn new(known: impl IntoIterator<Item = StoreName>) -> Self {
-        Self { known: known.into_iter().collect(), hosts: BTreeMap::new() }
+        Self { names: Names::default(), known: known.into_iter().collect(), hosts: BTreeMap::new() }
+    }
+
+    /// Says what back-ends call users whose keys have no domain.
+    #[must_use]
+    pub fn with_names(self, names: Names) -> Self {
+        Self { names, ..self }
+    }
+
+    /// What a back-end calls the user of a key, but for his address.
+    pub(super) fn name_of<'k>(&self, key: &'k str) -> Option<&'k str> {
+        match self.names {
+            Names::Key => (!key.as_bytes().contains(&b'@')).then_some(key),
+            Names::Address => None,
+        }
     }
 
     /// The stores of the directory, by their names and by the hosts of foreign ones.

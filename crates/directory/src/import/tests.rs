@@ -12,6 +12,25 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 #[test]
+fn a_key_without_a_domain_is_told_as_it_stands_or_as_the_address() {
+    let own = [Domain::parse("site.test").expect("a domain")];
+    let host = |names| StoreMap::new([StoreName::parse("fritz").expect("a name")]).with_names(names);
+    let file = b"anna:fritz\nbert:bert7@fritz\ncarl@site.test:fritz\n";
+    let popmap =
+        |names| -> Vec<_> { popmap(file, &own, &host(names)).items.into_iter().map(|line| line.item.user).collect() };
+    let key = |user: &str| Some(user.to_owned());
+    assert_eq!(popmap(Names::Key), [key("anna"), key("bert7"), None]);
+    assert_eq!(popmap(Names::Address), [None, key("bert7"), None]);
+    let file = b"anna:::::::proxy host=fritz\nbert:::::::proxy host=fritz destuser=bert7\n";
+    let passwd = |names| -> Vec<_> {
+        let items = passwd_file(file, &own, &host(names)).items;
+        items.into_iter().map(|line| line.item.placement.and_then(|placed| placed.user)).collect()
+    };
+    assert_eq!(passwd(Names::Key), [key("anna"), key("bert7")]);
+    assert_eq!(passwd(Names::Address), [None, key("bert7")]);
+}
+
+#[test]
 fn passwd_files_are_read_as_dovecot_reads_them() {
     let file = b"# comment\r\n\
         \n\

@@ -21,9 +21,9 @@ enum Expected {
 impl Overlay {
     /// What the base is asked to do, or why it is not asked.
     pub(super) async fn for_base(&self, transaction: Transaction) -> Result<Result<Transaction, Commit>, EngineError> {
-        let Transaction { expected, writes } = transaction;
+        let Transaction { expected, writes, takes_over } = transaction;
         for write in &writes {
-            self.refuse_live(write, &expected)?;
+            self.refuse_live(write, &expected, takes_over)?;
         }
         self.refuse_half(&writes).await?;
         let mut of_base = Vec::with_capacity(expected.len());
@@ -34,16 +34,17 @@ impl Overlay {
                 Expected::Broken => return Ok(Err(Commit::Conflict { key })),
             }
         }
-        let mut transaction = Transaction { expected: of_base, writes: Vec::with_capacity(writes.len()) };
+        let mut transaction = Transaction { expected: of_base, writes: Vec::with_capacity(writes.len()), takes_over };
         for write in writes {
-            let write = self.without_fields(write, &mut transaction.expected).await?;
+            let write = self.of_domain(write, &mut transaction).await?;
             transaction.writes.push(write);
         }
         Ok(Ok(transaction))
     }
 
-    /// A record of a domain as the base keeps it: of the fields that maps say it keeps its own, and nobody changes them.
-    async fn without_fields(&self, write: Write, expected: &mut Vec<(String, Revision)>) -> Result<Write, EngineError> {
+    /// A record of a domain as the base keeps it: of the fields that maps say it keeps its own, and nobody changes them. Who
+    /// takes over changes them to what the maps say.
+    async fn of_domain(&self, write: Write, commit: &mut Transaction) -> Result<Write, EngineError> {
         let Write::Put { key, value, lease } = write else { return Ok(write) };
         let asis = |key, value| Ok(Write::Put { key, value, lease });
         if Layered::of(&key) != Layered::Within {
@@ -55,10 +56,15 @@ impl Overlay {
         let (Ok(written), Ok(own)) = (DomainRecord::decode(&value), DomainRecord::decode(&entry.value)) else {
             return asis(key, value);
         };
-        if !expected.iter().any(|(other, _)| *other == key) {
-            expected.push((key.clone(), entry.revision));
+        if !commit.expected.iter().any(|(other, _)| *other == key) {
+            commit.expected.push((key.clone(), entry.revision));
         }
-        match Fields::decode(&held).kept_out_of(written, own) {
+        let fields = Fields::decode(&held);
+        let kept = match commit.takes_over {
+            true => fields.taken_over_by(written, &own),
+            false => fields.kept_out_of(written, own),
+        };
+        match kept {
             Ok(record) => asis(key, record.encode()),
             Err(field) => {
                 let kept_in = self.kept_in_field(&key, field);
@@ -67,11 +73,12 @@ impl Overlay {
         }
     }
 
-    fn refuse_live(&self, write: &Write, expected: &[(String, Revision)]) -> Result<(), EngineError> {
+    fn refuse_live(&self, write: &Write, expected: &[(String, Revision)], takes_over: bool) -> Result<(), EngineError> {
         let key = write.key();
         let Some(held) = self.layer.read(key)? else { return Ok(()) };
         let is_refused = match (Layered::of(key), write) {
-            (Layered::Over, _) => true,
+            (Layered::Over, Write::Put { value, .. }) => !takes_over || *value != held.value,
+            (Layered::Over, Write::Delete { .. }) => true,
             (Layered::Under, Write::Put { .. }) | (Layered::Within, _) => false,
             // Whoever takes away what he read of a map would believe that it is gone.
             (Layered::Under, Write::Delete { .. }) => {

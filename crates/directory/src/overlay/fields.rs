@@ -65,4 +65,16 @@ impl Fields {
         let default_store = self.default_store.map_or(written.default_store, |_| own.default_store);
         Ok(DomainRecord { catch_all, default_store, ..written })
     }
+
+    /// The same where what these fields say is taken over: the base keeps its own of a field, or has what the maps say.
+    pub(super) fn taken_over_by(self, written: DomainRecord, own: &DomainRecord) -> Result<DomainRecord, Field> {
+        if self.catch_all.is_some() && ![&self.catch_all, &own.catch_all].contains(&&written.catch_all) {
+            return Err(Field::CatchAll);
+        }
+        if self.default_store.is_some() && ![&self.default_store, &own.default_store].contains(&&written.default_store)
+        {
+            return Err(Field::DefaultStore);
+        }
+        Ok(written)
+    }
 }

@@ -9,7 +9,7 @@ use crate::beside::beside;
 use crate::edit::{EditError, Editor};
 use crate::engine::{Engine, Revision};
 use crate::file::{Held, Records};
-use crate::import::{BadLine, Entry, Gather, Gathered, Hands, Line, PasswdUser, StoreMap};
+use crate::import::{BadLine, Entry, Gather, Gathered, Hands, Line, Names, PasswdUser, StoreMap};
 use crate::record::{DomainRecord, Record};
 use crate::routing::Routing;
 use mail_types::{Address, Domain, StoreName};
@@ -82,6 +82,12 @@ impl MapNames {
     pub fn in_copy(routing: &Routing, own: Vec<Domain>) -> Self {
         let ours = routing.domains().map(|domain| domain.name.clone()).collect();
         Self { own, ours, stores: StoreMap::of(routing) }
+    }
+
+    /// Says what back-ends call users whose keys have no domain.
+    #[must_use]
+    pub fn with_names(self, names: Names) -> Self {
+        Self { stores: self.stores.with_names(names), ..self }
     }
 
     /// Adds what an operator said: `host` or `host:port` means `store`.

@@ -7,6 +7,7 @@ mod placements;
 mod property;
 mod routes;
 mod rules;
+mod taken_over;
 
 use super::*;
 use crate::conformance::{self, Pen, Readable, finish};
@@ -158,20 +159,6 @@ fn what_was_read_of_a_map_is_not_expected_of_the_base() {
     replace(&overlay, 0, LiveMap::default());
     assert_eq!(answer(seen), conflict);
     assert!(matches!(answer(Revision::ZERO), Ok(Commit::Done(_))));
-}
-
-#[test]
-fn an_import_of_what_a_map_says_writes_nothing() {
-    let overlay = Overlay::new(Arc::new(site()), vec![aliases("/etc/aliases", "root: anna\n")]);
-    let own = [Domain::parse("site.test").expect("a domain")];
-    // More lines than one transaction takes: all but the last could be written.
-    let text: String = (0..200).map(|n| format!("a{n}: b\n")).chain(["root: bert\n".to_owned()]).collect();
-    let parsed = crate::import::aliases(text.as_bytes(), &own, &crate::import::StoreMap::default());
-    let options = ImportOptions { mode: Mode::Write, bad_lines: BadLines::Refuse };
-    let editor = Editor::new(&overlay);
-    let refused = finish(editor.import_entries(&parsed, options, &AssumeEmpty)).expect_err("a map has the last");
-    assert!(refused.to_string().contains("is read live from /etc/aliases:1"), "{refused}");
-    assert_eq!(targets(&overlay, "a0@site.test"), Vec::<String>::new());
 }
 
 #[test]

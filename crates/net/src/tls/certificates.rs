@@ -33,7 +33,7 @@ impl CertificateFiles {
     /// Reads both.
     pub(super) fn read(&self) -> Result<CertifiedKey, TlsError> {
         let Self { certificate, key } = self;
-        let misfit = |source| TlsError::Misfit { certificate: certificate.clone(), key: key.clone(), source };
+        let misfit = |source| TlsError::of_pair(certificate, key, source);
         CertifiedKey::from_der(certificates(certificate)?, private_key(key)?, &provider()).map_err(misfit)
     }
 }
@@ -162,6 +162,48 @@ mod tests {
         ] {
             assert_eq!(first(asked), held, "{asked:?}");
         }
+    }
+
+    /// The values of DER that stand one behind the other, each with its head, and what is inside of it.
+    fn values(mut octets: &[u8]) -> Vec<(&[u8], &[u8])> {
+        let mut values = Vec::new();
+        while let [_, short, ..] = octets {
+            let long = if *short < 0x80 { 0 } else { usize::from(short & 0x7f) };
+            let length = octets[2..2 + long].iter().fold(0, |length, octet| length << 8 | usize::from(*octet));
+            let length = if long == 0 { usize::from(*short) } else { length };
+            let (value, rest) = octets.split_at(2 + long + length);
+            values.push((value, &value[2 + long..]));
+            octets = rest;
+        }
+        values
+    }
+
+    fn sequence(values: &[&[u8]]) -> Vec<u8> {
+        let inside = values.concat();
+        let length = u16::try_from(inside.len()).unwrap().to_be_bytes();
+        let head: &[u8] = match length {
+            // In as few octets as will do, or it is not DER.
+            [0, short] => &[0x30, 0x81, short],
+            [long, short] => &[0x30, 0x82, long, short],
+        };
+        [head, inside.as_slice()].concat()
+    }
+
+    /// RFC 5280 §4.1: of version 1 there is neither the field of the version nor any extension.
+    #[test]
+    fn a_certificate_of_version_1_is_told_as_that() {
+        let key = KeyPair::generate().unwrap();
+        let made = rcgen::CertificateParams::new(vec!["one.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+        let whole = values(values(made.der())[0].1);
+        let is_old = |value: &&(&[u8], &[u8])| !matches!(value.0.first(), Some(0xa0 | 0xa3));
+        let old: Vec<&[u8]> = values(whole[0].1).iter().filter(is_old).map(|(value, _)| *value).collect();
+        let old = sequence(&[&sequence(&old), whole[1].0, whole[2].0]);
+        let secret = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let refused = CertifiedKey::from_der(vec![old.into()], secret, &provider()).unwrap_err();
+        let error = TlsError::of_pair(Path::new("cert.pem"), Path::new("key.pem"), refused);
+        assert_eq!(error.path(), Some(Path::new("cert.pem")));
+        let said = error.to_string();
+        assert!(said.starts_with("the certificate in cert.pem cannot be used: it is of version 1"), "{said}");
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl ClientTls {
     /// The same, with a certificate for servers that ask for one: a chain, our own first, and its key.
     pub fn with_certificate(self, certificate: &Path, key: &Path) -> Result<Self, TlsError> {
         let chain = certificates(certificate)?;
-        let misfit = |source| TlsError::Misfit { certificate: certificate.to_owned(), key: key.to_owned(), source };
+        let misfit = |source| TlsError::of_pair(certificate, key, source);
         let shown = CertifiedKey::from_der(chain, private_key(key)?, &provider()).map_err(misfit)?;
         let mut config = ClientConfig::clone(&self.current());
         config.client_auth_cert_resolver = Arc::new(SingleCertAndKey::from(shown));

@@ -49,7 +49,7 @@ impl ClientAuthority {
 }
 
 /// The lists of a file, of which there is at least one.
-fn revocations(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+pub(super) fn revocations(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
     let text = read(path)?;
     let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&text).collect();
     let lists = lists.map_err(|source| TlsError::NotPem { path: path.to_owned(), source })?;

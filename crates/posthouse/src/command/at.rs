@@ -48,12 +48,9 @@ pub(super) fn of_dir(dir: &Path) -> Result<PathBuf, Failure> {
     }
 }
 
-/// The configuration decides.
+/// The configuration decides. Mistakes elsewhere in it are for those who start the node, or have it read the file again.
 fn of_config(file: &Path) -> Result<PathBuf, Failure> {
-    match Config::load(file) {
-        Ok(config) => Ok(config.admin.socket),
-        Err(problems) => Err(Failure::usage(format!("{problems}").trim_end().to_owned())),
-    }
+    Config::socket(file).map_err(|problems| Failure::usage(format!("{problems}").trim_end().to_owned()))
 }
 
 fn usual() -> Result<Sockets, Failure> {
@@ -68,3 +65,46 @@ const SOCKET_FILE: &str = "admin.sock";
 const CONFIG_FILE: &str = "posthouse.toml";
 const QUICKSTART_DIR: &str = "posthouse-quickstart";
 const SYSTEM_DATA: &str = "/var/lib/posthouse";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The socket that a file names, below its folder, or the complaint.
+    fn named(text: &str) -> Result<String, String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("posthouse.toml");
+        std::fs::write(&file, text).expect("written");
+        let below = |text: String| text.replace(&format!("{}/", folder.path().display()), "");
+        let found = of_config(&file).map(|path| below(path.display().to_string()));
+        found.map_err(|failure| below(failure.to_string()))
+    }
+
+    #[test]
+    fn mistakes_elsewhere_keep_nobody_from_asking() {
+        let node = "[node]\ndata = 'data'\n";
+        for mistake in [
+            "",
+            "[proxy]\nimap = 'nowhere'\nclient_revocations = 'gone.pem'\n",
+            "[tls]\ncertificate = 'gone.pem'\n",
+            "[relay\nlisten = 7\n",
+            "[[store]]\nname = '?'\n",
+        ] {
+            assert_eq!(named(&format!("{node}{mistake}")).as_deref(), Ok("data/admin.sock"), "{mistake}");
+            let told = format!("{node}[admin]\nmetrics = 'x'\nsocket = 'run/s'\n{mistake}");
+            assert_eq!(named(&told).as_deref(), Ok("run/s"), "{mistake}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_the_socket_itself_is_told() {
+        for (text, why) in [
+            ("[node]\nname = 'one'\n", "posthouse.toml:1:2: node.data: is missing"),
+            ("[node]\ndata = 7\n", "posthouse.toml:2:8: node.data: is a number, must be text"),
+            ("[node]\ndata = 'data'\n[admin]\nsocket = 7\n", "admin.socket: is a number, must be text"),
+        ] {
+            let said = named(text).expect_err("no socket");
+            assert!(said.contains(why), "{said}");
+        }
+    }
+}

@@ -18,9 +18,9 @@ use std::time::Duration;
 #[derive(Debug, clap::Subcommand)]
 pub enum Import {
     /// Dovecot's passwd-file: accounts with their password hashes, at the hosts of their lines or placed by the rules.
-    PasswdFile(Mapped),
+    PasswdFile(Named),
     /// Perdition's popmap (`user:[name@]host[:port]`): placements.
-    Popmap(Mapped),
+    Popmap(Named),
     /// Perdition's regex map (`expression: host[:port]`): rules, in the order of the file.
     RegexMap(Mapped),
     /// Sendmail's user map (`user user@host`): placements and aliases.
@@ -66,6 +66,22 @@ pub struct Mapped {
     store: Vec<String>,
 }
 
+/// A map that gives users to hosts.
+#[derive(Debug, clap::Args)]
+pub struct Named {
+    #[command(flatten)]
+    map: Mapped,
+    /// What the back-end calls a user whose key has no domain: the key as it stands, or his address.
+    #[arg(long, value_enum, default_value = "key")]
+    names: Names,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Names {
+    Key,
+    Address,
+}
+
 impl Run for Import {
     async fn run(self, node: &Client, screen: &mut Screen<'_>) -> Result<u8, Failure> {
         match self {
@@ -83,13 +99,28 @@ impl Run for Import {
 
 impl Mapped {
     async fn run(self, path: &str, node: &Client, screen: &mut Screen<'_>) -> Result<u8, Failure> {
-        self.source.run(path, &self.store, node, screen).await
+        self.source.run(Target::of(path), path, &self.store, node, screen).await
+    }
+}
+
+impl Named {
+    async fn run(self, path: &str, node: &Client, screen: &mut Screen<'_>) -> Result<u8, Failure> {
+        let names = (self.names == Names::Address).then_some("address");
+        let Mapped { source, store } = self.map;
+        source.run(Target::of(path).with("names", names), path, &store, node, screen).await
     }
 }
 
 impl Source {
-    async fn run(self, path: &str, stores: &[String], node: &Client, screen: &mut Screen<'_>) -> Result<u8, Failure> {
-        let target = Target::of(path)
+    async fn run(
+        self,
+        target: Target,
+        path: &str,
+        stores: &[String],
+        node: &Client,
+        screen: &mut Screen<'_>,
+    ) -> Result<u8, Failure> {
+        let target = target
             .when("dry_run", self.dry_run)
             .when("skip_bad", self.skip_bad)
             .with("domains", joined(&self.domain).as_deref())

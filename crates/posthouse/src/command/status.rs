@@ -78,6 +78,7 @@ fn lines(status: &StatusJson) -> Vec<(String, String)> {
         lines.push(("directory file".to_owned(), format!("{trouble}; what was read before stays in service")));
     }
     lines.extend(node.back_ends.iter().map(|host| (format!("back-end {}", host.store), of_back_end(host))));
+    lines.extend(node.remarks.iter().map(|remark| (remark.about.clone(), remark.text.clone())));
     lines.extend(node.maps.iter().map(|map| (format!("{} {}", map.kind, map.path), of_map(map))));
     lines
 }

@@ -91,24 +91,24 @@ impl Run for Store {
                 settings.put(given.put("name", Some(name)), None)?;
                 let store: Value = node.post(Target::of(KIND.many), &given.body()?).await?;
                 screen.say(format_args!("added store {}", field(&store, "name")))?;
-                warn_of_clear(&store, screen)?;
+                remark(&store, screen)?;
                 Ok(0)
             }
             Self::List(form) => list(&KIND, None, form, |_| true, node, screen).await,
             Self::Show(show) => show.run(&KIND, node, screen).await,
             Self::Set(Set { name, settings, closed }) => {
                 let mut given = Given::default();
-                // What port is the usual one depends on it.
-                let before: Option<Value> = match settings.needs_mode() {
-                    true => Some(node.get(Target::named(KIND.many, &name)).await?),
-                    false => None,
+                let before: Option<Value> = match settings.port.is_empty() {
+                    false => Some(node.get(Target::named(KIND.many, &name)).await?),
+                    true => None,
                 };
-                let before = before.as_ref().map(|store| field(store, "tls"));
-                let before = before.as_deref().filter(|mode| !mode.is_empty());
-                settings.put(given.put("closed", closed), before)?;
+                // What port is the usual one depends on it.
+                let mode = before.as_ref().map(|store| field(store, "tls"));
+                settings.put(given.put("closed", closed), mode.as_deref().filter(|mode| !mode.is_empty()))?;
                 let store: Value = node.patch(Target::named(KIND.many, &name), &given.body()?).await?;
                 screen.say(format_args!("changed store {}", field(&store, "name")))?;
-                warn_of_clear(&store, screen)?;
+                remark_lost(before.as_ref(), &store, screen)?;
+                remark(&store, screen)?;
                 Ok(0)
             }
             Self::Remove(remove) => remove.run(&KIND, node, screen).await,
@@ -133,13 +133,52 @@ fn ports(store: &Value) -> String {
     each.collect::<Vec<_>>().join(", ")
 }
 
+/// The protocols that a store has a port for.
+fn protocols(store: &Value) -> impl Iterator<Item = &String> {
+    store.get("ports").and_then(Value::as_object).into_iter().flatten().map(|(protocol, _)| protocol)
+}
+
+/// Those of them in which somebody logs in.
+fn with_logins(store: &Value) -> impl Iterator<Item = &String> {
+    protocols(store).filter(|protocol| !matches!(protocol.as_str(), "lmtp" | "smtp"))
+}
+
+/// `--port` says all of them anew, which is easily forgotten.
+fn remark_lost(before: Option<&Value>, store: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    let before = before.into_iter().flat_map(protocols);
+    let lost: Vec<&str> = before.filter(|had| protocols(store).all(|has| has != *had)).map(String::as_str).collect();
+    if !lost.is_empty() {
+        let (name, lost) = (field(store, "name"), lost.join(", "));
+        screen.remark(format_args!("posthouse: {name} has no port for {lost} any more: --port says all of them"))?;
+    }
+    Ok(())
+}
+
 /// Whether any protocol in which passwords are said is spoken in the clear.
 fn is_clear(store: &Value) -> bool {
     let own = |protocol: &str| store.get("port_tls").and_then(|own| own.get(protocol)).and_then(Value::as_str);
     let tls = store.get("tls").and_then(Value::as_str);
-    let mut ports = store.get("ports").and_then(Value::as_object).into_iter().flatten();
-    let has_logins = |protocol: &str| !matches!(protocol, "lmtp" | "smtp");
-    ports.any(|(protocol, _)| has_logins(protocol) && own(protocol).or(tls) == Some("none"))
+    with_logins(store).any(|protocol| own(protocol).or(tls) == Some("none"))
+}
+
+/// What follows from a record, and may not be known to who writes it.
+fn remark(store: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    warn_of_clear(store, screen)?;
+    remark_mechanisms(store, screen)
+}
+
+/// One back-end that wants passwords is enough: mechanisms are told before anybody says who he is.
+fn remark_mechanisms(store: &Value, screen: &mut Screen<'_>) -> Result<(), Failure> {
+    let wants_passwords = field(store, "kind") == "foreign" && field(store, "login") == "password";
+    if wants_passwords && with_logins(store).next().is_some() {
+        let name = field(store, "name");
+        let takes_tokens = store.get("tokens") == Some(&Value::Bool(true));
+        let others = if takes_tokens { " and client certificates" } else { ", client certificates and access tokens" };
+        screen.remark(format_args!(
+            "posthouse: {name} wants its users' own passwords: while it is there, SCRAM (\"auto\"){others} are offered nowhere"
+        ))?;
+    }
+    Ok(())
 }
 
 /// Passwords, and tokens, that cross a network in the clear should be meant so.
@@ -162,11 +201,6 @@ fn is_near(host: &str) -> bool {
 }
 
 impl Settings {
-    /// Whether it is left to the record how connections are protected.
-    fn needs_mode(&self) -> bool {
-        self.tls.is_none() && !self.port.is_empty()
-    }
-
     /// `before` is how connections are protected until now.
     fn put(self, given: &mut Given, before: Option<&str>) -> Result<(), Failure> {
         let kind = match (&self.node, self.host.is_empty()) {

@@ -1,6 +1,8 @@
 //! `[[backend]]`: what this node needs to call a back-end of another make, beside what the directory says of it.
 
+use super::ExpiringKind;
 use super::check::Check;
+use super::material::is_private;
 use super::section::{At, Section};
 use backend::{Introducing, Master, MasterForm, Telling};
 use mail_types::{Domain, StoreName};
@@ -99,6 +101,10 @@ impl RawBackend {
     pub(super) fn check(self, check: &mut Check<'_>) -> Option<Backend> {
         let master = self.master(check);
         let proof = self.proof(check);
+        if let (Some(certificate), Some(_)) = (&self.certificate, &proof) {
+            check.expires(certificate, ExpiringKind::Certificate);
+        }
+        self.key.iter().for_each(|key| is_private(key, check.problems));
         let store = self.store?;
         check.backend(&store);
         if let Some(old) = &self.proxy_protocol {
@@ -147,6 +153,7 @@ impl RawBackend {
                 return None;
             }
         };
+        is_private(file, check.problems);
         match password(&file.value) {
             Ok(password) => {
                 let separator = self.master_separator.as_ref().map(|at| at.value);

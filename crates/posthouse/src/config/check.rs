@@ -1,22 +1,26 @@
 //! From what the files say to what the node does: defaults, and the mistakes that only the whole can show.
 
 use super::forms::RawLoginForm;
-use super::problem::{Problem, Problems};
+use super::material::is_private;
+use super::problem::Problems;
 use super::raw::{
     RawBalancers, RawCertificate, RawClients, RawConfig, RawDirectory, RawEngine, RawLimits, RawNode, RawProxy,
-    RawRelay, RawStore, RawTls,
+    RawRelay, RawStore, RawTls, usual_socket,
 };
 use super::section::At;
 use super::{
-    Admin, Config, Directory, DirectoryEngine, Journal, Limits, Log, LogFormat, Node, Proxy, Relay, Store, Tls,
+    Admin, Config, Directory, DirectoryEngine, Expiring, ExpiringKind, Journal, Limits, Log, LogFormat, Node, Proxy,
+    Relay, Store, Tls,
 };
 use mail_types::StoreName;
 use net::{CertificateFiles, ClientAuthority, Network, ServerTls};
+use nix::errno::Errno;
+use nix::unistd::{Group, User};
 use proxy::LoginLimits;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Display;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +34,7 @@ pub(super) fn config(mut raw: RawConfig, problems: &Problems) -> Option<Config> 
         folders: Once::default(),
         maps: Once::default(),
         backends: Once::default(),
-        warnings: Vec::new(),
+        expiring: Vec::new(),
     };
     if raw.stores.is_empty() && raw.relay.is_none() && raw.proxy.is_none() {
         let idle = raw.whole.problem("the node has nothing to do");
@@ -54,8 +58,10 @@ pub(super) fn config(mut raw: RawConfig, problems: &Problems) -> Option<Config> 
         && at.value > 0
     {
         let alone = at.problem("one client may use up the logins of everybody");
-        check.warnings.push(alone.help("add logins_per_minute_per_address"));
+        problems.warn(alone.help("add logins_per_minute_per_address"));
     }
+    let backends = raw.backends.into_iter().filter_map(|backend| backend.check(&mut check)).collect();
+    let metrics = check.listeners(raw.admin.metrics);
     Some(Config {
         tls,
         directory,
@@ -63,19 +69,17 @@ pub(super) fn config(mut raw: RawConfig, problems: &Problems) -> Option<Config> 
         relay,
         proxy,
         cluster,
-        backends: raw.backends.into_iter().filter_map(|backend| backend.check(&mut check)).collect(),
+        backends,
         log: Log {
             format: raw.log.format.unwrap_or(LogFormat::Logfmt),
             level: raw.log.level.map_or_else(|| "info".to_owned(), |at| at.value),
         },
-        admin: Admin {
-            socket: raw.admin.socket.map_or_else(|| data.join("admin.sock"), |at| at.value),
-            metrics: check.listeners(raw.admin.metrics),
-        },
+        admin: Admin { socket: raw.admin.socket.map_or_else(|| usual_socket(&data), |at| at.value), metrics },
         limits: limits(raw.limits),
         node: node?,
+        expiring: check.expiring,
         written: BTreeMap::new(),
-        warnings: check.warnings,
+        warnings: problems.take_warnings(),
     })
 }
 
@@ -83,6 +87,8 @@ fn node(raw: RawNode, problems: &Problems) -> Option<Node> {
     if let (None, Some(group)) = (&raw.user, &raw.group) {
         problems.add(group.problem("names a group, but there is no user").help("add node.user"));
     }
+    known_here(raw.user.as_ref(), "user", |name| User::from_name(name).map(|found| found.is_some()), problems);
+    known_here(raw.group.as_ref(), "group", |name| Group::from_name(name).map(|found| found.is_some()), problems);
     Some(Node {
         name: raw.name?.value,
         hostname: raw.hostname?.value,
@@ -91,6 +97,19 @@ fn node(raw: RawNode, problems: &Problems) -> Option<Node> {
         user: raw.user.map(|at| at.value),
         group: raw.group.map(|at| at.value),
     })
+}
+
+/// The file may be for another machine; this one could not start with it.
+fn known_here(
+    name: Option<&At<String>>,
+    what: &str,
+    look_up: impl Fn(&str) -> Result<bool, Errno>,
+    problems: &Problems,
+) {
+    if let Some(at) = name.filter(|at| look_up(&at.value) == Ok(false)) {
+        problems
+            .warn(at.problem(format!("this machine knows no {what} {:?}: a node does not start with it", at.value)));
+    }
 }
 
 fn limits(raw: RawLimits) -> Limits {
@@ -121,21 +140,10 @@ pub(super) struct Check<'a> {
     folders: Once<PathBuf>,
     maps: Once<PathBuf>,
     backends: Once<StoreName>,
-    warnings: Vec<Problem>,
+    pub(super) expiring: Vec<Expiring>,
 }
 
 impl Check<'_> {
-    /// A list of those who are trusted that has everybody in it does what it says, which is seldom what was meant.
-    pub(super) fn trusts_all(&mut self, from: &[At<Network>], what: &str) {
-        let all = |ends: [IpAddr; 2], network: &Network| ends.iter().all(|end| network.contains(*end));
-        let ipv4 = [Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()];
-        let ipv6 = [Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::from_bits(u128::MAX).into()];
-        let whole = from.iter().filter(|at| all(ipv4, &at.value) || all(ipv6, &at.value));
-        self.warnings.extend(whole.map(|at| {
-            at.problem(format!("anybody {what}: it names every address there is")).help("name those who are meant")
-        }));
-    }
-
     fn tls(&mut self, raw: RawTls, clients: Option<ClientAuthority>) -> Option<Tls> {
         let first = self.certificate(&raw.first);
         // All of them, so that their mistakes are told in the same go.
@@ -143,7 +151,7 @@ impl Check<'_> {
         for (raw, files) in raw.others.iter().zip(&others) {
             let nameless = files.as_ref().is_some_and(|files| files.names().is_ok_and(|names| names.is_empty()));
             if let (true, Some(at)) = (nameless, &raw.certificate) {
-                self.warnings.push(at.problem("names no host, so no client is ever shown it"));
+                self.problems.warn(at.problem("names no host, so no client is ever shown it"));
             }
         }
         let (first, others) = (first?, others.into_iter().collect::<Option<Vec<_>>>()?);
@@ -160,7 +168,7 @@ impl Check<'_> {
     }
 
     /// Who vouches for users.
-    fn clients(&self, raw: &RawClients) -> Option<ClientAuthority> {
+    fn clients(&mut self, raw: &RawClients) -> Option<ClientAuthority> {
         let Some(authority) = &raw.authority else {
             if let Some(alone) = &raw.revocations {
                 let alone = alone.problem("revokes certificates that nobody is asked for");
@@ -176,7 +184,12 @@ impl Check<'_> {
             authority: authority.value.clone(),
             revocations: raw.revocations.as_ref().map(|at| at.value.clone()),
         };
-        let Err(error) = clients.check() else { return Some(clients) };
+        let Err(error) = clients.check() else {
+            if let Some(lists) = &raw.revocations {
+                self.expires(lists, ExpiringKind::Revocations);
+            }
+            return Some(clients);
+        };
         let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
         let of_revocations = raw.revocations.as_ref().filter(|at| error.path() == Some(&*at.value));
         self.problems.add(of_revocations.unwrap_or(authority).problem(format!("{error}{cause}")));
@@ -184,10 +197,14 @@ impl Check<'_> {
     }
 
     /// A certificate that a server can show.
-    fn certificate(&self, raw: &RawCertificate) -> Option<CertificateFiles> {
+    fn certificate(&mut self, raw: &RawCertificate) -> Option<CertificateFiles> {
         let (certificate, key) = (raw.certificate.as_ref()?, raw.key.as_ref()?);
         let files = CertificateFiles { certificate: certificate.value.clone(), key: key.value.clone() };
-        let Err(error) = ServerTls::from_pem_files(&files, &[]) else { return Some(files) };
+        let Err(error) = ServerTls::from_pem_files(&files, &[]) else {
+            self.expires(certificate, ExpiringKind::Certificate);
+            is_private(key, self.problems);
+            return Some(files);
+        };
         let cause = error.source().map_or_else(String::new, |cause| format!(": {cause}"));
         let place = if error.path() == Some(&key.value) { key } else { certificate };
         self.problems.add(place.problem(format!("{error}{cause}")));
@@ -236,7 +253,7 @@ impl Check<'_> {
             Err(error) => {
                 let away =
                     path.problem(format!("cannot read {shown} ({error}): all mail would wait until it is there"));
-                self.warnings.push(away);
+                self.problems.warn(away);
                 self.maps.note(path, shown, self.problems);
             }
         }
@@ -298,7 +315,6 @@ impl Check<'_> {
 
     fn relay(&mut self, raw: RawRelay) -> Relay {
         self.lmtp_peers(&raw.lmtp, &raw.lmtp_from);
-        self.trusts_all(&raw.lmtp_from, "may bring mail by LMTP, which knows no password");
         Relay {
             listen: self.listeners(raw.listen),
             lmtp: self.listeners(raw.lmtp),
@@ -333,6 +349,10 @@ impl Check<'_> {
 
     fn proxy(&mut self, raw: RawProxy) -> Proxy {
         let behind_balancer = raw.balancers.proxy_protocol.as_ref().is_some_and(|at| at.value);
+        if let (Some(idle), Some(_)) = (&raw.oauth, &raw.auth_http) {
+            self.problems
+                .warn(idle.at().problem("no token is taken beside proxy.auth_http, which decides by passwords"));
+        }
         Proxy {
             proxy_from: self.balancers(&raw.balancers),
             imap: self.listeners(raw.imap),
@@ -371,7 +391,6 @@ impl Check<'_> {
             }
             _ => {}
         }
-        self.trusts_all(&raw.proxy_from, "may say in a PROXY header who he is");
         required.then(|| raw.proxy_from.iter().map(|at| at.value).collect())
     }
 

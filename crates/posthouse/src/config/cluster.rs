@@ -1,13 +1,14 @@
 //! `[cluster]`: how the nodes of a site know each other, and where this one listens for the others.
 
+use super::ExpiringKind;
 use super::check::Check;
+use super::material::is_private;
 use super::problem::Problems;
 use super::section::{At, Section};
 use net::{ClusterTls, Network};
 use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// `[cluster]`
@@ -70,7 +71,7 @@ impl RawCluster {
             lmtp: section.addresses("lmtp"),
             imap: section.addresses("imap"),
             pop3: section.addresses("pop3"),
-            from: section.parsed_list("from", str::parse),
+            from: section.trusted("from", "may try to be another node"),
             sources: section.parsed_list("source", |text| {
                 text.parse().map_err(|_| "is not an address without a port, such as 192.0.2.1")
             }),
@@ -88,8 +89,11 @@ impl RawCluster {
             let open = first.problem("nobody may call here: cluster.from is empty");
             check.problems.add(open.help("add from with the addresses or networks of the other nodes"));
         }
-        check.trusts_all(&self.from, "may try to be another node");
         let proof = self.proof(check.problems);
+        self.secret.iter().chain(&self.key).for_each(|file| is_private(file, check.problems));
+        if let Some(certificate) = &self.certificate {
+            check.expires(certificate, ExpiringKind::Certificate);
+        }
         let tls = proof.as_ref().and_then(|(proof, place)| read(proof, place, check.problems));
         Some(Cluster {
             lmtp: check.listeners(self.lmtp),
@@ -139,13 +143,6 @@ impl RawCluster {
 }
 
 impl Proof {
-    /// The file that nobody but the node may read, if others can.
-    pub fn is_open(&self) -> Option<&Path> {
-        let (Self::Secret(path) | Self::Certificate { key: path, .. }) = self;
-        let mode = std::fs::metadata(path).ok()?.permissions().mode();
-        (mode & READ_BY_OTHERS != 0).then_some(path)
-    }
-
     /// Reads the files.
     pub fn read(&self) -> Result<ClusterTls, net::TlsError> {
         match self {
@@ -167,6 +164,3 @@ fn read(proof: &Proof, place: &At<()>, problems: &Problems) -> Option<ClusterTls
         }
     }
 }
-
-/// Everybody but the owner and its group.
-const READ_BY_OTHERS: u32 = 0o004;

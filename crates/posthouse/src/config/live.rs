@@ -31,6 +31,7 @@ impl Config {
             node: Node { stop_span, ..self.node.clone() },
             relay,
             tls,
+            expiring: new.expiring.clone(),
             written: new.written.clone(),
             ..self.clone()
         }

@@ -2,6 +2,7 @@
 
 use super::check::Check;
 use super::section::{At, Section};
+use directory::import::Names;
 use directory::overlay::MapKind;
 use mail_types::{Domain, StoreName};
 use std::path::PathBuf;
@@ -17,6 +18,8 @@ pub struct Map {
     pub domains: Vec<Domain>,
     /// What its hosts mean, where they are no names of stores: `host` or `host:port`, and the store.
     pub hosts: Vec<(String, StoreName)>,
+    /// What back-ends call users whose keys have no domain.
+    pub names: Names,
 }
 
 /// What the file says.
@@ -25,17 +28,20 @@ pub(super) struct RawMap {
     path: Option<At<PathBuf>>,
     domains: Vec<At<Domain>>,
     hosts: Vec<At<(String, StoreName)>>,
+    names: Option<At<Names>>,
 }
 
 impl RawMap {
     pub(super) fn read(section: &Section<'_>) -> Self {
         section.must_have("kind");
         section.must_have("path");
+        let kind = section.parsed("kind", kind).map(|at| at.value);
         Self {
-            kind: section.parsed("kind", kind).map(|at| at.value),
+            kind,
             path: section.path("path"),
             domains: section.parsed_list("domains", Domain::parse),
             hosts: section.parsed_list("stores", host_and_store),
+            names: section.parsed("names", |text| names(text, kind)),
         }
     }
 
@@ -48,6 +54,7 @@ impl RawMap {
             path: path.value,
             domains: self.domains.into_iter().map(|at| at.value).collect(),
             hosts: self.hosts.into_iter().map(|at| at.value).collect(),
+            names: self.names.map(|at| at.value).unwrap_or_default(),
         })
     }
 }
@@ -58,6 +65,19 @@ fn kind(text: &str) -> Result<MapKind, String> {
         Some(_) => error.to_string(),
         None => format!("is none of {}", names()),
     })
+}
+
+/// A map of another kind says what users are called, or nothing of it.
+fn names(text: &str, kind: Option<MapKind>) -> Result<Names, String> {
+    let names = match text {
+        "key" => Names::Key,
+        "address" => Names::Address,
+        _ => return Err("is neither key nor address".to_owned()),
+    };
+    match kind {
+        None | Some(MapKind::Popmap | MapKind::PasswdFile) => Ok(names),
+        Some(kind) => Err(format!("is for a popmap or a passwd-file, and this map is of kind {kind}")),
+    }
 }
 
 /// `HOST=NAME`, as `posthouse import --store` takes it.

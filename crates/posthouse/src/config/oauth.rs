@@ -1,6 +1,7 @@
 //! `[proxy.oauth]`: who knows what bearer tokens are worth, and what they must say.
 
 use super::backends::first_line;
+use super::material::is_private;
 use super::problem::Problems;
 use super::section::{At, Section};
 use super::web::{RawWebServer, WebServer, is_encrypted, url, url_encoded};
@@ -98,6 +99,11 @@ impl RawOAuth {
         }
     }
 
+    /// Where it is written.
+    pub(super) fn at(&self) -> &At<()> {
+        &self.whole
+    }
+
     /// Nothing where there is nobody to ask.
     pub(super) fn check(self, problems: &Problems) -> Option<OAuth> {
         let judge = match (&self.introspection, &self.jwks) {
@@ -118,6 +124,10 @@ impl RawOAuth {
         };
         // What introspection calls a login name (RFC 7662 §2.2) no JWT has; what both kinds of issuer have for mail is this.
         let usual = if self.introspection.is_some() { "username" } else { "email" };
+        if self.audience.is_empty() && self.scopes.is_empty() {
+            let open = self.whole.problem("any token of the issuer opens a mailbox, for whichever service it was made");
+            problems.warn(open.help("add audience, scopes or both"));
+        }
         let texts = |list: &[At<String>]| list.iter().map(|at| at.value.clone()).collect::<Vec<_>>();
         let scopes = texts(&self.scopes);
         let advice = self.advice(&scopes, problems);
@@ -163,7 +173,10 @@ impl RawOAuth {
     /// RFC 7662 §2.1: an issuer tells nobody whom it does not know.
     fn credentials(&self, problems: &Problems) -> Option<HeaderValue> {
         let read = |file: &At<PathBuf>| match secret(&file.value) {
-            Ok(secret) => Some(secret),
+            Ok(secret) => {
+                is_private(file, problems);
+                Some(secret)
+            }
             Err(why) => {
                 problems.add(file.problem(why));
                 None

@@ -22,9 +22,12 @@ pub struct Problem {
     is_missing: bool,
 }
 
-/// All mistakes of a configuration.
+/// All mistakes of a configuration, and what may be meant.
 #[derive(Debug, Default)]
-pub struct Problems(RefCell<Vec<Problem>>);
+pub struct Problems {
+    mistakes: RefCell<Vec<Problem>>,
+    warnings: RefCell<Vec<Problem>>,
+}
 
 impl Problem {
     pub(super) fn new(place: &Place, key: impl Into<String>, message: impl Into<String>) -> Self {
@@ -61,6 +64,10 @@ impl Problem {
         (self.place.source.path.clone(), self.place.line_and_column().0)
     }
 
+    fn order(&self) -> (PathBuf, usize) {
+        (self.place.source.path.clone(), self.place.span.start)
+    }
+
     fn title(&self) -> String {
         if self.key.is_empty() { self.message.clone() } else { format!("{}: {}", self.key, self.message) }
     }
@@ -80,7 +87,19 @@ impl fmt::Display for Problem {
 
 impl Problems {
     pub(super) fn add(&self, problem: Problem) {
-        self.0.borrow_mut().push(problem);
+        self.mistakes.borrow_mut().push(problem);
+    }
+
+    /// No mistake: what is written may be meant, but is worth a word.
+    pub(super) fn warn(&self, problem: Problem) {
+        self.warnings.borrow_mut().push(problem);
+    }
+
+    /// What is worth a word, in the order of files and lines.
+    pub(super) fn take_warnings(&self) -> Vec<Problem> {
+        let mut warnings = self.warnings.take();
+        warnings.sort_by_key(Problem::order);
+        warnings
     }
 
     /// A file that cannot be read at all.
@@ -91,25 +110,25 @@ impl Problems {
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+        self.mistakes.borrow().is_empty()
     }
 
     /// In the order of files and lines, without those that follow from a mistake of syntax.
     pub(super) fn sorted(self) -> Self {
-        let mut problems = self.0.into_inner();
+        let mut problems = self.mistakes.into_inner();
         let unread: BTreeSet<_> = problems.iter().filter(|problem| problem.is_syntax).map(Problem::line).collect();
         let is_told = |problem: &Problem| match problem.is_missing {
             true => unread.is_empty(),
             false => !unread.contains(&problem.line()),
         };
         problems.retain(|problem| problem.is_syntax || is_told(problem));
-        problems.sort_by_key(|problem| (problem.place.source.path.clone(), problem.place.span.start));
-        Self(RefCell::new(problems))
+        problems.sort_by_key(Problem::order);
+        Self { mistakes: RefCell::new(problems), ..Self::default() }
     }
 
     /// Each with the lines around it.
     pub fn reports(&self) -> impl Iterator<Item = Report> {
-        let problems = self.0.borrow().clone();
+        let problems = self.mistakes.borrow().clone();
         problems.into_iter().map(|problem| {
             let label = LabeledSpan::at(problem.place.span.clone(), "here");
             let mut diagnostic = MietteDiagnostic::new(problem.title()).with_label(label);
@@ -124,7 +143,7 @@ impl Problems {
 impl fmt::Display for Problems {
     /// One a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.borrow().iter().try_for_each(|problem| writeln!(f, "{problem}"))
+        self.mistakes.borrow().iter().try_for_each(|problem| writeln!(f, "{problem}"))
     }
 }
 

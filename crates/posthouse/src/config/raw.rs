@@ -14,7 +14,7 @@ use mail_types::{Domain, NodeName, StoreName};
 use net::Network;
 use relay::ClientLimits;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -179,6 +179,23 @@ impl RawConfig {
     }
 }
 
+/// Where commands reach the node, if that can be read; nothing else is.
+pub(super) fn socket(tree: &Node, ignored: &Problems) -> Option<PathBuf> {
+    let root = Section::root(tree, ignored);
+    if let Some(admin) =
+        root.section("admin", |section| section.has("socket").then(|| section.path("socket"))).flatten()
+    {
+        return admin.map(|at| at.value);
+    }
+    let data = root.section("node", |section| section.path("data")).flatten()?;
+    Some(usual_socket(&data.value))
+}
+
+/// Where it is if nothing is said of it.
+pub(super) fn usual_socket(data: &Path) -> PathBuf {
+    data.join("admin.sock")
+}
+
 fn node(section: &Section<'_>) -> RawNode {
     section.must_have("data");
     RawNode {
@@ -245,9 +262,9 @@ fn relay(section: &Section<'_>) -> RawRelay {
     RawRelay {
         listen: section.addresses("listen"),
         lmtp: section.addresses("lmtp"),
-        lmtp_from: section.parsed_list("lmtp_from", str::parse),
+        lmtp_from: section.trusted("lmtp_from", "may bring mail by LMTP, which knows no password"),
         clients: section.section("clients", clients).unwrap_or_default(),
-        trusted: section.parsed_list("trusted", str::parse),
+        trusted: section.trusted("trusted", "may ask the relay for as much as he likes"),
         queue: section.path("queue"),
         commit_wait_seconds: section.number("commit_wait_seconds", 1..=COMMIT_WAIT_SECONDS_MAX),
         balancers: balancers(section),
@@ -283,7 +300,8 @@ fn proxy(section: &Section<'_>) -> RawProxy {
         auth_http: section.section("auth_http", RawAuthHttp::read),
         oauth: section.section("oauth", RawOAuth::read),
         login_forms: section.sections("login_form", RawLoginForm::read),
-        clear_from: section.parsed_list("clear_from", str::parse),
+        clear_from: section
+            .trusted("clear_from", "may log in without TLS, with a password that others can read on its way"),
         scram: section.choice("scram", &[("auto", ScramOffer::Auto), ("on", ScramOffer::On), ("off", ScramOffer::Off)]),
         scram_plus: section.boolean("scram_plus"),
         clients: RawClients {
@@ -304,7 +322,7 @@ fn extensions(section: &Section<'_>) -> Option<Vec<String>> {
 fn balancers(section: &Section<'_>) -> RawBalancers {
     RawBalancers {
         proxy_protocol: section.boolean("proxy_protocol"),
-        proxy_from: section.parsed_list("proxy_from", str::parse),
+        proxy_from: section.trusted("proxy_from", "may say in a PROXY header who he is"),
     }
 }
 

@@ -2,10 +2,11 @@
 
 use super::problem::{Problem, Problems};
 use super::tree::{Node, Place, Table, Value};
+use net::Network;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -114,6 +115,17 @@ impl<'a> Section<'a> {
     pub(super) fn addresses(&self, key: &'static str) -> Vec<At<SocketAddr>> {
         let wrong = "is not an address with a port, such as 192.0.2.1:25 or [::]:25";
         self.parsed_list(key, |text| text.parse().map_err(|_| wrong))
+    }
+
+    /// A list of those who are trusted; `what` is said of them. One that has everybody in it does what it says, which is
+    /// seldom what was meant. There is no other way to read such a list, so none is forgotten.
+    pub(super) fn trusted(&self, key: &'static str, what: &str) -> Vec<At<Network>> {
+        let from = self.parsed_list(key, str::parse);
+        for everybody in from.iter().filter(|at| is_everybody(&at.value)) {
+            let open = everybody.problem(format!("anybody {what}: it names every address there is"));
+            self.problems.warn(open.help("name those who are meant"));
+        }
+        from
     }
 
     /// Whether something is written under a key.
@@ -278,6 +290,13 @@ impl<'a> Section<'a> {
             });
         }
     }
+}
+
+/// Whether all addresses of a family are in it.
+fn is_everybody(network: &Network) -> bool {
+    let ipv4: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::BROADCAST.into()];
+    let ipv6: [IpAddr; 2] = [Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::from_bits(u128::MAX).into()];
+    [ipv4, ipv6].iter().any(|ends| ends.iter().all(|end| network.contains(*end)))
 }
 
 /// The known key that is fewest slips away, unless that is most of it.

@@ -6,6 +6,7 @@ use super::listeners::{Listeners, forms};
 use super::maps::MapStates;
 use super::metrics::Meters;
 use super::queue::{self, QueueHere};
+use super::remarks::Remarks;
 use super::routing::Routes;
 use super::sessions::Register;
 use super::{Node, NodeError};
@@ -98,6 +99,7 @@ pub(super) struct Facts {
     queue: Option<Arc<RetryQueue>>,
     sessions: Arc<Register>,
     meters: Arc<Meters>,
+    remarks: Remarks,
     shutdown: Shutdown,
     spawn: Arc<dyn Spawn>,
     forms: LoginForms,
@@ -108,8 +110,7 @@ impl Facts {
     pub(super) fn of(
         node: &Node,
         listeners: &Listeners,
-        monitors: Vec<SocketAddr>,
-        meters: Arc<Meters>,
+        (monitors, meters, remarks): (Vec<SocketAddr>, Arc<Meters>, Remarks),
         shutdown: Shutdown,
     ) -> Self {
         let config = &node.config;
@@ -136,7 +137,7 @@ impl Facts {
         let (directory, maps) = (node.trouble.clone(), node.map_states.clone());
         let (forms, backends) = (forms(config), node.backends.clone());
         let stores = node.local.clone();
-        Self { forms, fixed, directory, maps, backends, stores, queue, sessions, meters, shutdown, spawn }
+        Self { forms, fixed, directory, maps, backends, stores, queue, sessions, meters, remarks, shutdown, spawn }
     }
 }
 
@@ -169,6 +170,7 @@ impl NodeStatus for Facts {
             if self.shutdown.is_draining() {
                 facts.state = NodeState::Draining;
             }
+            facts.remarks = self.remarks.now();
             facts.sessions = self.sessions.count();
             facts.back_ends = self.backends.hosts().into_iter().map(back_end).collect();
             facts.queue = self.queue.as_deref().map(queue::facts);

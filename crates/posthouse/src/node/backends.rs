@@ -78,9 +78,6 @@ impl Backends {
             let delivery = or_to(mail.clone(), delivery, routes);
             return Self { queue_delivery, delivery, handover, visits, mail, leads, relays, remote: None };
         };
-        if let Some(file) = cluster.proof.is_open() {
-            tracing::warn!(file = %file.display(), "others on this machine can read what nodes prove themselves with, and so all mail");
-        }
         let dialer = Arc::new(Dialer::new().with_cluster(cluster.tls.client()).with_sources(cluster.sources.clone()));
         let nodes: Arc<dyn Nodes> = Arc::new(ClusterNodes { routes: routes.clone(), own: config.node.name.clone() });
         let (clock, host) = (&system.clock, config.node.hostname.clone());

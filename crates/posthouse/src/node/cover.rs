@@ -14,12 +14,30 @@ use std::time::Duration;
 
 /// What is known now.
 #[derive(Clone, Default)]
-pub(super) struct Cover(Arc<AtomicBool>);
+pub(super) struct Cover(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    whole: AtomicBool,
+    /// Whether anybody has looked yet.
+    known: AtomicBool,
+}
 
 impl Cover {
     /// Whether everybody's passwords have keys beside them.
     pub(super) fn is_whole(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.whole.load(Ordering::Relaxed)
+    }
+
+    /// The same, where it is known.
+    pub(super) fn known(&self) -> Option<bool> {
+        // Whoever sees that it is known sees what is.
+        self.0.known.load(Ordering::Acquire).then(|| self.is_whole())
+    }
+
+    fn learn(&self, whole: bool) {
+        self.0.whole.store(whole, Ordering::Relaxed);
+        self.0.known.store(true, Ordering::Release);
     }
 
     /// Keeps what is known up to date while the node runs.
@@ -46,9 +64,7 @@ impl Cover {
     /// Looks at all, then at what changes; ends when all must be looked at again.
     async fn look(&self, engine: &dyn Engine) -> Result<(), EngineError> {
         let (whole, revision) = look_at_all(engine).await?;
-        if self.0.swap(whole, Ordering::Relaxed) != whole {
-            tracing::info!(scram = whole, "whether everybody who has a password can log in by SCRAM");
-        }
+        self.learn(whole);
         let mut watch = engine.watch(SECRET_PREFIX, revision).await?;
         loop {
             let Changes { changes, .. } = watch.next().await?;

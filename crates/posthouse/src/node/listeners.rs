@@ -2,7 +2,6 @@
 
 use super::adjustable::{Adjustable, clear_logins};
 use super::auth_http::HttpOrigin;
-use super::cover::Cover;
 use super::door::Door;
 use super::inside::Inside;
 use super::oauth;
@@ -193,9 +192,8 @@ impl Listeners {
             .with_tokens(oauth::of(node, shutdown))
             .with_verified(verified(node))
             .with_forms(forms(&node.config));
-        let cover = Cover::default();
-        if let Some(scram) = scram::of(node, &cover) {
-            cover.keep(node, shutdown.clone());
+        if let Some(scram) = scram::of(node) {
+            node.cover.keep(node, shutdown.clone());
             authenticator = authenticator.with_scram(scram);
         }
         let proxy = Proxy {

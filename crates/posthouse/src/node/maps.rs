@@ -225,7 +225,7 @@ fn names(told: &Map, routing: &Routing) -> MapNames {
         (true, _) => routing.main_domain().cloned().into_iter().collect(),
         (false, _) => told.domains.clone(),
     };
-    let names = MapNames::in_copy(routing, own);
+    let names = MapNames::in_copy(routing, own).with_names(told.names);
     // One that the directory does not know makes its lines bad ones, until it does.
     let known = told.hosts.iter().filter(|(_, store)| routing.store(store).is_some());
     known.fold(names, |names, (host, store)| names.with_host(host, store.clone()))

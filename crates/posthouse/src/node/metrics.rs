@@ -17,6 +17,7 @@ use super::listeners::Listeners;
 use super::maps::MapStates;
 use super::routing::Routes;
 use super::sessions::Register;
+use crate::config::Config;
 use admin::{Enough, ListenerFacts, Sessions};
 use backend::{HostReport, HostState};
 use mail_types::UnixTime;
@@ -24,11 +25,13 @@ use net::ListenerHandle;
 use ports::{Clock, Protocol, Spawn};
 use proxy::{LoginCounts, LoginOutcome};
 use relay::{Outcome, RetryQueue};
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use store::{COMMIT_SPANS, Store};
 use text::{Kind, Page};
+use tokio::sync::watch;
 
 /// All that is read at a scrape.
 pub(super) struct Meters {
@@ -45,6 +48,7 @@ pub(super) struct Meters {
     queue: Option<Arc<RetryQueue>>,
     maps: MapStates,
     backends: Backends,
+    settings: watch::Receiver<Arc<Config>>,
 }
 
 /// What the operating system says of this process, and the disks of the journals.
@@ -75,6 +79,7 @@ impl Meters {
             queue: node.queue.clone(),
             maps: node.map_states.clone(),
             backends: node.backends.clone(),
+            settings: node.settings.subscribe(),
         })
     }
 
@@ -89,6 +94,7 @@ impl Meters {
         self.queue(&mut page, &outside);
         self.stores(&mut page, &outside);
         self.directory(&mut page);
+        self.expiry(&mut page);
         page.into_text()
     }
 
@@ -246,6 +252,18 @@ impl Meters {
         let revision = self.routes.now().revision().map_or(0, |revision| revision.number());
         page.family("posthouse_directory_revision", Kind::Gauge, help).sample(&[], revision);
         self.maps(page);
+    }
+
+    /// Of a file that two keys name there is one sample.
+    fn expiry(&self, page: &mut Page) {
+        let config = self.settings.borrow().clone();
+        let files: BTreeMap<_, _> = config.expiring.iter().map(|file| ((file.kind, &file.path), file.until)).collect();
+        let help =
+            "Until when certificates, and lists of revoked ones, are valid that were read from files, since 1970.";
+        let mut until = page.family("posthouse_tls_expiry_time_seconds", Kind::Gauge, help);
+        for ((kind, path), time) in files {
+            until.sample(&[("kind", kind.name()), ("file", &path.to_string_lossy())], time.secs());
+        }
     }
 
     fn maps(&self, page: &mut Page) {

@@ -35,18 +35,12 @@ use std::sync::Arc;
 pub(super) fn of(node: &Node, shutdown: &Shutdown) -> Option<Tokens> {
     let proxy = node.config.proxy.as_ref()?;
     let told = proxy.oauth.clone()?;
-    if told.audience.is_empty() && told.scopes.is_empty() {
-        tracing::warn!("proxy.oauth names neither audience nor scopes: any token of its issuer opens a mailbox");
-    }
-    if proxy.auth_http.is_some() {
-        tracing::warn!("tokens are not taken beside proxy.auth_http, which decides by passwords");
-    }
     let origin = OAuth::new(&told, Arc::clone(&node.system.clock));
     if let Way::Keys(keys) = &origin.way {
-        let (keys, shutdown) = (Arc::clone(keys), shutdown.clone());
+        let (keys, shutdown, again) = (Arc::clone(keys), shutdown.clone(), node.settings.subscribe());
         node.system.spawn.task(Box::pin(async move {
             tokio::select! {
-                () = keys.keep() => {}
+                () = keys.keep(again) => {}
                 () = shutdown.draining() => {}
             }
         }));
@@ -82,6 +76,7 @@ impl OAuth {
         let questions = Questions::new(web.shown().to_owned(), told.timeout, Arc::clone(&clock));
         let way = match &told.judge {
             Judge::Introspection { credentials, cache, .. } => {
+                let web = web.introduced_by("client_id and client_secret, or bearer_file");
                 Way::Asking(Box::new(Introspection::new(web, credentials.clone())), Cache::new(*cache))
             }
             Judge::Keys { .. } => Way::Keys(Arc::new(KeySet::new(web, Arc::clone(&clock)))),

@@ -1,6 +1,5 @@
 //! What SCRAM needs of a node: a key for the salts of nobody, and whether it is offered.
 
-use super::cover::Cover;
 use super::{Node, NodeError};
 use crate::config::{Config, ScramOffer};
 use directory::Routing;
@@ -37,9 +36,9 @@ pub(super) async fn key(
 }
 
 /// What the gates are told.
-pub(super) fn of(node: &Node, cover: &Cover) -> Option<Scram> {
+pub(super) fn of(node: &Node) -> Option<Scram> {
     let (key, proxy) = (node.salts.clone()?, node.config.proxy.as_ref()?);
-    let (offer, cover) = (proxy.scram, cover.clone());
+    let (offer, cover) = (proxy.scram, node.cover.clone());
     // Who is asked about names that have no account here wants their passwords.
     let asks_others = proxy.auth_http.is_some();
     let offered = move |routing: &Routing| match offer {

@@ -31,6 +31,8 @@ pub(super) struct Web {
     client: Client<Connector, Full<Bytes>>,
     url: Uri,
     shown: String,
+    /// By which keys it is told who we are, where it is.
+    introduced_by: Option<&'static str>,
 }
 
 /// Why there is no answer: the server, and what is the matter.
@@ -47,7 +49,12 @@ impl Web {
             .pool_idle_timeout(IDLE_SPAN_MAX)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Self { client, url: server.url.clone(), shown: shown(&server.url) }
+        Self { client, url: server.url.clone(), shown: shown(&server.url), introduced_by: None }
+    }
+
+    /// The same; these keys say who we are, for the log if it does not know us.
+    pub(super) fn introduced_by(self, keys: &'static str) -> Self {
+        Self { introduced_by: Some(keys), ..self }
     }
 
     /// The server, for the log: a query may hold a secret.
@@ -84,9 +91,13 @@ impl Web {
     fn accept(&self, sent: Result<Response<Incoming>, PoolError>) -> Result<Response<Incoming>, NoAnswer> {
         // What the library says first is in which of its steps it was.
         let response = sent.map_err(|error| self.failed(&chain(error.source().unwrap_or(&error))))?;
-        match response.status() {
-            StatusCode::OK => Ok(response),
-            status => Err(self.failed(&format_args!("the answer has status {status}"))),
+        match (response.status(), self.introduced_by) {
+            (StatusCode::OK, _) => Ok(response),
+            // RFC 6749 §5.2, RFC 7662 §2.3
+            (status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN), Some(keys)) => {
+                Err(self.failed(&format_args!("the answer has status {status}: it does not know us by {keys}")))
+            }
+            (status, _) => Err(self.failed(&format_args!("the answer has status {status}"))),
         }
     }
 
@@ -98,7 +109,13 @@ impl Web {
 
 fn is_cut(error: &PoolError) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<hyper::Error>());
-    cause.is_some_and(hyper::Error::is_incomplete_message)
+    cause.is_some_and(|cause| cause.is_incomplete_message() || is_reset(cause))
+}
+
+/// What was sent came to a socket that was closed already.
+fn is_reset(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| matches!(cause.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe))
 }
 
 /// Without what only the server is to know.

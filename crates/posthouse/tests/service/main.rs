@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         trial("an_http_server_is_asked_over_tls", auth_http::decides_over_tls),
         trial("the_issuer_of_a_token_says_what_it_is_worth", oauth::judges),
         trial("a_bare_name_means_the_domain_of_where_the_client_is", login_forms::by_address),
+        trial("maps_go_over_to_the_directory", maps::taken_over),
         trial("users_of_a_passwd_file_log_in_and_get_mail", maps::accounts),
         trial("mail_waits_for_a_map_that_was_never_read", maps::awaited),
         trial("one_id_from_the_sender_to_the_mailbox", trace::one_id),

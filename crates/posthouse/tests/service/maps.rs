@@ -133,6 +133,61 @@ pub(crate) fn places() {
     assert!(line.contains("entries=0"), "{line}");
 }
 
+/// What maps say goes over to the directory while they are read: imported, then taken out of the configuration.
+pub(crate) fn taken_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files = [
+        ("popmap", "anna:imap1\nbert:bert7@imap1\n"),
+        ("aliases", "info: anna, bert\n"),
+        ("virtual", "sales@site.test bert@site.test\n@site.test anna@site.test\n"),
+    ];
+    let mut maps = String::new();
+    for (kind, text) in files {
+        std::fs::write(folder.path().join(kind), text).expect("written");
+        let names = if kind == "popmap" { "names = 'address'\n" } else { "" };
+        maps += &format!("[[directory.map]]\nkind = '{kind}'\npath = '{kind}'\ndomains = 'site.test'\n{names}");
+    }
+    let node = Served::serve_in(folder, "", &format!("{RELAY}{maps}"), &[]);
+    for store in ["imap1", "imap2"] {
+        let host = format!("{store}.site.test");
+        node.say(&["store", "add", store, "--host", &host, "--port", "imap", "--port", "lmtp", "--tls", "none"], "");
+    }
+    node.say(&["domain", "add", "site.test", "--accounts", "unchecked", "--default-store", "imap2"], "");
+    for _ in files {
+        node.log_line("the map was read");
+    }
+    let routes = |node: &Served| {
+        let logins = ["anna", "bert", "carl"].map(|user| format!("{user}@site.test"));
+        let login = |name: &String| node.json(&["route", "--json", "--login", name])["outcome"].clone();
+        let mail = ["anna@site.test", "info@site.test", "sales@site.test"];
+        let mail = mail.iter().map(|name| node.json(&["route", "--json", name])["outcome"].clone());
+        logins.iter().map(login).chain(mail).collect::<Vec<_>>()
+    };
+    let live = routes(&node);
+    assert_eq!(
+        (&live[0]["store"], &live[1]["store"], &live[2]["store"]),
+        (&"imap1".into(), &"imap1".into(), &"imap2".into())
+    );
+    let import = |node: &Served, kind: &str| {
+        let file = node.folder().join(kind);
+        let names: &[&str] = if kind == "popmap" { &["--names", "address"] } else { &[] };
+        node.say(&[&["import", kind, file.to_str().expect("UTF-8"), "--domain", "site.test"], names].concat(), "")
+    };
+    for (kind, changed) in [("popmap", 2), ("aliases", 1), ("virtual", 2)] {
+        let report = import(&node, kind);
+        assert!(report.contains(&format!("imported: 0 added, {changed} changed, 0 unchanged")), "{kind}: {report}");
+        assert!(report.contains("from the map that is read live to the directory"), "{kind}: {report}");
+    }
+    let again = import(&node, "popmap");
+    assert!(again.contains("imported: 0 added, 0 changed, 2 unchanged"), "{again}");
+
+    let node = node.start_again("", RELAY);
+    assert!(node.json(&["status", "--json"])["maps"].as_array().is_none_or(Vec::is_empty));
+    assert_eq!(routes(&node), live);
+    let user = |name: &str| node.json(&["placement", "show", name, "--json"])["user"].clone();
+    assert_eq!((user(ANNA), user("bert@site.test")), (serde_json::Value::Null, "bert7".into()));
+}
+
 /// Accounts of a Dovecot: with what `doveadm pw -s SCHEME -p geheim` of Dovecot 2.3.19 printed.
 pub(crate) fn accounts() {
     let folder = tempfile::tempdir().expect("a folder");

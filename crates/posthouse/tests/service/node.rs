@@ -190,6 +190,13 @@ impl Served {
         self.child.wait().expect("a child")
     }
 
+    /// Ends it at once, and starts it in the same folder with another configuration.
+    pub(crate) fn start_again(mut self, head: &str, tail: &str) -> Self {
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder"));
+        drop(self);
+        Self::serve_in(folder, head, tail, &[])
+    }
+
     fn end_log(&mut self) -> String {
         let _ended_already = self.child.kill();
         let _status = self.child.wait();

@@ -13,11 +13,13 @@ pub(crate) fn judges() {
     std::fs::write(folder.path().join("secret"), "s: %&+\n").expect("written");
     let tail = format!(
         "[proxy.oauth]\nintrospection = 'http://{issuer}/introspect'\nclient_id = 'post house'\nclient_secret = 'secret'\n\
-         audience = 'mail'\nscopes = 'imap'\ndiscovery = 'https://idp.test/.well-known/openid-configuration'\n"
+         audience = 'mail'\nscopes = 'imap'\ndiscovery = 'https://idp.test/.well-known/openid-configuration'\n[[backend]]\nstore = 'odl'\n"
     );
     let node = Served::start_in(folder, "", &tail, &[]);
     let offered = node.connect("imap").ask("a CAPABILITY", "* CAPABILITY");
     assert!(offered.contains(" AUTH=OAUTHBEARER") && offered.contains(" AUTH=XOAUTH2"), "{offered}");
+
+    one_store_takes_them_from_everybody(&node);
 
     let bearer = |token: &str| STANDARD.encode(format!("n,a={ANNA},\x01auth=Bearer {token}\x01\x01"));
     let xoauth2 = |token: &str| STANDARD.encode(format!("user={ANNA}\x01auth=Bearer {token}\x01\x01"));
@@ -50,6 +52,23 @@ pub(crate) fn judges() {
     imap.ask(&format!("b AUTHENTICATE OAUTHBEARER {}", bearer("broken")), "b NO [UNAVAILABLE]");
     let why = node.log_line("nobody says what a token is worth");
     assert!(why.contains(&format!("http://{issuer}/introspect: the answer has status 500")), "{why}");
+}
+
+/// What follows from a store that takes no tokens is said, and so is that it is over.
+fn one_store_takes_them_from_everybody(node: &Served) {
+    let offered = || node.connect("imap").ask("a CAPABILITY", "* CAPABILITY");
+    node.log_line("msg=offered mechanism=\"OAUTHBEARER, XOAUTH2\"");
+    node.log_line("scram=true");
+    node.say(&["store", "add", "old", "--host", "127.0.0.1", "--port", "imap=1"], "");
+    let lines = [node.log_line("OAUTHBEARER"), node.log_line("scram=false")];
+    assert!(lines.iter().all(|line| line.contains(": old\"")), "{lines:?}");
+    assert!(!offered().contains("AUTH=OAUTHBEARER") && !offered().contains("AUTH=SCRAM"), "{}", offered());
+    let status = node.say(&["status"], "");
+    assert!(status.contains("not offered: OAUTHBEARER, XOAUTH2  stores taking no tokens: old"), "{status}");
+    assert!(status.contains("[[backend]] odl"), "{status}");
+    node.say(&["store", "remove", "old"], "");
+    node.log_line("msg=offered mechanism=\"OAUTHBEARER, XOAUTH2\"");
+    assert!(offered().contains("AUTH=OAUTHBEARER"), "{}", offered());
 }
 
 /// The issuer.

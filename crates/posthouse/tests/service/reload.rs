@@ -1,5 +1,6 @@
 //! SIGHUP.
 
+use crate::metrics::scrape;
 use crate::node::{RELAY, Served, Talk};
 use net::{ClientTls, Stream};
 use rustix::process::Signal;
@@ -90,6 +91,19 @@ pub(crate) fn certificates_follow_their_files() {
     node.log_line("the configuration was read again");
     assert!(is_shown(node.folder(), at, "two"));
 
+    // One that has expired is told of, to the log and to monitors.
+    let until = || {
+        let file = format!("file=\"{}\"", node.folder().join("one.pem").display());
+        let found = scrape(&node).into_iter().find(|(name, _)| name.starts_with(EXPIRY) && name.contains(&file));
+        found.expect("a sample").1
+    };
+    assert!(until() > 1_900_000_000.0, "{}", until());
+    issue_until(node.folder(), "one", 2021);
+    node.signal(Signal::HUP);
+    let line = node.log_line("has expired at 2021-01-01T00:00:00Z");
+    assert!(line.contains("tls.certificate"), "{line}");
+    while until() != 1_609_459_200.0 {}
+
     // A mistake in one of them changes nothing.
     std::fs::write(node.folder().join("two.pem"), "").expect("written");
     issue(node.folder(), "one");
@@ -101,9 +115,16 @@ pub(crate) fn certificates_follow_their_files() {
 
 /// Writes a certificate for `NAME.example` and its key.
 fn issue(folder: &Path, name: &str) {
-    let made = rcgen::generate_simple_self_signed(vec![format!("{name}.example")]).expect("a certificate");
-    std::fs::write(folder.join(format!("{name}.pem")), made.cert.pem()).expect("written");
-    std::fs::write(folder.join(format!("{name}.key")), made.signing_key.serialize_pem()).expect("written");
+    issue_until(folder, name, 4000);
+}
+
+/// The same, which is valid until that year begins.
+fn issue_until(folder: &Path, name: &str, year: i32) {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut made = rcgen::CertificateParams::new(vec![format!("{name}.example")]).expect("a name");
+    (made.not_before, made.not_after) = (rcgen::date_time_ymd(2020, 1, 1), rcgen::date_time_ymd(year, 1, 1));
+    std::fs::write(folder.join(format!("{name}.pem")), made.self_signed(&key).expect("signed").pem()).expect("written");
+    std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).expect("written");
 }
 
 /// Whether who asks for that name is shown exactly its certificate.
@@ -116,6 +137,7 @@ fn is_shown(folder: &Path, at: SocketAddr, name: &str) -> bool {
     })
 }
 
+const EXPIRY: &str = "posthouse_tls_expiry_time_seconds";
 const TLS: &str = "[tls]
 certificate = 'one.pem'
 key = 'one.key'

@@ -32,22 +32,29 @@ impl Import<'_> {
         let Some(commit) = self.hold(line, Transaction::default(), domain).await? else { return Ok(None) };
         aliases.insert(key, targets.clone());
         self.note_remote(line, targets);
-        let seen = match self.editor.find::<AliasRecord>(&address.to_string()).await? {
+        let name = address.to_string();
+        let (seen, value) = match self.editor.find::<AliasRecord>(&name).await? {
             Some(held) if held.record.targets == *targets => {
-                self.report.unchanged += 1;
-                return Ok(None);
+                let own = self.editor.own::<AliasRecord>(&name).await?;
+                if own.is_some_and(|own| own.targets == *targets) {
+                    self.report.unchanged += 1;
+                    return Ok(None);
+                }
+                self.takes_over(line, format!("alias {address}"));
+                // As the map spells it.
+                (held.revision, held.record.encode())
             }
             Some(held) => {
                 self.changes(line, format!("alias {address}"));
-                held.revision
+                (held.revision, alias.encode())
             }
             None => {
                 self.report.added += 1;
-                Revision::ZERO
+                (Revision::ZERO, alias.encode())
             }
         };
         let commit = commit.expect(address_key(AccountRecord::PREFIX, address), Revision::ZERO);
-        Ok(Some(commit.expect(alias.key(), seen).put(alias.key(), alias.encode())))
+        Ok(Some(commit.expect(alias.key(), seen).put(alias.key(), value)))
     }
 
     /// An account that leads to others forwards to them, and keeps a copy if it is one of them.

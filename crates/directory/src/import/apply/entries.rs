@@ -1,12 +1,13 @@
 //! Entries of maps that change more than one kind of record.
 
 use super::{Import, ImportOptions, ImportReport, Planned, Reference, ReportLine};
-use crate::edit::{EditError, Editor, MailBehind};
+use crate::edit::{EditError, Editor, MailBehind, Shown};
 use crate::engine::{Entry as Kept, Revision, Transaction, Write};
 use crate::import::{Entry, Parsed, regex_map};
 use crate::record::{DomainRecord, PlacementRecord, Record, RuleRecord, address_key};
 use mail_types::{Address, Domain, StoreName};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 impl Editor<'_> {
     /// Imports entries of any kind. New rules move nobody: whoever they would look for elsewhere is pinned first.
@@ -35,9 +36,9 @@ impl Editor<'_> {
             import.plan.extend(planned);
         }
         import.name_stale_rules(parsed);
+        import.find_pins(&domains);
         // Last: whatever names a domain expects it as it was read.
         import.plan.extend(domains.into_values().filter_map(Pending::into_transaction));
-        import.find_pins();
         import.finish(options).await
     }
 }
@@ -53,14 +54,44 @@ struct Pending {
     /// Expects the stores that it names.
     holds: Transaction,
     seen: Revision,
-    held: DomainRecord,
+    /// What the directory has itself.
+    own: DomainRecord,
+    /// What it shall have.
     record: DomainRecord,
+    /// What shall be seen: with the fields of maps that are read live.
+    shown: DomainRecord,
+}
+
+/// What a line does to a field of a domain.
+enum Field<T> {
+    Added,
+    Unchanged,
+    /// Only a map had it that is read live.
+    TakenOver,
+    /// From this.
+    Changed(T),
+    /// The directory has it, and a map that is read live says this.
+    Hidden(T),
+}
+
+impl<T: Clone + PartialEq> Field<T> {
+    /// Sets what the directory has, and what is seen of it.
+    fn set(own: &mut Option<T>, shown: &mut Option<T>, wanted: &T) -> Self {
+        let is_own = own.replace(wanted.clone()).is_some_and(|own| own == *wanted);
+        match shown.replace(wanted.clone()) {
+            None => Self::Added,
+            Some(shown) if shown == *wanted && is_own => Self::Unchanged,
+            Some(shown) if shown == *wanted => Self::TakenOver,
+            Some(shown) if is_own => Self::Hidden(shown),
+            Some(shown) => Self::Changed(shown),
+        }
+    }
 }
 
 impl Pending {
     fn into_transaction(self) -> Option<Transaction> {
-        let Self { holds, seen, held, record } = self;
-        (held != record).then(|| holds.expect(record.key(), seen).put(record.key(), record.encode()))
+        let Self { holds, seen, own, record, .. } = self;
+        (own != record).then(|| holds.expect(record.key(), seen).put(record.key(), record.encode()))
     }
 }
 
@@ -114,11 +145,8 @@ impl Import<'_> {
         domains: &mut Domains,
     ) -> Result<(), EditError> {
         let Some(pending) = self.pending(line, domain, domains).await? else { return Ok(()) };
-        match pending.record.catch_all.replace(reader.clone()) {
-            None => self.report.added += 1,
-            Some(held) if held == *reader => self.report.unchanged += 1,
-            Some(held) => self.changes(line, format!("domain {domain}: catch-all from {held} to {reader}")),
-        }
+        let field = Field::set(&mut pending.record.catch_all, &mut pending.shown.catch_all, reader);
+        self.field(line, domain, "catch-all", field, reader);
         self.note_remote(line, std::slice::from_ref(reader));
         Ok(())
     }
@@ -134,12 +162,22 @@ impl Import<'_> {
         let Some(holds) = store_held else { return Ok(()) };
         let Some(pending) = self.pending(line, domain, domains).await? else { return Ok(()) };
         pending.holds.expected.extend(holds.expected);
-        match pending.record.default_store.replace(store.clone()) {
-            None => self.report.added += 1,
-            Some(held) if held == *store => self.report.unchanged += 1,
-            Some(held) => self.changes(line, format!("domain {domain}: default store from {held} to {store}")),
-        }
+        let field = Field::set(&mut pending.record.default_store, &mut pending.shown.default_store, store);
+        self.field(line, domain, "default store", field, store);
         Ok(())
+    }
+
+    fn field<T: fmt::Display>(&mut self, line: usize, domain: &Domain, name: &str, field: Field<T>, wanted: &T) {
+        match field {
+            Field::Added => self.report.added += 1,
+            Field::Unchanged => self.report.unchanged += 1,
+            Field::TakenOver => self.takes_over(line, format!("domain {domain}: {name} {wanted}")),
+            Field::Changed(from) => self.changes(line, format!("domain {domain}: {name} from {from} to {wanted}")),
+            Field::Hidden(live) => {
+                let text = format!("domain {domain}: a map that is read live has the {name}, {live}: change it there");
+                self.collides(line, text);
+            }
+        }
     }
 
     /// A domain that shall change, or `None` and a collision.
@@ -153,24 +191,28 @@ impl Import<'_> {
             return Ok(None);
         }
         if !domains.contains_key(domain) {
-            let shown = self.editor.show::<DomainRecord>(domain.as_str()).await?;
-            let holds = Transaction::default();
-            let pending = Pending { holds, seen: shown.revision, held: shown.record.clone(), record: shown.record };
+            let Shown { record: shown, revision: seen } = self.editor.show::<DomainRecord>(domain.as_str()).await?;
+            let own = self.editor.own::<DomainRecord>(domain.as_str()).await?.unwrap_or_else(|| shown.clone());
+            let pending = Pending { holds: Transaction::default(), seen, record: own.clone(), own, shown };
             domains.insert(domain.clone(), pending);
         }
         Ok(domains.get_mut(domain))
     }
 
     /// Whom the plan's rules and domains would look for elsewhere, unless the plan places him.
-    fn find_pins(&mut self) {
+    fn find_pins(&mut self, domains: &Domains) {
         let (mut changed, mut placed) = (self.routing.clone(), BTreeSet::new());
+        let kept = |key: String, value: Vec<u8>| Kept { key, value, revision: Revision::ZERO };
         for write in self.plan.iter().flat_map(|commit| &commit.writes) {
             let Write::Put { key, value, .. } = write else { continue };
             if key.starts_with(PlacementRecord::PREFIX) {
                 placed.insert(key.as_str());
-            } else if [RuleRecord::PREFIX, DomainRecord::PREFIX].iter().any(|prefix| key.starts_with(prefix)) {
-                changed.put(&Kept { key: key.clone(), value: value.clone(), revision: Revision::ZERO });
+            } else if key.starts_with(RuleRecord::PREFIX) {
+                changed.put(&kept(key.clone(), value.clone()));
             }
+        }
+        for Pending { shown, .. } in domains.values() {
+            changed.put(&kept(shown.key(), shown.encode()));
         }
         self.pins = self.routing.pins(&changed);
         self.pins.retain(|pin| !placed.contains(address_key(PlacementRecord::PREFIX, &pin.address).as_str()));

@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub(super) fn configs(certificate: &Path, key: &Path, authority: &Path) -> Result<Configs, TlsError> {
     let chain = certificates(certificate)?;
     let roots = Arc::new(roots(authority)?);
-    let misfit = |source| TlsError::Misfit { certificate: certificate.to_owned(), key: key.to_owned(), source };
+    let misfit = |source| TlsError::of_pair(certificate, key, source);
 
     let server = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13]);
     let server = server.expect("aws-lc-rs has cipher suites for TLS 1.3");

@@ -3,7 +3,7 @@
 use crate::command::{NodeCommand, Screen};
 use admin::{
     AdminState, Enough, ListenerFacts, MailQueue, NodeFacts, NodeState, NodeStatus, QueueFacts, QueueOrder,
-    QueueRefusal, QueuedJson, QueuedRecipientJson, Sessions, StoreFacts,
+    QueueRefusal, QueuedJson, QueuedRecipientJson, RemarkFacts, Sessions, StoreFacts,
 };
 use clap::Parser;
 use directory::engine::{Engine, MemoryEngine};
@@ -287,6 +287,7 @@ impl NodeStatus for Facts {
             back_ends: Vec::new(),
             maps: Vec::new(),
             map_differences: Vec::new(),
+            remarks: vec![RemarkFacts { about: "not offered: EXTERNAL".into(), text: "a store".into() }],
             map_difference_count: 0,
         };
         Box::pin(async move { facts })

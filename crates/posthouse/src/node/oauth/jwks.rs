@@ -1,5 +1,5 @@
-//! The keys with which an issuer signs, as it publishes them: asked for at the start and now and then, and when a token names
-//! a key that is not known. While the issuer is away the keys that it had go on.
+//! The keys with which an issuer signs, as it publishes them: asked for at the start, at a reload and now and then, and when a
+//! token names a key that is not known. While the issuer is away the keys that it had go on.
 
 use super::jwk::{Key, keys};
 use super::jwt::Jwt;
@@ -12,6 +12,7 @@ use ports::Clock;
 use proxy::NoVerdict;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// One issuer's.
 pub(super) struct KeySet {
@@ -31,6 +32,8 @@ struct Known {
     trouble: Option<String>,
     /// Whether the log has that.
     is_told: bool,
+    /// Whether somebody wants to hear of the next answer, whatever it is.
+    wanted: bool,
 }
 
 impl KeySet {
@@ -38,15 +41,18 @@ impl KeySet {
         Self { web, clock, known: Mutex::default(), asking: tokio::sync::Mutex::default() }
     }
 
-    /// Keeps them up to date, for ever.
-    pub(super) async fn keep(&self) {
+    /// Keeps them up to date, for ever; `again` says when somebody wants that at once: a key may have been withdrawn.
+    pub(super) async fn keep<T>(&self, mut again: watch::Receiver<T>) {
         loop {
             {
                 let _asking = self.asking.lock().await;
                 self.ask().await;
             }
             let span = if self.known().trouble.is_some() { AGAIN_AFTER } else { FRESH_SPAN };
-            self.clock.sleep(span).await;
+            tokio::select! {
+                () = self.clock.sleep(span) => {}
+                Ok(()) = again.changed() => self.known().wanted = true,
+            }
         }
     }
 
@@ -96,7 +102,7 @@ impl KeySet {
         let mut known = self.known();
         match answer {
             Ok(keys) => {
-                if known.is_told || known.keys.is_none() {
+                if known.is_told || known.wanted || known.keys.is_none() {
                     tracing::info!(
                         url = self.web.shown(),
                         keys = keys.len(),
@@ -108,8 +114,17 @@ impl KeySet {
                 (known.trouble, known.is_told) = (None, false);
             }
             Err(why) => {
-                if !known.is_told {
-                    tracing::warn!(why, "the keys of the issuer of tokens cannot be read, those that were known go on");
+                if !known.is_told || known.wanted {
+                    match known.keys.is_some() {
+                        true => tracing::warn!(
+                            why,
+                            "the keys of the issuer of tokens cannot be read, those that were known go on"
+                        ),
+                        false => tracing::warn!(
+                            why,
+                            "the keys of the issuer of tokens cannot be read, and none are known: no token is taken"
+                        ),
+                    }
                 }
                 let now = self.clock.instant();
                 if known.answered_at.is_some_and(|at| now.saturating_duration_since(at) >= KEPT_SPAN_MAX) {
@@ -119,6 +134,7 @@ impl KeySet {
                 (known.trouble, known.is_told) = (Some(why), true);
             }
         }
+        known.wanted = false;
     }
 
     async fn fetch(&self) -> Result<Arc<[Arc<Key>]>, String> {

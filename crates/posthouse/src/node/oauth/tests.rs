@@ -17,6 +17,7 @@ use sasl::BearerAdvice;
 use serde_json::{Value, json};
 use signer::Signer;
 use std::time::Duration;
+use tokio::sync::watch;
 
 fn client() -> Client {
     let address = "192.0.2.7:40000".parse().expect("an address");
@@ -157,7 +158,10 @@ async fn whatever_is_no_answer_is_no_verdict() {
     });
     let oauth = asking(&issuer, 60);
     for (token, why) in [
-        ("unknown-client", "the answer has status 401 Unauthorized"),
+        (
+            "unknown-client",
+            "the answer has status 401 Unauthorized: it does not know us by client_id and client_secret, or bearer_file",
+        ),
         ("elsewhere", "the answer has status 302 Found"),
         ("page", "the answer is no JSON object"),
         ("list", "the answer is no JSON object"),
@@ -371,6 +375,35 @@ async fn a_new_key_is_asked_for() {
     );
 }
 
+#[tokio::test]
+async fn a_reload_asks_for_the_keys_anew() {
+    let (old, new) = (Signer::ed25519("old", "EdDSA"), Signer::ed25519("new", "EdDSA"));
+    let issuer = Issuer::start_answering(vec![
+        Said::ok(&json!({"keys": [old.public]})),
+        Said::ok(&json!({"keys": [new.public]})),
+    ]);
+    let oauth = by_keys(&issuer);
+    let Way::Keys(keys) = &oauth.way else { panic!("by keys") };
+    let (reload, again) = watch::channel(());
+    let knows = async |signer: &Signer| {
+        // A login asks nobody so soon after another.
+        while issuer.asked().is_empty() || worth(&oauth, &signer.sign(&claims())).await != anna() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let told = async {
+        knows(&old).await;
+        reload.send_replace(());
+        knows(&new).await;
+    };
+    tokio::select! {
+        () = keys.keep(again) => {}
+        () = told => {}
+    }
+    let withdrawn = worth(&oauth, &old.sign(&claims())).await;
+    assert_eq!(withdrawn, refused("its key is none of its issuer's"));
+}
+
 /// Whatever octets there are: no panic. A part that is missing, a length that lies, another alphabet, JSON that is cut off.
 #[test]
 fn what_is_broken_anywhere_is_read_or_not() {
@@ -425,7 +458,7 @@ async fn keys_are_kept_from_the_start_and_a_set_without_any_is_none() {
     let oauth = by_keys(&issuer);
     let Way::Keys(keys) = &oauth.way else { panic!("by keys") };
     tokio::select! {
-        () = keys.keep() => {}
+        () = keys.keep(watch::channel(()).1) => {}
         () = issuer.was_asked() => {}
     }
     for set in ["{\"keys\":[]}", "{}", "[]", ""] {
