@@ -191,5 +191,5 @@ fn elsewhere<M: Machine>(
 ) -> Elsewhere {
     let (wire, mut client) = call.into_parts();
     let passage = Passage { wire, unsent: Bytes::new(), unsaid: take_unread(&mut client), track: Box::new(track) };
-    Elsewhere { welcome, passage }
+    Elsewhere { welcome, session: None, passage }
 }

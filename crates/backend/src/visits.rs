@@ -147,7 +147,11 @@ impl Visits {
                 let place = Arc::new(Place { store: store.clone(), protocol: M::PROTOCOL, callee });
                 let track = self.cuts.watch(place, guest.track());
                 let passage = Passage { wire, unsent: bytes::Bytes::new(), unsaid, track };
-                Ok(Admission::Welcome(Elsewhere { welcome, passage }))
+                Ok(Admission::Welcome(Elsewhere {
+                    welcome,
+                    session: caught.introduction.session(M::PROTOCOL),
+                    passage,
+                }))
             }
             Verdict::Refused(text) if is_about_us => {
                 Err(unavailable(&callee, format!("it refuses our master: {text}")))

@@ -41,6 +41,8 @@ pub struct Elsewhere {
     /// What it answered to the login, behind `OK ` or `+OK `, without the end of its line: capabilities in IMAP, the size of
     /// the maildrop in POP3; in ManageSieve its text alone. The client is told the same.
     pub welcome: Bytes,
+    /// The name of the session that its server was told, for log lines on both sides.
+    pub session: Option<String>,
     /// The way to it. What the client has pipelined behind its login is still to be put into `unsent`.
     pub passage: Passage,
 }

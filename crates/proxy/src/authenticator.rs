@@ -248,11 +248,11 @@ impl Authenticator {
         outcome
     }
 
-    /// The store, or a back-end, has let somebody in.
-    pub(crate) fn admitted(&self, client: &Client, holder: &Holder) {
+    /// The store, or a back-end, has let somebody in; `session` is what the back-end calls it, too.
+    pub(crate) fn admitted(&self, client: &Client, holder: &Holder, session: Option<&str>) {
         let (address, protocol) = (client.peer.address.ip().to_canonical(), client.protocol.name());
         let Holder { account, store } = holder;
-        tracing::info!(target: "login", client = %address, protocol, %account, %store, "logged in");
+        tracing::info!(target: "login", client = %address, protocol, %account, %store, session, "logged in");
         self.counts.note(client.protocol, LoginOutcome::Success);
     }
 

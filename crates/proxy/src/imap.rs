@@ -238,15 +238,15 @@ impl ImapGate {
     ) -> Step<Server> {
         match handover {
             Ok(Handover::Here(session)) => {
-                self.authenticator().admitted(&self.client, &holder);
+                self.authenticator().admitted(&self.client, &holder, None);
                 // First the limits: completing reads what came behind the login.
                 machine.logged_in();
                 let capabilities = offered(&self.config.support, Login::After, self.privacy());
                 machine.complete(Reply::ok("Logged in").with(ResponseCode::Capability(capabilities)));
                 Step::Delegate { session, flow: Flow::Next, holder, seat }
             }
-            Ok(Handover::There(Elsewhere { welcome, mut passage })) => {
-                self.authenticator().admitted(&self.client, &holder);
+            Ok(Handover::There(Elsewhere { welcome, session, mut passage })) => {
+                self.authenticator().admitted(&self.client, &holder, session.as_deref());
                 passage.unsent = machine.pass(&welcome);
                 Step::Pass { passage, holder, seat }
             }

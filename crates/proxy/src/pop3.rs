@@ -236,13 +236,13 @@ impl Pop3Gate {
         seat: Option<Seat>,
     ) -> Step<Server> {
         match handover {
-            Ok(Some(Handover::There(Elsewhere { welcome, mut passage }))) => {
-                self.authenticator().admitted(&self.client, &holder);
+            Ok(Some(Handover::There(Elsewhere { welcome, session, mut passage }))) => {
+                self.authenticator().admitted(&self.client, &holder, session.as_deref());
                 passage.unsent = machine.pass(&welcome);
                 return Step::Pass { passage, holder, seat };
             }
             Ok(Some(Handover::Here(session))) => {
-                self.authenticator().admitted(&self.client, &holder);
+                self.authenticator().admitted(&self.client, &holder, None);
                 return answer_login(machine, session, holder, seat).await;
             }
             Ok(None) => {

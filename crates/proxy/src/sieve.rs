@@ -182,8 +182,8 @@ impl SieveGate {
             machine.refuse(&Refusal::TOO_MANY_SESSIONS);
             return Step::Stay(Flow::Next);
         };
-        self.authenticator().admitted(&self.client, &holder);
-        let Elsewhere { welcome, mut passage } = elsewhere;
+        self.authenticator().admitted(&self.client, &holder, elsewhere.session.as_deref());
+        let Elsewhere { welcome, mut passage, .. } = elsewhere;
         passage.unsent = machine.pass(&welcome);
         Step::Pass { passage, holder, seat: Some(seat) }
     }

@@ -191,7 +191,7 @@ impl SubmissionGate {
                 let Some(seat) = self.authenticator().seat(&self.client, &holder.account, began).await else {
                     return put_off(machine, TOO_MANY_SESSIONS);
                 };
-                self.authenticator().admitted(&self.client, &holder);
+                self.authenticator().admitted(&self.client, &holder, elsewhere.session.as_deref());
                 let mut passage = elsewhere.passage;
                 passage.unsent = machine.pass();
                 Step::Pass { passage, holder, seat: Some(seat) }

@@ -74,7 +74,7 @@ impl Site {
 }
 
 fn there<M>(handover: Handover<M>) -> (String, String) {
-    let Handover::There(Elsewhere { welcome, mut passage }) = handover else { panic!("it is on another node") };
+    let Handover::There(Elsewhere { welcome, mut passage, .. }) = handover else { panic!("it is on another node") };
     assert!(passage.track.may_speak());
     passage.track.from_client(b"a NOOP\r\n");
     assert!(!passage.track.may_speak());

@@ -1,6 +1,6 @@
 //! Where a visitor comes from, in the words that Dovecot's login processes have for it.
 
-use crate::foreign::Introducing;
+use crate::foreign::{Introducing, Protocol};
 use ports::{Clock, Peer};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -44,6 +44,15 @@ impl Introduction {
                 ("x-proxy-ttl", self.ttl.to_string()),
             ],
         }
+    }
+
+    /// The name of the session, where the back-end is told it by this protocol (by IMAP unless it does not have ID).
+    pub(super) fn session(&self, protocol: Protocol) -> Option<String> {
+        let is_told = match (self.how, protocol) {
+            (Introducing::ById, Protocol::Imap) | (Introducing::ById | Introducing::ByXclient, Protocol::Pop3) => true,
+            (Introducing::ById | Introducing::ByXclient | Introducing::Nobody, _) => false,
+        };
+        is_told.then(|| self.session.clone())
     }
 
     /// The arguments of POP3's XCLIENT.

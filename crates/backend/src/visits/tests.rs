@@ -129,7 +129,7 @@ fn bearer() -> Visitor {
 }
 
 fn welcomed(admission: Result<Admission, Unavailable>) -> (String, String) {
-    let Ok(Admission::Welcome(Elsewhere { welcome, passage })) = admission else { panic!("{admission:?}") };
+    let Ok(Admission::Welcome(Elsewhere { welcome, passage, .. })) = admission else { panic!("{admission:?}") };
     let text = |octets: &[u8]| octets.escape_ascii().to_string();
     (text(&welcome), text(&passage.unsaid))
 }
@@ -417,8 +417,13 @@ fn a_back_end_that_reads_it_is_told_where_the_visitor_comes_from() {
     ];
     let at = |pieces, introducing| Site::at(pieces, Then::Silent, CallSecurity::Plain, None, introducing);
     let site = at(IN, Introducing::ById);
-    assert_eq!(welcomed(site.imap(Some("secret"))).0, "[CAPABILITY IMAP4rev1] in");
+    let Ok(Admission::Welcome(elsewhere)) = site.imap(Some("secret")) else { panic!("he is let in") };
+    assert_eq!(elsewhere.welcome, "[CAPABILITY IMAP4rev1] in");
     let said = site.said();
+    assert!(
+        said.contains(&format!("\"x-session-id\" \"{}\"", elsewhere.session.expect("a name for the log"))),
+        "{said}"
+    );
     let (id, login) = said.split_once("\r\n").unwrap();
     for part in [
         "P1 ID (\"x-originating-ip\" \"198.51.100.7\" \"x-originating-port\" \"4000\"",

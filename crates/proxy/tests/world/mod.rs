@@ -396,7 +396,7 @@ impl FakeStore {
         let (wire, track) = (Box::new(FakeWire), Box::new(FakeTrack));
         let (unsent, unsaid) = (Bytes::new(), Bytes::from_static(b"unsaid"));
         let passage = Passage { wire, unsent, unsaid, track };
-        Ok(Handover::There(Elsewhere { welcome: Bytes::from_static(welcome.as_bytes()), passage }))
+        Ok(Handover::There(Elsewhere { welcome: Bytes::from_static(welcome.as_bytes()), session: None, passage }))
     }
 
     fn enter(&self, store: &StoreName, who: &LoggedIn) -> Result<FakeSession, Unavailable> {
@@ -456,7 +456,7 @@ impl FakeBackEnds {
                 let (unsent, unsaid) = (Bytes::new(), Bytes::from_static(b"unsaid"));
                 let passage = Passage { wire, unsent, unsaid, track };
                 let welcome = Bytes::from_static(welcome.as_bytes());
-                Ok(Admission::Welcome(Elsewhere { welcome, passage }))
+                Ok(Admission::Welcome(Elsewhere { welcome, session: None, passage }))
             }
             (_, shown) => {
                 let shown = (shown == "old").then(|| "Your password has expired".to_owned());
