@@ -200,10 +200,15 @@ impl<'e> Import<'e> {
         fresh_id: &mut (dyn FnMut() -> AccountId + Send),
     ) -> Result<Planned, EditError> {
         let address = &line.item.address;
+        let account = self.routing.account(address);
         if self.routing.has_alias(&AddressKey::of(address)) {
-            return Ok(self.collides(line.number, format!("there is already alias {address}")));
+            // An account that is there already has one beside it where a map that is read live says so.
+            let is_ours = self.editor.own::<AliasRecord>(&address.to_string()).await?.is_some();
+            if is_ours || !matches!(account, Origin::Found(_)) {
+                return Ok(self.collides(line.number, format!("there is already alias {address}")));
+            }
         }
-        match self.routing.account(address) {
+        match account {
             Origin::Found(view) => self.known_account(line, &view).await,
             Origin::NotFound => self.new_account(line, now, fresh_id()).await,
             Origin::Unavailable => Ok(self.collides(line.number, format!("the record of {address} cannot be read"))),
@@ -235,6 +240,10 @@ impl<'e> Import<'e> {
             (Seen::Kept(held), Some(wanted)) if held.record.store != wanted.store => {
                 let (held, wanted) = (&held.record.store, &wanted.store);
                 return Ok(self.collides(line.number, format!("{address} is placed at {held}, and not at {wanted}")));
+            }
+            (Seen::Live(live), Some(wanted)) if live.record.store != wanted.store => {
+                let text = elsewhere_live(&live.record);
+                return Ok(self.collides(line.number, text));
             }
             (_, Some(wanted)) => wanted.store.clone(),
             (_, None) => match home(self) {
@@ -338,11 +347,14 @@ impl<'e> Import<'e> {
         let PlacementRecord { address, store, .. } = placement;
         let held = self.editor.placement_of(address).await?;
         let is_so = |held: &Shown<PlacementRecord>| (&held.record.store, &held.record.user) == (store, &placement.user);
-        if let Seen::Kept(kept) = &held
-            && is_so(kept)
-        {
-            self.report.unchanged += 1;
-            return Ok(None);
+        match &held {
+            Seen::Kept(kept) if is_so(kept) => {
+                self.report.unchanged += 1;
+                return Ok(None);
+            }
+            // The directory's own would hold from now on, over what another map says.
+            Seen::Live(live) if !is_so(live) => return Ok(self.collides(line, elsewhere_live(&live.record))),
+            Seen::Kept(_) | Seen::Live(_) | Seen::Nothing => {}
         }
         let now = self.routing.place_new_account(address, &mut Silent);
         if let Ok(now) = now
@@ -364,11 +376,11 @@ impl<'e> Import<'e> {
         let Some(commit) = self.hold(line, Transaction::default(), domain).await? else { return Ok(None) };
         let Some(commit) = self.hold(line, commit, Reference::Store(store)).await? else { return Ok(None) };
         let seen = match held {
-            Seen::Live(live) if is_so(&live) => {
+            Seen::Live(live) => {
                 self.takes_over(line, address);
                 live.revision
             }
-            Seen::Kept(held) | Seen::Live(held) => {
+            Seen::Kept(held) => {
                 self.changes(line, moved(&held.record, placement));
                 held.revision
             }
@@ -433,6 +445,13 @@ fn moved(from: &PlacementRecord, to: &PlacementRecord) -> String {
         changes.push(format!("from user {} to user {}", user(from), user(to)));
     }
     format!("{}: {}", to.address, changes.join(", "))
+}
+
+/// Why a line does not place somebody.
+fn elsewhere_live(live: &PlacementRecord) -> String {
+    let PlacementRecord { address, store, user } = live;
+    let user = user.as_ref().map_or_else(String::new, |user| format!(" as {user}"));
+    format!("a map that is read live has {address} at {store}{user}: change it there")
 }
 
 fn is_zero(number: &usize) -> bool {

@@ -119,8 +119,11 @@ impl Maps {
                 for (nth, map) in maps.into_iter().enumerate() {
                     let (over, now) = (overlay.clone(), clock.instant());
                     let look = move || map.look(nth, asked, now, &over);
-                    // None: the program stops.
-                    let Some((mut map, found)) = ports::blocking(&*spawn, look).await else { return };
+                    // The program stops, or reading has panicked, which is a mistake of ours.
+                    let Some((mut map, found)) = ports::blocking(&*spawn, look).await else {
+                        tracing::error!("live maps are not read any more: a restart is needed");
+                        return;
+                    };
                     if let Some(taken) = take(nth, found, &overlay, &states).await {
                         map.again = if taken { None } else { Some(clock.instant() + AGAIN_AFTER) };
                     }

@@ -3,7 +3,7 @@
 use super::entries::Aliases;
 use super::{Import, Planned, Reference, ReportLine};
 use crate::edit::EditError;
-use crate::engine::{Revision, Transaction};
+use crate::engine::{EngineError, Revision, Transaction};
 use crate::key::AddressKey;
 use crate::record::{AccountRecord, AliasRecord, Record, address_key};
 use crate::routing::{AccountView, Origin};
@@ -45,6 +45,14 @@ impl Import<'_> {
                 (held.revision, held.record.encode())
             }
             Some(held) => {
+                let commit = Transaction::default().expect(alias.key(), held.revision).put(alias.key(), alias.encode());
+                match self.editor.may_commit(&commit.taking_over()).await {
+                    Ok(()) => {}
+                    Err(live @ EditError::Engine(EngineError::Live { .. })) => {
+                        return Ok(self.collides(line, live.to_string()));
+                    }
+                    Err(error) => return Err(error),
+                }
                 self.changes(line, format!("alias {address}"));
                 (held.revision, alias.encode())
             }

@@ -78,13 +78,14 @@ impl<T: Clone + PartialEq> Field<T> {
     /// Sets what the directory has, and what is seen of it.
     fn set(own: &mut Option<T>, shown: &mut Option<T>, wanted: &T) -> Self {
         let is_own = own.replace(wanted.clone()).is_some_and(|own| own == *wanted);
-        match shown.replace(wanted.clone()) {
-            None => Self::Added,
-            Some(shown) if shown == *wanted && is_own => Self::Unchanged,
-            Some(shown) if shown == *wanted => Self::TakenOver,
-            Some(shown) if is_own => Self::Hidden(shown),
-            Some(shown) => Self::Changed(shown),
+        match shown.clone() {
+            Some(seen) if seen == *wanted && is_own => return Self::Unchanged,
+            Some(seen) if seen == *wanted => return Self::TakenOver,
+            // It stays to be seen.
+            Some(seen) if is_own => return Self::Hidden(seen),
+            Some(_) | None => {}
         }
+        shown.replace(wanted.clone()).map_or(Self::Added, Self::Changed)
     }
 }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::edit::{Behind, MailBehind};
 use crate::import::{self, Entry as Item, ImportReport, Parsed, StoreMap};
 use crate::{Login, Silent};
-use mail_types::StoreName;
+use mail_types::{AccountId, StoreName};
 
 fn own() -> [Domain; 1] {
     [Domain::parse("site.test").expect("a domain")]
@@ -41,6 +41,14 @@ impl MailBehind for Full {
 fn take_over(engine: &dyn Engine, kind: MapKind, text: &str) -> Result<ImportReport, EditError> {
     let options = ImportOptions { mode: Mode::Write, bad_lines: BadLines::Refuse };
     finish(Editor::new(engine).import_entries(&parsed(engine, kind, text), options, &Full))
+}
+
+fn import_users(engine: &dyn Engine, text: &str) -> ImportReport {
+    let stores = StoreMap::of(&finish(Editor::new(engine).routing()).expect("answers"));
+    let parsed = import::passwd_file(text.as_bytes(), &own(), &stores);
+    let options = ImportOptions { mode: Mode::Write, bad_lines: BadLines::Refuse };
+    let mut drawn = || AccountId::from_bytes([9; 16]);
+    finish(Editor::new(engine).import_accounts(&parsed, options, 0, &mut drawn)).expect("an import")
 }
 
 fn texts(lines: &[import::ReportLine]) -> Vec<&str> {
@@ -106,8 +114,10 @@ fn what_a_map_says_otherwise_is_refused_and_nothing_is_written() {
     let overlay = Overlay::new(Arc::new(base.clone()), vec![aliases("/etc/aliases", "root: anna\n")]);
     // More lines than one transaction takes: all but the last could be written.
     let text: String = (0..200).map(|n| format!("a{n}: b\n")).chain(["root: bert\n".to_owned()]).collect();
-    let refused = take_over(&overlay, MapKind::Aliases, &text).expect_err("a map has the last");
-    assert!(refused.to_string().contains("is read live from /etc/aliases:1"), "{refused}");
+    let refused = take_over(&overlay, MapKind::Aliases, &text).expect("a map has the last");
+    let [collision] = refused.collisions.as_slice() else { panic!("{refused:?}") };
+    assert!(collision.line == 201 && collision.text.contains("is read live from /etc/aliases:1"), "{collision:?}");
+    assert!(!refused.written);
     assert_eq!(targets(&overlay, "a0@site.test"), Vec::<String>::new());
 
     // What the directory has beneath becomes what is seen.
@@ -116,6 +126,52 @@ fn what_a_map_says_otherwise_is_refused_and_nothing_is_written() {
     let told = "alias ROOT@site.test: from the map that is read live to the directory";
     assert_eq!(texts(&report.changed), [told]);
     assert_eq!(targets(&base, "root@site.test"), ["anna@site.test"]);
+}
+
+#[test]
+fn accounts_of_one_map_and_aliases_of_another_are_taken_over_one_after_the_other() {
+    let users = "anna:{PLAIN}a::::::\nbert:{PLAIN}b::::::\n";
+    let names = "anna: anna, bert\nroot: anna\n";
+    let base = site();
+    let maps = vec![
+        read("/etc/users", MapKind::PasswdFile, users).expect("users"),
+        read("/etc/aliases", MapKind::Aliases, names).expect("aliases"),
+    ];
+    let overlay = Overlay::new(Arc::new(base.clone()), maps);
+    let live = routed(&overlay);
+    let first = import_users(&overlay, users);
+    assert!(first.written && first.changed.len() == 2, "{first:?}");
+    let second = take_over(&overlay, MapKind::Aliases, names).expect("aliases");
+    assert!(second.written && second.changed.len() == 2, "{second:?}");
+    assert_eq!((routed(&overlay), routed(&base)), (live.clone(), live));
+    assert_eq!(import_users(&overlay, users).unchanged, 2);
+}
+
+#[test]
+fn where_maps_contradict_one_another_nobody_is_moved_by_an_import() {
+    let base = proxied();
+    let [strong, weak] = ["anna:fritz\n", "anna:ingrid\nbert:bert7@fritz\n"];
+    let maps = [strong, weak].map(|text| read("/etc/map", MapKind::Popmap, text).expect(text));
+    let overlay = Overlay::new(Arc::new(base), maps.into());
+    let live = routed(&overlay);
+    for _ in 0..2 {
+        let refused = take_over(&overlay, MapKind::Popmap, weak).expect("a report");
+        let told = "a map that is read live has anna@site.test at fritz as anna: change it there";
+        assert!(!refused.written && texts(&refused.collisions) == [told], "{refused:?}");
+        assert_eq!(routed(&overlay), live);
+    }
+    // Nor does another name for a user come with it.
+    let refused = take_over(&overlay, MapKind::Popmap, "bert:b8@fritz\n").expect("a report");
+    let told = "a map that is read live has bert@site.test at fritz as bert7: change it there";
+    assert_eq!((refused.written, texts(&refused.collisions)), (false, vec![told]));
+    // An account is placed as the stronger map has it, or not at all.
+    let text = "anna:{PLAIN}a::::::proxy=y host=ingrid\n";
+    let users = read("/etc/users", MapKind::PasswdFile, text).expect(text);
+    let overlay =
+        Overlay::new(Arc::new(proxied()), vec![read("/etc/map", MapKind::Popmap, strong).expect(strong), users]);
+    let refused = import_users(&overlay, text);
+    let told = "a map that is read live has anna@site.test at fritz as anna: change it there";
+    assert_eq!((refused.written, texts(&refused.collisions)), (false, vec![told]));
 }
 
 #[test]
