@@ -14,7 +14,7 @@ pub trait Foreign: Send + Sync {
 }
 
 /// A protocol that back-ends are spoken to in: of sessions, or of mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Protocol {
     /// RFC 9051.
     Imap,

@@ -25,7 +25,7 @@ pub use offers::{OFFERS_ANSWER_MAX, OFFERS_ASKED_MAX};
 
 use crate::foreign::{BackEnd, Foreign, Protocol, Said, Telling};
 use common::Kept;
-use cuts::{Cuts, Place};
+use cuts::Cuts;
 use door::{Answer, Caught, Door, unavailable};
 use guest::{Guest, Verdict};
 use imap_proto::client as imap;
@@ -39,6 +39,7 @@ use ports::{
     SHOWN_TEXT_OCTETS_MAX, Spawn, Standing, SubmissionCommon, Unavailable, Visitor,
 };
 use smtp_proto::client::LoginClient;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,8 +145,7 @@ impl Visits {
             Verdict::Welcome(welcome) => {
                 let (wire, mut guest) = call.into_parts();
                 let unsaid = guest.take_unread();
-                let place = Arc::new(Place { store: store.clone(), protocol: M::PROTOCOL, callee });
-                let track = self.cuts.watch(place, guest.track());
+                let track = self.cuts.watch(store, M::PROTOCOL, callee, guest.track());
                 let passage = Passage { wire, unsent: bytes::Bytes::new(), unsaid, track };
                 Ok(Admission::Welcome(Elsewhere {
                     welcome,
@@ -179,12 +179,12 @@ impl Visits {
     }
 
     async fn look_round<M: Guest>(&self, door: &Arc<Door<M>>, at_all: bool) {
-        for (_, hosts) in self.hosts_by(M::PROTOCOL) {
-            for callee in hosts {
-                if at_all || door.needs_a_look(&callee) {
-                    door.look_at(&callee);
-                    self.clock.sleep(LOOK_PACE).await;
-                }
+        // Many stores may be at one host.
+        let hosts: BTreeSet<Callee> = self.hosts_by(M::PROTOCOL).into_iter().flat_map(|(_, hosts)| hosts).collect();
+        for callee in hosts {
+            if at_all || door.needs_a_look(&callee) {
+                door.look_at(&callee);
+                self.clock.sleep(LOOK_PACE).await;
             }
         }
     }

@@ -291,10 +291,14 @@ impl Config {
     }
 
     /// Where commands reach the node, whatever else is wrong with its files: it may run since before they were. With a
-    /// mistake in that itself, says all that is wrong.
+    /// mistake in that itself, or a file that cannot be read and may name another, says all that is wrong.
     pub fn socket(file: &Path) -> Result<PathBuf, Problems> {
         let ignored = Problems::default();
-        let found = raw::socket(&tree::load(file, &ignored), &ignored);
+        let tree = tree::load(file, &ignored);
+        if ignored.is_blind() {
+            return Err(ignored.sorted());
+        }
+        let found = raw::socket(&tree, &ignored);
         found.map_or_else(|| Self::load(file).map(|config| config.admin.socket), Ok)
     }
 }

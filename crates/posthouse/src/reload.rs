@@ -1,6 +1,6 @@
 //! SIGHUP: the configuration is read again, and what can change while sessions run does.
 
-use crate::config::{Config, Problems};
+use crate::config::{BackendProof, Config, Problems};
 use crate::log::Level;
 use std::error::Error;
 use std::path::PathBuf;
@@ -34,6 +34,9 @@ impl Reloader {
         let (changed, _) = self.settings.borrow().changed_keys(&new);
         new.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         self.certificates(&new);
+        if !pending.iter().any(|key| key.starts_with("backend[")) {
+            self.back_ends(&new);
+        }
         self.level.set(&new.log);
         tracing::info!(file = %self.file.display(), changed = changed.join(", "), "the configuration was read again");
         tracing::debug!(level = new.log.level, "log lines are written from this level on");
@@ -56,6 +59,15 @@ impl Reloader {
         for (server, clients) in [(&ours.server, None), (&ours.front, new.clients.as_ref())] {
             if let Err(error) = server.reload(&new.first, &new.others, clients) {
                 tracing::error!(error = &error as &dyn Error, "the certificates stay as they were");
+            }
+        }
+    }
+
+    /// The sections are those of the start; what their files hold may be new.
+    fn back_ends(&self, new: &Config) {
+        for (ours, fresh) in self.started.backends.iter().zip(&new.backends) {
+            if let (BackendProof::Told(ours), BackendProof::Told(fresh)) = (&ours.proof, &fresh.proof) {
+                ours.follow(fresh);
             }
         }
     }

@@ -407,7 +407,7 @@ async fn queue_the_rest(
             }
             // As of one whom it refuses there: the sender hears 250, and there are no bounces yet.
             false => {
-                tracing::warn!(%id, %store, %rcpt, reply = %refusal, "refused for good, while others have it; it stays in the retry queue");
+                tracing::warn!(%id, %store, %rcpt, reply = %refusal, "refused for good, and others have it or may have it; to the retry queue");
                 Some(queue::kept(&refusal.to_string()))
             }
         };

@@ -9,6 +9,7 @@ use mail_types::{Domain, StoreName};
 use ports::Callee;
 use smtp_proto::Dialect;
 use smtp_proto::client::{self, Closing};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Who knows where stores are.
@@ -84,7 +85,9 @@ impl World {
         let back_ends = self.back_ends().into_iter();
         let hosts =
             back_ends.flat_map(|(_, _, kind, hosts)| hosts.into_iter().map(move |callee| HostAt { kind, callee }));
-        hosts.filter(|at| !self.breakers.is_well(&at.callee)).collect()
+        // Many stores may be at one host.
+        let mut seen = BTreeSet::new();
+        hosts.filter(|at| !self.breakers.is_well(&at.callee) && seen.insert(at.callee.clone())).collect()
     }
 
     /// How the hosts of a store failed that did when they were last called.

@@ -7,7 +7,8 @@ use crate::foreign::Protocol;
 use bytes::Bytes;
 use mail_types::StoreName;
 use ports::{Callee, Clock, Spawn, Track};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 /// What all sessions at all hosts need to be counted.
@@ -17,15 +18,19 @@ pub(super) struct Cuts(Arc<Shared>);
 struct Shared {
     /// At most one for each host of a store and protocol that dropped somebody a moment ago.
     counts: Mutex<Vec<Count>>,
+    places: Mutex<Places>,
     clock: Arc<dyn Clock>,
     spawn: Arc<dyn Spawn>,
 }
 
-/// Where sessions pass to; sessions have it in common where they can.
-pub(super) struct Place {
-    pub(super) store: StoreName,
-    pub(super) protocol: Protocol,
-    pub(super) callee: Callee,
+/// Where sessions are, by store and protocol: at most one for each host.
+type Places = BTreeMap<(StoreName, Protocol), Vec<Weak<Place>>>;
+
+/// Where sessions pass to, which they have in common: there may be tens of thousands.
+struct Place {
+    store: StoreName,
+    protocol: Protocol,
+    callee: Callee,
 }
 
 /// The sessions that one host dropped.
@@ -43,11 +48,18 @@ const ENDED: &str = "it ended the connection";
 
 impl Cuts {
     pub(super) fn new(clock: Arc<dyn Clock>, spawn: Arc<dyn Spawn>) -> Self {
-        Self(Arc::new(Shared { counts: Mutex::default(), clock, spawn }))
+        Self(Arc::new(Shared { counts: Mutex::default(), places: Mutex::default(), clock, spawn }))
     }
 
-    /// Follows a session as `track` does, and counts it if it is dropped.
-    pub(super) fn watch(&self, place: Arc<Place>, track: Box<dyn Track>) -> Box<dyn Track> {
+    /// Follows a session at that host as `track` does, and counts it if it is dropped.
+    pub(super) fn watch(
+        &self,
+        store: &StoreName,
+        protocol: Protocol,
+        callee: Callee,
+        track: Box<dyn Track>,
+    ) -> Box<dyn Track> {
+        let place = self.0.place(store, protocol, callee);
         Box::new(Watched { track, place, cuts: self.clone(), is_over: false })
     }
 
@@ -69,6 +81,19 @@ impl Cuts {
 }
 
 impl Shared {
+    fn place(&self, store: &StoreName, protocol: Protocol, callee: Callee) -> Arc<Place> {
+        // As below.
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = places.entry((store.clone(), protocol)).or_default();
+        if let Some(place) = held.iter().filter_map(Weak::upgrade).find(|place| place.callee == callee) {
+            return place;
+        }
+        held.retain(|place| place.strong_count() > 0);
+        let place = Arc::new(Place { store: store.clone(), protocol, callee });
+        held.push(Arc::downgrade(&place));
+        place
+    }
+
     fn tell(&self, place: &Place) {
         let mut counts = self.counts();
         let Some(at) = counts.iter().position(|count| count.place.is_same(place)) else { return };
@@ -161,7 +186,7 @@ mod tests {
     use crate::testing::{Logged, Shared as SharedClock, Tasks, Turning};
     use ports::{CallSecurity, Introduction};
 
-    fn place(protocol: Protocol) -> Arc<Place> {
+    fn watch(cuts: &Cuts, protocol: Protocol, track: Box<dyn Track>) -> Box<dyn Track> {
         let callee = Callee {
             hosts: Arc::from(["one".into()]),
             port: 143,
@@ -169,7 +194,21 @@ mod tests {
             introduction: Introduction::Nobody,
             sources: Arc::default(),
         };
-        Arc::new(Place { store: StoreName::parse("old").unwrap(), protocol, callee })
+        cuts.watch(&StoreName::parse("old").unwrap(), protocol, callee, track)
+    }
+
+    #[test]
+    fn sessions_have_their_place_in_common() {
+        logged(|cuts| {
+            let sessions: Vec<_> =
+                (0..3).map(|_| watch(cuts, Protocol::Imap, Box::new(ImapTrack::default()))).collect();
+            let places = cuts.0.places.lock().unwrap().clone();
+            let held: Vec<usize> = places.values().flatten().map(Weak::strong_count).collect();
+            assert_eq!(held, [3]);
+            drop(sessions);
+            watch(cuts, Protocol::Imap, Box::new(ImapTrack::default()));
+            assert_eq!(cuts.0.places.lock().unwrap().values().map(Vec::len).collect::<Vec<_>>(), [1]);
+        });
     }
 
     /// What is logged of sessions.
@@ -185,10 +224,10 @@ mod tests {
     fn a_back_end_that_dies_under_many_sessions_has_one_line() {
         let lines = logged(|cuts| {
             for number in 0..10_000 {
-                let mut track = cuts.watch(place(Protocol::Imap), Box::new(ImapTrack::default()));
+                let mut track = watch(cuts, Protocol::Imap, Box::new(ImapTrack::default()));
                 track.lost((number == 0).then_some("reset by peer"));
             }
-            cuts.watch(place(Protocol::Pop3), Box::new(Pop3Track::default())).lost(None);
+            watch(cuts, Protocol::Pop3, Box::new(Pop3Track::default())).lost(None);
         });
         let end = "message=sessions were cut: the back-end dropped them store=old protocol=";
         let imap = format!("WARN {end}\"imap\" host=one:143 sessions=10000 why=\"reset by peer\"");
@@ -207,7 +246,7 @@ mod tests {
             ("", "", true),
         ] {
             let lines = logged(|cuts| {
-                let mut track = cuts.watch(place(Protocol::Imap), Box::new(ImapTrack::default()));
+                let mut track = watch(cuts, Protocol::Imap, Box::new(ImapTrack::default()));
                 track.from_client(client.as_bytes());
                 track.from_backend(backend.as_bytes());
                 track.lost(None);

@@ -27,7 +27,11 @@ impl At {
         match (&self.config, &self.dir) {
             (Some(_), Some(_)) => Err(Failure::usage("--config and --dir name two nodes: give one of them")),
             (Some(file), None) => {
-                let hint = format!("start one with `posthouse serve --config {}`", file.display());
+                let hint = match Config::load(file) {
+                    Ok(_) => format!("start one with `posthouse serve --config {}`", file.display()),
+                    // It may be why: the socket may be named there.
+                    Err(problems) => format!("{problems}").trim_end().to_owned(),
+                };
                 Ok(Sockets { paths: vec![of_config(file)?], hint })
             }
             (None, Some(dir)) => {
@@ -94,6 +98,26 @@ mod tests {
             let told = format!("{node}[admin]\nmetrics = 'x'\nsocket = 'run/s'\n{mistake}");
             assert_eq!(named(&told).as_deref(), Ok("run/s"), "{mistake}");
         }
+    }
+
+    #[test]
+    fn a_file_that_nobody_can_read_may_name_another_socket() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("posthouse.toml");
+        std::fs::write(&file, "[node]\ndata = 'data'\n").expect("written");
+        // A folder in a file's place: root could read a file without permissions.
+        std::fs::create_dir_all(folder.path().join("conf.d/other.toml")).expect("made");
+        let said = of_config(&file).expect_err("nobody knows").to_string();
+        assert!(said.contains("other.toml") && said.contains("cannot be read"), "{said}");
+    }
+
+    #[test]
+    fn who_finds_no_node_hears_of_mistakes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("posthouse.toml");
+        std::fs::write(&file, "[node]\ndata = 'data'\n[admn]\nsocket = 's'\n").expect("written");
+        let sockets = At { config: Some(file), dir: None }.sockets().expect("a guess");
+        assert!(sockets.hint.contains("admn"), "{}", sockets.hint);
     }
 
     #[test]

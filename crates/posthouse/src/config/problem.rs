@@ -2,7 +2,7 @@
 
 use super::tree::{Place, Source};
 use miette::{LabeledSpan, MietteDiagnostic, NamedSource, Report};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ pub struct Problem {
 pub struct Problems {
     mistakes: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<Problem>>,
+    /// A file could not be read at all.
+    is_blind: Cell<bool>,
 }
 
 impl Problem {
@@ -106,6 +108,12 @@ impl Problems {
     pub(super) fn unreadable(&self, path: &Path, error: &std::io::Error) {
         let source = Arc::new(Source { path: path.to_owned(), text: String::new() });
         self.add(Problem::syntax(&Place { source, span: 0..0 }, format!("cannot be read: {error}")));
+        self.is_blind.set(true);
+    }
+
+    /// Whether there is a file of which nobody knows what it says.
+    pub(super) fn is_blind(&self) -> bool {
+        self.is_blind.get()
     }
 
     /// Whether there are none.

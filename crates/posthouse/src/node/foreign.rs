@@ -101,6 +101,7 @@ fn find_in(routing: &Routing, told: Option<&Told>, store: &StoreName, protocol: 
     };
     BackEnd::At { hosts: hosts.iter().map(callee).collect(), master, introducing, telling }
 }
+
 /// What a connection begins with, which each port of a back-end expects or does not.
 fn introduction(told: &Backend, protocol: Protocol) -> Introduction {
     match protocol {

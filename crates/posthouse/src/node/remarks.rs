@@ -9,7 +9,8 @@ use super::cover::Cover;
 use super::routing::Routes;
 use crate::config::{Config, ScramOffer};
 use admin::RemarkFacts;
-use directory::{Record, Routing, StoreAt, StoreKind, StoreRecord, TokenJudge, nearest};
+use directory::engine::Revision;
+use directory::{Protocol, Record, Routing, StoreAt, StoreKind, StoreRecord, TokenJudge, nearest};
 use mail_types::StoreName;
 use net::Shutdown;
 use std::collections::BTreeMap;
@@ -37,6 +38,19 @@ pub(super) struct Remarks {
     cover: Cover,
 }
 
+/// What a look depends on.
+struct Version {
+    config: Arc<Config>,
+    directory: Option<Revision>,
+    covered: Option<bool>,
+}
+
+impl Version {
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.config, &other.config) && (self.directory, self.covered) == (other.directory, other.covered)
+    }
+}
+
 impl Remarks {
     pub(super) fn of(node: &Node) -> Self {
         Self { settings: node.settings.subscribe(), routes: node.routes.clone(), cover: node.cover.clone() }
@@ -52,9 +66,12 @@ impl Remarks {
     pub(super) fn watch(self, node: &Node, shutdown: Shutdown) {
         let clock = Arc::clone(&node.system.clock);
         node.system.spawn.task(Box::pin(async move {
-            let mut told = Remarked::new();
+            let (mut told, mut seen) = (Remarked::new(), None);
             loop {
-                let now = self.look();
+                let version = self.version();
+                let is_seen = seen.as_ref().is_some_and(|seen| version.is(seen));
+                let now = if is_seen { told.clone() } else { self.look() };
+                seen = Some(version);
                 now.iter().filter(|(about, why)| told.get(*about) != Some(*why)).for_each(|(about, why)| {
                     about.log(why.as_deref());
                 });
@@ -65,6 +82,11 @@ impl Remarks {
                 }
             }
         }));
+    }
+
+    fn version(&self) -> Version {
+        let (config, directory) = (self.settings.borrow().clone(), self.routes.now().revision());
+        Version { config, directory, covered: self.cover.known() }
     }
 
     fn look(&self) -> Remarked {
@@ -140,7 +162,8 @@ fn is_unreadable(routing: &Routing, store: &StoreName) -> bool {
 }
 
 fn is_shown_tokens(store: &StoreRecord) -> bool {
-    matches!(store.kind, StoreKind::Foreign { tokens: true, .. })
+    let is_for_mail = |protocol: &Protocol| matches!(protocol, Protocol::Smtp | Protocol::Lmtp);
+    matches!(&store.kind, StoreKind::Foreign { tokens: true, ports, .. } if !ports.keys().all(is_for_mail))
 }
 
 /// `stores wanting users' own passwords: a, b and 3 more`; nothing where there is none.
@@ -162,7 +185,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use directory::engine::{Entry, Revision};
+    use directory::engine::Entry;
     use mail_types::NodeName;
 
     /// A configuration with `tail`, and what is wrong with it where the directory has these stores.

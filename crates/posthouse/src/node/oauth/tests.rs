@@ -398,7 +398,7 @@ async fn a_reload_asks_for_the_keys_anew() {
     };
     tokio::select! {
         () = keys.keep(again) => {}
-        () = told => {}
+        done = tokio::time::timeout(Duration::from_secs(60), told) => done.expect("it is asked again"),
     }
     let withdrawn = worth(&oauth, &old.sign(&claims())).await;
     assert_eq!(withdrawn, refused("its key is none of its issuer's"));
