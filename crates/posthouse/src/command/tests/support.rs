@@ -168,7 +168,10 @@ impl Site {
     }
 
     pub(crate) async fn run_with(&self, line: &str, input: &str) -> String {
-        run(&format!("{line} --dir {}", self.dir().display()), input).await
+        let said = run(&format!("{line} --dir {}", self.dir().display()), input).await;
+        // Whether an import is asked how far it is depends on how long it takes.
+        let is_half_way = |line: &&str| line.starts_with("! importing: ") && line.contains(" of ");
+        said.split_inclusive('\n').filter(|line| !is_half_way(line)).collect()
     }
 
     /// The same at a node that the line names itself.
