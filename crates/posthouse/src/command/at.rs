@@ -19,7 +19,19 @@ pub(super) struct At {
 #[derive(Debug)]
 pub(super) struct Sockets {
     pub(super) paths: Vec<PathBuf>,
-    pub(super) hint: String,
+    hint: String,
+    /// The file that was named.
+    file: Option<PathBuf>,
+}
+
+impl Sockets {
+    /// What may help where nobody answers: the mistakes in the file, since the socket may be named there, or how to start a node.
+    pub(super) fn hint(&self) -> String {
+        match self.file.as_deref().map(Config::load) {
+            Some(Err(problems)) => problems.to_string().trim_end().to_owned(),
+            Some(Ok(_)) | None => self.hint.clone(),
+        }
+    }
 }
 
 impl At {
@@ -27,16 +39,12 @@ impl At {
         match (&self.config, &self.dir) {
             (Some(_), Some(_)) => Err(Failure::usage("--config and --dir name two nodes: give one of them")),
             (Some(file), None) => {
-                let hint = match Config::load(file) {
-                    Ok(_) => format!("start one with `posthouse serve --config {}`", file.display()),
-                    // It may be why: the socket may be named there.
-                    Err(problems) => format!("{problems}").trim_end().to_owned(),
-                };
-                Ok(Sockets { paths: vec![of_config(file)?], hint })
+                let hint = format!("start one with `posthouse serve --config {}`", file.display());
+                Ok(Sockets { paths: vec![of_config(file)?], hint, file: Some(file.clone()) })
             }
             (None, Some(dir)) => {
                 let hint = format!("start one with `posthouse quickstart --dir {}`", dir.display());
-                Ok(Sockets { paths: vec![of_dir(dir)?], hint })
+                Ok(Sockets { paths: vec![of_dir(dir)?], hint, file: None })
             }
             (None, None) => usual(),
         }
@@ -62,7 +70,7 @@ fn usual() -> Result<Sockets, Failure> {
     let mut paths = vec![of_dir(Path::new(QUICKSTART_DIR))?];
     let config = Path::new(SYSTEM_CONFIG);
     paths.push(if config.exists() { of_config(config)? } else { Path::new(SYSTEM_DATA).join(SOCKET_FILE) });
-    Ok(Sockets { paths, hint })
+    Ok(Sockets { paths, hint, file: None })
 }
 
 const SOCKET_FILE: &str = "admin.sock";
@@ -117,7 +125,7 @@ mod tests {
         let file = folder.path().join("posthouse.toml");
         std::fs::write(&file, "[node]\ndata = 'data'\n[admn]\nsocket = 's'\n").expect("written");
         let sockets = At { config: Some(file), dir: None }.sockets().expect("a guess");
-        assert!(sockets.hint.contains("admn"), "{}", sockets.hint);
+        assert!(sockets.hint().contains("admn"), "{}", sockets.hint());
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl Client {
                 Err(error) => tried.push_str(&why(path, &error)),
             }
         }
-        Err(Failure::NoNode { tried, hint: self.sockets.hint.clone() })
+        Err(Failure::NoNode { tried, hint: self.sockets.hint() })
     }
 }
 
