@@ -121,7 +121,9 @@ impl Maps {
                     let look = move || map.look(nth, asked, now, &over);
                     // The program stops, or reading has panicked, which is a mistake of ours.
                     let Some((mut map, found)) = ports::blocking(&*spawn, look).await else {
-                        tracing::error!("live maps are not read any more: a restart is needed");
+                        if !shutdown.is_draining() {
+                            tracing::error!("live maps are not read any more: a restart is needed");
+                        }
                         return;
                     };
                     if let Some(taken) = take(nth, found, &overlay, &states).await {
