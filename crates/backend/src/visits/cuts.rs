@@ -23,7 +23,7 @@ struct Shared {
     spawn: Arc<dyn Spawn>,
 }
 
-/// Where sessions are, by store and protocol: at most one for each host.
+/// Where sessions are, by store and protocol: at most one for each host. Who has none is left out when another comes.
 type Places = BTreeMap<(StoreName, Protocol), Vec<Weak<Place>>>;
 
 /// Where sessions pass to, which they have in common: there may be tens of thousands.
@@ -84,13 +84,17 @@ impl Shared {
     fn place(&self, store: &StoreName, protocol: Protocol, callee: Callee) -> Arc<Place> {
         // As below.
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = places.entry((store.clone(), protocol)).or_default();
-        if let Some(place) = held.iter().filter_map(Weak::upgrade).find(|place| place.callee == callee) {
+        let key = (store.clone(), protocol);
+        let held = places.get(&key).into_iter().flatten();
+        if let Some(place) = held.filter_map(Weak::upgrade).find(|place| place.callee == callee) {
             return place;
         }
-        held.retain(|place| place.strong_count() > 0);
+        places.retain(|_, held| {
+            held.retain(|place| place.strong_count() > 0);
+            !held.is_empty()
+        });
         let place = Arc::new(Place { store: store.clone(), protocol, callee });
-        held.push(Arc::downgrade(&place));
+        places.entry(key).or_default().push(Arc::downgrade(&place));
         place
     }
 
@@ -187,6 +191,10 @@ mod tests {
     use ports::{CallSecurity, Introduction};
 
     fn watch(cuts: &Cuts, protocol: Protocol, track: Box<dyn Track>) -> Box<dyn Track> {
+        watch_at("old", cuts, protocol, track)
+    }
+
+    fn watch_at(store: &str, cuts: &Cuts, protocol: Protocol, track: Box<dyn Track>) -> Box<dyn Track> {
         let callee = Callee {
             hosts: Arc::from(["one".into()]),
             port: 143,
@@ -194,7 +202,7 @@ mod tests {
             introduction: Introduction::Nobody,
             sources: Arc::default(),
         };
-        cuts.watch(&StoreName::parse("old").unwrap(), protocol, callee, track)
+        cuts.watch(&StoreName::parse(store).unwrap(), protocol, callee, track)
     }
 
     #[test]
@@ -206,8 +214,9 @@ mod tests {
             let held: Vec<usize> = places.values().flatten().map(Weak::strong_count).collect();
             assert_eq!(held, [3]);
             drop(sessions);
-            watch(cuts, Protocol::Imap, Box::new(ImapTrack::default()));
-            assert_eq!(cuts.0.places.lock().unwrap().values().map(Vec::len).collect::<Vec<_>>(), [1]);
+            let _other = watch_at("other", cuts, Protocol::Imap, Box::new(ImapTrack::default()));
+            let places = cuts.0.places.lock().unwrap();
+            assert_eq!(places.keys().map(|(store, _)| store.as_str()).collect::<Vec<_>>(), ["other"]);
         });
     }
 
